@@ -1,0 +1,69 @@
+"""Logging: structlog for everything, a readable console in development and JSON elsewhere.
+
+Records of the standard library (uvicorn, SQLAlchemy, Alembic, warnings) pass through
+the same processors, so there is one format on one stream, standard error.
+"""
+
+import logging
+import os
+import sys
+from typing import Any
+
+import structlog
+
+from app.core.config import Environment, Settings
+
+
+def _drop_color_message(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Drop uvicorn's second, coloured copy of its message."""
+    event.pop("color_message", None)
+    return event
+
+
+_SHARED: tuple[structlog.typing.Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.stdlib.ExtraAdder(),
+    _drop_color_message,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send every log line of this process through structlog."""
+    structlog.configure(
+        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=settings.env is Environment.PROD,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_SHARED,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings)],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    logging.captureWarnings(True)
+    _adopt_uvicorn()
+
+
+def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
+    """Choose how a line looks."""
+    if settings.env is Environment.DEV:
+        colors = sys.stderr.isatty() or bool(os.environ.get("FORCE_COLOR"))
+        return [structlog.dev.ConsoleRenderer(colors=colors)]
+    # The traceback as one string: the structured form would also carry local variables, and with them secrets.
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+
+
+def _adopt_uvicorn() -> None:
+    """Take uvicorn's own handlers away, and its access log: ours has the request id."""
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    logging.getLogger("uvicorn.access").disabled = True
