@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import signal
 import socket
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +59,8 @@ def serve(
         _require_free(host, port)
         if settings.env is Environment.DEV:
             _prepare_development()
+        # uvicorn repeats the signal once it has stopped; leaving in order then also stops a development database.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         uvicorn.run(
             "app.main:create_app",
             factory=True,

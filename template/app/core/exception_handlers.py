@@ -76,7 +76,9 @@ async def _invalid_request(_: Request, error: RequestValidationError) -> JSONRes
 async def _http_exception(_: Request, error: HTTPException) -> JSONResponse:
     """Translate what the framework itself raises: unknown path, wrong method, unreadable body."""
     status = HTTPStatus(error.status_code)
-    return problem(status, status.name.lower(), error.detail, error.headers)
+    # Python 3.13 renamed this status; the code stays the same on every version.
+    code = "content_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
+    return problem(status, code, error.detail, error.headers)
 
 
 # What none of these knows is caught by `middlewares.ErrorBoundary`.

@@ -20,7 +20,7 @@ class DomainError(Exception):
 
     def __init_subclass__(cls) -> None:
         """Derive the code clients may rely on: `EmailTaken` is `email_taken`."""
-        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__.removesuffix("Error")).lower()
 
 
 class NotFoundError(DomainError):

@@ -53,11 +53,10 @@ def configure_logging(settings: Settings) -> None:
 
 
 def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
-    """Choose how a line looks."""
+    """Choose how a line looks. Tracebacks are plain: the richer forms show local variables, and so secrets."""
     if settings.env is Environment.DEV:
         colors = sys.stderr.isatty() or bool(os.environ.get("FORCE_COLOR"))
-        return [structlog.dev.ConsoleRenderer(colors=colors)]
-    # The traceback as one string: the structured form would also carry local variables, and with them secrets.
+        return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
 
 

@@ -151,12 +151,13 @@ class TimeLimit(HttpMiddleware):
         self.seconds = seconds
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body_is_here = False
+        waiting, complete = False, False
 
         async def noting_body() -> Message:
-            nonlocal body_is_here
+            nonlocal waiting, complete
+            waiting = not complete
             message = await receive()
-            body_is_here = not message.get("more_body", False)
+            waiting, complete = False, not message.get("more_body", False)
             return message
 
         async def lifting_limit(message: Message) -> None:
@@ -167,11 +168,11 @@ class TimeLimit(HttpMiddleware):
             async with asyncio.timeout(self.seconds) as limit:
                 await self.app(scope, noting_body, lifting_limit)
         except TimeoutError:
-            await self._give_up(body_is_here)(scope, receive, send)
+            await self._give_up(waiting)(scope, receive, send)
 
-    def _give_up(self, body_is_here: bool) -> ASGIApp:
+    def _give_up(self, waiting_for_body: bool) -> ASGIApp:
         """Tell who was too slow: the client with its body, or we."""
-        if not body_is_here:
+        if waiting_for_body:
             detail = f"The request did not arrive within {self.seconds:g} seconds."
             return problem(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail, {"Connection": "close"})
         logger.error("request took too long", limit_seconds=self.seconds)
@@ -216,7 +217,7 @@ class BodyLimit(HttpMiddleware):
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdecimal() and int(announced) > self.max_bytes:
-            too_large = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_entity_too_large", self._detail)
+            too_large = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "content_too_large", self._detail)
             await too_large(scope, receive, send)
             return
         size = 0

@@ -8,12 +8,14 @@ import logging
 import shutil
 import subprocess
 import warnings
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import psycopg
 import structlog
 from psycopg import sql
+from psycopg.errors import DuplicateDatabase, UniqueViolation
 from sqlalchemy import URL, make_url
 
 from app.core.config import ConfigurationError
@@ -54,22 +56,20 @@ def database_url(folder: Path = DATA_FOLDER, database: str = DATABASE) -> URL:
 def _start(folder: Path) -> PostgresServer:
     """Start it, with patience: a start that is late is not a start that failed."""
     server = get_server(folder, start=False)
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, ATTEMPTS):
         try:
             server.start()
-            break
         except subprocess.TimeoutExpired:
-            if attempt == ATTEMPTS:
-                raise
             logger.warning("PostgreSQL is slow to start, waiting on", attempt=attempt)
+        else:
+            return server
+    server.start()
     return server
 
 
 def _create_database(uri: str, name: str) -> None:
-    with psycopg.connect(uri, autocommit=True) as connection:
-        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
-        if known is None:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    with psycopg.connect(uri, autocommit=True) as connection, suppress(DuplicateDatabase, UniqueViolation):
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
 def _explain(folder: Path, error: BaseException) -> str:

@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.core.pagination import Cursor, InvalidCursor, PageParams
-from app.db.base import Entity
+from app.db.base import Entity, UtcDateTime
 
 Row = TypeVar("Row", bound=Entity)
 
@@ -62,7 +62,7 @@ def _place_after(columns: tuple[Any, Any], order: str, text: str) -> Any:
         raise InvalidCursor
     value: Any = cursor.value
     try:
-        if columns[0].type.python_type is datetime:
+        if isinstance(columns[0].type, UtcDateTime):
             value = datetime.fromisoformat(cursor.value)
         return tuple_(value, UUID(cursor.id), types=[column.type for column in columns])
     except ValueError:

@@ -5,7 +5,6 @@ that connection; writers of other processes wait for the file, up to the busy ti
 Its limits are written down in docs/development.md.
 """
 
-import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -122,8 +121,10 @@ def constraint_name(error: IntegrityError) -> str | None:
     SQLite tells the columns only ("UNIQUE constraint failed: user_account.email"), so the
     constraint on just those columns is looked up.
     """
-    columns = re.findall(r"(\w+)\.(\w+)", str(error.orig))
-    for constraint in Base.metadata.tables[columns[0][0]].constraints if columns else ():
-        if isinstance(constraint, UniqueConstraint) and {c.name for c in constraint.columns} == {c for _, c in columns}:
+    failed = str(error.orig).removeprefix("UNIQUE constraint failed: ")
+    table, columns = failed.split(".")[0], {name.rpartition(".")[2] for name in failed.split(", ")}
+    constraints = Base.metadata.tables[table].constraints if failed != str(error.orig) else ()
+    for constraint in constraints:
+        if isinstance(constraint, UniqueConstraint) and {column.name for column in constraint.columns} == columns:
             return str(constraint.name)
     return None

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from app.core.schemas import RequestModel, ResponseModel, omittable
 from app.modules.todo.models import TodoStatus
@@ -21,6 +21,7 @@ Moment = Annotated[
         le=datetime(9999, 12, 30, tzinfo=UTC),
         examples=["2030-01-31T18:00:00+01:00"],
     ),
+    AfterValidator(lambda moment: moment.astimezone(UTC)),
 ]
 
 
