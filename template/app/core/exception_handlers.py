@@ -11,6 +11,7 @@ import structlog
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from app.core.exceptions import (
@@ -73,12 +74,22 @@ async def _invalid_request(_: Request, error: RequestValidationError) -> JSONRes
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=fields)
 
 
-async def _http_exception(_: Request, error: HTTPException) -> JSONResponse:
+async def _http_exception(request: Request, error: HTTPException) -> JSONResponse:
     """Translate what the framework itself raises: unknown path, wrong method, unreadable body."""
     status = HTTPStatus(error.status_code)
     # Python 3.13 renamed this status; the code stays the same on every version.
     code = "content_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
-    return problem(status, code, error.detail, error.headers)
+    headers = _allowed(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return problem(status, code, error.detail, headers)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """List the methods of all routes at this path (RFC 9110 §10.2.1); Starlette knows only the first route's."""
+    methods: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.methods and route.path_regex.match(request.url.path):
+            methods |= route.methods
+    return {"Allow": ", ".join(sorted(methods))}
 
 
 # What none of these knows is caught by `middlewares.ErrorBoundary`.

@@ -41,6 +41,7 @@ class Problem(BaseModel):
 
 
 EVERY_ROUTE: Responses = {
+    400: {"description": "The request cannot be read"},
     408: {"description": "The request did not arrive in time"},
     413: {"description": "The request body is too large"},
     422: {"description": "The request is not valid"},

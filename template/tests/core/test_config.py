@@ -1,5 +1,6 @@
 """Settings: what is refused, and how it is said."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ def variables(base: type[EnvSettings] = EnvSettings) -> set[str]:
 
 
 def test_the_example_names_every_variable_and_no_other(project: Path) -> None:
-    lines = (project / ".env.example").read_text(encoding="utf-8").splitlines()
-    named = {line.removeprefix("# ").partition("=")[0] for line in lines if "=" in line.split(" ", 2)[-1]}
-    assert {name for name in named if name.isupper()} == variables()
+    example = (project / ".env.example").read_text(encoding="utf-8")
+    named = set(re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE))
+    of_compose = set(re.findall(r"\$\{([A-Z_]+)", (project / "docker-compose.yml").read_text(encoding="utf-8")))
+
+    assert named == variables() | of_compose
 
 
 def test_unset_means_production(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,3 +56,9 @@ async def test_the_frameworks_own_errors_look_the_same(client: AsyncClient, meth
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == code
     assert ("allow" in answer.headers) is (method == "PUT")
+
+
+async def test_every_method_of_the_path_is_allowed(client: AsyncClient) -> None:
+    answer = await client.put("/api/v1/users/00000000-0000-0000-0000-000000000000")
+
+    assert answer.headers["allow"] == "DELETE, GET, PATCH"
