@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 import uvicorn
 from alembic.util import CommandError
+from sqlalchemy.exc import OperationalError
 
 from app.core.config import ConfigurationError, Environment, Settings, load
 from app.core.logging import configure_logging
@@ -23,7 +24,12 @@ from app.main import create_app
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
-app = typer.Typer(no_args_is_help=True, help="Run and look after the service.", pretty_exceptions_show_locals=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Run and look after the service.",
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
 db = typer.Typer(no_args_is_help=True, help="The database and its migrations.")
 openapi = typer.Typer(no_args_is_help=True, help="The description of the API.")
 app.add_typer(db, name="db")
@@ -32,7 +38,7 @@ app.add_typer(openapi, name="openapi")
 
 @contextmanager
 def _configured() -> Generator[Settings]:
-    """Read the settings and set up logging; what is wrong with them is an answer, not a traceback."""
+    """Read the settings and set up logging; what a person can put right is told without a traceback."""
     try:
         settings = load(Settings)
         configure_logging(settings)
@@ -41,12 +47,16 @@ def _configured() -> Generator[Settings]:
     except ConfigurationError as error:
         typer.echo(error, err=True)
         raise typer.Exit(EXIT_CONFIGURATION) from None
+    except OperationalError as error:
+        reason = str(error.orig).splitlines()[0]
+        typer.echo(f"The database does not answer: {reason}\nIs DATABASE_URL right, and does its server run?", err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: HOST, else 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.  [default: PORT, else 8000]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="HOST, else 127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="PORT, else 8000")] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Restart when a file below app/ changes.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
 ) -> None:

@@ -17,9 +17,11 @@ from typing import Any
 import httpx2
 import pytest
 import structlog
+from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner, Result
 
 from app.cli import EXIT_CONFIGURATION, app
+from app.db import migrations
 from tests.conftest import in_a_thread
 from tests.database import create_database
 
@@ -148,6 +150,17 @@ def test_wrong_settings_are_explained_and_not_repeated(
     assert said in result.output
     assert "hunter2" not in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_database_that_does_not_answer_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(revision: str) -> None:
+        raise OperationalError("SELECT 1", None, Exception("connection refused\nmore"))
+
+    monkeypatch.setattr(migrations, "upgrade", fail)
+    result = run("db", "upgrade")
+
+    assert result.exit_code == 1
+    assert "The database does not answer: connection refused\nIs DATABASE_URL right" in result.output
 
 
 def test_the_database_goes_up_and_down(empty: None) -> None:

@@ -20,12 +20,12 @@ def test_the_data_outlives_the_server(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     with connect(embedded.database_url(folder)) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-    PostgresServer._instances.pop(folder).stop()
+    PostgresServer._instances[folder].stop()
     embedded.database_url.cache_clear()
 
     with connect(embedded.database_url(folder)) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
-    PostgresServer._instances.pop(folder).stop()
+    PostgresServer._instances[folder].stop()
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
 def test_broken_data_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     embedded.database_url(folder)
-    PostgresServer._instances.pop(folder).stop()
+    PostgresServer._instances[folder].stop()
     embedded.database_url.cache_clear()
     (folder / "global/pg_control").write_bytes(b"broken")
 
@@ -65,7 +65,7 @@ def test_a_slow_start_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(PostgresServer, "start", slow)
     embedded.database_url(tmp_path / "slow")
     assert len(attempts) == embedded.ATTEMPTS
-    PostgresServer._instances.pop(tmp_path / "slow").stop()
+    PostgresServer._instances[tmp_path / "slow"].stop()
 
 
 def test_a_start_that_never_succeeds_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
