@@ -92,7 +92,10 @@ def _require_free(host: str, port: int) -> None:
         with socket.create_server((host, port)):
             pass
     except OSError as error:
-        typer.echo(f"Cannot listen on {host}:{port}: {error.strerror}.\nChoose another port: PORT={port + 1}", err=True)
+        typer.echo(
+            f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.\nChoose another port: PORT={port + 1}",
+            err=True,
+        )
         raise typer.Exit(1) from None
 
 
@@ -110,7 +113,7 @@ def upgrade(revision: Annotated[str, typer.Argument(help="Where to stop.")] = "h
         migrations.upgrade(revision)
 
 
-@db.command()
+@db.command(context_settings={"ignore_unknown_options": True})  # so that -1 is no option
 def downgrade(revision: Annotated[str, typer.Argument(help="A revision, or -1 for the one before.")]) -> None:
     """Take migrations back. Data of dropped tables and columns is lost."""
     with _configured():

@@ -63,10 +63,12 @@ class Settings(EnvSettings):
     @model_validator(mode="after")
     def _refuse_lax_production(self) -> "Settings":
         """Refuse in production what is only meant for a developer's machine."""
-        if self.env is Environment.PROD and self.debug:
-            raise ValueError("DEBUG: must not be on in production; it shows tracebacks to clients")
-        if self.env is Environment.PROD and "*" in self.cors_origins:
-            raise ValueError("CORS_ORIGINS: must not be * in production; name the origins")
+        lax = {
+            "DEBUG: must not be on in production; it shows tracebacks to clients": self.debug,
+            "CORS_ORIGINS: must not be * in production; name the origins": "*" in self.cors_origins,
+        }
+        if self.env is Environment.PROD and any(lax.values()):
+            raise ValueError("\n  ".join(reason for reason, applies in lax.items() if applies))
         return self
 
 

@@ -20,6 +20,8 @@ def _drop_color_message(_: Any, __: str, event: structlog.typing.EventDict) -> s
     return event
 
 
+# One line for each file that is written anywhere, and six before each migration.
+_TALKATIVE = ("watchfiles", "alembic.runtime.plugins")
 _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -27,15 +29,16 @@ _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.stdlib.PositionalArgumentsFormatter(),
     structlog.stdlib.ExtraAdder(),
     _drop_color_message,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
 )
 
 
 def configure_logging(settings: Settings) -> None:
     """Send every log line of this process through structlog."""
+    for_people = settings.env is Environment.DEV
+    stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if for_people else "iso", utc=not for_people)
     structlog.configure(
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_SHARED, stamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=settings.env is Environment.PROD,
@@ -43,13 +46,14 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_SHARED,
+            foreign_pre_chain=[*_SHARED, stamp],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings)],
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     logging.captureWarnings(True)
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # one line for each file that is written anywhere
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     _adopt_uvicorn()
 
 

@@ -2,7 +2,7 @@
 
 One connection writes, several read (write-ahead log). Writers of this process wait for
 that connection; writers of other processes wait for the file, up to the busy timeout.
-Its limits are written down in docs/development.md.
+Its limits are written down in docs/sqlite.md.
 """
 
 from collections.abc import AsyncGenerator

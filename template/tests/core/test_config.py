@@ -69,6 +69,14 @@ def test_production_refuses_what_is_lax(monkeypatch: pytest.MonkeyPatch, variabl
         load(Settings)
 
 
+def test_everything_that_is_lax_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in {"ENV": "prod", "DEBUG": "true", "CORS_ORIGINS": "*"}.items():
+        monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ConfigurationError, match=r"\n  DEBUG: .*\n  CORS_ORIGINS: "):
+        load(Settings)
+
+
 def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ORIGINS", "https://a.example, https://b.example,")
 

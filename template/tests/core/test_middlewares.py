@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,12 +20,24 @@ SECRET = "postgresql://user:hunter2@db/app"
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(env=Environment.TEST, max_body_bytes=100, request_timeout_seconds=0.2)
+    return Settings(env=Environment.TEST, max_body_bytes=100)
+
+
+@pytest.fixture
+async def hurried() -> AsyncGenerator[AsyncClient]:
+    """A client of an app that has no patience."""
+    app = misbehaving(Settings(env=Environment.TEST, request_timeout_seconds=0.2))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        yield client
 
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    """The app, with some routes that misbehave."""
+    return misbehaving(settings)
+
+
+def misbehaving(settings: Settings) -> FastAPI:
+    """The app, with some routes that do what they should not."""
     app = create_app(settings)
 
     @app.get("/fails")
@@ -151,19 +163,19 @@ async def test_pages_of_other_origins_are_refused_unless_named(client: AsyncClie
     assert "access-control-allow-origin" not in denied.headers
 
 
-async def test_an_answer_that_does_not_begin_in_time_is_given_up(client: AsyncClient) -> None:
-    answer = await client.get("/sleeps")
+async def test_an_answer_that_does_not_begin_in_time_is_given_up(hurried: AsyncClient) -> None:
+    answer = await hurried.get("/sleeps")
 
     assert (answer.status_code, answer.json()["code"]) == (503, "timeout")
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_an_answer_that_has_begun_may_take_its_time(client: AsyncClient) -> None:
-    assert (await client.get("/streams")).text == "...."
+async def test_an_answer_that_has_begun_may_take_its_time(hurried: AsyncClient) -> None:
+    assert (await hurried.get("/streams")).text == "...."
 
 
-async def test_a_body_that_trickles_in_is_given_up(client: AsyncClient) -> None:
-    answer = await client.post("/reads-raw", content=chunks(b"a", b"b", b"c", pause=0.15))
+async def test_a_body_that_trickles_in_is_given_up(hurried: AsyncClient) -> None:
+    answer = await hurried.post("/reads-raw", content=chunks(b"a", b"b", b"c", pause=0.15))
 
     assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
     assert answer.headers["connection"] == "close"

@@ -1,0 +1,29 @@
+"""What MkDocs does besides: keep the code of the tutorial equal to that of the walk, which the tests follow."""  # noqa: INP001 - not a package, MkDocs loads it by its path
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.exceptions import PluginError
+
+ROOT = Path(__file__).parents[1]
+WALK = ROOT / "template/CONTRIBUTING.md.jinja"
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Refuse to build a tutorial whose code is not that of the walk "Add a module"."""
+    if page.file.src_uri == "tutorial.md":
+        ours, theirs = _files(markdown), _files(WALK.read_text(encoding="utf-8"))
+        if different := [file for file in ours.keys() | theirs.keys() if ours.get(file) != theirs.get(file)]:
+            raise PluginError(f"tutorial.md and {WALK.relative_to(ROOT)} differ in {', '.join(sorted(different))}")
+    if page.file.src_uri in {"contributing.md", "changelog.md"}:  # they are included, from the root
+        return (ROOT / page.file.src_uri.upper().replace(".MD", ".md")).read_text("utf-8").replace("](docs/", "](")
+    return markdown
+
+
+def _files(markdown: str) -> dict[str, list[str]]:
+    """Return the blocks of code that have a file in their title, by file."""
+    files: dict[str, list[str]] = {}
+    for title, body in re.findall(r'^```python title="(.+?)"\n(.*?)^```$', markdown, re.MULTILINE | re.DOTALL):
+        files.setdefault(title, []).append(body)
+    return files
