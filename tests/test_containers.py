@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-Render = Callable[[dict[str, object]], Path]
+Render = Callable[[Mapping[str, object]], Path]
 
 
 def docker(*arguments: str, folder: Path | None = None) -> str:
@@ -75,13 +75,14 @@ class Stack:
         """Run docker compose on this stack."""
         return docker("compose", "--project-name", self.name, "--file", "stack.yml", *arguments, folder=self.folder)
 
-    def define(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Write stack.yml: the project's compose file with `change` done to api and migrate."""
+    def define(self, change: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Write stack.yml: the project's compose file on this stack's port, with `change` done to api and migrate."""
         stack = yaml.safe_load((self.folder / "docker-compose.yml").read_text(encoding="utf-8"))
         for name in ("api", "migrate"):
             service = stack["services"][name]
             service["build"] = {"context": service["build"], **build_options()}
-            change(service)
+            if change is not None:
+                change(service)
         stack["services"]["api"]["ports"] = [f"127.0.0.1:{self.port}:8000"]
         (self.folder / "stack.yml").write_text(yaml.safe_dump(stack), encoding="utf-8")
 
@@ -114,7 +115,7 @@ def stack(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Ite
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         stack = Stack(folder, f"test-{uuid.uuid4().hex[:12]}", free.getsockname()[1])
-    stack.define(lambda service: None)
+    stack.define()
     try:
         yield stack
     finally:

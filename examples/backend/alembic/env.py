@@ -1,0 +1,48 @@
+"""Runs the migrations, on the database of the settings or on a connection it is given."""
+
+import asyncio
+from typing import Any, Literal
+
+from alembic import context
+from sqlalchemy import Connection
+from sqlmodel.sql.sqltypes import AutoString
+
+import app.main  # noqa: F401 - reaches every module, and with it every table
+from app.core.config import load
+from app.db import dialect
+from app.db.base import Base, UtcDateTime
+
+
+def render_item(type_: str, item: Any, _: Any) -> str | Literal[False]:
+    """Write our own column types as the SQL they stand for, so that a migration outlives them."""
+    if type_ == "type" and isinstance(item, UtcDateTime):
+        return "sa.DateTime(timezone=True)"
+    if type_ == "type" and isinstance(item, AutoString):
+        return f"sa.String(length={item.length})" if item.length else "sa.String()"
+    return False
+
+
+def migrate(connection: Connection) -> None:
+    """Run the migrations on one connection, in one transaction."""
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_item=render_item,
+        render_as_batch=connection.dialect.name == "sqlite",
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def connect_and_migrate() -> None:
+    """Open the database of the settings and migrate it."""
+    engine = dialect.create_engine(load(dialect.DatabaseSettings))
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(migrate)
+    finally:
+        await engine.dispose()
+
+
+asyncio.run(connect_and_migrate())

@@ -1,0 +1,11 @@
+"""Every module's routes, under one version."""
+
+from fastapi import APIRouter
+
+from app.core.openapi import EVERY_ROUTE
+from app.modules.todo import routes as todo
+from app.modules.user import routes as user
+
+router = APIRouter(prefix="/api/v1", responses=EVERY_ROUTE)
+router.include_router(user.router, prefix="/users")
+router.include_router(todo.router, prefix="/users/{owner_id}/todos")

@@ -1,0 +1,26 @@
+"""What this service is made of: one explicit list, in the order in which things start.
+
+A feature is a package with two functions. `setup` attaches routes, handlers and
+middlewares while the app is built; `lifespan` opens what the feature needs and
+closes it again, in reverse order. Nothing is discovered: a missing line fails loudly.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from fastapi import FastAPI
+
+from app import db
+
+
+class Feature(Protocol):
+    """The face each feature shows."""
+
+    def setup(self, app: FastAPI) -> None:
+        """Attach what belongs to the app."""
+
+    def lifespan(self, app: FastAPI) -> AbstractAsyncContextManager[None]:
+        """Hold open what the feature needs while the app runs."""
+
+
+FEATURES: tuple[Feature, ...] = (db,)

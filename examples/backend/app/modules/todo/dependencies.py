@@ -1,0 +1,29 @@
+"""Whose to-dos a request is about, and which of them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Query
+
+from app.modules.todo.models import TodoStatus
+from app.modules.todo.schemas import Moment, TodoFilter
+
+
+def get_owner(owner_id: Annotated[UUID, Path(description="Whose to-dos.")]) -> UUID:
+    """Take the owner from the path: without sign-in, whoever asks names them."""
+    return owner_id
+
+
+OwnerId = Annotated[UUID, Depends(get_owner)]
+
+
+def get_filter(
+    status: Annotated[TodoStatus | None, Query(description="Only those that have got this far.")] = None,
+    due_from: Annotated[Moment | None, Query(description="Only those due then or later.")] = None,
+    due_before: Annotated[Moment | None, Query(description="Only those due before.")] = None,
+) -> TodoFilter:
+    """Read the filter of a list."""
+    return TodoFilter(status, due_from, due_before)
+
+
+TodoFilterDep = Annotated[TodoFilter, Depends(get_filter)]

@@ -1,0 +1,214 @@
+"""To-dos, as a client sees them."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+
+from app.main import create_app
+from app.modules.todo import routes
+from tests.factories import UserCreateFactory
+
+NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+async def register(client: AsyncClient) -> str:
+    """Register a user and return the URL of their to-dos."""
+    answer = await client.post("/api/v1/users", json=UserCreateFactory.build().model_dump())
+    return f"{answer.headers['location']}/todos"
+
+
+@pytest.fixture
+async def todos(client: AsyncClient) -> str:
+    return await register(client)
+
+
+async def test_creating_answers_with_the_todo_and_where_it_is(client: AsyncClient, todos: str) -> None:
+    answer = await client.post(todos, json={"title": "Buy milk", "due_at": "2030-01-01T01:00:00+01:00"})
+
+    assert answer.status_code == 201
+    todo = answer.json()
+    assert (todo["title"], todo["notes"], todo["status"]) == ("Buy milk", "", "open")
+    assert todo["due_at"] == "2030-01-01T00:00:00Z"
+    read = await client.get(answer.headers["location"])
+    assert read.json() == todo
+    assert read.headers["etag"] == answer.headers["etag"] == '"1"'
+
+
+async def test_the_same_key_creates_once(client: AsyncClient, todos: str) -> None:
+    key = {"Idempotency-Key": "first-try"}
+    first = await client.post(todos, json={"title": "Buy milk"}, headers=key)
+    second = await client.post(todos, json={"title": "Buy milk"}, headers=key)
+
+    assert first.json() == second.json()
+    assert len((await client.get(todos)).json()["items"]) == 1
+
+
+async def test_an_owner_must_exist(client: AsyncClient) -> None:
+    answer = await client.post(f"/api/v1/users/{uuid4()}/todos", json={"title": "Buy milk"})
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "user_not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "body.title"),
+        ({"title": ""}, "body.title"),
+        ({"title": "x" * 201}, "body.title"),
+        ({"title": "Two\nlines"}, "body.title"),
+        ({"title": "Buy milk", "notes": "\x00"}, "body.notes"),
+        ({"title": "Buy milk", "due_at": "2030-01-01T00:00:00"}, "body.due_at"),
+        ({"title": "Buy milk", "due_at": "0001-01-01T00:00:00+14:00"}, "body.due_at"),
+        ({"title": "Buy milk", "status": "done"}, "body.status"),
+    ],
+)
+async def test_a_bad_todo_names_the_field(client: AsyncClient, todos: str, body: dict[str, str], field: str) -> None:
+    answer = await client.post(todos, json=body)
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+async def test_others_do_not_see_it(client: AsyncClient, todos: str) -> None:
+    todo = (await client.post(todos, json={"title": "Buy milk"})).json()
+    others = await register(client)
+
+    assert (await client.get(others)).json()["items"] == []
+    assert (await client.get(f"{others}/{todo['id']}")).status_code == 404
+    assert (await client.patch(f"{others}/{todo['id']}", json={"title": "Mine"})).status_code == 404
+    assert (await client.delete(f"{others}/{todo['id']}")).status_code == 404
+
+
+async def test_todos_are_listed_by_status_and_due_date(client: AsyncClient, todos: str) -> None:
+    for title, days in (("late", 2), ("early", 1), ("never", None)):
+        due_at = None if days is None else (NEW_YEAR + timedelta(days=days)).isoformat()
+        url = (await client.post(todos, json={"title": title, "due_at": due_at})).headers["location"]
+    await client.patch(url, json={"status": "done"})
+
+    async def titles(**query: str) -> list[str]:
+        return [todo["title"] for todo in (await client.get(todos, params=query)).json()["items"]]
+
+    assert await titles() == ["late", "early", "never"]
+    assert await titles(order="due_at") == ["early", "late"]
+    assert await titles(order="-due_at") == ["late", "early"]
+    assert await titles(status="done") == ["never"]
+    assert await titles(due_from="2030-01-03T00:00:00Z") == ["late"]
+    assert await titles(due_before="2030-01-03T00:00:00Z") == ["early"]
+
+
+async def test_pages_lead_through_all_todos_once(client: AsyncClient, todos: str) -> None:
+    for n in range(3):
+        await client.post(todos, json={"title": f"{n}", "due_at": NEW_YEAR.isoformat()})
+
+    found, url = [], f"{todos}?limit=2&order=due_at"
+    while url:
+        answer = await client.get(url)
+        found += [todo["id"] for todo in answer.json()["items"]]
+        url = answer.links.get("next", {}).get("url")
+
+    assert found == sorted(found)
+    assert len(found) == 3
+
+
+async def test_a_status_changes_only_as_it_may(client: AsyncClient, todos: str) -> None:
+    url = (await client.post(todos, json={"title": "Buy milk"})).headers["location"]
+
+    assert (await client.patch(url, json={"status": "done"})).json()["status"] == "done"
+    refused = await client.patch(url, json={"status": "cancelled"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "illegal_transition")
+    assert refused.json()["detail"] == "A to-do that is done cannot become cancelled."
+    assert (await client.patch(url, json={"status": "open", "due_at": None})).status_code == 200
+
+
+async def test_a_change_based_on_an_old_version_is_refused(client: AsyncClient, todos: str) -> None:
+    created = await client.post(todos, json={"title": "Buy milk"})
+    url, seen = created.headers["location"], {"If-Match": created.headers["etag"]}
+
+    assert (await client.patch(url, json={"title": "Buy oats"}, headers=seen)).headers["etag"] == '"2"'
+    assert (await client.patch(url, json={"title": "Buy rice"}, headers=seen)).status_code == 412
+    assert (await client.delete(url, headers=seen)).status_code == 412
+    assert (await client.delete(url, headers={"If-Match": '"2"'})).status_code == 204
+    assert (await client.get(url)).status_code == 404
+
+
+async def test_a_deleted_user_takes_the_todos_along(client: AsyncClient, todos: str) -> None:
+    await client.post(todos, json={"title": "Buy milk"})
+
+    assert (await client.delete(todos.removesuffix("/todos"))).status_code == 204
+    assert (await client.get(todos)).json()["items"] == []
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for changes more often than a user would need."""
+    monkeypatch.setattr(routes, "FEED_POLL_SECONDS", 0.02)
+
+
+async def follow(client: AsyncClient, todos: str, seconds: float, after: int | None = None) -> list[str]:
+    """Return the lines of the feed, which the app ends after some seconds because it is told to stop."""
+    transport = client._transport
+    assert isinstance(transport, ASGITransport)
+    assert isinstance(transport.app, FastAPI)
+    stopping: asyncio.Event = transport.app.state.stopping
+    stopping.clear()
+    asyncio.get_running_loop().call_later(seconds, stopping.set)
+    answer = await client.get(f"{todos}/feed", headers={} if after is None else {"Last-Event-ID": str(after)})
+    return answer.text.splitlines()
+
+
+async def test_the_feed_goes_on_where_the_client_was(live: AsyncClient, quick: None) -> None:
+    todos = await register(live)
+    url = (await live.post(todos, json={"title": "Buy milk"})).headers["location"]
+    await live.patch(url, json={"status": "done"})
+    await live.delete(url)
+
+    lines = await follow(live, todos, seconds=0.2, after=0)
+    assert [line for line in lines if line.startswith(("event", "id"))] == [
+        *("event: created", "id: 1", "event: changed", "id: 2", "event: deleted", "id: 3"),
+    ]
+    assert all('"todo":null' in line for line in lines if line.startswith("data"))
+
+    later = await follow(live, todos, seconds=0.2, after=2)
+    assert [line for line in later if line.startswith("id")] == ["id: 3"]
+
+
+async def test_the_feed_begins_now_and_shows_what_others_do(live: AsyncClient, quick: None) -> None:
+    todos, others = await register(live), await register(live)
+    await live.post(todos, json={"title": "Before"})
+
+    reading = asyncio.create_task(follow(live, todos, seconds=0.5))
+    await asyncio.sleep(0.1)
+    await live.post(others, json={"title": "Of others"})
+    await live.post(todos, json={"title": "After"})
+    data = [line for line in await reading if line.startswith("data")]
+
+    assert len(data) == 1
+    assert '"title":"After"' in data[0]
+
+
+async def test_a_change_that_is_taken_back_is_not_in_the_feed(live: AsyncClient, quick: None) -> None:
+    todos = await register(live)
+    url = (await live.post(todos, json={"title": "Buy milk"})).headers["location"]
+    await live.patch(url, json={"title": "Never", "status": "nonsense"})
+    await live.patch(url, json={"title": "Never"}, headers={"If-Match": '"7"'})
+
+    ids = [line for line in await follow(live, todos, seconds=0.2, after=0) if line.startswith("id")]
+    assert ids == ["id: 1"]
+
+
+async def test_changes_at_once_are_numbered_without_gaps(live: AsyncClient, quick: None) -> None:
+    todos = await register(live)
+    await asyncio.gather(*(live.post(todos, json={"title": f"{n}"}) for n in range(8)))
+
+    ids = [line for line in await follow(live, todos, seconds=0.2, after=0) if line.startswith("id")]
+    assert ids == [f"id: {n}" for n in range(1, 9)]
+
+
+def test_the_app_describes_the_feed() -> None:
+    operation = create_app().openapi()["paths"]["/api/v1/users/{owner_id}/todos/feed"]["get"]
+
+    assert "text/event-stream" in operation["responses"]["200"]["content"]

@@ -1,0 +1,25 @@
+"""The database: a feature like any other, and the first to open."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app.core.config import load
+from app.core.health import add_check
+from app.db import dialect, errors
+from app.db.session import check
+
+
+def setup(app: FastAPI) -> None:
+    """Turn an unreachable database into an honest 503 and a failing readiness."""
+    errors.register(app)
+    add_check(app, "database", check)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    """Open the pool. It connects when it is first used, so a server that is away does not stop the start."""
+    async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
+        app.state.database = database
+        yield

@@ -1,0 +1,130 @@
+"""SQLite as a production database: settings, engines, and what its errors mean.
+
+One connection writes, several read (write-ahead log). Writers of this process wait for
+that connection; writers of other processes wait for the file, up to the busy timeout.
+Its limits are written down in docs/sqlite.md.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+from sqlalchemy import URL, Connection, UniqueConstraint, event, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.core.config import Environment, EnvSettings
+from app.db.base import Base
+from app.db.session import Database
+
+EXAMPLE_URL = "sqlite+aiosqlite:////data/app.db"
+DEVELOPMENT_URL = "sqlite+aiosqlite:///.data/app.db"
+
+
+class DatabaseSettings(EnvSettings):
+    """Where the file is and how long to wait for it."""
+
+    model_config = SettingsConfigDict(env_prefix="DATABASE_")
+
+    url: str | None = Field(default=None, description="Unset in development: .data/app.db.")
+    readers: int = Field(default=8, ge=1, description="Connections that read at the same time.")
+    pool_timeout_seconds: float = Field(default=5, gt=0, description="Wait for a connection, then 503.")
+    busy_timeout_ms: int = Field(default=5_000, ge=0, description="Wait for another process to finish writing.")
+
+    @model_validator(mode="after")
+    def _require_usable_url(self) -> "DatabaseSettings":
+        """Refuse what could not work, before anything opens a file."""
+        if self.url is None and self.env is not Environment.DEV:
+            raise ValueError(f"DATABASE_URL: must be set. Example: {EXAMPLE_URL}")
+        database_url(self)
+        return self
+
+
+def database_url(settings: DatabaseSettings) -> URL:
+    """Return the URL of the file.
+
+    Raises:
+        ValueError: If it is not the URL of an SQLite file.
+    """
+    try:
+        url = make_url(settings.url or DEVELOPMENT_URL)
+    except ArgumentError:
+        raise ValueError(f"DATABASE_URL: is not a URL. Example: {EXAMPLE_URL}") from None
+    if url.drivername not in ("sqlite", "sqlite+aiosqlite"):
+        raise ValueError(f"DATABASE_URL: {url.drivername} is not SQLite. Example: {EXAMPLE_URL}")
+    if not url.database or url.database == ":memory:":
+        raise ValueError(f"DATABASE_URL: must name a file. Example: {EXAMPLE_URL}")
+    return url.set(drivername="sqlite+aiosqlite")
+
+
+def create_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """Create the engine that writes. It has one connection, for SQLite has one writer."""
+    url = database_url(settings)
+    if settings.env is Environment.DEV:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    return _engine(url, settings, connections=1, begin="BEGIN IMMEDIATE")
+
+
+def _reading_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """Open the same file in a mode in which SQLite refuses to write."""
+    url = database_url(settings)
+    readonly = url.set(database=f"file:{url.database}", query={"mode": "ro", "uri": "true"})
+    return _engine(readonly, settings, connections=settings.readers, begin="BEGIN")
+
+
+def _engine(url: URL, settings: DatabaseSettings, connections: int, begin: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=settings.pool_timeout_seconds,
+        hide_parameters=settings.env is Environment.PROD,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # The driver must not begin transactions; the listener below does.
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {settings.busy_timeout_ms}")
+        if begin == "BEGIN IMMEDIATE":
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    # A plain BEGIN takes the write lock at the first write, which fails at once if another
+    # process has written meanwhile. BEGIN IMMEDIATE takes it now, and waits for it.
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+@asynccontextmanager
+async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
+    """Hold the file open: one connection to write, some to read."""
+    writing, reading = create_engine(settings), _reading_engine(settings)
+    try:
+        yield Database.on(writing, reading)
+    finally:
+        await reading.dispose()
+        await writing.dispose()
+
+
+def constraint_name(error: IntegrityError) -> str | None:
+    """Return the name of the violated unique constraint.
+
+    SQLite tells the columns only ("UNIQUE constraint failed: user_account.email"), so the
+    constraint on just those columns is looked up.
+    """
+    failed = str(error.orig).removeprefix("UNIQUE constraint failed: ")
+    table, columns = failed.split(".")[0], {name.rpartition(".")[2] for name in failed.split(", ")}
+    constraints = Base.metadata.tables[table].constraints if failed != str(error.orig) else ()
+    for constraint in constraints:
+        if isinstance(constraint, UniqueConstraint) and {column.name for column in constraint.columns} == columns:
+            return str(constraint.name)
+    return None

@@ -1,0 +1,37 @@
+"""What the database refuses, in the words of the domain."""
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.exceptions import ConflictError
+from app.db.errors import translating
+from app.modules.user.models import EMAIL_UNIQUE, User
+
+
+class Taken(ConflictError):
+    pass
+
+
+@pytest.mark.parametrize(("known", "expected"), [(EMAIL_UNIQUE, Taken), ("uq_of_another_table", IntegrityError)])
+async def test_a_known_constraint_is_translated_and_another_is_not(
+    session: AsyncSession, known: str, expected: type[Exception]
+) -> None:
+    ada = insert(User).values(email="ada@example.com", name="Ada")
+    await session.exec(ada)
+
+    with pytest.raises(expected), translating({known: Taken}):
+        await session.exec(ada)
+
+
+async def test_a_change_that_was_overtaken_fails_its_precondition(app: FastAPI, client: AsyncClient) -> None:
+    @app.post("/overtaken")
+    async def overtaken() -> None:
+        raise StaleDataError
+
+    answer = await client.post("/overtaken")
+    assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")

@@ -1,0 +1,104 @@
+"""SQLite, set up as for production."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.config import ConfigurationError, Environment, load
+from app.db import sqlite
+from app.db.session import Database, transaction
+from app.modules.user.models import User
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> sqlite.DatabaseSettings:
+    return sqlite.DatabaseSettings(env=Environment.TEST, url=f"sqlite:///{tmp_path}/app.db", busy_timeout_ms=50)
+
+
+async def pragma(session: AsyncSession, name: str) -> object:
+    return (await (await session.connection()).execute(text(f"PRAGMA {name}"))).scalar()
+
+
+async def read_version(database: Database) -> object:
+    async with transaction(database.writers) as session:
+        return await pragma(session, "user_version")
+
+
+async def test_every_connection_is_prepared(live_database: Database) -> None:
+    async with transaction(live_database.writers) as session:
+        assert await pragma(session, "journal_mode") == "wal"
+        assert await pragma(session, "foreign_keys") == 1
+        assert await pragma(session, "busy_timeout") == 5000
+        assert await pragma(session, "synchronous") == 1
+    async with transaction(live_database.readers) as session:
+        assert await pragma(session, "busy_timeout") == 5000
+
+
+async def test_readers_are_not_held_up_by_a_writer(live_database: Database) -> None:
+    async with transaction(live_database.writers) as writing:
+        await pragma(writing, "user_version")
+        async with asyncio.timeout(1), transaction(live_database.readers) as reading:
+            assert await pragma(reading, "user_version") == 0
+
+
+async def test_a_second_process_waits_for_its_turn_and_no_longer(settings: sqlite.DatabaseSettings) -> None:
+    async with (
+        sqlite.open_database(settings) as one,
+        sqlite.open_database(settings) as other,
+        transaction(one.writers) as session,
+    ):
+        await pragma(session, "user_version")
+        with pytest.raises(OperationalError, match="locked"):
+            await read_version(other)
+
+
+async def test_in_development_the_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = sqlite.DatabaseSettings(env=Environment.DEV, url=None)
+    async with sqlite.open_database(settings) as database, transaction(database.writers) as session:
+        await pragma(session, "user_version")
+    assert (tmp_path / ".data/app.db").is_file()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (None, "must be set"),
+        ("nonsense", "is not a URL"),
+        ("postgresql://localhost/app", "postgresql is not SQLite"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused(monkeypatch: pytest.MonkeyPatch, url: str | None, said: str) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    if url is not None:
+        monkeypatch.setenv("DATABASE_URL", url)
+
+    with pytest.raises(ConfigurationError, match=f"DATABASE_URL: {said}"):
+        load(sqlite.DatabaseSettings)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [({"name": "Eve"}, "uq_user_account_email"), ({"email": None}, None)],
+)
+async def test_a_violated_constraint_is_named_if_it_is_unique(
+    session: AsyncSession, change: dict[str, str | None], name: str | None
+) -> None:
+    ada = {"email": "ada@example.com", "name": "Ada"}
+    await session.exec(insert(User).values(ada))
+
+    with pytest.raises(IntegrityError) as caught:
+        await session.exec(insert(User).values(ada | change))
+    assert sqlite.constraint_name(caught.value) == name
+
+
+def test_an_error_that_names_no_column_names_no_constraint() -> None:
+    error = IntegrityError("INSERT", None, Exception("FOREIGN KEY constraint failed"))
+
+    assert sqlite.constraint_name(error) is None

@@ -1,0 +1,53 @@
+# The commands of this repository: `uv run just` lists them.
+
+[private]
+default:
+    @just --list --unsorted
+
+# Everything CI runs: the checks of this repository, its site, and every variant at work
+[group("test")]
+test *arguments: check docs-build
+    uv run pytest -n auto --dist worksteal --durations=15 -rs {{ arguments }}
+
+# What needs neither installed projects nor containers: a minute or two
+[group("test")]
+test-fast *arguments:
+    uv run pytest -n auto --dist worksteal -m "not execution and not containers" {{ arguments }}
+
+# Render variants and run their own checks: just matrix run --only default
+[group("test")]
+matrix *arguments="list":
+    uv run python -m tests.matrix {{ arguments }}
+
+# Lint and check the types of what tests the template
+[group("test")]
+check:
+    uv run ruff check
+    uv run ruff format --check
+    uv run ty check
+
+# Format and repair what can be repaired
+[group("write")]
+format:
+    uv run ruff check --fix
+    uv run ruff format
+
+# Render examples/*.yml anew, into the folders beside them
+[group("write")]
+examples:
+    uv run python -m tests.examples
+
+# Write what the documentation says about the questions, from copier.yml
+[group("write")]
+questions:
+    uv run python -m tests.question_docs
+
+# Read the documentation on http://127.0.0.1:8001, with live reload
+[group("documentation")]
+docs-serve:
+    uv run --group docs mkdocs serve --dev-addr 127.0.0.1:8001
+
+# Build the documentation; warnings are errors
+[group("documentation")]
+docs-build:
+    uv run --group docs mkdocs build --strict

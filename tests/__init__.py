@@ -1,0 +1,1 @@
+"""Tests of the template: what is rendered, and that it works."""

@@ -1,0 +1,58 @@
+"""What every test may ask for: the template as it is now, and projects rendered from it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.rendering import Answers, snapshot
+from tests.rendering import render as render_project
+
+LONGEST_FIRST = ("execution", "containers")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that nobody waits for one last long test."""
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in LONGEST_FIRST))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all processes of this test run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(scope="session")
+def once(shared: Path) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Fill a shared folder by whoever comes first: `once(name, fill)`."""
+
+    def fill_once(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                fill(folder)
+                done.touch()
+        return folder
+
+    return fill_once
+
+
+@pytest.fixture(scope="session")
+def template(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The template of the working tree, in a plain folder."""
+    return once("template", snapshot)
+
+
+@pytest.fixture(scope="session")
+def render(template: Path, once: Callable[[str, Callable[[Path], object]], Path]) -> Callable[[Answers], Path]:
+    """Render a project, once for the same answers: copy it (`shutil.copytree`) before you change it."""
+
+    def render_once(answers: Answers) -> Path:
+        key = hashlib.sha256(json.dumps(dict(answers), sort_keys=True).encode()).hexdigest()[:16]
+        return once(f"project-{key}", lambda folder: render_project(template, folder, answers))
+
+    return render_once

@@ -1,0 +1,1 @@
+"""The variants of the template: `python -m tests.matrix --help`."""

@@ -1,0 +1,65 @@
+"""Running a project's commands the way its owner does, whatever environment the tests themselves run in."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+OURS = ("PYTEST_", "COVERAGE_", "COV_", "UV_LOCKED", "UV_FROZEN", "UV_PROJECT", "VIRTUAL_ENV", "PYENV_VERSION")
+SETTINGS = ("ENV", "DATABASE_", "HOST", "PORT", "LOG_LEVEL", "DEBUG", "CORS_ORIGINS")
+
+_running: set[subprocess.Popen[str]] = set()
+
+
+class StepError(Exception):
+    """A command of a project did not do what it should; says which, and what it wrote."""
+
+
+def environment(**additions: str) -> dict[str, str]:
+    """Return the environment of a fresh shell: without our virtual environment, without anybody's settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith((*OURS, *SETTINGS))}
+    here = str(Path(sys.executable).parent)
+    path = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != here]
+    return {**inherited, "PATH": os.pathsep.join(path), **additions}
+
+
+def run(folder: Path, *command: str, timeout: float = 900, **additions: str) -> str:
+    """Run a command in a project and return what it wrote.
+
+    Args:
+        folder: The project.
+        command: The command.
+        timeout: Seconds after which it and everything it started is killed.
+        additions: Environment variables.
+
+    Raises:
+        StepError: If it fails or takes too long.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment(**additions),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    _running.add(process)
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output = f"{process.communicate()[0]}\nkilled after {timeout:.0f} seconds"
+    finally:
+        _running.discard(process)
+    if process.returncode != 0:
+        raise StepError(f"$ {' '.join(command)}\n{output}")
+    return output
+
+
+def kill_all() -> None:
+    """Kill every command that still runs, with all it has started: a Ctrl-C does not reach them."""
+    for process in tuple(_running):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,97 @@
+"""What copier.yml asks, and what follows from the answers, read the way Copier reads it."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+from jinja2_ansible_filters import AnsibleCoreFiltersExtension
+
+from tests.rendering import ROOT, Answers
+
+BOOLEANS = (True, False)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question, or one computed value (`when: false`)."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+    choices: tuple[Any, ...]  # none: free text
+    labels: tuple[str, ...]  # what a person reads instead of the choices
+    computed: bool
+
+
+@cache
+def config() -> dict[str, Any]:
+    """Return copier.yml."""
+    return yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+
+
+@cache
+def environment() -> SandboxedEnvironment:
+    """Return a Jinja environment like the one Copier renders this template with."""
+    options = {**config()["_envops"], "undefined": StrictUndefined}
+    return SandboxedEnvironment(
+        loader=FileSystemLoader(ROOT), extensions=[AnsibleCoreFiltersExtension], autoescape=False, **options
+    )
+
+
+@cache
+def everything() -> tuple[Question, ...]:
+    """Return the questions and the computed values, in their order."""
+    return tuple(_read(name, what) for name, what in config().items() if not name.startswith("_"))
+
+
+def questions() -> list[Question]:
+    """Return what a person is asked."""
+    return [question for question in everything() if not question.computed]
+
+
+def choices() -> dict[str, tuple[Any, ...]]:
+    """Return the possible answers of each question that has a limited number of them."""
+    return {question.name: question.choices for question in questions() if question.choices}
+
+
+def resolve(answers: Answers) -> dict[str, Any]:
+    """Add to some answers the defaults of the others, and everything computed."""
+    values = dict(answers)
+    for question in everything():
+        if question.name not in values:
+            values[question.name] = _default(question, values)
+    return values
+
+
+def _read(name: str, what: dict[str, Any]) -> Question:
+    labels, values = _choices(what)
+    return Question(
+        name=name,
+        type=what["type"],
+        default=what.get("default"),
+        help=" ".join(str(what.get("help", "")).split()),
+        choices=values,
+        labels=labels,
+        computed=what.get("when") is False,
+    )
+
+
+def _choices(what: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """Return labels and values; Copier takes a list, a mapping from labels, and values with a validator."""
+    if what["type"] == "bool":
+        return ("yes", "no"), BOOLEANS
+    given = what.get("choices", [])
+    pairs = given.items() if isinstance(given, dict) else [(value, value) for value in given]
+    plain = [(str(label), value["value"] if isinstance(value, dict) else value) for label, value in pairs]
+    return tuple(label for label, _ in plain), tuple(value for _, value in plain)
+
+
+def _default(question: Question, values: dict[str, Any]) -> Any:
+    if not isinstance(question.default, str):
+        return question.default
+    text = environment().from_string(question.default).render(values)
+    return text if question.type == "str" else yaml.safe_load(text)

@@ -1,0 +1,47 @@
+"""Every variant at work: it installs, passes its own checks and tests, builds its site, serves and stops.
+
+`python -m tests.matrix run` does the same for people, with a table.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.matrix.execution import execute, why_not
+from tests.matrix.variants import FULL_PRODUCT, Variant, key, variants
+from tests.questionnaire import choices
+
+
+@pytest.fixture(scope="session")
+def processes() -> int:
+    """How many processes each project may test with, so that together they are as many as the processors."""
+    return max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+@pytest.mark.execution
+@pytest.mark.parametrize("variant", variants(), ids=str)
+def test_variant_works(variant: Variant, template: Path, tmp_path: Path, processes: int) -> None:
+    if reason := why_not(variant):
+        pytest.skip(reason)
+    result = execute(variant, template, tmp_path / "project", processes=processes)
+    assert not result.failure, result.failure
+
+
+def test_every_choice_is_executed() -> None:
+    """Nothing that can be answered is only rendered, but on machines where it cannot be executed."""
+    executed = [dict(zip(choices(), key(variant), strict=True)) for variant in variants() if not why_not(variant)]
+    missing = {v for v in choices()["python_version"] if all(given["python_version"] != v for given in executed)}
+    for question, values in choices().items():
+        left_out = set(values) - {given[question] for given in executed}
+        assert left_out <= missing, f"{question}: {left_out}"
+    assert len({tuple(given[question] for question in FULL_PRODUCT) for given in executed}) == product_size()
+    if missing:
+        pytest.skip(f"all but Python {', '.join(sorted(missing))}, which is not on this machine")
+
+
+def product_size() -> int:
+    size = 1
+    for question in FULL_PRODUCT:
+        size *= len(choices()[question])
+    return size

@@ -1,0 +1,208 @@
+"""The questionnaire: what it asks, what it refuses, and how it is answered."""
+
+import itertools
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.projects import contents, files
+from tests.questionnaire import BOOLEANS, choices, questions, resolve
+from tests.rendering import ROOT, Answers, recorded_answers
+from tests.rendering import render as render_project
+
+Render = Callable[[Answers], Path]
+
+REFUSAL_WIDTH = 85
+CONTROL_CHARACTERS = [
+    "two\nlines",
+    "a\ttab",
+    "a\x00null",
+    "delete\x7f",
+    "next\x85line",
+    "line\u2028separator",
+    "no\uffffletter",
+]
+WRONG = {
+    "project_name": ["", "   ", "x" * 201, *CONTROL_CHARACTERS],
+    "project_slug": [
+        *("", "My-Service", "my_service", "my service", "1service", "-service", "service-", "my--service", "sérvice"),
+        *("x" * 51, "json", "asyncio", "sqlite3", "concurrent", "annotationlib", "app", 'a"b', "../up", "a\n"),
+    ],
+    "project_description": ["x" * 301, *CONTROL_CHARACTERS],
+    "user_name": ["", "  ", "x" * 101, *CONTROL_CHARACTERS],
+    "user_email": [
+        "",
+        "ada",
+        "ada@",
+        "@example.com",
+        "ada@example",
+        "ada lovelace@example.com",
+        'a"b@example.com',
+        "a@b.c\n",
+    ],
+    "github_user": ["", "-ada", "ada-", "ada--lovelace", "ada_lovelace", "x" * 40, "ada/lovelace", 'a"b', "a\n"],
+}
+RIGHT = {
+    "project_name": ["x", "x" * 200, "待办事项", 'The "best"', "🚀", r"C:\new"],
+    "project_slug": ["a", "a1", "my-service", "x" * 50, "json-service", "null", "on"],
+    "project_description": ["", "x" * 300, 'With "quotes" and \\ and 🚀'],
+    "user_name": ["Ada", "Łódź O'Brien", "x" * 100],
+    "user_email": ["ada.love-lace+test@mail.example.co.uk"],
+    "github_user": ["a", "ada-lovelace", "x" * 39],
+}
+
+
+def free_text() -> list[str]:
+    return [question.name for question in questions() if not question.choices]
+
+
+def copier(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command a person types, without a terminal."""
+    command = [sys.executable, "-m", "copier", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_every_free_text_is_tried() -> None:
+    assert set(free_text()) == set(WRONG) == set(RIGHT)
+
+
+@pytest.mark.parametrize(("question", "answer"), [(name, answer) for name in WRONG for answer in WRONG[name]])
+def test_wrong_answers_are_refused_with_a_reason_and_an_example(
+    question: str, answer: str, template: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=rf"(?s)question '{question}': .+ Example: \S+") as refusal:
+        render_project(template, tmp_path / "project", {question: answer})
+    assert len(str(refusal.value).partition("': ")[2]) < REFUSAL_WIDTH, "the prompt does not wrap"
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize(("question", "answer"), [(name, answer) for name in RIGHT for answer in RIGHT[name]])
+def test_right_answers_are_taken(question: str, answer: str, render: Render) -> None:
+    assert recorded_answers(render({question: answer}))[question] == answer
+
+
+@pytest.mark.parametrize("question", [name for name, values in choices().items() if values != BOOLEANS])
+def test_unknown_choices_are_refused(question: str, template: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=question):
+        render_project(template, tmp_path / "project", {question: "somethingelse"})
+    assert not (tmp_path / "project").exists()
+
+
+def test_unknown_questions_are_noticed(template: Path, tmp_path: Path) -> None:
+    """Copier ignores them, so whoever renders must compare."""
+    with pytest.raises(AssertionError):
+        render_project(template, tmp_path / "project", {"databse": "postgres"})
+
+
+@pytest.mark.parametrize("question", choices())
+def test_every_choice_makes_a_difference(question: str, render: Render) -> None:
+    for one, other in itertools.combinations(choices()[question], 2):
+        assert contents(render({question: one})) != contents(render({question: other})), f"{one} is {other}"
+
+
+@pytest.mark.parametrize("question", free_text())
+def test_every_text_makes_a_difference(question: str, render: Render) -> None:
+    longest = max(RIGHT[question], key=len)
+    assert contents(render({question: longest})) != contents(render({}))
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("My Service", "my-service"),
+        ("  Orders & Returns (v2)  ", "orders-returns-v2"),
+        ("待办事项", "my-service"),
+        ("🚀", "my-service"),
+        ("x" * 200, "x" * 42),
+        ("Two words " * 12, "two-words-two-words-two-words-two-words-tw"),
+        ("JSON", "json-service"),
+        ("2048", "service-2048"),
+    ],
+)
+def test_short_names_are_made_from_long_ones(name: str, slug: str, render: Render) -> None:
+    assert recorded_answers(render({"project_name": name}))["project_slug"] == slug
+
+
+def test_copy_takes_an_answers_file(template: Path, tmp_path: Path) -> None:
+    example = ROOT / "examples/backend.yml"
+    done = copier("copy", "--defaults", "--data-file", example, template, tmp_path / "project")
+
+    assert done.returncode == 0, done.stderr
+    asked = yaml.safe_load(example.read_text(encoding="utf-8"))
+    recorded = recorded_answers(tmp_path / "project")
+    assert {name: recorded[name] for name in asked} == asked
+
+
+def test_copy_says_which_three_commands_come_next(template: Path, tmp_path: Path) -> None:
+    done = copier("copy", "--defaults", template, "project", folder=tmp_path)
+
+    commands = re.findall(r"^ {6,}(\S.*?)(?: {2,}#.*)?$|^ {4}(\S.*?)(?: {2,}#.*)?$", done.stderr, re.MULTILINE)
+    assert [one or other for one, other in commands] == ["cd project", "uv run just run", "uv run just check"]
+    recipes = re.findall(r"^(\w[\w-]*).*:", (tmp_path / "project/justfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {"run", "check"} <= set(recipes)
+
+
+def test_copy_never_destroys_what_is_there(template: Path, tmp_path: Path) -> None:
+    mine = {path: f"mine: {path}\n" for path in ("README.md", "app/main.py", "notes.txt", ".env")}
+    for path, content in mine.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(content, encoding="utf-8")
+
+    done = copier("copy", "--defaults", template, tmp_path)
+
+    assert done.returncode != 0
+    assert "Consider using `--overwrite`" in done.stderr
+    assert {path: (tmp_path / path).read_text(encoding="utf-8") for path in mine} == mine
+
+
+def test_copy_into_a_folder_with_other_files_leaves_them(template: Path, render: Render, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine\n", encoding="utf-8")
+
+    assert copier("copy", "--defaults", template, tmp_path).returncode == 0
+    assert files(tmp_path) == sorted([Path("notes.txt"), *files(render({}))])
+
+
+def test_answers_can_be_typed(template: Path, tmp_path: Path) -> None:
+    """A person at a terminal: two answers of their own, Enter for the others."""
+    typed = {"project_name": "\x15Typed by hand\r", "database": "\x1b[B\r"}  # Ctrl-U empties the line, then arrow down
+
+    answer_on_a_terminal(
+        [sys.executable, "-m", "copier", "copy", str(template), str(tmp_path / "project")],
+        [typed.get(question.name, "\r") for question in questions()],
+    )
+
+    expected = resolve({"project_name": "Typed by hand", "database": "postgres"})
+    recorded = recorded_answers(tmp_path / "project")
+    assert {q.name: recorded[q.name] for q in questions()} == {q.name: expected[q.name] for q in questions()}
+
+
+def answer_on_a_terminal(command: list[str], answers: list[str]) -> None:
+    """Run a command on a terminal of its own; type the next answer whenever a question waits."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"})
+    os.close(theirs)
+    shown = b""
+    try:
+        while process.poll() is None:
+            if select.select([ours], [], [], 0.4)[0]:
+                shown += os.read(ours, 4096)
+            elif "🎤".encode() in shown:
+                assert answers, f"one more question:\n{shown.decode()}"
+                os.write(ours, answers.pop(0).encode())
+                shown = b""
+    except OSError:
+        pass  # how Linux says that the other side has closed the terminal
+    finally:
+        os.close(ours)
+    assert process.wait(timeout=60) == 0, shown.decode()
+    assert not answers, "some questions were not asked"

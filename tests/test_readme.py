@@ -1,0 +1,77 @@
+"""The commands of README.md, executed as they are written."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.markdown import blocks
+from tests.matrix.processes import environment
+from tests.matrix.service import Service, free_port, wait_until
+from tests.rendering import ROOT, snapshot
+
+INSTALL_SECONDS = 300
+STOP_SECONDS = 30
+
+
+def written(marker: str) -> list[str]:
+    """Return the commands below `<!-- test: marker -->`."""
+    marked = [block for block in blocks((ROOT / "README.md").read_text(encoding="utf-8")) if block.marker == marker]
+    assert len(marked) == 1, f"README.md needs one block marked {marker!r}"
+    return marked[0].commands()
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """The template as somebody has it who has cloned the repository."""
+    folder = snapshot(tmp_path / "clone")
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    for command in (["init", "--quiet"], ["add", "--all"], [*identity, "commit", "--quiet", "--message", "All"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+@contextmanager
+def running(commands: list[str], folder: Path, port: int) -> Generator[Service]:
+    """Type some commands of which the last one stays; leave with Ctrl-C."""
+    log = folder.parent / "terminal.log"
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            ["bash", "-c", " && ".join(commands)],
+            cwd=folder,
+            env=environment(PORT=str(port)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        yield Service(process, port, log)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
+@pytest.mark.execution
+def test_the_first_commands_lead_to_a_running_service(clone: Path) -> None:
+    with running(written("run"), clone, free_port()) as service:
+        ended = service.process.poll
+        assert wait_until(lambda: ended() is not None or service.status("/health/ready") == 200, INSTALL_SECONDS)
+        assert ended() is None, service.log.read_text(encoding="utf-8")
+        assert service.status("/docs") == 200
+    assert wait_until(lambda: service.status("/health/live") == 0, STOP_SECONDS), "it still answers after Ctrl-C"
+
+
+def test_the_test_command_is_the_one_ci_runs() -> None:
+    assert written("tests") == ["uv run just test"]
+    assert written("tests")[0] in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    assert (ROOT / ".ci/run").stat().st_mode & 0o111, "not executable"

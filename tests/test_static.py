@@ -1,0 +1,170 @@
+"""The template itself, without rendering a project: it parses, it is complete, and it stays readable."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jinja2 import TemplateSyntaxError
+from jinja2.meta import find_undeclared_variables
+
+from tests.matrix.variants import variants
+from tests.questionnaire import config, environment, everything, questions, resolve
+from tests.rendering import ROOT, working_tree
+
+TEMPLATE = Path("template")
+BUDGET_FILES = 5
+BUDGET_LINES = 40
+HELP_WIDTH = 105
+META = {TEMPLATE / ".gitignore.jinja"}  # under its own name it would govern this repository
+
+FILES = [file for file in working_tree() if file.is_relative_to(TEMPLATE)]
+JINJA = [file for file in working_tree() if ".jinja" in file.suffixes]
+NAMES = {question.name for question in everything()}
+
+
+def read(file: Path) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
+
+
+def undeclared(source: str, known: set[str]) -> set[str]:
+    """Parse and compile Jinja; return the names that nothing would give a value, in whichever branch they stand."""
+    environment().compile(source)
+    names = find_undeclared_variables(environment().parse(source))
+    return {name for name in names - known if not name.startswith("_copier_")}
+
+
+def rendered_path(file: Path) -> str:
+    """Return where a file of the template ends up, as the registry writes it."""
+    path = file.relative_to(TEMPLATE).as_posix().removesuffix(".jinja")
+    return "/" + path.replace("{{ _copier_conf.answers_file }}", ".copier-answers.yml")
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text in a value of copier.yml."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from texts(part)
+
+
+@pytest.mark.parametrize("file", JINJA, ids=str)
+def test_bodies_parse_and_use_known_names(file: Path) -> None:
+    assert undeclared(read(file), NAMES) == set()
+
+
+def test_jinja_is_where_the_name_says_so() -> None:
+    for file in FILES:
+        if file.suffix != ".jinja":
+            unrendered = re.search(r"# \{%|\{\{ *(?:" + "|".join(NAMES) + r")\b", read(file))
+            assert not unrendered, f"{file}: {unrendered and unrendered[0]} would stay as it is"
+        elif file not in META:
+            assert re.search(r"\{\{|# \{%", read(file)), f"{file} needs no .jinja"
+
+
+def test_file_names_parse_and_work_everywhere() -> None:
+    for file in FILES:
+        assert undeclared(str(file), NAMES) == set(), file
+        assert not re.search(r'["|<>?*:\\]', str(file)), f"Windows refuses {file}"
+
+
+def test_questions_use_earlier_answers_only() -> None:
+    known: set[str] = set()
+    for question in everything():
+        for source in texts({**config()[question.name], "validator": ""}):
+            assert undeclared(source, known) == set(), question.name
+        known.add(question.name)
+        assert undeclared(config()[question.name].get("validator", ""), known) == set(), question.name
+
+
+def test_settings_and_messages_use_known_names() -> None:
+    for name, value in config().items():
+        if name.startswith("_") and name != "_envops":
+            for source in texts(value):
+                assert undeclared(source, NAMES) == set(), name
+
+
+def test_nothing_in_the_template_needs_trust() -> None:
+    assert not {"_tasks", "_migrations", "_jinja_extensions"} & set(config())
+
+
+def test_every_file_has_one_owner() -> None:
+    owned = {path: name for name, feature in features().items() for path in feature["files"]}
+    assert len(owned) == sum(len(feature["files"]) for feature in features().values()), "a path is listed twice"
+    for file in map(rendered_path, FILES):
+        owners = [name for path, name in owned.items() if file == path or file.startswith(f"{path}/")]
+        assert len(owners) <= 1, f"{file} belongs to {owners}"
+
+
+def test_every_listed_path_exists() -> None:
+    paths = {rendered_path(file) for file in FILES}
+    folders = {str(parent) for path in paths for parent in Path(path).parents}
+    for name, feature in features().items():
+        assert set(feature["files"]) <= paths | folders, name
+
+
+def test_listed_paths_have_no_slash_at_the_end() -> None:
+    assert not [path for feature in features().values() for path in feature["files"] if path.endswith("/")]
+
+
+def test_no_folder_is_left_empty() -> None:
+    """A folder of which every file is optional must itself be listed, or it is rendered empty."""
+    for name, feature in features().items():
+        others = {file for file in map(rendered_path, FILES) if not is_owned(file, feature["files"])}
+        kept = {parent for file in others for parent in Path(file).parents}
+        for file in map(rendered_path, FILES):
+            if is_owned(file, feature["files"]):
+                lost = [parent for parent in Path(file).parents if parent not in kept]
+                assert all(is_owned(f"{parent}/", feature["files"]) for parent in lost), f"{name}: {file}"
+
+
+def is_owned(path: str, listed: list[str]) -> bool:
+    return any(path == entry or path.startswith(f"{entry}/") for entry in listed)
+
+
+def features() -> dict[str, Any]:
+    return resolve({})["features"]
+
+
+def test_every_feature_is_on_and_off_in_some_variant() -> None:
+    seen = {(name, on["enabled"]) for v in variants() for name, on in resolve(v.answers)["features"].items()}
+    assert seen == {(name, enabled) for name in features() for enabled in (True, False)}
+
+
+def test_python_stays_python() -> None:
+    """The budget: composing happens in Python, so that its tools can read nearly all of it."""
+    sources = [file for file in FILES if file.name.endswith(".py.jinja") and file.parts[1] in {"app", "alembic"}]
+    assert len(sources) <= BUDGET_FILES, sources
+    assert sum(read(file).count("# {%") for file in sources) <= BUDGET_LINES
+
+
+@pytest.mark.parametrize("file", [file for file in JINJA if file.name.endswith(".py.jinja")], ids=str)
+def test_python_sources_parse_before_they_are_rendered(file: Path) -> None:
+    ast.parse(read(file))
+
+
+def test_reserved_names_are_the_standard_library() -> None:
+    public = {name for name in sys.stdlib_module_names if not name.startswith("_")}
+    assert public <= set(resolve({})["reserved_names"])
+
+
+def test_every_question_has_a_default_and_says_what_it_brings() -> None:
+    for question in questions():
+        assert question.default is not None, question.name
+        assert re.match(r"[A-Z].*\?(?: .*\.)?$", question.help), f"{question.name}: ask, then say what it brings"
+
+
+def test_help_fits_on_the_screen() -> None:
+    """Copier's prompts do not wrap."""
+    for question in questions():
+        assert max(map(len, config()[question.name]["help"].splitlines())) < HELP_WIDTH, question.name
+
+
+def test_broken_jinja_is_noticed() -> None:
+    with pytest.raises(TemplateSyntaxError):
+        undeclared("# {% if database", NAMES)
+    assert undeclared("# {% if False %}{{ databse }}# {% endif %}", NAMES) == {"databse"}
