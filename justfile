@@ -45,9 +45,9 @@ questions:
 # Read the documentation on http://127.0.0.1:8001, with live reload
 [group("documentation")]
 docs-serve:
-    uv run --group docs mkdocs serve --dev-addr 127.0.0.1:8001
+    NO_MKDOCS_2_WARNING=1 uv run --group docs mkdocs serve --dev-addr 127.0.0.1:8001
 
 # Build the documentation; warnings are errors
 [group("documentation")]
 docs-build:
-    uv run --group docs mkdocs build --strict
+    NO_MKDOCS_2_WARNING=1 uv run --group docs mkdocs build --strict

@@ -1,9 +1,13 @@
 """Running a project's commands the way its owner does, whatever environment the tests themselves run in."""
 
+import atexit
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 OURS = ("PYTEST_", "COVERAGE_", "COV_", "UV_LOCKED", "UV_FROZEN", "UV_PROJECT", "VIRTUAL_ENV", "PYENV_VERSION")
@@ -24,6 +28,18 @@ def environment(**additions: str) -> dict[str, str]:
     return {**inherited, "PATH": os.pathsep.join(path), **additions}
 
 
+@cache
+def scratch(folder: Path) -> str:
+    """Give a project a temporary folder of its own, with a short name: sockets cannot have a long one.
+
+    In the common one, each pytest that starts makes `pytest-of-USER` private again, also for the PostgreSQL
+    servers that tests of other projects have there; under root those run as somebody else.
+    """
+    path = tempfile.mkdtemp(prefix=f"{folder.name[:8]}-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
 def run(folder: Path, *command: str, timeout: float = 900, **additions: str) -> str:
     """Run a command in a project and return what it wrote.
 
@@ -39,7 +55,7 @@ def run(folder: Path, *command: str, timeout: float = 900, **additions: str) -> 
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env=environment(**additions),
+        env=environment(TMPDIR=scratch(folder), **additions),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -19,7 +19,7 @@ def create_database(folder: Path, name: str) -> str:
     given = os.environ.get("DATABASE_URL")
     if given is None:
         return embedded.database_url(folder / "postgres", name).render_as_string(hide_password=False)
-    server = make_url(given)
+    server, name = make_url(given), f"backend_{name}"
     uri = server.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(uri, autocommit=True) as db:
         db.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,14 +1,16 @@
-"""Runs the migrations, on the database of the settings or on a connection it is given."""
+"""Runs the migrations on the database of the settings."""
 
 import asyncio
 from typing import Any, Literal
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlmodel.sql.sqltypes import AutoString
 
 import app.main  # noqa: F401 - reaches every module, and with it every table
-from app.core.config import load
+from app.core.config import Settings, load
+from app.core.logging import configure_logging
 from app.db import dialect
 from app.db.base import Base, UtcDateTime
 
@@ -24,20 +26,25 @@ def render_item(type_: str, item: Any, _: Any) -> str | Literal[False]:
 
 def migrate(connection: Connection) -> None:
     """Run the migrations on one connection, in one transaction."""
+    sqlite = connection.dialect.name == "sqlite"
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
         render_item=render_item,
-        render_as_batch=connection.dialect.name == "sqlite",
+        render_as_batch=sqlite,
         compare_server_default=True,
     )
     with context.begin_transaction():
         context.run_migrations()
+    # SQLite migrates without foreign keys (see `sqlite.migration_engine`); nothing may point nowhere now.
+    if sqlite and (orphans := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
+        raise CommandError(f"Rows refer to what is not there; nothing was changed: {orphans[:5]}")
 
 
 async def connect_and_migrate() -> None:
     """Open the database of the settings and migrate it."""
-    engine = dialect.create_engine(load(dialect.DatabaseSettings))
+    configure_logging(load(Settings))
+    engine = dialect.migration_engine(load(dialect.DatabaseSettings))
     try:
         async with engine.begin() as connection:
             await connection.run_sync(migrate)

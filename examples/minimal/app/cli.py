@@ -1,6 +1,7 @@
 """The command line: `uv run app --help`."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -56,7 +57,9 @@ def _configured() -> Generator[Settings]:
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="HOST, else 127.0.0.1")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="PORT, else 8000")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port to listen on.", show_default="PORT, else 8000")
+    ] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Restart when a file below app/ changes.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
 ) -> None:
@@ -89,13 +92,12 @@ def serve(
 def _require_free(host: str, port: int) -> None:
     """Say what to do about a port in use, before anything else is started."""
     try:
-        with socket.create_server((host, port)):
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except OSError as error:
-        typer.echo(
-            f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}.\nChoose another port: PORT={port + 1}",
-            err=True,
-        )
+        advice = "Choose another, for example PORT=8001." if error.errno == errno.EADDRINUSE else "Is HOST right?"
+        reason = str(error.strerror).partition(" (")[0]
+        typer.echo(f"Cannot listen on {host}, port {port}: {reason}.\n{advice}", err=True)
         raise typer.Exit(1) from None
 
 

@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.stopping = asyncio.Event()
     openapi.install(app)
-    app.include_router(health.router)
+    app.include_router(health.router, responses=openapi.EVERY_ROUTE)
     app.include_router(router)
     for feature in FEATURES:
         feature.setup(app)

@@ -123,8 +123,18 @@ def test_a_port_in_use_is_explained() -> None:
         result = run("serve", "--port", str(port))
 
     assert result.exit_code == 1
-    assert f"Cannot listen on 127.0.0.1:{port}" in result.output
-    assert f"PORT={port + 1}" in result.output
+    assert result.output == (
+        f"Cannot listen on 127.0.0.1, port {port}: Address already in use.\nChoose another, for example PORT=8001.\n"
+    )
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "2001:db8::1"])
+def test_a_host_that_is_not_ours_is_explained(host: str) -> None:
+    result = run("serve", "--host", host)
+
+    assert result.exit_code == 1
+    assert f"Cannot listen on {host}, port 8000: " in result.output
+    assert "Is HOST right?" in result.output
 
 
 @pytest.mark.parametrize(

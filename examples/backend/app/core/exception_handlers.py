@@ -74,13 +74,15 @@ async def _invalid_request(_: Request, error: RequestValidationError) -> JSONRes
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=fields)
 
 
-async def _http_exception(request: Request, error: HTTPException) -> JSONResponse:
+async def _http_exception(request: Request, error: HTTPException) -> Response:
     """Translate what the framework itself raises: unknown path, wrong method, unreadable body."""
+    if error.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        return Response(status_code=error.status_code, headers=error.headers)
     status = HTTPStatus(error.status_code)
     # Python 3.13 renamed this status; the code stays the same on every version.
     code = "content_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
     headers = _allowed(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
-    return problem(status, code, error.detail, headers)
+    return problem(status, code, str(error.detail), headers)
 
 
 def _allowed(request: Request) -> dict[str, str]:

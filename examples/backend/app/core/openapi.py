@@ -1,6 +1,6 @@
 """The API description: stable names, one shape for errors.
 
-`just openapi` (`app openapi export`) writes it to a file, for client generators and for reviews.
+`uv run app openapi export` writes it to a file, for client generators and for reviews.
 """
 
 import tomllib

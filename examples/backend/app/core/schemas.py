@@ -1,6 +1,8 @@
 """What request and response models have in common."""
 
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +17,15 @@ class ResponseModel(BaseModel):
     """A response body, which can be built from a row."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+class EntityModel(ResponseModel):
+    """A response body about one thing that is stored."""
+
+    id: UUID
+    created_at: datetime
+    updated_at: datetime
+    version: int = Field(description="Counts the changes; also the ETag.", examples=[1])
 
 
 def omittable() -> Any:

@@ -7,13 +7,14 @@ from fastapi import FastAPI
 
 from app.core.config import load
 from app.core.health import add_check
-from app.db import dialect, errors
+from app.db import dialect, errors, idempotency
 from app.db.session import check
 
 
 def setup(app: FastAPI) -> None:
-    """Turn an unreachable database into an honest 503 and a failing readiness."""
+    """Make an unreachable database an honest 503 and a failing readiness, and answers repeatable."""
     errors.register(app)
+    app.add_exception_handler(idempotency.Repeated, idempotency.repeat)
     add_check(app, "database", check)
 
 

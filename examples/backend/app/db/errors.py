@@ -40,7 +40,7 @@ def register(app: FastAPI) -> None:
 
 async def _unavailable(_: Request, error: Exception) -> JSONResponse:
     """Keep the reason for the log: it names hosts and statements."""
-    logger.error("database unavailable", error=f"{type(error).__name__}: {str(error).splitlines()[0]}")
+    logger.error("database unavailable or overloaded", error=f"{type(error).__name__}: {str(error).splitlines()[0]}")
     return _answer(UnavailableError)
 
 

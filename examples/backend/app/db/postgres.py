@@ -15,6 +15,8 @@ from app.core.config import Environment, EnvSettings
 from app.db.session import Database
 
 EXAMPLE_URL = "postgresql+psycopg://user:password@localhost:5432/app"
+# A peer that vanished without a word (a cable, a silent firewall) is given up after ten seconds, not after minutes.
+NOTICE_SILENCE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 10_000}
 PLACEHOLDERS = frozenset({"change-me", "changeme", "password", "postgres", "secret"})
 
 
@@ -67,17 +69,22 @@ def database_url(settings: DatabaseSettings) -> URL:
     return embedded.database_url()
 
 
-def create_engine(settings: DatabaseSettings) -> AsyncEngine:
-    """Create the engine; it connects when it is first used."""
+def migration_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """Create the engine for migrations: an index on a large table may take longer than any request."""
+    return _engine(settings.model_copy(update={"statement_timeout_ms": 0}), connections=1)
+
+
+def _engine(settings: DatabaseSettings, connections: int) -> AsyncEngine:
+    """Create an engine; it connects when it is first used."""
     options = f"-c statement_timeout={settings.statement_timeout_ms} -c lock_timeout={settings.lock_timeout_ms}"
     engine = create_async_engine(
         database_url(settings),
-        pool_size=settings.pool_size,
+        pool_size=connections,
         # No overflow: connections that come and go cost more than they give.
         max_overflow=0,
         pool_timeout=settings.pool_timeout_seconds,
         hide_parameters=settings.env is Environment.PROD,
-        connect_args={"connect_timeout": settings.connect_timeout_seconds, "options": options},
+        connect_args={"connect_timeout": settings.connect_timeout_seconds, "options": options, **NOTICE_SILENCE},
     )
     event.listen(engine.sync_engine, "checkout", _discard_if_closed)
     return engine
@@ -98,10 +105,11 @@ def _discard_if_closed(connection: Any, *_: Any) -> None:
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
     """Hold a pool open. Reading sessions share it; PostgreSQL itself refuses their writes."""
-    engine = create_engine(settings)
+    engine, probe = _engine(settings, settings.pool_size), _engine(settings, connections=1)
     try:
-        yield Database.on(engine, engine.execution_options(postgresql_readonly=True))
+        yield Database.on(engine, engine.execution_options(postgresql_readonly=True), probe)
     finally:
+        await probe.dispose()
         await engine.dispose()
 
 

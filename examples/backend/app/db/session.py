@@ -4,7 +4,7 @@ One request is one transaction: returning commits it, raising takes it back. The
 commit happens before the answer leaves (`scope="function"`; FastAPI's default would
 commit after the client has been told that all went well).
 
-Requests that only read (GET, HEAD) get a session that cannot write.
+Requests that only read (GET) get a session that cannot write.
 """
 
 from collections.abc import AsyncGenerator
@@ -12,27 +12,31 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
+import anyio
 from fastapi import Depends, FastAPI, Request
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession
-
-SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 Sessions = async_sessionmaker[AsyncSession]
 
 
 @dataclass(frozen=True)
 class Database:
-    """Where sessions come from: those that may write, and those that may not."""
+    """Where sessions come from: those that may write, and those that may not.
+
+    The probe has a connection of its own, so that a busy pool does not look like a database
+    that is away.
+    """
 
     writers: Sessions
     readers: Sessions
+    probe: Sessions
 
     @classmethod
-    def on(cls, writing: AsyncEngine, reading: AsyncEngine) -> "Database":
-        """Make sessions for two engines on the same database."""
-        return cls(_sessions(writing), _sessions(reading))
+    def on(cls, writing: AsyncEngine, reading: AsyncEngine, probing: AsyncEngine) -> "Database":
+        """Make sessions for three engines on the same database."""
+        return cls(_sessions(writing), _sessions(reading), _sessions(probing))
 
 
 def _sessions(engine: AsyncEngine) -> Sessions:
@@ -50,7 +54,7 @@ async def transaction(sessions: Sessions) -> AsyncGenerator[AsyncSession]:
         yield session
 
 
-def get_database(request: Request) -> Database:
+async def get_database(request: Request) -> Database:
     """Return the database that the app has opened."""
     database: Database = request.app.state.database
     return database
@@ -61,7 +65,7 @@ DatabaseDep = Annotated[Database, Depends(get_database)]
 
 async def get_session(request: Request, database: DatabaseDep) -> AsyncGenerator[AsyncSession]:
     """Open the transaction of this request."""
-    async with transaction(database.readers if request.method in SAFE_METHODS else database.writers) as session:
+    async with transaction(database.readers if request.method == "GET" else database.writers) as session:
         yield session
 
 
@@ -69,7 +73,18 @@ async def get_session(request: Request, database: DatabaseDep) -> AsyncGenerator
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
 
 
+@asynccontextmanager
+async def brief_read(database: Database) -> AsyncGenerator[AsyncSession]:
+    """Look into the database from an answer that goes on, and hold no connection afterwards.
+
+    Shielded: a client that leaves would otherwise cancel the clean-up of the session too.
+    """
+    with anyio.CancelScope(shield=True):
+        async with transaction(database.readers) as session:
+            yield session
+
+
 async def check(app: FastAPI) -> None:
     """Ask the database for an answer; raises if there is none."""
-    async with transaction(app.state.database.readers) as session:
+    async with transaction(app.state.database.probe) as session:
         await (await session.connection()).execute(text("SELECT 1"))

@@ -31,16 +31,23 @@ async def test_a_failing_part_is_named_and_its_reason_is_not(app: FastAPI, clien
     assert (await client.get("/health/live")).status_code == 200
 
 
+@pytest.mark.parametrize("outcome", [0, 0.5])
 async def test_a_part_that_hangs_is_not_waited_for(
-    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch, outcome: float
 ) -> None:
     async def hanging(_: FastAPI) -> None:
-        await asyncio.sleep(60)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(outcome)
+            assert outcome
 
     monkeypatch.setattr(health, "CHECK_TIMEOUT_SECONDS", 0.01)
     health.add_check(app, "broker", hanging)
 
-    assert (await client.get("/health")).json()["checks"]["broker"] == "unavailable"
+    async with asyncio.timeout(0.3):
+        assert (await client.get("/health")).json()["checks"]["broker"] == "unavailable"
+    await asyncio.sleep(2 * outcome)
 
 
 async def test_a_stopping_service_is_not_ready(app: FastAPI, client: AsyncClient) -> None:

@@ -1,64 +1,113 @@
-"""Idempotency keys: how long they last, and what they are bound to."""
+"""Idempotency keys: how long they last, what they are bound to, and what is repeated."""
+
+from uuid import UUID
 
 import pytest
-from pydantic import BaseModel
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
 from sqlmodel import col, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.db.base import utc_now
-from app.db.idempotency import KEPT_FOR, IdempotencyKey, Once, purge
+from app.core.schemas import EntityModel, RequestModel
+from app.db.base import Entity, utc_now
+from app.db.idempotency import KEPT_FOR, IdempotencyKey, OnceDep, purge
 
 
-class Number(BaseModel):
+class NumberCreate(RequestModel):
+    value: int
+    unit: str = "m"
+
+
+class NumberRead(EntityModel):
     value: int
 
 
-class Counter:
-    def __init__(self) -> None:
-        self.count = 0
+class Number(Entity):
+    value: int
 
-    async def __call__(self, body: Number) -> Number:
-        self.count += 1
-        return Number(value=self.count)
+
+class Numbers:
+    def __init__(self) -> None:
+        self.created: list[Number] = []
+
+    async def create(self, body: NumberCreate) -> Number:
+        self.created.append(Number(id=UUID(int=len(self.created)), value=body.value))
+        return self.created[-1]
 
 
 @pytest.fixture
-def counter() -> Counter:
-    return Counter()
+def numbers(app: FastAPI) -> Numbers:
+    numbers = Numbers()
+
+    @app.post("/numbers", status_code=201)
+    @app.post("/others", status_code=201)
+    async def create(body: NumberCreate, once: OnceDep) -> NumberRead:
+        return await once(numbers.create, body, NumberRead)
+
+    return numbers
 
 
-async def age(session: AsyncSession) -> None:
-    await session.exec(
-        update(IdempotencyKey).values(created_at=utc_now() - 2 * KEPT_FOR).where(col(IdempotencyKey.key) != "")
-    )
-    session.expunge_all()
+async def post(client: AsyncClient, path: str = "/numbers", key: str | None = "key", value: int = 7) -> Response:
+    return await client.post(path, json={"value": value}, headers={"Idempotency-Key": key} if key else {})
 
 
-async def test_without_a_key_everything_happens_each_time(session: AsyncSession, counter: Counter) -> None:
-    once = Once(session, "POST /numbers", None)
-
-    assert [await once(counter, Number(value=0), Number) for _ in range(2)] == [Number(value=1), Number(value=2)]
-
-
-async def test_a_key_is_bound_to_its_route(session: AsyncSession, counter: Counter) -> None:
-    for path in ("POST /numbers", "POST /letters", "POST /numbers"):
-        await Once(session, path, "key")(counter, Number(value=0), Number)
-
-    assert counter.count == 2
+async def age(session: AsyncSession, **changes: object) -> None:
+    changes = changes or {"created_at": utc_now() - 2 * KEPT_FOR}
+    await session.exec(update(IdempotencyKey).values(changes).where(col(IdempotencyKey.id) != ""))
+    await session.commit()
 
 
-async def test_an_expired_key_is_as_new(session: AsyncSession, counter: Counter) -> None:
-    once = Once(session, "POST /numbers", "key")
-    await once(counter, Number(value=0), Number)
+async def test_without_a_key_everything_happens_each_time(client: AsyncClient, numbers: Numbers) -> None:
+    first, second = await post(client, key=None), await post(client, key=None)
+
+    assert first.headers["location"] == f"/numbers/{numbers.created[0].id}"
+    assert first.headers["etag"] == '"1"'
+    assert first.json()["id"] != second.json()["id"]
+
+
+async def test_with_a_key_the_answer_is_repeated_byte_for_byte(client: AsyncClient, numbers: Numbers) -> None:
+    first, second = await post(client), await post(client)
+
+    assert len(numbers.created) == 1
+    assert (second.status_code, second.content) == (first.status_code, first.content)
+    for header in ("location", "etag", "content-type"):
+        assert second.headers[header] == first.headers[header]
+
+
+async def test_an_answer_of_an_older_release_is_repeated_as_it_was(
+    client: AsyncClient, numbers: Numbers, session: AsyncSession
+) -> None:
+    await post(client)
+    await age(session, body='{"of": "an older release"}')
+
+    assert (await post(client)).json() == {"of": "an older release"}
+
+
+async def test_a_key_is_bound_to_its_address(client: AsyncClient, numbers: Numbers) -> None:
+    for path in ("/numbers", "/others", "/numbers"):
+        await post(client, path)
+
+    assert len(numbers.created) == 2
+
+
+async def test_a_key_is_bound_to_what_was_sent(client: AsyncClient, numbers: Numbers) -> None:
+    await post(client)
+    answer = await post(client, value=8)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+
+
+async def test_an_expired_key_is_as_new(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
+    await post(client)
     await age(session)
 
-    assert await once(counter, Number(value=7), Number) == Number(value=2)
+    assert (await post(client, value=8)).status_code == 201
 
 
-async def test_expired_keys_are_purged(session: AsyncSession, counter: Counter) -> None:
-    await Once(session, "POST /numbers", "old")(counter, Number(value=0), Number)
+async def test_expired_keys_are_purged(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
+    await post(client, key="old")
     await age(session)
-    await Once(session, "POST /numbers", "new")(counter, Number(value=0), Number)
+    await post(client, key="new")
 
     assert await purge(session) == 1
     assert await purge(session) == 0

@@ -17,12 +17,12 @@ def upgrade() -> None:
     """Make the change."""
     op.create_table(
         "idempotency_key",
-        sa.Column("scope", sa.String(length=200), nullable=False),
-        sa.Column("key", sa.String(length=100), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.Column("answer", sa.String(), nullable=False),
+        sa.Column("headers", sa.String(), nullable=False),
+        sa.Column("body", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("scope", "key", name=op.f("pk_idempotency_key")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotency_key")),
     )
     op.create_index(op.f("ix_idempotency_key_created_at"), "idempotency_key", ["created_at"])
     op.create_table(

@@ -41,6 +41,7 @@ DOCS_POLICY = (
     "connect-src 'self'; frame-ancestors 'none'"
 )
 DOCS_PATHS = ("/docs", "/redoc")
+PROBES = ("/health", "/health/live", "/health/ready")
 
 
 def stack(settings: Settings) -> list[Middleware]:
@@ -49,7 +50,14 @@ def stack(settings: Settings) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", REQUEST_ID_HEADER],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-Match",
+            "Last-Event-ID",
+            REQUEST_ID_HEADER,
+        ],
         expose_headers=["ETag", "Link", "Location", "Retry-After", REQUEST_ID_HEADER],
     )
     return [
@@ -110,7 +118,7 @@ class AccessLog(HttpMiddleware):
             await self.app(scope, receive, noting_status)
         finally:
             # Probes ask every few seconds; their lines would bury the others.
-            log = logger.debug if scope["path"].startswith("/health") else logger.info
+            log = logger.debug if scope["path"] in PROBES else logger.info
             log(
                 "request",
                 method=scope["method"],
@@ -128,7 +136,7 @@ class SecurityHeaders(HttpMiddleware):
         super().__init__(app)
         self.headers = dict(SECURITY_HEADERS)
         if hsts:
-            self.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+            self.headers["Strict-Transport-Security"] = "max-age=31536000"
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
 
@@ -200,7 +208,7 @@ class ErrorBoundary(HttpMiddleware):
         except Exception:
             logger.exception("unexpected error")
             if begun:
-                raise  # Half an answer is out: only breaking the connection tells the client so.
+                return  # Half an answer is out: the server breaks the connection, which tells the client so.
             more: dict[str, Any] = {"traceback": traceback.format_exc().splitlines()} if self.debug else {}
             detail = "Something went wrong on our side. Quote the request id when you report it."
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail, **more)

@@ -65,7 +65,7 @@ class PageParams:
     cursor: str | None = None
 
 
-def _page_params(
+async def _page_params(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(description="`next` of the page before.", max_length=1000)] = None,
 ) -> PageParams:
@@ -78,4 +78,5 @@ PageDep = Annotated[PageParams, Depends(_page_params)]
 def link_next(request: Request, response: Response, cursor: str | None) -> None:
     """Point to the next page in the `Link` header too (RFC 8288)."""
     if cursor is not None:
-        response.headers["Link"] = f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'
+        url = request.url.include_query_params(cursor=cursor)
+        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

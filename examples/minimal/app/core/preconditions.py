@@ -43,7 +43,7 @@ def set_etag(response: Response, thing: Versioned) -> None:
     response.headers["ETag"] = etag(thing)
 
 
-def _precondition(
+async def _precondition(
     if_match: Annotated[
         str | None, Header(description="The ETag the change is based on. Another present one gives 412.")
     ] = None,

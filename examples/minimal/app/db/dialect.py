@@ -1,5 +1,5 @@
 """Which database this is. Everything else asks here, so nothing else has to know."""
 
-from app.db.sqlite import DatabaseSettings, constraint_name, create_engine, database_url, open_database
+from app.db.sqlite import DatabaseSettings, constraint_name, database_url, migration_engine, open_database
 
-__all__ = ["DatabaseSettings", "constraint_name", "create_engine", "database_url", "open_database"]
+__all__ = ["DatabaseSettings", "constraint_name", "database_url", "migration_engine", "open_database"]

@@ -6,24 +6,27 @@ the key is free again; if two requests come at once, the second waits for the fi
 """
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response, status
 from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import InvalidError
+from app.core.preconditions import etag
+from app.core.schemas import EntityModel
 from app.db.base import Base, UtcDateTime, utc_now
 from app.db.session import SessionDep
 
 KEPT_FOR = timedelta(hours=24)
 
 Body = TypeVar("Body", bound=BaseModel)
-Answer = TypeVar("Answer", bound=BaseModel)
+Answer = TypeVar("Answer", bound=EntityModel)
 
 
 class IdempotencyKeyReused(InvalidError):
@@ -37,24 +40,36 @@ class IdempotencyKey(Base, table=True):
 
     __tablename__ = "idempotency_key"
 
-    scope: str = Field(primary_key=True, max_length=200)
-    key: str = Field(primary_key=True, max_length=100)
+    id: str = Field(primary_key=True, max_length=64)
     fingerprint: str = Field(max_length=64)
-    answer: str
+    headers: str = ""
+    body: str = ""
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime, index=True)
 
 
-class Once:
-    """Runs a creation once for each key; without a key, simply runs it."""
+class Repeated(Exception):
+    """The request was answered before; this is that answer, byte for byte."""
 
-    def __init__(self, session: AsyncSession, scope: str, key: str | None) -> None:
-        """Bind to the request: its transaction, its route and its key."""
+    def __init__(self, record: IdempotencyKey) -> None:
+        """Take the answer from the record."""
+        super().__init__(record.id)
+        self.response = Response(
+            record.body, status.HTTP_201_CREATED, json.loads(record.headers), media_type="application/json"
+        )
+
+
+class Once:
+    """Answers a creation: once for each key, or each time if there is none."""
+
+    def __init__(self, session: AsyncSession, request: Request, response: Response, key: str | None) -> None:
+        """Bind to the request: its transaction, its address and its key."""
         self.session = session
-        self.scope = scope
+        self.request = request
+        self.response = response
         self.key = key
 
     async def __call__(self, create: Callable[[Body], Awaitable[Any]], body: Body, answer: type[Answer]) -> Answer:
-        """Create and answer, or repeat the answer that was given.
+        """Create something, and say where it is (`Location`) and in which version (`ETag`).
 
         Args:
             create: What creates the thing from the body.
@@ -63,37 +78,42 @@ class Once:
 
         Raises:
             IdempotencyKeyReused: If the key came with another body before.
+            Repeated: If it came with this one; the answer of then is sent again.
         """
-        if self.key is None:
-            return answer.model_validate(await create(body))
-        fingerprint = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
-        record = await self._claim(IdempotencyKey(scope=self.scope, key=self.key, fingerprint=fingerprint, answer=""))
-        if record.fingerprint != fingerprint:
-            raise IdempotencyKeyReused
-        if not record.answer:
-            created = answer.model_validate(await create(body))
-            record.answer = created.model_dump_json()
-        return answer.model_validate_json(record.answer)
+        record = None if self.key is None else await self._claim(self.key, body)
+        created = answer.model_validate(await create(body))
+        headers = {"Location": f"{self.request.url.path}/{created.id}", "ETag": etag(created)}
+        self.response.headers.update(headers)
+        if record is not None:
+            record.headers, record.body = json.dumps(headers), created.model_dump_json()
+        return created
 
-    async def _claim(self, record: IdempotencyKey) -> IdempotencyKey:
-        """Insert the key, or return the record that stands in its place."""
-        await self.session.exec(
-            delete(IdempotencyKey).where(
-                col(IdempotencyKey.scope) == self.scope,
-                col(IdempotencyKey.key) == self.key,
-                col(IdempotencyKey.created_at) < utc_now() - KEPT_FOR,
-            )
+    async def _claim(self, key: str, body: BaseModel) -> IdempotencyKey:
+        """Insert the key, or repeat the answer that it got."""
+        record = IdempotencyKey(
+            id=_digest(f"{self.request.method} {self.request.url.path} {key}"),
+            fingerprint=_digest(body.model_dump_json(exclude_unset=True)),
         )
+        expired = col(IdempotencyKey.created_at) < utc_now() - KEPT_FOR
+        await self.session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.id) == record.id, expired))
         try:
             async with self.session.begin_nested():
                 self.session.add(record)
         except IntegrityError:
-            return await self.session.get_one(IdempotencyKey, (self.scope, self.key))
+            earlier = await self.session.get_one(IdempotencyKey, record.id)
+            if earlier.fingerprint != record.fingerprint:
+                raise IdempotencyKeyReused from None
+            raise Repeated(earlier) from None
         return record
 
 
-def _once(
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def _once(
     request: Request,
+    response: Response,
     session: SessionDep,
     idempotency_key: Annotated[
         str | None,
@@ -105,10 +125,16 @@ def _once(
         ),
     ] = None,
 ) -> Once:
-    return Once(session, f"{request.method} {request.url.path}", idempotency_key)
+    return Once(session, request, response, idempotency_key)
 
 
 OnceDep = Annotated[Once, Depends(_once)]
+
+
+async def repeat(_: Request, repeated: Any) -> Response:
+    """Send the answer again."""
+    response: Response = repeated.response
+    return response
 
 
 async def purge(session: AsyncSession) -> int:

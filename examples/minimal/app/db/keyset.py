@@ -5,7 +5,7 @@ neither repeat nor hide others.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -63,7 +63,7 @@ def _place_after(columns: tuple[Any, Any], order: str, text: str) -> Any:
     value: Any = cursor.value
     try:
         if isinstance(columns[0].type, UtcDateTime):
-            value = datetime.fromisoformat(cursor.value)
+            value = datetime.fromisoformat(cursor.value).replace(tzinfo=UTC)
         return tuple_(value, UUID(cursor.id), types=[column.type for column in columns])
     except ValueError:
         raise InvalidCursor from None

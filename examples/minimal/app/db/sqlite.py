@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -60,22 +61,33 @@ def database_url(settings: DatabaseSettings) -> URL:
     return url.set(drivername="sqlite+aiosqlite")
 
 
-def create_engine(settings: DatabaseSettings) -> AsyncEngine:
+def migration_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """Create the engine for migrations.
+
+    SQLite changes a table by copying it and dropping the old one. With foreign keys on, the
+    drop would delete the rows that refer to it; `alembic/env.py` checks them afterwards.
+    """
+    return _writing_engine(settings, foreign_keys=False)
+
+
+def _writing_engine(settings: DatabaseSettings, foreign_keys: bool = True) -> AsyncEngine:
     """Create the engine that writes. It has one connection, for SQLite has one writer."""
     url = database_url(settings)
     if settings.env is Environment.DEV:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    return _engine(url, settings, connections=1, begin="BEGIN IMMEDIATE")
+    return _engine(url, settings, connections=1, begin="BEGIN IMMEDIATE", foreign_keys=foreign_keys)
 
 
-def _reading_engine(settings: DatabaseSettings) -> AsyncEngine:
+def _reading_engine(settings: DatabaseSettings, connections: int) -> AsyncEngine:
     """Open the same file in a mode in which SQLite refuses to write."""
     url = database_url(settings)
-    readonly = url.set(database=f"file:{url.database}", query={"mode": "ro", "uri": "true"})
-    return _engine(readonly, settings, connections=settings.readers, begin="BEGIN")
+    readonly = url.set(database=f"file:{quote(str(url.database))}", query={"mode": "ro", "uri": "true"})
+    return _engine(readonly, settings, connections=connections, begin="BEGIN")
 
 
-def _engine(url: URL, settings: DatabaseSettings, connections: int, begin: str) -> AsyncEngine:
+def _engine(
+    url: URL, settings: DatabaseSettings, connections: int, begin: str, foreign_keys: bool = True
+) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=connections,
@@ -92,7 +104,7 @@ def _engine(url: URL, settings: DatabaseSettings, connections: int, begin: str) 
         if begin == "BEGIN IMMEDIATE":
             cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = NORMAL")
-        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         cursor.close()
 
     # A plain BEGIN takes the write lock at the first write, which fails at once if another
@@ -106,13 +118,13 @@ def _engine(url: URL, settings: DatabaseSettings, connections: int, begin: str) 
 
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
-    """Hold the file open: one connection to write, some to read."""
-    writing, reading = create_engine(settings), _reading_engine(settings)
+    """Hold the file open: one connection to write, some to read, one to look whether it is there."""
+    engines = _writing_engine(settings), _reading_engine(settings, settings.readers), _reading_engine(settings, 1)
     try:
-        yield Database.on(writing, reading)
+        yield Database.on(*engines)
     finally:
-        await reading.dispose()
-        await writing.dispose()
+        for engine in reversed(engines):
+            await engine.dispose()
 
 
 def constraint_name(error: IntegrityError) -> str | None:
@@ -124,7 +136,9 @@ def constraint_name(error: IntegrityError) -> str | None:
     failed = str(error.orig).removeprefix("UNIQUE constraint failed: ")
     table, columns = failed.split(".")[0], {name.rpartition(".")[2] for name in failed.split(", ")}
     constraints = Base.metadata.tables[table].constraints if failed != str(error.orig) else ()
-    for constraint in constraints:
-        if isinstance(constraint, UniqueConstraint) and {column.name for column in constraint.columns} == columns:
-            return str(constraint.name)
-    return None
+    names = (
+        str(constraint.name)
+        for constraint in constraints
+        if isinstance(constraint, UniqueConstraint) and {column.name for column in constraint.columns} == columns
+    )
+    return next(names, None)

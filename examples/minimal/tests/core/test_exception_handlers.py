@@ -1,7 +1,7 @@
 """Errors as answers."""
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from httpx2 import AsyncClient
 
 from app.core import exceptions
@@ -56,6 +56,15 @@ async def test_the_frameworks_own_errors_look_the_same(client: AsyncClient, meth
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == code
     assert ("allow" in answer.headers) is (method == "PUT")
+
+
+async def test_an_answer_without_a_body_stays_without(app: FastAPI, client: AsyncClient) -> None:
+    @app.get("/raises")
+    async def raises() -> None:
+        raise HTTPException(304, headers={"ETag": '"1"'})
+
+    answer = await client.get("/raises")
+    assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"1"')
 
 
 async def test_every_method_of_the_path_is_allowed(client: AsyncClient) -> None:

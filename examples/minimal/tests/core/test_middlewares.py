@@ -36,7 +36,7 @@ def app(settings: Settings) -> FastAPI:
     return misbehaving(settings)
 
 
-def misbehaving(settings: Settings) -> FastAPI:
+def misbehaving(settings: Settings) -> FastAPI:  # noqa: C901 - many small routes
     """The app, with some routes that do what they should not."""
     app = create_app(settings)
 
@@ -49,6 +49,14 @@ def misbehaving(settings: Settings) -> FastAPI:
         async def body() -> AsyncIterator[bytes]:
             yield b"half"
             raise RuntimeError(SECRET)
+
+        return StreamingResponse(body())
+
+    @app.get("/times-out-halfway")
+    async def times_out_halfway() -> StreamingResponse:
+        async def body() -> AsyncIterator[bytes]:
+            yield b"half"
+            raise TimeoutError
 
         return StreamingResponse(body())
 
@@ -123,9 +131,22 @@ async def test_debug_shows_the_traceback_to_the_developer() -> None:
         assert "RuntimeError: the reason" in (await client.get("/fails")).json()["traceback"]
 
 
-async def test_an_error_after_the_start_breaks_the_connection(client: AsyncClient) -> None:
-    with pytest.raises(RuntimeError):
-        await client.get("/fails-halfway")
+@pytest.mark.parametrize("path", ["/fails-halfway", "/times-out-halfway"])
+async def test_an_error_after_the_start_leaves_the_answer_unfinished(app: FastAPI, path: str) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.sleep(60)  # the client stays
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [], "http_version": "1.1"}
+    await app(scope, receive, send)
+
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[-1]["more_body"] is True
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "new\tline"])

@@ -9,6 +9,8 @@ from sqlmodel import Field
 
 from app.db.base import Base, Entity, UtcDateTime, utc_now
 
+OWNER_EXISTS = "fk_todo_owner_id"
+
 
 class TodoStatus(StrEnum):
     """How far it has got."""

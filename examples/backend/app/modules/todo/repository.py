@@ -7,17 +7,26 @@ from sqlalchemy import Uuid, bindparam, delete, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.core.exceptions import NotFoundError
 from app.core.pagination import PageParams
+from app.db.errors import translating
 from app.db.keyset import fetch_page
-from app.modules.todo.models import Todo, TodoChange, TodoFeed
+from app.modules.todo.models import OWNER_EXISTS, Todo, TodoChange, TodoFeed
 from app.modules.todo.schemas import TodoFilter
 
 CHANGES_KEPT = 1_000
+CHANGES_AT_ONCE = 100
 
 _NEXT_NUMBER = text(
     "INSERT INTO todo_feed (owner_id, last) VALUES (:owner_id, 1) "
     "ON CONFLICT (owner_id) DO UPDATE SET last = todo_feed.last + 1 RETURNING last"
 ).bindparams(bindparam("owner_id", type_=Uuid()))
+
+
+class OwnerGone(NotFoundError):
+    """The owner was deleted while the to-do was written; only PostgreSQL lets both happen at once."""
+
+    message = "There is no user with this id."
 
 
 class TodoRepository:
@@ -33,9 +42,14 @@ class TodoRepository:
         return (await self.session.exec(query)).one_or_none()
 
     async def save(self, todo: Todo) -> Todo:
-        """Write a new or changed to-do."""
+        """Write a new or changed to-do.
+
+        Raises:
+            OwnerGone: If the owner was deleted meanwhile.
+        """
         self.session.add(todo)
-        await self.session.flush()
+        with translating({OWNER_EXISTS: OwnerGone}):
+            await self.session.flush()
         return todo
 
     async def delete(self, todo: Todo) -> None:
@@ -74,11 +88,13 @@ class TodoRepository:
         await self.session.exec(old)
 
     async def last_change(self, owner_id: UUID) -> int:
-        """Return the number of the owner's last change, 0 if there was none."""
+        """Return the number of the owner's last change, 0 if there was none yet."""
         feed = await self.session.get(TodoFeed, owner_id)
         return feed.last if feed else 0
 
-    async def changes(self, owner_id: UUID, after: int, limit: int = 100) -> Sequence[tuple[TodoChange, Todo | None]]:
+    async def changes(
+        self, owner_id: UUID, after: int, limit: int = CHANGES_AT_ONCE
+    ) -> Sequence[tuple[TodoChange, Todo | None]]:
         """List the owner's changes after a number, each with the to-do as it is now."""
         query = (
             select(TodoChange, Todo)

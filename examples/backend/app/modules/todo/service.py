@@ -1,6 +1,7 @@
 """What can be done with to-dos."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -11,7 +12,7 @@ from app.core.pagination import PageParams
 from app.core.preconditions import Precondition
 from app.modules.todo.events import TodoChanged, TodoCreated, TodoDeleted, TodoEvent
 from app.modules.todo.models import Todo, TodoChange, TodoStatus
-from app.modules.todo.repository import TodoRepository
+from app.modules.todo.repository import CHANGES_KEPT, TodoRepository
 from app.modules.todo.schemas import TodoCreate, TodoFilter, TodoOrder, TodoUpdate
 from app.modules.user.service import UserService
 
@@ -33,6 +34,14 @@ class IllegalTransition(ConflictError):
     """A to-do cannot go from its status to that one."""
 
     message = "A to-do cannot go from its present status to that one."
+
+
+@dataclass(frozen=True)
+class FeedPosition:
+    """Where a reader of the feed stands."""
+
+    after: int
+    missed: bool = False  # changes that are no longer kept
 
 
 class TodoService:
@@ -86,11 +95,13 @@ class TodoService:
         """
         todo = await self.get(todo_id)
         precondition.check(todo)
-        changes = data.model_dump(exclude_unset=True)
+        sent = data.model_dump(exclude_unset=True)
+        changes = {field: value for field, value in sent.items() if value != getattr(todo, field)}
         _check_transition(todo.status, changes.get("status", todo.status))
-        todo.sqlmodel_update(changes)
-        await self.todos.save(todo)
-        await publish(self.session, TodoChanged(owner_id=self.owner_id, todo_id=todo.id))
+        if changes:
+            todo.sqlmodel_update(changes)
+            await self.todos.save(todo)
+            await publish(self.session, TodoChanged(owner_id=self.owner_id, todo_id=todo.id))
         return todo
 
     async def delete(self, todo_id: UUID, precondition: Precondition) -> None:
@@ -105,9 +116,22 @@ class TodoService:
         await self.todos.delete(todo)
         await publish(self.session, TodoDeleted(owner_id=self.owner_id, todo_id=todo_id))
 
-    async def last_change(self) -> int:
-        """Return the number of the owner's last change, 0 if there was none."""
-        return await self.todos.last_change(self.owner_id)
+    async def feed_position(self, seen: int | None) -> FeedPosition:
+        """Tell where a reader of the feed begins.
+
+        Args:
+            seen: The last change the reader has seen; without it the feed begins now.
+
+        Raises:
+            UserNotFound: If the owner does not exist.
+        """
+        await self.users.get(self.owner_id)
+        last = await self.todos.last_change(self.owner_id)
+        if seen is None:
+            return FeedPosition(after=last)
+        if last - CHANGES_KEPT <= seen <= last:
+            return FeedPosition(after=seen)
+        return FeedPosition(after=last, missed=True)
 
     async def changes(self, after: int) -> Sequence[tuple[TodoChange, Todo | None]]:
         """List what has changed after a number, oldest first."""

@@ -1,13 +1,11 @@
 """What clients send and get about users."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
-from uuid import UUID
 
 from pydantic import AfterValidator, EmailStr, Field
 
-from app.core.schemas import RequestModel, ResponseModel, omittable
+from app.core.schemas import EntityModel, RequestModel, omittable
 
 # 254: the longest address that mail can be sent to (RFC 5321 §4.5.3.1.3).
 Email = Annotated[EmailStr, AfterValidator(str.lower), Field(max_length=254, examples=["ada@example.com"])]
@@ -37,12 +35,8 @@ class UserUpdate(RequestModel):
     name: Name = omittable()
 
 
-class UserRead(ResponseModel):
+class UserRead(EntityModel):
     """An account, as everybody may see it."""
 
-    id: UUID
     email: str = Field(examples=["ada@example.com"])
     name: str = Field(examples=["Ada Lovelace"])
-    created_at: datetime
-    updated_at: datetime
-    version: int = Field(description="Counts the changes; also the ETag.", examples=[1])

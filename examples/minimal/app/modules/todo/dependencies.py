@@ -9,7 +9,7 @@ from app.modules.todo.models import TodoStatus
 from app.modules.todo.schemas import Moment, TodoFilter
 
 
-def get_owner(owner_id: Annotated[UUID, Path(description="Whose to-dos.")]) -> UUID:
+async def get_owner(owner_id: Annotated[UUID, Path(description="Whose to-dos.")]) -> UUID:
     """Take the owner from the path: without sign-in, whoever asks names them."""
     return owner_id
 
@@ -17,7 +17,7 @@ def get_owner(owner_id: Annotated[UUID, Path(description="Whose to-dos.")]) -> U
 OwnerId = Annotated[UUID, Depends(get_owner)]
 
 
-def get_filter(
+async def get_filter(
     status: Annotated[TodoStatus | None, Query(description="Only those that have got this far.")] = None,
     due_from: Annotated[Moment | None, Query(description="Only those due then or later.")] = None,
     due_before: Annotated[Moment | None, Query(description="Only those due before.")] = None,

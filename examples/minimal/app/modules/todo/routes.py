@@ -13,18 +13,19 @@ from app.core.openapi import problems
 from app.core.pagination import InvalidCursor, Page, PageDep, link_next
 from app.core.preconditions import IfMatch, set_etag
 from app.db.idempotency import IdempotencyKeyReused, OnceDep
-from app.db.session import DatabaseDep, SessionDep, transaction
+from app.db.session import DatabaseDep, SessionDep, brief_read
 from app.modules.todo.dependencies import OwnerId, TodoFilterDep
 from app.modules.todo.models import Todo, TodoChange
+from app.modules.todo.repository import CHANGES_AT_ONCE
 from app.modules.todo.schemas import TodoChangeRead, TodoCreate, TodoOrder, TodoRead, TodoUpdate
-from app.modules.todo.service import IllegalTransition, TodoNotFound, TodoService
+from app.modules.todo.service import FeedPosition, IllegalTransition, TodoNotFound, TodoService
 
 FEED_POLL_SECONDS = 1.0
 
 router = APIRouter(tags=["todo"])
 
 
-def get_service(session: SessionDep, owner_id: OwnerId) -> TodoService:
+async def get_service(session: SessionDep, owner_id: OwnerId) -> TodoService:
     """Give the service this request's transaction and owner."""
     return TodoService(session, owner_id)
 
@@ -38,14 +39,9 @@ TodoServiceDep = Annotated[TodoService, Depends(get_service)]
     summary="Note something to do",
     responses=problems(NotFoundError, IdempotencyKeyReused),
 )
-async def create_todo(
-    data: TodoCreate, todos: TodoServiceDep, once: OnceDep, request: Request, response: Response
-) -> TodoRead:
+async def create_todo(data: TodoCreate, todos: TodoServiceDep, once: OnceDep) -> TodoRead:
     """Note something to do. With an `Idempotency-Key` it is safe to send again."""
-    todo = await once(todos.create, data, TodoRead)
-    response.headers["Location"] = f"{request.url.path}/{todo.id}"
-    set_etag(response, todo)
-    return todo
+    return await once(todos.create, data, TodoRead)
 
 
 @router.get("", summary="List to-dos", responses=problems(InvalidCursor))
@@ -63,28 +59,41 @@ async def list_todos(
     return Page(items=[TodoRead.model_validate(row) for row in rows], next=cursor)
 
 
-@router.get("/feed", summary="Follow the changes", response_class=EventSourceResponse)
+async def get_feed_position(
+    todos: TodoServiceDep,
+    last_event_id: Annotated[int | None, Header(ge=0, le=2**31 - 1, description="Go on after this event.")] = None,
+) -> FeedPosition:
+    """Find where the feed begins, while an error can still be answered."""
+    return await todos.feed_position(last_event_id)
+
+
+@router.get(
+    "/feed", summary="Follow the changes", response_class=EventSourceResponse, responses=problems(NotFoundError)
+)
 async def follow_todos(
+    position: Annotated[FeedPosition, Depends(get_feed_position)],
     owner_id: OwnerId,
     database: DatabaseDep,
     request: Request,
-    last_event_id: Annotated[int | None, Header(ge=0, le=2**31 - 1, description="Go on after this event.")] = None,
 ) -> AsyncIterable[ServerSentEvent]:
     """Stream the changes as Server-Sent Events, from now on or from where the client was.
 
     The feed looks for new changes every second and holds no connection in between. It ends
-    when the server stops; browsers come back by themselves and miss nothing.
+    when the server stops; browsers come back by themselves and go on where they were. After
+    a very long absence there is a `reset` first: changes were missed, list the to-dos anew.
     """
     stopping: asyncio.Event = request.app.state.stopping
-    async with transaction(database.readers) as session:
-        number = await TodoService(session, owner_id).last_change() if last_event_id is None else last_event_id
+    number = position.after
+    if position.missed:
+        yield ServerSentEvent(event="reset", id=str(number), data={})
     while not stopping.is_set():
-        async with transaction(database.readers) as session:
+        async with brief_read(database) as session:
             changes = await TodoService(session, owner_id).changes(after=number)
         for change, todo in changes:
             number = change.number
             yield _event(change, todo)
-        await asyncio.sleep(FEED_POLL_SECONDS)
+        if len(changes) < CHANGES_AT_ONCE:
+            await asyncio.sleep(FEED_POLL_SECONDS)
 
 
 def _event(change: TodoChange, todo: Todo | None) -> ServerSentEvent:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from app.core.schemas import RequestModel, ResponseModel, omittable
+from app.core.schemas import EntityModel, RequestModel, ResponseModel, omittable
 from app.modules.todo.models import TodoStatus
 
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["Buy milk"])]
@@ -60,18 +60,14 @@ class TodoFilter:
     due_before: datetime | None = None
 
 
-class TodoRead(ResponseModel):
+class TodoRead(EntityModel):
     """A to-do."""
 
-    id: UUID
     owner_id: UUID
     title: str = Field(examples=["Buy milk"])
     notes: str = Field(examples=["The one in glass bottles."])
     status: TodoStatus
     due_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    version: int = Field(description="Counts the changes; also the ETag.", examples=[1])
 
 
 class TodoChangeRead(ResponseModel):

@@ -18,7 +18,7 @@ from app.modules.user.service import UserNotFound, UserService
 router = APIRouter(tags=["user"])
 
 
-def get_service(session: SessionDep) -> UserService:
+async def get_service(session: SessionDep) -> UserService:
     """Give the service this request's transaction."""
     return UserService(session)
 
@@ -32,14 +32,9 @@ UserServiceDep = Annotated[UserService, Depends(get_service)]
     summary="Open an account",
     responses=problems(EmailTaken, IdempotencyKeyReused),
 )
-async def register_user(
-    data: UserCreate, users: UserServiceDep, once: OnceDep, request: Request, response: Response
-) -> UserRead:
+async def register_user(data: UserCreate, users: UserServiceDep, once: OnceDep) -> UserRead:
     """Open an account. With an `Idempotency-Key` it is safe to send again."""
-    user = await once(users.register, data, UserRead)
-    response.headers["Location"] = f"{request.url.path}/{user.id}"
-    set_etag(response, user)
-    return user
+    return await once(users.register, data, UserRead)
 
 
 @router.get("", summary="List accounts", responses=problems(InvalidCursor))

@@ -7,9 +7,14 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.core import events
+from app.core.exceptions import ConflictError
 from app.main import create_app
-from app.modules.todo import routes
+from app.modules.todo import repository, routes, service
+from app.modules.todo.models import TodoChange
 from tests.factories import UserCreateFactory
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
@@ -190,14 +195,59 @@ async def test_the_feed_begins_now_and_shows_what_others_do(live: AsyncClient, q
     assert '"title":"After"' in data[0]
 
 
-async def test_a_change_that_is_taken_back_is_not_in_the_feed(live: AsyncClient, quick: None) -> None:
+async def test_a_change_that_is_taken_back_is_not_in_the_feed(
+    live: AsyncClient, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     todos = await register(live)
     url = (await live.post(todos, json={"title": "Buy milk"})).headers["location"]
-    await live.patch(url, json={"title": "Never", "status": "nonsense"})
-    await live.patch(url, json={"title": "Never"}, headers={"If-Match": '"7"'})
+
+    async def fail(session: AsyncSession, event: events.Event) -> None:
+        raise ConflictError
+
+    with monkeypatch.context() as patch:
+        patch.setitem(events._handlers, events.Event, [fail])  # told after the feed's own handler
+        assert (await live.patch(url, json={"title": "Never"})).status_code == 409
 
     ids = [line for line in await follow(live, todos, seconds=0.2, after=0) if line.startswith("id")]
     assert ids == ["id: 1"]
+
+
+async def test_a_change_that_changes_nothing_is_none(client: AsyncClient, todos: str, session: AsyncSession) -> None:
+    url = (await client.post(todos, json={"title": "Buy milk"})).headers["location"]
+    answers = [await client.patch(url, json=body) for body in ({}, {"title": "Buy milk", "status": "open"})]
+
+    assert [answer.headers["etag"] for answer in answers] == ['"1"', '"1"']
+    assert len((await session.exec(select(TodoChange))).all()) == 1
+
+
+@pytest.mark.parametrize("after", [0, 9])
+async def test_who_was_away_too_long_is_told_so(
+    live: AsyncClient, quick: None, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    for module in (repository, service):
+        monkeypatch.setattr(module, "CHANGES_KEPT", 2)
+    todos = await register(live)
+    for n in range(3):
+        await live.post(todos, json={"title": f"{n}"})
+
+    lines = await follow(live, todos, seconds=0.1, after=after)
+    assert lines[:3] == ["event: reset", "data: {}", "id: 3"]
+
+
+async def test_a_long_backlog_comes_without_waiting(live: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "CHANGES_AT_ONCE", 2)
+    monkeypatch.setattr(routes, "FEED_POLL_SECONDS", 0.3)
+    todos = await register(live)
+    for n in range(2):
+        await live.post(todos, json={"title": f"{n}"})
+
+    assert "id: 2" in await follow(live, todos, seconds=0.1, after=0)
+
+
+async def test_there_is_no_feed_of_nobody(client: AsyncClient) -> None:
+    answer = await client.get(f"/api/v1/users/{uuid4()}/todos/feed")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "user_not_found")
 
 
 async def test_changes_at_once_are_numbered_without_gaps(live: AsyncClient, quick: None) -> None:

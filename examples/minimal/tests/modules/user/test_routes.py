@@ -5,9 +5,11 @@ import asyncio
 import pytest
 from httpx2 import AsyncClient, Response
 
+from app.core.pagination import Cursor
 from tests.factories import UserCreateFactory
 
 USERS = "/api/v1/users"
+UUID_ZERO = "00000000-0000-0000-0000-000000000000"
 
 
 async def register(client: AsyncClient, **fields: str) -> Response:
@@ -151,10 +153,19 @@ async def test_a_user_is_found_by_address(client: AsyncClient) -> None:
         "WyJlbWFpbCIsImEiLCJiIl0",  # of another order
         "WyJjcmVhdGVkX2F0Iiwibm93IiwibWUiXQ",  # ["created_at","now","me"]
         "WyJjcmVhdGVkX2F0IiwiXHUwMDAwIiwibWUiXQ",  # with a null byte
+        Cursor("created_at", "now", UUID_ZERO),
+        Cursor("created_at", "2020-01-01T00:00:00", "me"),
     ],
 )
-async def test_a_cursor_that_is_not_ours_is_refused(client: AsyncClient, cursor: str) -> None:
-    assert (await client.get(USERS, params={"cursor": cursor})).status_code == 422
+async def test_a_cursor_that_is_not_ours_is_refused(client: AsyncClient, cursor: str | Cursor) -> None:
+    assert (await client.get(USERS, params={"cursor": str(cursor)})).status_code == 422
+
+
+@pytest.mark.parametrize("moment", ["2020-01-01T00:00:00", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+async def test_a_forged_cursor_does_no_harm(client: AsyncClient, moment: str) -> None:
+    cursor = str(Cursor("created_at", moment, UUID_ZERO))
+
+    assert (await client.get(USERS, params={"cursor": cursor})).status_code == 200
 
 
 async def test_a_change_keeps_what_is_not_sent(client: AsyncClient) -> None:
