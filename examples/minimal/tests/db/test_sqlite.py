@@ -4,14 +4,17 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import ConfigurationError, Environment, load
-from app.db import sqlite
+from app.db import migrations, sqlite
 from app.db.session import Database, transaction
+from app.main import create_app
 from app.modules.user.models import User
+from tests.conftest import in_a_thread
 
 
 @pytest.fixture
@@ -62,6 +65,23 @@ async def test_in_development_the_folder_is_made(tmp_path: Path, monkeypatch: py
     async with sqlite.open_database(settings) as database, transaction(database.writers) as session:
         await pragma(session, "user_version")
     assert (tmp_path / ".data/app.db").is_file()
+
+
+async def test_the_service_starts_without_its_file_and_recovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/a #b%20c.db")
+    app = create_app()
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
+    ):
+        away = await client.get("/health/ready")
+        in_a_thread(migrations.upgrade)
+        back = await client.get("/health/ready")
+
+    assert (away.status_code, away.json()["checks"]) == (503, {"database": "unavailable"})
+    assert (back.status_code, back.json()["checks"]) == (200, {"database": "ok"})
 
 
 @pytest.mark.parametrize(
