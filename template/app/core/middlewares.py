@@ -7,6 +7,7 @@ import asyncio
 import re
 import time
 import traceback
+from abc import ABC, abstractmethod
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -71,7 +72,7 @@ def stack(settings: Settings) -> list[Middleware]:
     ]
 
 
-class HttpMiddleware:
+class HttpMiddleware(ABC):
     """What the others share: lifespan and WebSocket traffic passes them by."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -81,9 +82,9 @@ class HttpMiddleware:
         """Take part in HTTP requests only."""
         await (self._handle if scope["type"] == "http" else self.app)(scope, receive, send)
 
+    @abstractmethod
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an HTTP request; this is what a middleware writes."""
-        raise NotImplementedError
 
 
 class RequestId(HttpMiddleware):

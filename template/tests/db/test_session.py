@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
+import anyio
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
@@ -11,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import select
 
 from app.core.exceptions import ConflictError
-from app.db.session import Database, SessionDep, transaction
+from app.db.session import Database, SessionDep, brief_read, transaction
 from app.main import create_app
 from app.modules.user.models import User
 
@@ -76,6 +77,16 @@ async def test_a_commit_that_fails_is_not_reported_as_success(probe: AsyncClient
 async def test_a_request_that_reads_cannot_write(probe: AsyncClient, live_database: Database) -> None:
     assert (await probe.get("/writes-while-reading")).status_code >= 500
     assert await users(live_database) == 0
+
+
+async def test_a_brief_read_ends_in_order_although_its_reader_leaves(live_database: Database) -> None:
+    found = None
+    with anyio.move_on_after(0.01):
+        async with brief_read(live_database) as session:
+            await anyio.sleep(0.05)
+            found = (await session.exec(select(User))).all()
+
+    assert found == []
 
 
 @pytest.mark.parametrize(
