@@ -26,7 +26,7 @@ def settings() -> Settings:
 @pytest.fixture
 async def hurried() -> AsyncGenerator[AsyncClient]:
     """A client of an app that has no patience."""
-    app = misbehaving(Settings(env=Environment.TEST, request_timeout_seconds=0.2))
+    app = misbehaving(Settings(env=Environment.TEST, request_timeout_seconds=0.5))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
 
@@ -68,7 +68,7 @@ def misbehaving(settings: Settings) -> FastAPI:  # noqa: C901 - many small route
     async def streams() -> StreamingResponse:
         async def body() -> AsyncIterator[bytes]:
             for _ in range(4):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.2)
                 yield b"."
 
         return StreamingResponse(body())
@@ -196,7 +196,7 @@ async def test_an_answer_that_has_begun_may_take_its_time(hurried: AsyncClient) 
 
 
 async def test_a_body_that_trickles_in_is_given_up(hurried: AsyncClient) -> None:
-    answer = await hurried.post("/reads-raw", content=chunks(b"a", b"b", b"c", pause=0.15))
+    answer = await hurried.post("/reads-raw", content=chunks(b"a", b"b", b"c", pause=0.3))
 
     assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
     assert answer.headers["connection"] == "close"

@@ -31,7 +31,7 @@ async def test_a_failing_part_is_named_and_its_reason_is_not(app: FastAPI, clien
     assert (await client.get("/health/live")).status_code == 200
 
 
-@pytest.mark.parametrize("outcome", [0, 0.5])
+@pytest.mark.parametrize("outcome", [0, 1.5])
 async def test_a_part_that_hangs_is_not_waited_for(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch, outcome: float
 ) -> None:
@@ -46,9 +46,9 @@ async def test_a_part_that_hangs_is_not_waited_for(
     app.state.health_checks.clear()  # the database's own check is not to be cut off
     health.add_check(app, "broker", hanging)
 
-    async with asyncio.timeout(0.3):
+    async with asyncio.timeout(1):
         assert (await client.get("/health")).json()["checks"]["broker"] == "unavailable"
-    await asyncio.sleep(2 * outcome)
+    await asyncio.sleep(1.1 * outcome)
 
 
 async def test_a_stopping_service_is_not_ready(app: FastAPI, client: AsyncClient) -> None:

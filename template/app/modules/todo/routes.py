@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable
+from contextlib import suppress
 from typing import Annotated
 from uuid import UUID
 
@@ -93,7 +94,8 @@ async def follow_todos(
             number = change.number
             yield _event(change, todo)
         if len(changes) < CHANGES_AT_ONCE:
-            await asyncio.sleep(FEED_POLL_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), FEED_POLL_SECONDS)
 
 
 def _event(change: TodoChange, todo: Todo | None) -> ServerSentEvent:
