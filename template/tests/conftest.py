@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core import events
-from app.core.config import Environment, Settings, load
+from app.core.config import Environment, EnvSettings, Settings, load
 from app.db import dialect, migrations
 from app.db.base import Base
 from app.db.session import Database, transaction
@@ -32,9 +32,17 @@ from tests.database import create_database
 def environment(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
     """Describe the test environment to everything that reads it, and migrate the database."""
     shared = tmp_path_factory.getbasetemp().parent if worker_id != "master" else tmp_path_factory.getbasetemp()
-    os.environ["ENV"] = Environment.TEST
-    os.environ["DATABASE_URL"] = create_database(shared, f"test_{worker_id}")
+    database_url = create_database(shared, f"test_{worker_id}")
+    for name in variables():  # what a developer has set for the service is not for its tests
+        os.environ.pop(name, None)
+    os.environ.update(ENV=Environment.TEST, DATABASE_URL=database_url)
     in_a_thread(migrations.upgrade)
+
+
+def variables(base: type[EnvSettings] = EnvSettings) -> set[str]:
+    """The environment variables of all settings classes, whatever is switched on."""
+    own = {base.variable(field) for field in base.model_fields}
+    return own.union(*(variables(child) for child in base.__subclasses__() if child.__module__.startswith("app.")))
 
 
 def in_a_thread(function: Any, *arguments: Any) -> Any:

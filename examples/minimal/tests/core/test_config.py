@@ -5,14 +5,8 @@ from pathlib import Path
 
 import pytest
 
-import app.main  # noqa: F401 - imports every feature, and with it every settings class
-from app.core.config import ConfigurationError, Environment, EnvSettings, Settings, load
-
-
-def variables(base: type[EnvSettings] = EnvSettings) -> set[str]:
-    """The environment variables of all settings classes, whatever is switched on."""
-    own = {base.variable(field) for field in base.model_fields}
-    return own.union(*(variables(child) for child in base.__subclasses__() if child.__module__.startswith("app.")))
+from app.core.config import ConfigurationError, Environment, Settings, load
+from tests.conftest import variables
 
 
 def test_the_example_names_every_variable_and_no_other(project: Path) -> None:
