@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.stopping = asyncio.Event()
+    app.state.health_checks = {}
     openapi.install(app)
     app.include_router(health.router, responses=openapi.EVERY_ROUTE)
     app.include_router(router)

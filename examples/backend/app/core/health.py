@@ -47,8 +47,6 @@ class Health(BaseModel):
 
 def add_check(app: FastAPI, name: str, check: Check) -> None:
     """Make `check`, which raises when its dependency cannot be used, part of the readiness."""
-    if not hasattr(app.state, "health_checks"):
-        app.state.health_checks = {}
     app.state.health_checks[name] = check
 
 
@@ -62,18 +60,18 @@ async def live() -> Liveness:
 async def ready(request: Request, response: Response) -> Health:
     """Try each dependency: send no traffic here while this answers 503."""
     app: FastAPI = request.app
-    names = dict(getattr(app.state, "health_checks", {}))
+    checks: dict[str, Check] = app.state.health_checks
     if app.state.stopping.is_set():
-        results = [Status.UNAVAILABLE for _ in names]
+        results = [Status.UNAVAILABLE for _ in checks]
     else:
-        results = await asyncio.gather(*(_try(app, name, check) for name, check in names.items()))
+        results = await asyncio.gather(*(_try(app, name, check) for name, check in checks.items()))
     healthy = all(result is Status.OK for result in results) and not app.state.stopping.is_set()
     if not healthy:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return Health(
         status=Status.OK if healthy else Status.UNAVAILABLE,
         version=__version__,
-        checks=dict(zip(names, results, strict=True)),
+        checks=dict(zip(checks, results, strict=True)),
     )
 
 
