@@ -10,7 +10,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2.meta import find_undeclared_variables
-from markupsafe import escape
 
 from tests.questionnaire import environment, resolve
 from tests.rendering import ROOT, working_tree
@@ -57,7 +56,7 @@ READERS: dict[str, Callable[[str], Any]] = {
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(answers=st.fixed_dictionaries(TEXTS))
 def test_texts_arrive_as_they_were_typed(file: Path, answers: dict[str, str]) -> None:
     text = environment().from_string(source(file)).render(resolve(answers))
@@ -65,7 +64,7 @@ def test_texts_arrive_as_they_were_typed(file: Path, answers: dict[str, str]) ->
     found = READERS[kind](text) if kind in READERS else text
     for question in used(file):
         typed = answers[question]
-        assert typed in found or (kind in PAGES and str(escape(typed)) in found)
+        assert typed in found or (kind in PAGES and typed.replace("<", "&lt;") in found)
 
 
 def test_the_files_that_matter_are_among_them() -> None:
