@@ -56,7 +56,7 @@ READERS: dict[str, Callable[[str], Any]] = {
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(answers=st.fixed_dictionaries(TEXTS))
 def test_texts_arrive_as_they_were_typed(file: Path, answers: dict[str, str]) -> None:
     text = environment().from_string(source(file)).render(resolve(answers))
