@@ -9,8 +9,8 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from markupsafe import escape
 from jinja2.meta import find_undeclared_variables
+from markupsafe import escape
 
 from tests.questionnaire import environment, resolve
 from tests.rendering import ROOT, working_tree
@@ -65,7 +65,9 @@ def test_texts_arrive_as_they_were_typed(file: Path, answers: dict[str, str]) ->
     found = READERS[kind](text) if kind in READERS else text
     for question in used(file):
         typed = answers[question]
-        assert typed in found or (kind in PAGES and {str(escape(typed)) in found, typed.replace("<", "&lt;") in found} != {False})
+        assert typed in found or (
+            kind in PAGES and {str(escape(typed)) in found, typed.replace("<", "&lt;") in found} != {False}
+        )
 
 
 def test_the_files_that_matter_are_among_them() -> None:
