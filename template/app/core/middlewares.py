@@ -50,6 +50,7 @@ def stack(settings: Settings) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
+        allow_credentials=settings.cors_credentials,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=[
             "Authorization",
@@ -57,6 +58,7 @@ def stack(settings: Settings) -> list[Middleware]:
             "Idempotency-Key",
             "If-Match",
             "Last-Event-ID",
+            "X-CSRF-Token",
             REQUEST_ID_HEADER,
         ],
         expose_headers=["ETag", "Link", "Location", "Retry-After", REQUEST_ID_HEADER],

@@ -49,6 +49,10 @@ class UserService:
             return user
         raise UserNotFound
 
+    async def find(self, email: str) -> User | None:
+        """Find the account with an address, whatever its case."""
+        return await self.users.find(email.strip().lower())
+
     async def page(self, email: str | None, order: UserOrder, params: PageParams) -> tuple[Sequence[User], str | None]:
         """List accounts page by page."""
         return await self.users.page(email, order, params)

@@ -1,0 +1,83 @@
+"""Settings of sign-in by password."""
+
+import re
+import secrets
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from app.core.config import Environment, EnvSettings
+from app.jwt.keys import SigningKeys, read_keys
+
+SECRET_BYTES = 32  # as many as the hash has (RFC 7518 §3.2)
+DIFFERENT_CHARACTERS = 10  # 32 random hexadecimal digits have fewer once in ten thousand times
+
+# Words of which people make the secrets that they mean to replace, and the one that many tutorials share.
+_PLACEHOLDER = re.compile(
+    r"change|secret|example|password|placeholder|your[-_]|0123456789|abcdefgh|qwerty|^09d25e094faa6ca2556c",
+    re.IGNORECASE,
+)
+
+
+class JwtSettings(EnvSettings):
+    """What signs the access tokens, how long they are good for, and what a password must be like."""
+
+    model_config = SettingsConfigDict(env_prefix="JWT_")
+
+    secret_key: SecretStr | None = Field(default=None, description="Signs with HS256. `app keys secret` makes one.")
+    keys_file: Path | None = Field(default=None, description="Signs with EdDSA. `app keys generate` makes one.")
+    issuer: str = Field(default="app", min_length=1, description="Who signs: `iss` of the tokens.")
+    audience: str = Field(default="app", min_length=1, description="Whom the tokens are for: `aud`.")
+    access_token_minutes: int = Field(default=15, ge=1, le=60, description="A stolen one works for so long.")
+    refresh_grace_seconds: int = Field(
+        default=10, ge=0, le=60, description="A refresh token may be used again for so long, by a client in a hurry."
+    )
+    # NIST SP 800-63B-4 §3.1.1.2: 15 if the password is all that is asked for, 8 beside a second factor.
+    password_min_length: int = Field(default=15, ge=8, le=64, description="Shortest new password, in characters.")
+    hashing_threads: int = Field(default=2, ge=1, description="Passwords hashed at a time; each takes 64 MiB.")
+
+    @model_validator(mode="after")
+    def _require_usable_keys(self) -> "JwtSettings":
+        """Refuse what could not sign, or what others could sign with."""
+        if self.secret_key is not None and self.keys_file is not None:
+            raise ValueError("JWT_SECRET_KEY: must not be set beside JWT_KEYS_FILE")
+        if self.secret_key is None and self.keys_file is None and self.env is Environment.PROD:
+            raise ValueError("JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE. Make one: app keys secret")
+        if self.secret_key is not None:
+            _refuse_guessable(self.secret_key.get_secret_value(), self.env)
+        self.signing_keys()
+        return self
+
+    def signing_keys(self) -> SigningKeys:
+        """Read the keys.
+
+        Raises:
+            ValueError: If the file does not hold any; it says why, and never what the file holds.
+        """
+        if self.keys_file is not None:
+            try:
+                return SigningKeys.ed25519(read_keys(self.keys_file))
+            except ValueError as error:
+                raise ValueError(f"JWT_KEYS_FILE: {error}") from None
+        return SigningKeys.hs256(self.secret_key.get_secret_value() if self.secret_key else development_secret())
+
+
+def _refuse_guessable(secret: str, env: Environment) -> None:
+    if len(secret.encode()) < SECRET_BYTES:
+        raise ValueError(f"JWT_SECRET_KEY: must have {SECRET_BYTES} bytes or more. Make one: app keys secret")
+    placeholder = len(set(secret)) < DIFFERENT_CHARACTERS or _PLACEHOLDER.search(secret)
+    if env is Environment.PROD and placeholder:
+        raise ValueError("JWT_SECRET_KEY: is a placeholder or easy to guess. Make one: app keys secret")
+
+
+def new_secret_key() -> str:
+    """Make a secret to sign with, twice as long as it must be at least."""
+    return secrets.token_urlsafe(2 * SECRET_BYTES)
+
+
+@cache
+def development_secret() -> str:
+    """Return the secret of this process, which signs where none is set: never in production."""
+    return new_secret_key()

@@ -1,0 +1,69 @@
+"""What a mail is, and how it is written."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, make_msgid
+
+from app.core.exceptions import InvalidError
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class UnusableAddress(InvalidError):
+    """The address may be valid, and still no mail can be sent to it from here."""
+
+    message = "No mail can be sent to this address. Use another one."
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One mail to one person, in plain text. Its text may carry a secret link, so it is never shown in logs.
+
+    Raises:
+        UnusableAddress: If `to` is anything but one address.
+        ValueError: If the subject has line breaks, which would begin other headers.
+    """
+
+    to: str = field(repr=False)
+    subject: str
+    text: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be sent now, while somebody can still be told."""
+        try:
+            parse_address(self.to)
+        except ValueError:
+            raise UnusableAddress from None
+        if _CONTROL.search(self.subject):
+            raise ValueError("The subject of a mail must be one line.")
+
+
+def parse_address(text: str, name: str = "") -> Address:
+    """Read an address; a domain with other letters is written as the name system has it.
+
+    Raises:
+        ValueError: If it is not one address that every mail server understands.
+    """
+    local, _, domain = text.rpartition("@")
+    try:
+        return Address(name, addr_spec=f"{local}@{domain.encode('idna').decode()}")
+    except (ValueError, LookupError, MessageError):  # LookupError: what Python 3.11 makes of a missing part
+        raise ValueError("is not one address") from None
+
+
+def compose(mail: Mail, sender: Address) -> EmailMessage:
+    """Write the mail as it goes over the wire."""
+    message = EmailMessage(policy=SMTP)
+    message["From"] = sender
+    message["To"] = parse_address(mail.to)
+    message["Subject"] = mail.subject
+    message["Date"] = format_datetime(datetime.now(UTC))
+    message["Message-ID"] = make_msgid(domain=sender.domain)
+    message["Auto-Submitted"] = "auto-generated"  # so that out-of-office replies stay away (RFC 3834)
+    message.set_content(mail.text, cte="quoted-printable")  # which every server carries as it is
+    return message

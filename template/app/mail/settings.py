@@ -1,0 +1,74 @@
+"""Settings of the mail server."""
+
+from email.headerregistry import Address
+from email.utils import parseaddr
+from enum import StrEnum
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from app.core.config import Environment, EnvSettings
+from app.mail.message import parse_address
+
+EXAMPLE_SENDER = "My Service <no-reply@example.com>"
+THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Tls(StrEnum):
+    """How the connection to the mail server is encrypted."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+class MailSettings(EnvSettings):
+    """Which server takes the mails, and in whose name they are sent."""
+
+    model_config = SettingsConfigDict(env_prefix="SMTP_")
+
+    host: str | None = Field(default=None, min_length=1, description="Unset in development: mails are shown.")
+    port: int = Field(default=587, ge=1, le=65535)
+    tls: Tls = Field(default=Tls.STARTTLS, description="starttls (port 587), tls (port 465) or none.")
+    username: str | None = Field(default=None, min_length=1)
+    password: SecretStr | None = Field(default=None, min_length=1)
+    sender: str = Field(default="no-reply@localhost", description=f"Example: {EXAMPLE_SENDER}")
+    timeout_seconds: float = Field(default=10, gt=0, description="Wait for each answer of the server.")
+    drain_seconds: float = Field(default=5, ge=0, description="For mails under way when the service stops.")
+
+    @field_validator("sender")
+    @classmethod
+    def _require_address(cls, value: str) -> str:
+        """Refuse what is not one address, with or without a name."""
+        sender_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _require_usable_server(self) -> "MailSettings":
+        """Refuse what could not work or would not be safe."""
+        if (self.username is None) is not (self.password is None):
+            raise ValueError("SMTP_USERNAME: must be set together with SMTP_PASSWORD, or neither of them")
+        if self.env is Environment.PROD:
+            self._require_safe_server()
+        return self
+
+    def _require_safe_server(self) -> None:
+        if self.host is None:
+            raise ValueError("SMTP_HOST: must be set; without mail nobody can confirm an address or reset a password")
+        if "sender" not in self.model_fields_set:
+            raise ValueError(f"SMTP_SENDER: must be set. Example: {EXAMPLE_SENDER}")
+        if self.tls is Tls.NONE and self.host not in THIS_MACHINE:
+            raise ValueError("SMTP_TLS: must be starttls or tls, unless the server is on this machine")
+
+
+def sender_address(sender: str) -> Address:
+    """Read `Name <address>`.
+
+    Raises:
+        ValueError: If it is not one address.
+    """
+    name, address = parseaddr(sender)
+    try:
+        return parse_address(address, name)
+    except ValueError as error:
+        raise ValueError(f"{error}. Example: {EXAMPLE_SENDER}") from None
