@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
 from app.db.session import DatabaseDep, brief_read
@@ -18,13 +18,20 @@ from app.security.settings import SecuritySettings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-_cookie = APIKeyCookie(
+session_cookie = APIKeyCookie(
     name=SESSION,
     scheme_name="BrowserSession",
     description=f"Of a browser that has signed in. Anything but GET needs the header `{CSRF_HEADER}` too.",
     auto_error=False,
 )
-_bearer = HTTPBearer(
+# Looked at by `has_csrf_token`; it stands here so that the documentation's page can send it.
+csrf_header = APIKeyHeader(
+    name=CSRF_HEADER,
+    scheme_name="CsrfToken",
+    description="Goes with the cookie. `GET /api/v1/auth/session` tells it.",
+    auto_error=False,
+)
+access_token = HTTPBearer(
     scheme_name="AccessToken",
     bearerFormat="JWT",
     description="Of one of the identity providers, made out to this API.",
@@ -74,7 +81,7 @@ LoginDep = Annotated[Login, Depends(get_login)]
 
 
 async def get_access_token(
-    request: Request, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(access_token)]
 ) -> AccessToken | None:
     """Read the access token of the request, if there is one.
 
@@ -89,7 +96,11 @@ AccessTokenDep = Annotated[AccessToken | None, Depends(get_access_token)]
 
 
 async def get_principal(
-    request: Request, database: DatabaseDep, token: AccessTokenDep, _: Annotated[str | None, Depends(_cookie)]
+    request: Request,
+    database: DatabaseDep,
+    token: AccessTokenDep,
+    _cookie: Annotated[str | None, Depends(session_cookie)],
+    _csrf: Annotated[str | None, Depends(csrf_header)],
 ) -> Principal:
     """Tell who asks. It is looked up before the transaction of the request, which then waits for no provider.
 

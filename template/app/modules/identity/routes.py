@@ -118,6 +118,7 @@ async def finish_login(
         return _refuse(security, login, refused)
     response = _redirect(security.link(confirmed.return_to))
     cookies.set_cookie(request, response, cookies.SESSION, secret, timedelta(days=security.session_days))
+    cookies.delete_cookie(request, response, cookies.LOGIN)
     return response
 
 
