@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import yaml
-from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2 import FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2_ansible_filters import AnsibleCoreFiltersExtension
 
@@ -90,8 +90,13 @@ def _choices(what: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     return tuple(label for label, _ in plain), tuple(value for _, value in plain)
 
 
+@cache
+def _compiled(source: str) -> Template:
+    return environment().from_string(source)
+
+
 def _default(question: Question, values: dict[str, Any]) -> Any:
     if not isinstance(question.default, str):
         return question.default
-    text = environment().from_string(question.default).render(values)
+    text = _compiled(question.default).render(values)
     return text if question.type == "str" else yaml.safe_load(text)

@@ -36,11 +36,11 @@ def add_line(file: Path, line: str) -> None:
 
 
 @pytest.mark.execution
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+@pytest.mark.parametrize(("database", "auth"), [("sqlite", "jwt"), ("postgres", "none"), ("postgres", "oidc")])
 def test_a_module_is_eight_new_files_and_two_edited_lines(
-    database: str, render: Callable[[Answers], Path], tmp_path: Path
+    database: str, auth: str, render: Callable[[Answers], Path], tmp_path: Path
 ) -> None:
-    rendered = render({"database": database})
+    rendered = render({"database": database, "auth": auth})
     project = Path(shutil.copytree(rendered, tmp_path / "project"))
     walk = list(blocks(section((project / "CONTRIBUTING.md").read_text(encoding="utf-8"), "## Add a module")))
     assert walk[-1].commands() == ["uv run just check"]

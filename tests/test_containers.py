@@ -4,6 +4,7 @@ Needs a Docker engine; without one these tests are skipped. `uv run pytest -m co
 """
 
 import json
+import secrets
 import shutil
 import socket
 import subprocess
@@ -12,13 +13,15 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 import yaml
+
+from tests.matrix.service import ask
+from tests.matrix.sign_in import sign_up
 
 Render = Callable[[Mapping[str, object]], Path]
 
@@ -90,10 +93,9 @@ class Stack:
         """Build, migrate, start, and wait until the service is healthy."""
         self.compose("up", "--build", "--detach", "--wait", "--wait-timeout", "120")
 
-    def get(self, path: str) -> int:
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> int:
         """Return the status of an answer."""
-        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
-            return answer.status
+        return ask(HTTPConnection("127.0.0.1", self.port, timeout=10), "GET", path, headers=headers).status
 
     def container(self) -> str:
         """Return the id of the api container."""
@@ -126,6 +128,12 @@ def produce(service: dict[str, Any]) -> None:
     """Turn a service for development into one for production: the image's own code and settings."""
     service["environment"]["ENV"] = "prod"
     service["environment"]["DATABASE_URL"] = service["environment"]["DATABASE_URL"].replace("change-me", "a-real-one")
+    service["environment"] |= {
+        "JWT_SECRET_KEY": secrets.token_urlsafe(64),
+        "AUTH_APP_URL": "https://app.example.com",
+        "SMTP_HOST": "smtp.example.com",
+        "SMTP_SENDER": "no-reply@example.com",
+    }
     service["volumes"] = [volume for volume in service["volumes"] if not volume.startswith("./")]
     if "--reload" in service["command"]:
         del service["command"]
@@ -138,7 +146,7 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
         try:
             if condition():
                 return True
-        except (URLError, ConnectionError):
+        except (OSError, HTTPException):
             pass
         time.sleep(0.2)
     return False
@@ -148,6 +156,9 @@ def test_development_starts_migrated_and_reloads(stack: Stack) -> None:
     stack.start()
 
     assert stack.get("/health/ready") == 200
+    assert stack.get("/api/v1/todos") == 401
+    newcomer = sign_up(stack.port, lambda: "\n".join(stack.logs()))
+    assert stack.get("/api/v1/todos", newcomer) == 200
     with (stack.folder / "app/main.py").open("a", encoding="utf-8") as main:
         main.write("\n")
     assert wait_for(lambda: any("detected changes" in line for line in stack.logs()), seconds=20)

@@ -12,6 +12,7 @@ import pytest
 from tests.markdown import blocks
 from tests.matrix.processes import environment
 from tests.matrix.service import Service, free_port, wait_until
+from tests.matrix.sign_in import sign_up
 from tests.rendering import ROOT, snapshot
 
 INSTALL_SECONDS = 300
@@ -68,6 +69,9 @@ def test_the_first_commands_lead_to_a_running_service(clone: Path) -> None:
         assert wait_until(lambda: ended() is not None or service.status("/health/ready") == 200, INSTALL_SECONDS)
         assert ended() is None, service.log.read_text(encoding="utf-8")
         assert service.status("/docs") == 200
+        assert service.status("/api/v1/todos") == 401
+        newcomer = sign_up(service.port, lambda: service.log.read_text(encoding="utf-8"))
+        assert service.request("GET", "/api/v1/todos", headers=newcomer).status == 200
     assert wait_until(lambda: service.status("/health/live") == 0, STOP_SECONDS), "it still answers after Ctrl-C"
 
 

@@ -16,8 +16,8 @@ from tests.questionnaire import config, environment, everything, questions, reso
 from tests.rendering import ROOT, working_tree
 
 TEMPLATE = Path("template")
-BUDGET_FILES = 5
-BUDGET_LINES = 40
+BUDGET_FILES = 5  # of app/; beside them, the first migration
+BUDGET_LINES = 60
 HELP_WIDTH = 105
 META = {TEMPLATE / ".gitignore.jinja"}  # under its own name it would govern this repository
 
@@ -138,7 +138,8 @@ def test_every_feature_is_on_and_off_in_some_variant() -> None:
 def test_python_stays_python() -> None:
     """The budget: composing happens in Python, so that its tools can read nearly all of it."""
     sources = [file for file in FILES if file.name.endswith(".py.jinja") and file.parts[1] in {"app", "alembic"}]
-    assert len(sources) <= BUDGET_FILES, sources
+    assert len([file for file in sources if file.parts[1] == "app"]) <= BUDGET_FILES, sources
+    assert [file.name for file in sources if file.parts[1] == "alembic"] == ["0001_initial.py.jinja"]
     assert sum(read(file).count("# {%") for file in sources) <= BUDGET_LINES
 
 

@@ -30,7 +30,7 @@ AWKWARD = {
 PROJECTS = [*variants(), *(Variant(f"called-{name}", {"project_name": text}) for name, text in AWKWARD.items())]
 
 # Imported in development only, where the group `dev` is installed.
-DEVELOPMENT_ONLY = {Path("app/db/embedded.py")}
+DEVELOPMENT_ONLY = {Path("app/db/embedded.py"), Path("app/mail/catcher.py")}
 
 Render = Callable[[Answers], Path]
 

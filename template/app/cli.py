@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import signal
 import socket
 import sys
@@ -44,6 +45,7 @@ def serve(
     with configured() as settings:
         host, port = host or settings.host, port or settings.port
         _require_free(host, port)
+        os.environ["PORT"] = str(port)  # as the app, and what it starts, shall know it
         if settings.env is Environment.DEV:
             for feature in FEATURES:
                 feature.prepare_development()

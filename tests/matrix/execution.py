@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 
+from tests.matrix.boot import boot
 from tests.matrix.processes import StepError, run
-from tests.matrix.service import boot
 from tests.matrix.variants import Variant
 from tests.questionnaire import resolve
 from tests.rendering import render

@@ -11,13 +11,20 @@ from functools import cache
 from pathlib import Path
 
 OURS = ("PYTEST_", "COVERAGE_", "COV_", "UV_LOCKED", "UV_FROZEN", "UV_PROJECT", "VIRTUAL_ENV", "PYENV_VERSION")
-SETTINGS = ("ENV", "DATABASE_", "HOST", "PORT", "LOG_LEVEL", "DEBUG", "CORS_ORIGINS")
+SETTINGS = (
+    *("ENV", "DATABASE_", "HOST", "PORT", "LOG_LEVEL", "DEBUG", "CORS_ORIGINS"),
+    *("AUTH_", "JWT_", "OIDC_", "SMTP_"),
+)
 
 _running: set[subprocess.Popen[str]] = set()
 
 
 class StepError(Exception):
     """A command of a project did not do what it should; says which, and what it wrote."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def environment(**additions: str) -> dict[str, str]:
@@ -40,13 +47,14 @@ def scratch(folder: Path) -> str:
     return path
 
 
-def run(folder: Path, *command: str, timeout: float = 900, **additions: str) -> str:
+def run(folder: Path, *command: str, timeout: float = 900, typed: str = "", **additions: str) -> str:
     """Run a command in a project and return what it wrote.
 
     Args:
         folder: The project.
         command: The command.
         timeout: Seconds after which it and everything it started is killed.
+        typed: What it reads from its standard input.
         additions: Environment variables.
 
     Raises:
@@ -56,7 +64,7 @@ def run(folder: Path, *command: str, timeout: float = 900, **additions: str) -> 
         command,
         cwd=folder,
         env=environment(TMPDIR=scratch(folder), **additions),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -64,14 +72,14 @@ def run(folder: Path, *command: str, timeout: float = 900, **additions: str) -> 
     )
     _running.add(process)
     try:
-        output, _ = process.communicate(timeout=timeout)
+        output, _ = process.communicate(typed, timeout=timeout)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         output = f"{process.communicate()[0]}\nkilled after {timeout:.0f} seconds"
     finally:
         _running.discard(process)
     if process.returncode != 0:
-        raise StepError(f"$ {' '.join(command)}\n{output}")
+        raise StepError(f"$ {' '.join(command)}\n{output}", process.returncode)
     return output
 
 

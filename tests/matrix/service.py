@@ -1,4 +1,4 @@
-"""Starting a project the way production does, and asking whether it serves and stops as it should."""
+"""A project that runs: what is started for it, what it is asked, and how it is stopped."""
 
 import http.client
 import json
@@ -6,17 +6,20 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from tests.matrix.processes import StepError, environment, run
+from tests.matrix.processes import StepError, environment
 
 START_SECONDS = 60
 GRACE_SECONDS = 20  # the default of SHUTDOWN_GRACE_SECONDS
+FORM = "application/x-www-form-urlencoded"
 
 # The development server of the project itself, for as long as its standard input is open.
 EMBEDDED = """
@@ -28,6 +31,44 @@ sys.stdin.read()
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        """Read the body."""
+        return json.loads(self.body)
+
+    def cookie(self) -> str:
+        """Return the cookie that came along, as a browser sends it back."""
+        cookies = SimpleCookie(self.headers["Set-Cookie"])
+        return "; ".join(f"{name}={cookie.value}" for name, cookie in cookies.items())
+
+
+def ask(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: object = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Send a request, with a text as a form and any other body as JSON."""
+    form = isinstance(body, str)
+    content = body if form else None if body is None else json.dumps(body)
+    try:
+        connection.request(
+            method, path, content, {"Content-Type": FORM if form else "application/json", **(headers or {})}
+        )
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+    finally:
+        connection.close()
+
+
+@dataclass(frozen=True)
 class Service:
     """A running project."""
 
@@ -35,46 +76,24 @@ class Service:
     port: int
     log: Path
 
-    def request(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
-        """Send a request, with a body as JSON; return the status and the body of the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            content = None if body is None else json.dumps(body)
-            connection.request(method, path, content, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
+    def connection(self, timeout: float = 10) -> http.client.HTTPConnection:
+        """Connect."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def request(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
+        """Send a request; see `ask`."""
+        return ask(self.connection(), method, path, body, headers)
 
     def status(self, path: str) -> int:
         """Return the status of an answer, 0 if there is none."""
         try:
-            return self.request("GET", path)[0]
+            return self.request("GET", path).status
         except (OSError, http.client.HTTPException):
             return 0
 
 
-def boot(project: Path) -> None:
-    """Migrate and serve a project with ENV=prod, use it, stop it.
-
-    Raises:
-        StepError: If any of it goes wrong; with the log.
-    """
-    app = str(project / ".venv/bin/app")
-    log = project / ".data/serve.log"
-    with _database(project) as url:
-        migrated = run(project, app, "db", "upgrade", ENV="prod", DATABASE_URL=url)
-        _require_json(migrated)
-        with _serving(project, log, url) as service:
-            user = _round_trip(service)
-            with ExitStack() as open_answers:
-                if (project / "app/modules/todo").is_dir():
-                    open_answers.enter_context(_following(service, user))
-                _stop(service)
-    _require_json(log.read_text(encoding="utf-8"))
-
-
-def _database(project: Path) -> AbstractContextManager[str]:
+def database(project: Path) -> AbstractContextManager[str]:
+    """Provide an empty database, and tell its address."""
     (project / ".data").mkdir(exist_ok=True)
     return _postgres(project) if (project / "app/db/embedded.py").is_file() else _sqlite(project)
 
@@ -110,13 +129,14 @@ def _url(output: Iterable[str]) -> str:
 
 
 @contextmanager
-def _serving(project: Path, log: Path, url: str) -> Generator[Service]:
+def serving(project: Path, log: Path, settings: Mapping[str, str]) -> Generator[Service]:
+    """Serve while the block runs; it begins when the service is ready."""
     port = free_port()
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [project / ".venv/bin/app", "serve", "--port", str(port)],
             cwd=project,
-            env=environment(ENV="prod", DATABASE_URL=url),
+            env=environment(**settings),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -124,11 +144,33 @@ def _serving(project: Path, log: Path, url: str) -> Generator[Service]:
         )
     service = Service(process, port, log)
     try:
+        _wait_for(service)
         yield service
     except (AssertionError, OSError, http.client.HTTPException) as error:
         raise StepError(f"{type(error).__name__}: {error}\n{log.read_text(encoding='utf-8')}") from error
     finally:
         kill(process)
+
+
+def _wait_for(service: Service) -> None:
+    ready = wait_until(
+        lambda: service.process.poll() is not None or service.status("/health/ready") == 200, START_SECONDS
+    )
+    assert ready, f"not ready after {START_SECONDS} seconds"
+    assert service.process.poll() is None, "it ended instead of serving"
+    assert service.status("/health/live") == 200
+
+
+def stop(service: Service) -> None:
+    """Send SIGTERM and expect a clean end in time."""
+    children = psutil.Process(service.process.pid).children(recursive=True)
+    service.process.send_signal(signal.SIGTERM)
+    try:
+        code = service.process.wait(timeout=GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"still running {GRACE_SECONDS} seconds after SIGTERM") from None
+    assert code == 0, f"exit code {code} after SIGTERM"
+    assert not [child for child in children if child.is_running()], "children are left"
 
 
 def free_port() -> int:
@@ -155,55 +197,3 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
             return True
         time.sleep(0.1)
     return False
-
-
-def _round_trip(service: Service) -> str:
-    """Ask for health, register a user, read it back; return its path."""
-    ready = wait_until(
-        lambda: service.process.poll() is not None or service.status("/health/ready") == 200, START_SECONDS
-    )
-    assert ready, f"not ready after {START_SECONDS} seconds"
-    assert service.process.poll() is None, "it ended instead of serving"
-    assert service.status("/health/live") == 200
-    status, user = service.request("POST", "/api/v1/users", {"email": "ada@example.com", "name": "Ada Lovelace"})
-    assert status == 201, (status, user)
-    path = f"/api/v1/users/{json.loads(user)['id']}"
-    assert service.request("GET", path) == (200, user)
-    return path
-
-
-@contextmanager
-def _following(service: Service, user: str) -> Generator[None]:
-    """Hold the live feed open: an answer without an end must not hold up the stop."""
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=START_SECONDS)
-    connection.request("GET", f"{user}/todos/feed")
-    feed = connection.getresponse()
-    assert feed.status == 200
-    assert service.request("POST", f"{user}/todos", {"title": "Buy milk"})[0] == 201
-    assert any(line.strip() == b"event: created" for line in feed), "the feed ended without the change"
-    yield
-    feed.read()  # ends, because the server has ended it
-    connection.close()
-
-
-def _stop(service: Service) -> None:
-    """Send SIGTERM and expect a clean end in time."""
-    children = psutil.Process(service.process.pid).children(recursive=True)
-    service.process.send_signal(signal.SIGTERM)
-    try:
-        code = service.process.wait(timeout=GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise AssertionError(f"still running {GRACE_SECONDS} seconds after SIGTERM") from None
-    assert code == 0, f"exit code {code} after SIGTERM"
-    assert not [child for child in children if child.is_running()], "children are left"
-
-
-def _require_json(log: str) -> None:
-    """Expect one JSON object a line, as production promises."""
-    for line in filter(str.strip, log.splitlines()):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            entry = None
-        if not isinstance(entry, dict):
-            raise StepError(f"not a JSON object: {line}\n\n{log}")

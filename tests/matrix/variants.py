@@ -4,6 +4,7 @@ Nothing here names an answer but FULL_PRODUCT. The questions and their choices c
 copier.yml, so a new choice is in the matrix as soon as it can be given.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 from tests.questionnaire import choices, resolve
 from tests.rendering import ROOT
 
-FULL_PRODUCT = ("database", "example", "docs_site")
+FULL_PRODUCT = ("database", "auth", "example")
 """The questions that shape the code: every combination of their choices is executed, not only every pair."""
 
 AWKWARD_NAME = "Łódź \"Café\" \\ '混沌' 🚀 # 1: & <b>"
@@ -36,7 +37,8 @@ class Variant:
 def variants() -> tuple[Variant, ...]:
     """Return every variant once: the default, the examples, and a covering array of all choices."""
     known: dict[tuple[Any, ...], Variant] = {}
-    for variant in (Variant("default", {}), *_examples(), *map(_named, _covering_array())):
+    given = (Variant("default", {}), *_examples())
+    for variant in (*given, *map(_named, _covering_array(given))):
         known.setdefault(key(variant), variant)
     return tuple(known.values())
 
@@ -52,16 +54,17 @@ def _examples() -> list[Variant]:
     return [Variant(file.stem, yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files]
 
 
-def _covering_array() -> list[dict[str, Any]]:
-    """Cover every pair of choices, and every combination of FULL_PRODUCT.
+def _covering_array(given: Iterable[Variant]) -> list[dict[str, Any]]:
+    """Cover every pair of choices, and every combination of FULL_PRODUCT; the given variants do their part.
 
     Not every machine has the newest Python. Its pairs are in rows of their own, so that
     a machine without it misses those and nothing else.
     """
     *older, newest = choices()["python_version"]
     product = {"fields": list(FULL_PRODUCT), "strength": len(FULL_PRODUCT)}
-    array = covertable.make({**_lists(), "python_version": older}, sub_models=[product])
-    longest = max(len(values) for values in choices().values())
+    presets = [dict(zip(choices(), key(variant), strict=True)) for variant in given]
+    array = covertable.make({**_lists(), "python_version": older}, sub_models=[product], presets=presets)
+    longest = max(len(values) for name, values in choices().items() if name != "python_version")
     rows = [{name: values[row % len(values)] for name, values in _lists().items()} for row in range(longest)]
     return [*array, *({**row, "python_version": newest} for row in rows)]
 

@@ -1,11 +1,16 @@
-"""Every module's routes, under one version."""
+"""Every module's routes, under one version. What needs a sign-in says so here, router by router."""
 
 from fastapi import APIRouter
 
 from app.core.openapi import EVERY_ROUTE
+from app.modules.auth import routes as auth
+from app.modules.auth.dependencies import ADMINISTRATORS, REFUSALS, SIGNED_IN
+from app.modules.identity import routes as identity
 from app.modules.todo import routes as todo
 from app.modules.user import routes as user
 
 router = APIRouter(prefix="/api/v1", responses=EVERY_ROUTE)
-router.include_router(user.router, prefix="/users")
-router.include_router(todo.router, prefix="/users/{owner_id}/todos")
+router.include_router(identity.router, prefix="/auth")
+router.include_router(auth.router, prefix="/auth", dependencies=SIGNED_IN)
+router.include_router(user.router, prefix="/users", dependencies=ADMINISTRATORS, responses=REFUSALS)
+router.include_router(todo.router, prefix="/todos", dependencies=SIGNED_IN, responses=REFUSALS)

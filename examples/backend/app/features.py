@@ -1,20 +1,26 @@
-"""What this service is made of: one explicit list, in the order in which things start.
+"""What this service is made of: explicit lists, in the order in which things start.
 
-A feature is a package with two functions. `setup` attaches routes, handlers and
-middlewares while the app is built; `lifespan` opens what the feature needs and
-closes it again, in reverse order. Nothing is discovered: a missing line fails loudly.
+A feature is a package with three functions. `prepare_development` provides on a
+developer's machine what production must be given; `setup` attaches routes, handlers and
+middlewares while the app is built; `lifespan` opens what the feature needs and closes it
+again, in reverse order. Nothing is discovered: a missing line fails loudly.
 """
 
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+import typer
 from fastapi import FastAPI
 
-from app import db
+from app import db, oidc, security
+from app.modules.identity.commands import commands as users
 
 
 class Feature(Protocol):
     """The face each feature shows."""
+
+    def prepare_development(self) -> None:
+        """Put into the environment what nobody has set, before the server starts (ENV=dev)."""
 
     def setup(self, app: FastAPI) -> None:
         """Attach what belongs to the app."""
@@ -23,4 +29,5 @@ class Feature(Protocol):
         """Hold open what the feature needs while the app runs."""
 
 
-FEATURES: tuple[Feature, ...] = (db,)
+FEATURES: tuple[Feature, ...] = (db, security, oidc)
+COMMANDS: dict[str, typer.Typer] = {"users": users}

@@ -1,4 +1,4 @@
-"""Every module's routes, under one version."""
+"""Every module's routes, under one version. What needs a sign-in says so here, router by router."""
 
 from fastapi import APIRouter
 

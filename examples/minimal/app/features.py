@@ -1,13 +1,15 @@
-"""What this service is made of: one explicit list, in the order in which things start.
+"""What this service is made of: explicit lists, in the order in which things start.
 
-A feature is a package with two functions. `setup` attaches routes, handlers and
-middlewares while the app is built; `lifespan` opens what the feature needs and
-closes it again, in reverse order. Nothing is discovered: a missing line fails loudly.
+A feature is a package with three functions. `prepare_development` provides on a
+developer's machine what production must be given; `setup` attaches routes, handlers and
+middlewares while the app is built; `lifespan` opens what the feature needs and closes it
+again, in reverse order. Nothing is discovered: a missing line fails loudly.
 """
 
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+import typer
 from fastapi import FastAPI
 
 from app import db
@@ -15,6 +17,9 @@ from app import db
 
 class Feature(Protocol):
     """The face each feature shows."""
+
+    def prepare_development(self) -> None:
+        """Put into the environment what nobody has set, before the server starts (ENV=dev)."""
 
     def setup(self, app: FastAPI) -> None:
         """Attach what belongs to the app."""
@@ -24,3 +29,4 @@ class Feature(Protocol):
 
 
 FEATURES: tuple[Feature, ...] = (db,)
+COMMANDS: dict[str, typer.Typer] = {}

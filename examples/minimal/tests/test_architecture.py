@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterator
-from inspect import isasyncgenfunction, iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isfunction
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ def test_settings_are_read_through_load() -> None:
 def test_no_dependency_pays_for_a_thread() -> None:
     def called(dependant: Dependant) -> Iterator[Callable[..., Any]]:
         for dependency in dependant.dependencies:
-            if dependency.call is not None:
-                yield dependency.call
+            if dependency.call is not None:  # a function, or an object that can be called, as security schemes are
+                yield dependency.call if isfunction(dependency.call) else type(dependency.call).__call__
             yield from called(dependency)
 
     routes = [context.original_route for context in iter_route_contexts(create_app().routes)]

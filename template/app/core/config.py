@@ -69,7 +69,9 @@ class Settings(EnvSettings):
         """Refuse in production what is only meant for a developer's machine."""
         lax = {
             "DEBUG: must not be on in production; it shows tracebacks to clients": self.debug,
-            "CORS_ORIGINS: must not be * in production; name the origins": "*" in self.cors_origins,
+            "CORS_ORIGINS: must be https origins in production; name them, * is none": any(
+                not origin.startswith("https://") for origin in self.cors_origins
+            ),
         }
         if self.env is Environment.PROD and any(lax.values()):
             raise ValueError("\n  ".join(reason for reason, applies in lax.items() if applies))

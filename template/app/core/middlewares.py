@@ -109,16 +109,18 @@ class AccessLog(HttpMiddleware):
     """Write one line a request. The query string stays out: it may carry something secret."""
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started, status = time.perf_counter(), 0
+        started, ended, status = time.perf_counter(), 0.0, 0
 
-        async def noting_status(message: Message) -> None:
-            nonlocal status
+        async def noting_answer(message: Message) -> None:
+            nonlocal status, ended
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                ended = time.perf_counter()  # What is done afterwards keeps no client waiting.
 
         try:
-            await self.app(scope, receive, noting_status)
+            await self.app(scope, receive, noting_answer)
         finally:
             # Probes ask every few seconds; their lines would bury the others.
             log = logger.debug if scope["path"] in PROBES else logger.info
@@ -127,7 +129,7 @@ class AccessLog(HttpMiddleware):
                 method=scope["method"],
                 path=scope["path"],
                 status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 2),
+                duration_ms=round(((ended or time.perf_counter()) - started) * 1000, 2),
                 client=scope["client"][0] if scope.get("client") else None,
             )
 
@@ -147,6 +149,7 @@ class SecurityHeaders(HttpMiddleware):
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self.headers)
+                headers.setdefault("Cache-Control", "private, no-cache")
                 if scope["path"] in DOCS_PATHS:
                     headers["Content-Security-Policy"] = DOCS_POLICY
             await send(message)

@@ -25,8 +25,7 @@ def secret(
 ) -> None:
     """Write a new JWT_SECRET_KEY into .env, which stays out of git."""
     file = Path(".env")
-    source = file if file.exists() else Path(".env.example")
-    text = source.read_text("utf-8") if source.exists() else ""
+    text = file.read_text("utf-8") if file.exists() else ""
     if _is_set(text) and not replace:
         _refuse(f"{VARIABLE} is set in {file}. To replace it: app keys secret --replace")
     _write(file, _assign(text, new_secret_key()))
@@ -81,6 +80,6 @@ def _write(file: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     file = file.resolve()
     file.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, prefix=file.name, delete=False) as new:
+    with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, prefix=".env.", delete=False) as new:
         new.write(text)
     Path(new.name).replace(file)

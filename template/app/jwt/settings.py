@@ -1,24 +1,22 @@
 """Settings of sign-in by password."""
 
-import re
 import secrets
 from functools import cache
 from pathlib import Path
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
+from zxcvbn import zxcvbn
 
 from app.core.config import Environment, EnvSettings
 from app.jwt.keys import SigningKeys, read_keys
+from app.security.settings import Rate
 
 SECRET_BYTES = 32  # as many as the hash has (RFC 7518 §3.2)
-DIFFERENT_CHARACTERS = 10  # 32 random hexadecimal digits have fewer once in ten thousand times
-
-# Words of which people make the secrets that they mean to replace, and the one that many tutorials share.
-_PLACEHOLDER = re.compile(
-    r"change|secret|example|password|placeholder|your[-_]|0123456789|abcdefgh|qwerty|^09d25e094faa6ca2556c",
-    re.IGNORECASE,
-)
+# For 32 random characters zxcvbn needs more than 10^28 guesses, for what people type fewer.
+GUESSES_LOG10 = 27.5
+# Random, and in the FastAPI documentation (Security, OAuth2 with Password).
+KNOWN_TO_ALL = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"
 
 
 class JwtSettings(EnvSettings):
@@ -32,11 +30,14 @@ class JwtSettings(EnvSettings):
     audience: str = Field(default="app", min_length=1, description="Whom the tokens are for: `aud`.")
     access_token_minutes: int = Field(default=15, ge=1, le=60, description="A stolen one works for so long.")
     refresh_grace_seconds: int = Field(
-        default=10, ge=0, le=60, description="A refresh token may be used again for so long, by a client in a hurry."
+        default=10, ge=0, le=60, description="A second use of a refresh token counts as haste for so long."
     )
     # NIST SP 800-63B-4 §3.1.1.2: 15 if the password is all that is asked for, 8 beside a second factor.
     password_min_length: int = Field(default=15, ge=8, le=64, description="Shortest new password, in characters.")
     hashing_threads: int = Field(default=2, ge=1, description="Passwords hashed at a time; each takes 64 MiB.")
+
+    account_limit: Rate = Field(default="10/15 minutes", description="Attempts on one account from one network.")
+    account_total_limit: Rate = Field(default="50/hour", description="Attempts on one account from anywhere.")
 
     @model_validator(mode="after")
     def _require_usable_keys(self) -> "JwtSettings":
@@ -67,9 +68,12 @@ class JwtSettings(EnvSettings):
 def _refuse_guessable(secret: str, env: Environment) -> None:
     if len(secret.encode()) < SECRET_BYTES:
         raise ValueError(f"JWT_SECRET_KEY: must have {SECRET_BYTES} bytes or more. Make one: app keys secret")
-    placeholder = len(set(secret)) < DIFFERENT_CHARACTERS or _PLACEHOLDER.search(secret)
-    if env is Environment.PROD and placeholder:
+    if env is Environment.PROD and (secret == KNOWN_TO_ALL or _guesses_log10(secret) < GUESSES_LOG10):
         raise ValueError("JWT_SECRET_KEY: is a placeholder or easy to guess. Make one: app keys secret")
+
+
+def _guesses_log10(secret: str) -> float:
+    return float(zxcvbn(secret[:SECRET_BYTES])["guesses_log10"])
 
 
 def new_secret_key() -> str:

@@ -23,8 +23,9 @@ class AccessToken:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """What it says it may be used for."""
-        return frozenset(str(self.claims.get("scope", "")).split())
+        """What it says it may be used for: as OAuth writes it (RFC 9068 §2.2.3), or as some providers do."""
+        said = self.claims.get("scope", self.claims.get("scp", ""))
+        return frozenset(map(str, said) if isinstance(said, list) else str(said).split())
 
     @property
     def expires_at(self) -> datetime:

@@ -5,20 +5,31 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Generic, TypeVar
 
+from app.core.exceptions import DomainError
+
 T = TypeVar("T")
 
 
+RETRY_SECONDS = 5  # However many ask, a provider that is away is tried no more often than this,
+STALE_SECONDS = 3600  # and meanwhile what it has said so long ago is still good.
+
+
 class Cached(Generic[T]):
-    """A value that is fetched once for all who wait for it. A failure is not kept."""
+    """A value that is fetched once for all who wait for it."""
 
     def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
         """Fetch nothing yet."""
         self._fetch = fetch
         self._kept: tuple[T, float] | None = None
+        self._failed: tuple[DomainError, float] | None = None
         self._flight: asyncio.Task[T] | None = None
 
     async def get(self, max_age: float) -> T:
-        """Return the value, fetched anew if it is older than `max_age` seconds."""
+        """Return the value, fetched anew if it is older than `max_age` seconds and that is possible.
+
+        Raises:
+            DomainError: What fetching it raises, if there is nothing to fall back on.
+        """
         if self._kept is not None and monotonic() - self._kept[1] <= max_age:
             return self._kept[0]
         if self._flight is None or self._flight.done():
@@ -26,6 +37,17 @@ class Cached(Generic[T]):
         return await asyncio.shield(self._flight)  # One who gives up does not take it from the others.
 
     async def _renew(self) -> T:
-        value = await self._fetch()
+        if self._failed is not None and monotonic() - self._failed[1] <= RETRY_SECONDS:
+            return self._fall_back(self._failed[0])
+        try:
+            value = await self._fetch()
+        except DomainError as error:
+            self._failed = error, monotonic()
+            return self._fall_back(error)
         self._kept = value, monotonic()
         return value
+
+    def _fall_back(self, error: DomainError) -> T:
+        if self._kept is None or monotonic() - self._kept[1] > STALE_SECONDS:
+            raise error.with_traceback(None)
+        return self._kept[0]

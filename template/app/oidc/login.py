@@ -111,6 +111,8 @@ class Login:
             LoginRefused: If the answer does not prove who it is.
             ProviderUnavailable: If the provider does not answer.
         """
+        if not browser:
+            raise LoginExpired
         async with transaction(self.database.writers) as session:
             kept = await self._take(session, browser, answer.state)
         if kept is None:

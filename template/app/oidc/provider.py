@@ -115,7 +115,7 @@ class Provider:
                 more = {} if answer.is_client_error else dict(answer.raise_for_status().json())
             if more.get("sub") == claims["sub"]:  # OpenID Connect Core §5.3.2: it may be about somebody else
                 claims = more | claims
-        return Person.described(claims)
+        return Person.described(claims, self.settings.verified_claim)
 
     async def logout_url(self, id_token: str, return_to: str) -> str | None:
         """Return where one signs out at the provider too, if it has such a place.

@@ -3,15 +3,14 @@
 import json
 from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app.core.config import Environment, EnvSettings
+from app.security.settings import is_safe_url
 
 EXAMPLE = '[{"name": "acme", "issuer": "https://id.example.com", "client_id": "app", "client_secret": "…"}]'
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class ProviderSettings(BaseModel):
@@ -25,6 +24,9 @@ class ProviderSettings(BaseModel):
     client_id: str = Field(min_length=1)
     client_secret: SecretStr = Field(min_length=1)
     scopes: str = Field(default="openid email profile", pattern="(^| )openid( |$)")
+    verified_claim: str = Field(
+        default="email_verified", min_length=1, description="The claim that vouches for the address."
+    )
     audience: str | None = Field(
         default=None, min_length=1, description="This API in the provider's access tokens; without it they are refused."
     )
@@ -68,13 +70,13 @@ class OidcSettings(EnvSettings):
         """Refuse what anybody on the way could read or change, and names that stand for two things."""
         if not self.providers:
             raise ValueError(f"OIDC_PROVIDERS: must name at least one provider. Example: {EXAMPLE}")
-        if self.public_url is not None and not _is_safe(self.public_url, self.env):
+        if self.public_url is not None and not is_safe_url(self.public_url, self.env):
             raise ValueError("OIDC_PUBLIC_URL: must be an https address")
         for field in ("name", "issuer"):
             if len({getattr(provider, field) for provider in self.providers}) < len(self.providers):
                 raise ValueError(f"OIDC_PROVIDERS: two providers have the same {field}")
         for number, provider in enumerate(self.providers, 1):
-            if not _is_safe(provider.issuer, self.env):
+            if not is_safe_url(provider.issuer, self.env):
                 raise ValueError(f"OIDC_PROVIDERS: provider {number}: issuer: must be an https address")
         return self
 
@@ -85,18 +87,6 @@ def _explain(problem: Any) -> str:
     place = f"provider {number + 1}" if isinstance(number, int) else ""
     message = str(problem["msg"]).removeprefix("Value error, ")
     return ": ".join(filter(None, (place, ".".join(map(str, field)), message)))
-
-
-def _is_safe(url: str, env: Environment) -> bool:
-    """Tell whether it is an https address; one of this machine will do outside production."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return False
-    if not host or parts.query or parts.fragment or parts.username:
-        return False
-    return parts.scheme == "https" or (env is not Environment.PROD and parts.scheme == "http" and host in LOOPBACK)
 
 
 def _development_provider() -> tuple[ProviderSettings, ...]:

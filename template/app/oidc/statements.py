@@ -40,7 +40,7 @@ class Person:
     name: str | None
 
     @classmethod
-    def described(cls, claims: dict[str, Any]) -> "Person":
+    def described(cls, claims: dict[str, Any], verified_claim: str) -> "Person":
         """Read claims. Only `true` is verified: some providers write the text "false"."""
-        verified = claims.get("email_verified") is True
+        verified = claims.get(verified_claim) is True
         return cls(claims["iss"], claims["sub"], claims.get("email"), verified, claims.get("name"))

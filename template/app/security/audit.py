@@ -26,5 +26,5 @@ def audit(event: str, *, user_id: UUID | None = None, outcome: str = "success", 
 
 
 def fingerprint(email: str) -> str:
-    """Tell attempts on the same address from others, without writing the address down."""
+    """Tell attempts on the same address from others. Whoever guesses the address can check it; nobody else reads it."""
     return hashlib.sha256(email.strip().lower().encode()).hexdigest()[:12]

@@ -1,19 +1,19 @@
-"""How often one may try: by account and by network address.
+"""How often one may try.
 
-The counters live in the memory of the process: with several processes each counts for itself.
+Each process counts for itself: with several, one may try as many times as often.
 """
 
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated
 
 from fastapi import Depends, Request
-from limits import RateLimitItem
-from limits.aio.storage import MemoryStorage
+from limits import parse
 from limits.aio.strategies import FixedWindowRateLimiter
 
 from app.core.exceptions import TooManyRequestsError
 from app.db.base import utc_now
-from app.security.audit import audit, fingerprint
+from app.security.audit import audit
+from app.security.counters import BoundedMemory
 from app.security.principal import Device
 from app.security.settings import SecuritySettings
 
@@ -25,47 +25,55 @@ class RateLimits:
 
     def __init__(self, settings: SecuritySettings) -> None:
         """Begin to count."""
-        self.by_account = settings.account_limit
         self.by_address = settings.address_limit
-        self.limiter = FixedWindowRateLimiter(MemoryStorage())
+        self.limiter = FixedWindowRateLimiter(BoundedMemory())
 
-    async def count(self, action: str, device: Device, email: str | None = None) -> None:
-        """Count an attempt.
+    async def count(self, action: str, device: Device) -> None:
+        """Count an attempt from a network address.
 
         Args:
             action: What is tried; each action is counted for itself.
             device: Who tries.
-            email: Whose account is tried, whether it exists or not.
 
         Raises:
             TooManyRequestsError: If it was one too many.
         """
-        await self._hit(self.by_address, action, "address", _network(device.address))
-        if email is not None:
-            await self._hit(self.by_account, action, "account", fingerprint(email))
+        await self.hit(self.by_address, action, "address", network(device.address))
 
-    async def forgive(self, action: str, email: str) -> None:
-        """Forget the attempts on an account, since the right person has come through."""
-        await self.limiter.clear(self.by_account, action, "account", fingerprint(email))
+    async def hit(self, rate: str, action: str, kind: str, whose: str) -> None:
+        """Count an attempt against a limit.
 
-    async def _hit(self, limit: RateLimitItem, action: str, kind: str, whose: str) -> None:
+        Raises:
+            TooManyRequestsError: If it was one too many.
+        """
+        limit = parse(rate)
         if not await self.limiter.hit(limit, action, kind, whose):
             audit(action, outcome="too_many_requests", counted_by=kind, whose=whose)
             window = await self.limiter.get_window_stats(limit, action, kind, whose)
             raise TooManyRequestsError(max(1, round(window.reset_time - utc_now().timestamp())))
 
+    async def forgive(self, rate: str, action: str, kind: str, whose: str) -> None:
+        """Forget what was counted against a limit."""
+        await self.limiter.clear(parse(rate), action, kind, whose)
 
-def _network(address: str) -> str:
+
+def network(address: str) -> str:
     """Return what one client can hardly leave: an IPv6 client has a whole /64 to itself."""
-    try:
-        return str(ip_network((address, 64), strict=False)) if isinstance(ip_address(address), IPv6Address) else address
-    except ValueError:
-        return address  # a socket file, or a test
+    if not address:
+        return "unknown"
+    parsed = ip_address(address)
+    if not isinstance(parsed, IPv6Address):
+        return address
+    return str(parsed.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
 async def get_device(request: Request) -> Device:
     """Tell where the request comes from, as far as proxies that are trusted say so."""
     address = request.client.host if request.client else ""
+    try:
+        address = str(ip_address(address))
+    except ValueError:
+        address = ""  # a socket file, or a proxy that says anything
     return Device(request.headers.get("user-agent", "")[:CLIENT_LENGTH], address)
 
 

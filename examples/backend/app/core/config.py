@@ -47,9 +47,13 @@ class Settings(EnvSettings):
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     debug: bool = Field(default=False, description="Put the traceback into the answer to an internal error.")
+    forwarded_allow_ips: str = Field(
+        default="127.0.0.1", description="Proxies whose word is taken for a client's address, separated by commas."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Origins, separated by commas, whose pages may call this API."
     )
+    cors_credentials: bool = Field(default=False, description="Whether these pages may send cookies along.")
     max_body_bytes: int = Field(default=1_048_576, ge=1, description="Largest request body, in bytes.")
     request_timeout_seconds: float = Field(default=30, gt=0, description="Until an answer must have begun.")
     shutdown_grace_seconds: int = Field(default=20, ge=1, description="For running requests after SIGTERM.")
@@ -65,7 +69,9 @@ class Settings(EnvSettings):
         """Refuse in production what is only meant for a developer's machine."""
         lax = {
             "DEBUG: must not be on in production; it shows tracebacks to clients": self.debug,
-            "CORS_ORIGINS: must not be * in production; name the origins": "*" in self.cors_origins,
+            "CORS_ORIGINS: must be https origins in production; name them, * is none": any(
+                not origin.startswith("https://") for origin in self.cors_origins
+            ),
         }
         if self.env is Environment.PROD and any(lax.values()):
             raise ValueError("\n  ".join(reason for reason, applies in lax.items() if applies))
@@ -89,6 +95,17 @@ def load(settings: type[S]) -> S:
             "Set them in the environment or in .env; .env.example explains each.\n"
             "ENV is prod unless it is set; on your own machine set ENV=dev."
         ) from None
+
+
+def load_all(settings: type[EnvSettings] = EnvSettings) -> None:
+    """Check every settings class there is, so that a server does not begin what it cannot go on with.
+
+    Raises:
+        ConfigurationError: With one line for each variable of the first class that is wrong.
+    """
+    for child in settings.__subclasses__():
+        load(child)
+        load_all(child)
 
 
 def _explain(settings: type[EnvSettings], problem: Any) -> str:

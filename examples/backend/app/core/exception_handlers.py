@@ -17,19 +17,31 @@ from starlette.exceptions import HTTPException
 from app.core.exceptions import (
     ConflictError,
     DomainError,
+    ForbiddenError,
     InvalidError,
     NotFoundError,
     PreconditionFailedError,
+    TooManyRequestsError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
 STATUS_BY_KIND: Mapping[type[DomainError], HTTPStatus] = {
+    UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     PreconditionFailedError: HTTPStatus.PRECONDITION_FAILED,
     InvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     DomainError: HTTPStatus.BAD_REQUEST,
+}
+
+# Headers that RFC 9110 asks for with these.
+ALWAYS_WITH: Mapping[HTTPStatus, Mapping[str, str]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
 }
 
 
@@ -59,12 +71,22 @@ def problem(
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
         **more,
     }
-    retry = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return JSONResponse(content, status.value, {**retry, **(headers or {})}, media_type="application/problem+json")
+    headers = {**ALWAYS_WITH.get(status, {}), **(headers or {})}
+    return JSONResponse(content, status.value, headers, media_type="application/problem+json")
+
+
+def answer(error: DomainError) -> JSONResponse:
+    """Turn a domain error into an answer.
+
+    Raising the error does the same, and takes the transaction back; a route that has
+    something to keep returns this instead.
+    """
+    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, TooManyRequestsError) else None
+    return problem(status_of(type(error)), error.code, str(error), headers)
 
 
 async def _domain_error(_: Request, error: DomainError) -> JSONResponse:
-    return problem(status_of(type(error)), error.code, str(error))
+    return answer(error)
 
 
 async def _invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:

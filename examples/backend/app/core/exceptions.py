@@ -23,6 +23,18 @@ class DomainError(Exception):
         cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__.removesuffix("Error")).lower()
 
 
+class UnauthenticatedError(DomainError):
+    """Nobody is signed in, or what was shown does not prove who it is."""
+
+    message = "Sign in first."
+
+
+class ForbiddenError(DomainError):
+    """Whoever asks may not do this."""
+
+    message = "You may not do this."
+
+
 class NotFoundError(DomainError):
     """What was asked for is not there, or not for the one who asks."""
 
@@ -45,6 +57,17 @@ class PreconditionFailedError(DomainError):
     """The thing has changed since the client last saw it."""
 
     message = "It has changed since you read it. Read it again, then repeat the change."
+
+
+class TooManyRequestsError(DomainError):
+    """The same was tried too often in a short time."""
+
+    message = "Too many requests. Try again later."
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        """Say how long to wait."""
+        super().__init__(f"Too many requests. Try again in {retry_after_seconds} s.")
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnavailableError(DomainError):

@@ -21,7 +21,7 @@ def _drop_color_message(_: Any, __: str, event: structlog.typing.EventDict) -> s
 
 
 # One line for each file that is written anywhere, and six before each migration.
-_TALKATIVE = ("watchfiles", "alembic.runtime.plugins")
+_TALKATIVE = ("watchfiles", "alembic.runtime.plugins", "httpx2")
 _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,

@@ -176,11 +176,12 @@ async def test_pages_of_other_origins_are_refused_unless_named(client: AsyncClie
     asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
     assert "access-control-allow-origin" not in (await client.options("/api/v1/users", headers=asked)).headers
 
-    app = create_app(Settings(env=Environment.TEST, cors_origins=("https://a.example",)))
+    app = create_app(Settings(env=Environment.TEST, cors_origins=("https://a.example",), cors_credentials=True))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as open_client:
         allowed = await open_client.options("/api/v1/users", headers=asked)
         denied = await open_client.options("/api/v1/users", headers=asked | {"Origin": "https://b.example"})
     assert allowed.headers["access-control-allow-origin"] == "https://a.example"
+    assert allowed.headers["access-control-allow-credentials"] == "true"
     assert "access-control-allow-origin" not in denied.headers
 
 

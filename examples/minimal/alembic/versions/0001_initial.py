@@ -21,10 +21,10 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
         sa.Column("headers", sa.String(), nullable=False),
         sa.Column("body", sa.String(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotency_key")),
     )
-    op.create_index(op.f("ix_idempotency_key_created_at"), "idempotency_key", ["created_at"])
+    op.create_index(op.f("ix_idempotency_key_expires_at"), "idempotency_key", ["expires_at"])
     op.create_table(
         "user_account",
         sa.Column("id", sa.Uuid(), nullable=False),

@@ -8,8 +8,11 @@ import asyncio
 import signal
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from types import FrameType
+
+from fastapi import Request
 
 
 @contextmanager
@@ -32,3 +35,15 @@ def noticing_shutdown(stopping: asyncio.Event) -> Generator[None]:
     finally:
         for number, handler in watched.items():
             signal.signal(number, handler)
+
+
+def goes_on(request: Request) -> bool:
+    """Tell whether an answer without an end may go on: the server stays, and so does the sign-in, if there is one."""
+    valid_until = request.scope.get("valid_until")
+    return not request.app.state.stopping.is_set() and (valid_until is None or datetime.now(UTC) < valid_until)
+
+
+async def pause(request: Request, seconds: float) -> None:
+    """Wait, but not longer than the server stays."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(request.app.state.stopping.wait(), seconds)

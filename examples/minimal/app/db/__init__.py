@@ -1,5 +1,6 @@
 """The database: a feature like any other, and the first to open."""
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -7,8 +8,15 @@ from fastapi import FastAPI
 
 from app.core.config import load
 from app.core.health import add_check
-from app.db import dialect, errors, idempotency
+from app.db import dialect, errors, idempotency, migrations
 from app.db.session import check
+
+
+def prepare_development() -> None:
+    """Start and migrate the database; this process keeps it running while reloads come and go."""
+    url = dialect.database_url(load(dialect.DatabaseSettings))
+    os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
+    migrations.upgrade()
 
 
 def setup(app: FastAPI) -> None:

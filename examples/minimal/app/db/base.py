@@ -52,6 +52,12 @@ class Base(SQLModel):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
+class Expiring(Base):
+    """A row that is of no use after a time. `app db purge` deletes what has expired, whatever the table."""
+
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
 class Entity(Base):
     """A thing with an identity, which knows when it came, when it changed, and how often.
 

@@ -8,7 +8,7 @@ the key is free again; if two requests come at once, the second waits for the fi
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request, Response, status
@@ -20,7 +20,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.exceptions import InvalidError
 from app.core.preconditions import etag
 from app.core.schemas import EntityModel
-from app.db.base import Base, UtcDateTime, utc_now
+from app.db.base import Expiring, utc_now
 from app.db.session import SessionDep
 
 KEPT_FOR = timedelta(hours=24)
@@ -35,7 +35,7 @@ class IdempotencyKeyReused(InvalidError):
     message = "This Idempotency-Key was used for another request. Use a new key for a new request."
 
 
-class IdempotencyKey(Base, table=True):
+class IdempotencyKey(Expiring, table=True):
     """A key that was used, and the answer it got."""
 
     __tablename__ = "idempotency_key"
@@ -44,7 +44,6 @@ class IdempotencyKey(Base, table=True):
     fingerprint: str = Field(max_length=64)
     headers: str = ""
     body: str = ""
-    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime, index=True)
 
 
 class Repeated(Exception):
@@ -90,11 +89,13 @@ class Once:
 
     async def _claim(self, key: str, body: BaseModel) -> IdempotencyKey:
         """Insert the key, or repeat the answer that it got."""
+        who = self.request.scope.get("principal", "")  # A key belongs to whoever is signed in.
         record = IdempotencyKey(
-            id=_digest(f"{self.request.method} {self.request.url.path} {key}"),
+            id=_digest(f"{who} {self.request.method} {self.request.url.path} {key}"),
             fingerprint=_digest(body.model_dump_json(exclude_unset=True)),
+            expires_at=utc_now() + KEPT_FOR,
         )
-        expired = col(IdempotencyKey.created_at) < utc_now() - KEPT_FOR
+        expired = col(IdempotencyKey.expires_at) < utc_now()
         await self.session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.id) == record.id, expired))
         try:
             async with self.session.begin_nested():
@@ -135,9 +136,3 @@ async def repeat(_: Request, repeated: Any) -> Response:
     """Send the answer again."""
     response: Response = repeated.response
     return response
-
-
-async def purge(session: AsyncSession) -> int:
-    """Delete the keys that have expired, and return how many there were."""
-    expired = delete(IdempotencyKey).where(col(IdempotencyKey.created_at) < utc_now() - KEPT_FOR)
-    return (await session.exec(expired)).rowcount

@@ -5,11 +5,14 @@ from fastapi import FastAPI, HTTPException
 from httpx2 import AsyncClient
 
 from app.core import exceptions
+from tests.people import lead
 
 
 @pytest.mark.parametrize(
     ("kind", "status"),
     [
+        (exceptions.UnauthenticatedError, 401),
+        (exceptions.ForbiddenError, 403),
         (exceptions.NotFoundError, 404),
         (exceptions.ConflictError, 409),
         (exceptions.PreconditionFailedError, 412),
@@ -38,9 +41,21 @@ async def test_each_kind_has_its_status(
         "request_id": "abc",
     }
     assert ("retry-after" in answer.headers) is (status == 503)
+    assert ("www-authenticate" in answer.headers) is (status == 401)
+
+
+async def test_too_many_requests_say_when_to_come_back(app: FastAPI, client: AsyncClient) -> None:
+    @app.get("/raises")
+    async def raises() -> None:
+        raise exceptions.TooManyRequestsError(7)
+
+    answer = await client.get("/raises")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert answer.json()["detail"] == "Too many requests. Try again in 7 s."
 
 
 async def test_what_was_sent_is_not_repeated(client: AsyncClient) -> None:
+    lead(client)
     answer = await client.post("/api/v1/users", json={"email": "hunter2", "name": "Ada"})
 
     assert answer.status_code == 422

@@ -10,7 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.schemas import EntityModel, RequestModel
 from app.db.base import Entity, utc_now
-from app.db.idempotency import KEPT_FOR, IdempotencyKey, OnceDep, purge
+from app.db.expiry import purge
+from app.db.idempotency import KEPT_FOR, IdempotencyKey, OnceDep
 
 
 class NumberCreate(RequestModel):
@@ -52,7 +53,7 @@ async def post(client: AsyncClient, path: str = "/numbers", key: str | None = "k
 
 
 async def age(session: AsyncSession, **changes: object) -> None:
-    changes = changes or {"created_at": utc_now() - 2 * KEPT_FOR}
+    changes = changes or {"expires_at": utc_now() - KEPT_FOR}
     await session.exec(update(IdempotencyKey).values(changes).where(col(IdempotencyKey.id) != ""))
     await session.commit()
 

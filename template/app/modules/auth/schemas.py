@@ -26,7 +26,7 @@ class SessionRead(ResponseModel):
 
     id: UUID
     created_at: datetime
-    used_at: datetime
+    used_at: datetime = Field(description="When you signed in, or a token was last refreshed.")
     expires_at: datetime
     client: str = Field(description="What the browser or program calls itself.", examples=["Mozilla/5.0"])
     address: str = Field(examples=["203.0.113.7"])

@@ -18,11 +18,6 @@ from app.modules.user.service import UserService
 commands = typer.Typer(no_args_is_help=True, help="The people who use the service.")
 
 
-@commands.callback()
-def _users() -> None:
-    """Keep `users` a group while it has one command."""
-
-
 @commands.command()
 def create_admin(
     email: Annotated[str, typer.Argument(help="The address that the identity provider knows.")],
@@ -50,3 +45,24 @@ async def _create_admin(data: UserCreate) -> None:
         users = UserService(session)
         user = await users.find(data.email) or await users.register(data)
         await AuthService(session).grant(user.id, Role.ADMIN)
+
+
+@commands.command()
+def remove_admin(email: Annotated[str, typer.Argument(help="The address of the account.")]) -> None:
+    """Make an administrator a user like any other. Tokens that are out already keep the scope until they expire."""
+    with configured():
+        if not asyncio.run(_remove_admin(email)):
+            typer.echo(f"{email} has no account", err=True)
+            raise typer.Exit(1)
+        typer.echo(f"{email} is no administrator")
+
+
+async def _remove_admin(email: str) -> bool:
+    async with (
+        dialect.open_database(load(dialect.DatabaseSettings)) as database,
+        transaction(database.writers) as session,
+    ):
+        user = await UserService(session).find(email)
+        if user is not None:
+            await AuthService(session).withdraw(user.id, Role.ADMIN)
+        return user is not None

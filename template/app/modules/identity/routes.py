@@ -79,7 +79,7 @@ async def begin_login(
 ) -> RedirectResponse:
     """Send the browser to the provider."""
     await limits.count("login", device)
-    browser = new_secret()
+    browser = cookies.read_cookie(request, cookies.LOGIN) or new_secret()  # It may have begun in two tabs.
     try:
         response = _redirect(await login.start(browser, return_to))
     except ProviderUnavailable as error:
@@ -93,13 +93,14 @@ async def begin_login(
     status_code=status.HTTP_302_FOUND,
     response_class=RedirectResponse,
     summary="Come back from signing in",
-    responses=problems(ProviderNotFound),
+    responses=problems(ProviderNotFound, TooManyRequestsError),
 )
 async def finish_login(
     login: LoginDep,
     request: Request,
     database: DatabaseDep,
     security: SecurityDep,
+    limits: RateLimitsDep,
     device: DeviceDep,
     state: Annotated[str, Query(max_length=200)],
     code: FromProvider = None,
@@ -107,6 +108,7 @@ async def finish_login(
     iss: FromProvider = None,
 ) -> RedirectResponse:
     """Begin a session for whoever the provider says it is. The first time, an account is opened."""
+    await limits.count("login_callback", device)
     try:
         browser = cookies.read_cookie(request, cookies.LOGIN) or ""
         confirmed = await login.finish(browser, Answer(state, code, error, iss))

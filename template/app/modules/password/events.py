@@ -10,7 +10,8 @@ from app.core.events import Event
 class RegistrationRequested(Event):
     """Somebody wants an account and has to prove the address."""
 
-    registration_id: UUID
+    email: str
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,8 @@ def verify_email(to: str, token: str) -> Mail:
     return _mail(
         to,
         "Confirm your e-mail address",
-        f"Somebody, hopefully you, wants an account with this address. To open it, follow this link within a day:\n\n"
+        "Somebody, hopefully you, wants an account with this address. To open it and choose a password, follow this "
+        "link within a day:\n\n"
         f"{_link('/verify-email', token)}\n\n{IGNORE}",
     )
 
@@ -54,6 +55,16 @@ def password_changed(to: str) -> Mail:
         "Your password was changed",
         "The password of your account was changed, and all other devices were signed out.\n\n"
         "If this was not you, ask for a new password at once.",
+    )
+
+
+def email_changed(to: str) -> Mail:
+    """Warn the owner at the address before, in case it was somebody else."""
+    return _mail(
+        to,
+        "Your e-mail address was changed",
+        "Your account has another e-mail address now, and all devices were signed out.\n\n"
+        "If this was not you, write to us at once.",
     )
 
 

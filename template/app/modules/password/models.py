@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import String
 from sqlmodel import Field
@@ -28,15 +28,13 @@ class PasswordHash(Base, table=True):
 
 
 class Registration(Expiring, table=True):
-    """An account that somebody wants. It becomes one when the address is proven, so nobody can occupy another's."""
+    """An account that somebody wants, until whoever reads the mail opens it and chooses the password."""
 
     __tablename__ = "registration"
 
-    id: UUID = Field(default_factory=uuid4, primary_key=True)
-    digest: str | None = Field(default=None, max_length=64, unique=True)
+    digest: str = Field(primary_key=True, max_length=64)
     email: str = Field(max_length=254)
     name: str = Field(max_length=100)
-    password_hash: str = Field(max_length=200)
 
 
 class MailedToken(Expiring, table=True):

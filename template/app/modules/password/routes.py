@@ -8,20 +8,21 @@ from app.jwt.passwords import WeakPassword
 from app.mail import UnusableAddress
 from app.modules.auth.dependencies import REFUSALS, CurrentUser
 from app.modules.password import mails
-from app.modules.password.dependencies import AfterAnswering, PasswordsDep, PasswordServiceDep
+from app.modules.password.dependencies import AfterAnswering, AttemptsDep, PasswordServiceDep
+from app.modules.password.repository import InvalidMailToken
 from app.modules.password.schemas import (
     Accepted,
     ChangeEmailRequest,
     ChangePasswordRequest,
+    ConfirmEmailRequest,
     DeleteAccountRequest,
     ForgotPasswordRequest,
     RegisterRequest,
     ResetPasswordRequest,
     VerifyEmailRequest,
 )
-from app.modules.password.service import InvalidMailToken, PasswordService, WrongPassword
+from app.modules.password.service import WrongPassword
 from app.modules.user.schemas import UserRead
-from app.security.rate_limits import DeviceDep, RateLimitsDep
 
 router = APIRouter(tags=["auth"], responses=problems(TooManyRequestsError))
 
@@ -33,24 +34,13 @@ TAKEN: Responses = {status.HTTP_409_CONFLICT: {"description": "`email_taken`: so
     "/register",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Ask for an account",
-    responses=problems(WeakPassword, UnusableAddress),
+    responses=problems(UnusableAddress),
 )
-async def register(
-    data: RegisterRequest,
-    passwords: PasswordsDep,
-    after_answering: AfterAnswering,
-    limits: RateLimitsDep,
-    device: DeviceDep,
-) -> Accepted:
-    """Ask for an account. It is opened by the link in a mail."""
-    await limits.count("register", device, data.email)
+async def register(data: RegisterRequest, after_answering: AfterAnswering, attempts: AttemptsDep) -> Accepted:
+    """Ask for an account. It is opened by the link in a mail, with a password of your choice."""
+    await attempts.count("register", data.email)
     mails.check_address(data.email)
-    await passwords.check(data.password.get_secret_value(), data.email, data.name)
-
-    async def go_on(service: PasswordService) -> None:
-        await service.register(data, await passwords.hash(data.password.get_secret_value()))
-
-    after_answering(go_on)
+    after_answering(lambda service: service.register(data))
     return Accepted()
 
 
@@ -58,22 +48,20 @@ async def register(
     "/verify-email",
     status_code=status.HTTP_201_CREATED,
     summary="Open your account",
-    responses=problems(InvalidMailToken) | TAKEN,
+    responses=problems(InvalidMailToken, WeakPassword) | TAKEN,
 )
-async def verify_email(
-    data: VerifyEmailRequest, service: PasswordServiceDep, limits: RateLimitsDep, device: DeviceDep
-) -> UserRead:
-    """Open the account with the token from the mail. Then sign in."""
-    await limits.count("verify_email", device)
-    return UserRead.model_validate(await service.verify_email(data.token))
+async def verify_email(data: VerifyEmailRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> UserRead:
+    """Open the account with the token from the mail and a password. Then sign in."""
+    await attempts.count("verify_email")
+    return UserRead.model_validate(await service.verify_email(data.token, data.password.get_secret_value()))
 
 
 @router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, summary="Ask for a new password")
 async def forgot_password(
-    data: ForgotPasswordRequest, after_answering: AfterAnswering, limits: RateLimitsDep, device: DeviceDep
+    data: ForgotPasswordRequest, after_answering: AfterAnswering, attempts: AttemptsDep
 ) -> Accepted:
     """Ask for a link to choose a new password."""
-    await limits.count("forgot_password", device, data.email)
+    await attempts.count("forgot_password", data.email)
     after_answering(lambda service: service.forgot(data.email))
     return Accepted()
 
@@ -84,11 +72,9 @@ async def forgot_password(
     summary="Choose a new password",
     responses=problems(InvalidMailToken, WeakPassword),
 )
-async def reset_password(
-    data: ResetPasswordRequest, service: PasswordServiceDep, limits: RateLimitsDep, device: DeviceDep
-) -> None:
+async def reset_password(data: ResetPasswordRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> None:
     """Choose a new password with the token from the mail. All devices are signed out."""
-    await limits.count("reset_password", device)
+    await attempts.count("reset_password")
     await service.reset(data.token, data.new_password.get_secret_value())
 
 
@@ -102,11 +88,10 @@ async def change_password(
     data: ChangePasswordRequest,
     user: CurrentUser,
     service: PasswordServiceDep,
-    limits: RateLimitsDep,
-    device: DeviceDep,
+    attempts: AttemptsDep,
 ) -> None:
     """Change your password. All other devices are signed out."""
-    await limits.count("confirm_password", device, str(user.user_id))
+    await attempts.count("confirm_password", str(user.user_id))
     await service.change(
         user.user_id,
         data.current_password.get_secret_value(),
@@ -122,10 +107,10 @@ async def change_password(
     responses=CONFIRMED | problems(UnusableAddress),
 )
 async def change_email(
-    data: ChangeEmailRequest, user: CurrentUser, service: PasswordServiceDep, limits: RateLimitsDep, device: DeviceDep
+    data: ChangeEmailRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptsDep
 ) -> Accepted:
     """Ask for another address. It is yours when you have followed the link in the mail to it."""
-    await limits.count("confirm_password", device, str(user.user_id))
+    await attempts.count("confirm_password", str(user.user_id))
     await service.change_email(user.user_id, data.current_password.get_secret_value(), data.new_email)
     return Accepted()
 
@@ -136,11 +121,9 @@ async def change_email(
     summary="Confirm your new e-mail address",
     responses=problems(InvalidMailToken) | TAKEN,
 )
-async def confirm_email(
-    data: VerifyEmailRequest, service: PasswordServiceDep, limits: RateLimitsDep, device: DeviceDep
-) -> None:
-    """Use the new address from now on."""
-    await limits.count("verify_email", device)
+async def confirm_email(data: ConfirmEmailRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> None:
+    """Use the new address from now on. All devices are signed out."""
+    await attempts.count("confirm_email")
     await service.confirm_email(data.token)
 
 
@@ -148,8 +131,8 @@ async def confirm_email(
     "/delete-account", status_code=status.HTTP_204_NO_CONTENT, summary="Close your account", responses=CONFIRMED
 )
 async def delete_account(
-    data: DeleteAccountRequest, user: CurrentUser, service: PasswordServiceDep, limits: RateLimitsDep, device: DeviceDep
+    data: DeleteAccountRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptsDep
 ) -> None:
     """Close your account and delete what belongs to it."""
-    await limits.count("confirm_password", device, str(user.user_id))
+    await attempts.count("confirm_password", str(user.user_id))
     await service.delete_account(user.user_id, data.current_password.get_secret_value())

@@ -18,15 +18,21 @@ class Accepted(ResponseModel):
 
 
 class RegisterRequest(RequestModel):
-    """An account that somebody wants."""
+    """An account that somebody wants. Whoever reads the mail chooses the password."""
 
     email: Email
     name: Name
-    password: Password
 
 
 class VerifyEmailRequest(RequestModel):
-    """Proof that a mail has arrived."""
+    """Proof that the mail has arrived, and a password for the account."""
+
+    token: MailToken
+    password: Password
+
+
+class ConfirmEmailRequest(RequestModel):
+    """Proof that the mail to a new address has arrived."""
 
     token: MailToken
 

@@ -4,7 +4,6 @@ Hashing takes long. It is always done before the transaction begins to write: wh
 read in a transaction of its own, and looked at again afterwards.
 """
 
-from datetime import timedelta
 from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -12,7 +11,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.events import publish, subscribe
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
 from app.core.preconditions import Precondition
-from app.db.base import utc_now
 from app.db.session import Database, brief_read
 from app.jwt.passwords import Passwords
 from app.mail import send_after_commit
@@ -25,17 +23,14 @@ from app.modules.password.events import (
     RegistrationRepeated,
     RegistrationRequested,
 )
-from app.modules.password.models import MailedToken, Purpose, Registration
-from app.modules.password.repository import InvalidMailToken, PasswordRepository
+from app.modules.password.models import Purpose
+from app.modules.password.repository import PasswordRepository
 from app.modules.password.schemas import RegisterRequest
+from app.modules.user.events import EmailChanged
 from app.modules.user.models import User
 from app.modules.user.schemas import UserCreate, UserUpdate
 from app.modules.user.service import UserService
 from app.security.audit import audit, fingerprint
-from app.security.secrets import digest, new_secret
-
-REGISTRATION_LASTS = timedelta(days=1)
-LIFETIMES = {Purpose.RESET_PASSWORD: timedelta(minutes=30), Purpose.CHANGE_EMAIL: timedelta(days=1)}
 
 
 class WrongCredentials(UnauthenticatedError):
@@ -85,6 +80,7 @@ class PasswordService:
 
     async def _still(self, user_id: UUID, seen: str, renewed: str | None) -> bool:
         """Look whether the password is the one that was seen, and renew its hash if it is an outdated kind."""
+        await self.repository.lock(user_id)
         stored = await self.repository.get(user_id)
         if stored is None or stored.hash != seen:
             return False
@@ -108,29 +104,30 @@ class PasswordService:
         async with brief_read(self.database) as session:
             return await AuthService(session).user(user_id)
 
-    async def register(self, data: RegisterRequest, password_hash: str) -> None:
+    async def register(self, data: RegisterRequest) -> None:
         """Note that somebody wants an account, and write to them. Nothing tells whether they have one."""
         if user := await self.users.find(data.email):
             audit("register", user_id=user.id, outcome="account_exists")
             await publish(self.session, RegistrationRepeated(user_id=user.id))
             return
-        registration = Registration(
-            email=data.email, name=data.name, password_hash=password_hash, expires_at=utc_now() + REGISTRATION_LASTS
-        )
-        await self.repository.add(registration)
         audit("register", account=fingerprint(data.email))
-        await publish(self.session, RegistrationRequested(registration_id=registration.id))
+        await publish(self.session, RegistrationRequested(email=data.email, name=data.name))
 
-    async def verify_email(self, token: str) -> User:
+    async def verify_email(self, token: str, password: str) -> User:
         """Open the account, now that the address is proven.
 
         Raises:
             InvalidMailToken: If the link is no longer good.
+            WeakPassword: If the password is too easy; the link stays good.
             EmailTaken: If the address has got an account since.
         """
-        wanted = await self.repository.take_registration(digest(token))
+        async with brief_read(self.database) as session:
+            wanted = await PasswordRepository(session).registration(token)
+        await self.passwords.check(password, wanted.email, wanted.name)
+        hashed = await self.passwords.hash(password)
+        await self.repository.take_registration(token)
         user = await self.users.register(UserCreate(email=wanted.email, name=wanted.name))
-        await self.repository.put(user.id, wanted.password_hash)
+        await self.repository.put(user.id, hashed)
         audit("email_verified", user_id=user.id)
         return user
 
@@ -149,13 +146,11 @@ class PasswordService:
             WeakPassword: If the password is too easy; the link stays good.
         """
         async with brief_read(self.database) as session:
-            mailed = await PasswordRepository(session).look_at(digest(token), Purpose.RESET_PASSWORD)
+            mailed = await PasswordRepository(session).look_at(token, Purpose.RESET_PASSWORD)
         user = await self._look_up(mailed.user_id)
-        if user.email != mailed.email:
-            raise InvalidMailToken  # An administrator has changed the address since.
         await self.passwords.check(new, user.email, user.name)
         hashed = await self.passwords.hash(new)
-        await self.repository.take(digest(token), Purpose.RESET_PASSWORD)
+        await self.repository.take(token, Purpose.RESET_PASSWORD)
         await self._put(user.id, hashed, keep=None)
 
     async def change(self, user_id: UUID, current: str, new: str, keep: UUID | None) -> None:
@@ -173,7 +168,7 @@ class PasswordService:
 
     async def _put(self, user_id: UUID, password_hash: str, keep: UUID | None) -> None:
         await self.repository.put(user_id, password_hash)
-        await self.repository.forget(user_id, Purpose.RESET_PASSWORD)
+        await self.repository.forget(user_id)
         await self.auth.end_all(user_id, keep)
         audit("password_changed", user_id=user_id)
         await publish(self.session, PasswordChanged(user_id=user_id))
@@ -185,6 +180,7 @@ class PasswordService:
             WrongPassword: If the password is wrong.
         """
         await self.confirm(user_id, current)
+        audit("email_change_requested", user_id=user_id, account=fingerprint(email))
         await publish(self.session, EmailChangeRequested(user_id=user_id, email=email))
 
     async def confirm_email(self, token: str) -> None:
@@ -194,10 +190,8 @@ class PasswordService:
             InvalidMailToken: If the link is no longer good.
             EmailTaken: If somebody else has got the address.
         """
-        mailed = await self.repository.take(digest(token), Purpose.CHANGE_EMAIL)
+        mailed = await self.repository.take(token, Purpose.CHANGE_EMAIL)
         await self.users.update(mailed.user_id, UserUpdate(email=mailed.email), Precondition(None))
-        await self.repository.forget(mailed.user_id, Purpose.RESET_PASSWORD)
-        audit("email_changed", user_id=mailed.user_id)
 
     async def delete_account(self, user_id: UUID, current: str) -> None:
         """Close the account, and delete what belongs to it.
@@ -213,9 +207,8 @@ class PasswordService:
 @subscribe(RegistrationRequested)
 async def mail_verification(session: AsyncSession, event: RegistrationRequested) -> None:
     """Send the link that proves the address."""
-    registration, secret = await PasswordRepository(session).registration(event.registration_id), new_secret()
-    registration.digest = digest(secret)
-    send_after_commit(session, mails.verify_email(registration.email, secret))
+    secret = await PasswordRepository(session).add_registration(event.email, event.name)
+    send_after_commit(session, mails.verify_email(event.email, secret))
 
 
 @subscribe(RegistrationRepeated)
@@ -229,14 +222,14 @@ async def mail_that_there_is_an_account(session: AsyncSession, event: Registrati
 async def mail_reset_link(session: AsyncSession, event: PasswordResetRequested) -> None:
     """Send the link to choose a new password."""
     user = await UserService(session).get(event.user_id)
-    secret = await _mint(session, user.id, Purpose.RESET_PASSWORD, user.email)
+    secret = await PasswordRepository(session).add_token(user.id, Purpose.RESET_PASSWORD, user.email)
     send_after_commit(session, mails.reset_password(user.email, secret))
 
 
 @subscribe(EmailChangeRequested)
 async def mail_confirmation(session: AsyncSession, event: EmailChangeRequested) -> None:
     """Send the link that proves the new address."""
-    secret = await _mint(session, event.user_id, Purpose.CHANGE_EMAIL, event.email)
+    secret = await PasswordRepository(session).add_token(event.user_id, Purpose.CHANGE_EMAIL, event.email)
     send_after_commit(session, mails.confirm_email(event.email, secret))
 
 
@@ -247,10 +240,10 @@ async def mail_warning(session: AsyncSession, event: PasswordChanged) -> None:
     send_after_commit(session, mails.password_changed(user.email))
 
 
-async def _mint(session: AsyncSession, user_id: UUID, purpose: Purpose, email: str) -> str:
-    secret = new_secret()
-    token = MailedToken(
-        digest=digest(secret), user_id=user_id, purpose=purpose, email=email, expires_at=utc_now() + LIFETIMES[purpose]
-    )
-    await PasswordRepository(session).add(token)
-    return secret
+@subscribe(EmailChanged)
+async def end_what_the_former_address_could_do(session: AsyncSession, event: EmailChanged) -> None:
+    """Warn the owner at the former address, whoever has changed it; end all links and sessions."""
+    await PasswordRepository(session).forget(event.user_id)
+    await AuthService(session).end_all(event.user_id)
+    audit("email_changed", user_id=event.user_id)
+    send_after_commit(session, mails.email_changed(event.former))

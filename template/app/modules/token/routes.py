@@ -7,14 +7,13 @@ from fastapi import APIRouter, Form, Response, status
 from app.core.exception_handlers import answer
 from app.core.exceptions import TooManyRequestsError
 from app.core.openapi import problems
-from app.modules.auth.dependencies import REFUSALS, AuthServiceDep, CurrentUser
+from app.modules.auth.dependencies import REFUSALS, AuthServiceDep, Bearer
 from app.modules.auth.service import InvalidScope
-from app.modules.password.dependencies import PasswordServiceDep
+from app.modules.password.dependencies import AttemptsDep, PasswordServiceDep
 from app.modules.password.service import WrongCredentials
 from app.modules.token.dependencies import AccessTokensDep, TokenServiceDep
 from app.modules.token.schemas import KeySet, RefreshRequest, SignInForm, Tokens
 from app.modules.token.service import InvalidRefreshToken, RefreshedJustNow
-from app.security.rate_limits import DeviceDep, RateLimitsDep
 
 router = APIRouter(tags=["auth"])
 
@@ -26,16 +25,15 @@ async def log_in(
     form: Annotated[SignInForm, Form()],
     tokens: TokenServiceDep,
     passwords: PasswordServiceDep,
-    limits: RateLimitsDep,
-    device: DeviceDep,
+    attempts: AttemptsDep,
     response: Response,
 ) -> Tokens:
     """Get tokens for your e-mail address and your password."""
-    await limits.count("login", device, form.username)
+    await attempts.count("login", form.username)
     answered = await tokens.log_in(
-        passwords, form.username, form.password.get_secret_value(), frozenset(form.scope.split()), device
+        passwords, form.username, form.password.get_secret_value(), frozenset(form.scope.split()), attempts.device
     )
-    await limits.forgive("login", form.username)
+    await attempts.forgive("login", form.username)
     response.headers.update(NOT_STORED)
     return answered
 
@@ -44,13 +42,10 @@ async def log_in(
     "/refresh",
     response_model=Tokens,
     summary="Exchange a refresh token",
-    responses=problems(InvalidRefreshToken, RefreshedJustNow, TooManyRequestsError),
+    responses=problems(InvalidRefreshToken, RefreshedJustNow),
 )
-async def refresh(
-    data: RefreshRequest, tokens: TokenServiceDep, limits: RateLimitsDep, device: DeviceDep, response: Response
-) -> Tokens | Response:
+async def refresh(data: RefreshRequest, tokens: TokenServiceDep, response: Response) -> Tokens | Response:
     """Get new tokens for a refresh token, which is of no use afterwards. A second use ends the session."""
-    await limits.count("refresh", device)
     exchanged = await tokens.refresh(data.refresh_token)
     if exchanged is None:
         return answer(InvalidRefreshToken())  # Raising would take back that the session has ended.
@@ -59,7 +54,7 @@ async def refresh(
 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT, summary="Sign out", responses=REFUSALS)
-async def log_out(user: CurrentUser, auth: AuthServiceDep) -> None:
+async def log_out(user: Bearer, auth: AuthServiceDep) -> None:
     """End this session: its refresh token is of no use from now on, its access token in some minutes."""
     await auth.log_out(user)
 

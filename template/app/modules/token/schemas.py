@@ -22,7 +22,9 @@ class SignInForm(BaseModel):
     """A form, as OAuth has it (RFC 6749 §4.3.2), so that *Authorize* on the page of the documentation works."""
 
     grant_type: Literal["password"] = "password"
-    username: str = Field(max_length=254, description="Your e-mail address.", examples=["ada@example.com"])
+    username: str = Field(
+        max_length=254, pattern=r"^[^\x00]*$", description="Your e-mail address.", examples=["ada@example.com"]
+    )
     password: Password
     scope: str = Field(default="", max_length=200, description="Asks for less than you may do.", examples=["read"])
 

@@ -8,7 +8,7 @@ from app.core.exceptions import ConflictError, UnauthenticatedError
 from app.db.base import utc_now
 from app.jwt.access_tokens import AccessTokens
 from app.modules.auth.models import LoginSession
-from app.modules.auth.service import AuthService
+from app.modules.auth.service import AuthService, InvalidScope
 from app.modules.password.service import PasswordService
 from app.modules.token.models import RefreshToken
 from app.modules.token.repository import TokenRepository
@@ -57,7 +57,11 @@ class TokenService:
             InvalidScope: If none of the scopes that are wanted can be given.
         """
         user = await passwords.authenticate(email, password)
-        login = await self.auth.start(user.id, device, wanted)
+        try:
+            login = await self.auth.start(user.id, device, wanted)
+        except InvalidScope:
+            audit("login", user_id=user.id, outcome="invalid_scope")
+            raise
         audit("login", user_id=user.id, session_id=str(login.id))
         return await self._hand_out(login)
 

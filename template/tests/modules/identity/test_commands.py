@@ -23,13 +23,13 @@ async def stored(live: AsyncClient, live_database: Database) -> AsyncGenerator[A
 
 
 def run(*arguments: str) -> Result:
-    result: Result = in_a_thread(CliRunner().invoke, app, ("users", "create-admin", *arguments))
+    result: Result = in_a_thread(CliRunner().invoke, app, ("users", *arguments))
     return result
 
 
 async def test_an_administrator_is_made_once_and_needs_no_password(stored: AsyncSession) -> None:
     for email in ("Ada@Example.com", "ada@example.com"):
-        result = run(email, "--name", "Ada")
+        result = run("create-admin", email, "--name", "Ada")
         assert (result.exit_code, result.output.splitlines()[-1]) == (0, "ada@example.com is an administrator")
 
     user = (await stored.exec(select(User))).one()
@@ -40,7 +40,17 @@ async def test_an_administrator_is_made_once_and_needs_no_password(stored: Async
 
 @pytest.mark.parametrize("arguments", [("ada",), ("ada@example.com", "--name", "")])
 def test_what_cannot_be_an_account_is_explained(arguments: tuple[str, ...]) -> None:
-    result = run(*arguments)
+    result = run("create-admin", *arguments)
 
     assert result.exit_code == 2
     assert "EMAIL or NAME is not usable: " in result.output
+
+
+async def test_an_administrator_can_become_a_user_again(stored: AsyncSession) -> None:
+    run("create-admin", "ada@example.com")
+    result = run("remove-admin", "ada@example.com")
+
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, "ada@example.com is no administrator")
+    assert (await stored.exec(select(UserRole))).all() == []
+    unknown = run("remove-admin", "bob@example.com")
+    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "bob@example.com has no account")

@@ -18,6 +18,12 @@ def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what follows the answer without a pause."""
+    monkeypatch.setattr("app.modules.password.dependencies.DELAY_SECONDS", (0, 0))
+
+
+@pytest.fixture(autouse=True)
 def mails() -> Generator[list[Mail]]:
     """The mails that are sent meanwhile."""
     sent: list[Mail] = []

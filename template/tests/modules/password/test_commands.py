@@ -55,9 +55,13 @@ async def register() -> None:
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
 
 
-def create_admin(*arguments: str, typed: str = f"{PASSWORD}\n") -> Result:
-    result: Result = in_a_thread(lambda: CliRunner().invoke(app, ["users", "create-admin", *arguments], input=typed))
+def users(*arguments: str, typed: str = "") -> Result:
+    result: Result = in_a_thread(lambda: CliRunner().invoke(app, ["users", *arguments], input=typed))
     return result
+
+
+def create_admin(*arguments: str, typed: str = f"{PASSWORD}\n") -> Result:
+    return users("create-admin", *arguments, typed=typed)
 
 
 def test_the_first_administrator(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +76,16 @@ def test_the_first_administrator(monkeypatch: pytest.MonkeyPatch) -> None:
         0,
         f"{EMAIL} is an administrator and keeps their password",
     )
+
+
+def test_an_administrator_can_become_a_user_again() -> None:
+    create_admin(EMAIL)
+    done = users("remove-admin", EMAIL)
+
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, f"{EMAIL} is no administrator")
+    assert in_a_thread(asyncio.run, stored()) == []
+    unknown = users("remove-admin", "bob@example.com")
+    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "bob@example.com has no account")
 
 
 def test_an_account_that_has_no_password_gets_one() -> None:

@@ -10,13 +10,15 @@ from sqlmodel import select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
+from app.core.preconditions import Precondition
 from app.db.base import utc_now
 from app.db.session import transaction
 from app.mail import Mail
 from app.modules.password.models import MailedToken, PasswordHash, Registration
 from app.modules.user.models import User
-from app.modules.user.schemas import UserCreate
+from app.modules.user.schemas import UserCreate, UserUpdate
 from app.modules.user.service import UserService
+from app.security.secrets import digest
 from tests.people import another, app_of
 
 AUTH = "/api/v1/auth"
@@ -24,7 +26,7 @@ EMAIL, PASSWORD, OTHER = "ada@example.com", "orbit-walnut-teapot-47", "quarry-la
 
 
 async def register(client: AsyncClient, **fields: object) -> Response:
-    return await client.post(f"{AUTH}/register", json={"email": EMAIL, "name": "Ada", "password": PASSWORD} | fields)
+    return await client.post(f"{AUTH}/register", json={"email": EMAIL, "name": "Ada"} | fields)
 
 
 def token_in(mail: Mail) -> str:
@@ -33,8 +35,8 @@ def token_in(mail: Mail) -> str:
     return token
 
 
-async def verify(client: AsyncClient, mail: Mail) -> Response:
-    return await client.post(f"{AUTH}/verify-email", json={"token": token_in(mail)})
+async def verify(client: AsyncClient, mail: Mail, password: str = PASSWORD) -> Response:
+    return await client.post(f"{AUTH}/verify-email", json={"token": token_in(mail), "password": password})
 
 
 async def log_in(client: AsyncClient, password: str = PASSWORD, email: str = EMAIL) -> Response:
@@ -77,7 +79,7 @@ async def test_an_account_is_opened_by_the_link_in_the_mail(client: AsyncClient,
 async def test_the_answer_does_not_tell_whether_there_is_an_account(client: AsyncClient, mails: list[Mail]) -> None:
     first = await register(client)
     await verify(client, mails.pop())
-    second = await register(client, password=OTHER)
+    second = await register(client)
 
     assert (first.status_code, first.content) == (second.status_code, second.content)
     [mail] = mails
@@ -86,13 +88,14 @@ async def test_the_answer_does_not_tell_whether_there_is_an_account(client: Asyn
     assert (await log_in(client, OTHER)).status_code == 401
 
 
-async def test_nobody_can_occupy_the_address_of_another(client: AsyncClient, mails: list[Mail]) -> None:
-    await register(client, name="Mallory", password=OTHER)
-    await register(client)
-    of_mallory, of_ada = mails
+@pytest.mark.parametrize("followed", [0, 1])
+async def test_nobody_can_occupy_the_address_of_another(client: AsyncClient, mails: list[Mail], followed: int) -> None:
+    for name in ("Mallory", "Ada"):
+        await register(client, name=name)
 
-    assert (await verify(client, of_ada)).json()["name"] == "Ada"
-    late = await verify(client, of_mallory)
+    # Whichever link Ada follows, the password is hers: it is chosen by whoever reads the mail.
+    assert (await verify(client, mails[followed])).status_code == 201
+    late = await verify(client, mails[1 - followed], OTHER)
     assert (late.status_code, late.json()["code"]) == (409, "email_taken")
     assert (await log_in(client, OTHER)).status_code == 401
     assert (await log_in(client)).status_code == 200
@@ -112,7 +115,7 @@ async def test_a_link_is_good_for_a_day(client: AsyncClient, session: AsyncSessi
         ({"email": "ada"}, "body.email"),
         ({"email": "ada@example.com\r\nBcc: eve@example.com"}, "body.email"),
         ({"name": "Ada\r\nBcc: eve@example.com"}, "body.name"),
-        ({"password": "x" * 129}, "body.password"),
+        ({"password": PASSWORD}, "body.password"),
         ({"role": "admin"}, "body.role"),
         ({"roles": ["admin"]}, "body.roles"),
         ({"scopes": ["admin"]}, "body.scopes"),
@@ -132,10 +135,19 @@ async def test_a_bad_registration_names_the_field(
 
 @pytest.mark.parametrize("password", ["short", "passwordpassword", "ada@example.com", "111111111111111111"])
 async def test_a_weak_password_is_refused_with_advice(client: AsyncClient, mails: list[Mail], password: str) -> None:
-    answer = await register(client, password=password)
+    await register(client)
+    answer = await verify(client, mails[0], password)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "weak_password")
-    assert mails == []
+    assert (await verify(client, mails[0])).status_code == 201
+
+
+async def test_an_oversized_password_is_refused_and_not_repeated(client: AsyncClient, mails: list[Mail]) -> None:
+    await register(client)
+    answer = await verify(client, mails[0], "x" * 129)
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body.password")
+    assert "xxx" not in answer.text
 
 
 async def test_an_address_that_no_mail_can_reach_is_refused(client: AsyncClient, mails: list[Mail]) -> None:
@@ -205,8 +217,9 @@ async def test_a_link_is_for_one_purpose(client: AsyncClient, mails: list[Mail])
     await come_in(client, mails)
     await forgot(client)
 
-    for path in ("verify-email", "confirm-email"):
-        assert (await client.post(f"{AUTH}/{path}", json={"token": token_in(mails[0])})).status_code == 422
+    assert (await verify(client, mails[0])).json()["code"] == "invalid_mail_token"
+    confirmed = await client.post(f"{AUTH}/confirm-email", json={"token": token_in(mails[0])})
+    assert confirmed.json()["code"] == "invalid_mail_token"
     assert (await reset(client, mails[0])).status_code == 204
 
 
@@ -221,15 +234,20 @@ async def test_a_reset_link_is_good_for_half_an_hour(
     assert (await reset(client, mails[0])).status_code == 422
 
 
-async def test_a_reset_link_ends_when_the_address_is_another(
+async def test_links_and_sessions_end_when_an_administrator_changes_the_address(
     client: AsyncClient, session: AsyncSession, mails: list[Mail]
 ) -> None:
     await come_in(client, mails)
     await forgot(client)
-    await session.exec(update(User).values(email="new@example.com"))
+    users = UserService(session)
+    user = await users.find(EMAIL)
+    assert user is not None
+    await users.update(user.id, UserUpdate(email="new@example.com"), Precondition(None))
     await session.commit()
 
     assert (await reset(client, mails[0])).status_code == 422
+    assert (mails[1].to, mails[1].subject) == (EMAIL, "My Service: Your e-mail address was changed")
+    assert (await client.get(f"{AUTH}/sessions")).json() == []
 
 
 async def test_a_reset_link_ends_with_the_account(client: AsyncClient, mails: list[Mail]) -> None:
@@ -243,9 +261,7 @@ async def test_a_reset_link_ends_with_the_account(client: AsyncClient, mails: li
 async def test_tokens_are_stored_as_digests(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
     await register(client)
     registration = (await session.exec(select(Registration))).one()
-    assert registration.digest is not None
-    assert registration.digest != token_in(mails[0])
-    assert registration.password_hash.startswith("$argon2id$")
+    assert registration.digest == digest(token_in(mails[0])) != token_in(mails[0])
 
     await verify(client, mails.pop())
     await forgot(client)
@@ -295,7 +311,22 @@ async def test_an_address_is_changed_by_the_link_in_the_mail_to_it(client: Async
     assert (await client.get(f"{AUTH}/me")).json()["email"] == EMAIL
     assert (await client.post(f"{AUTH}/confirm-email", json={"token": token_in(mail)})).status_code == 204
     assert (await client.get(f"{AUTH}/me")).json()["email"] == "countess@example.com"
+    assert (await client.get(f"{AUTH}/sessions")).json() == []
+    assert (mails[1].to, mails[1].subject) == (EMAIL, "My Service: Your e-mail address was changed")
     assert (await log_in(client, email="countess@example.com")).status_code == 200
+
+
+async def test_a_new_password_ends_a_change_of_address_that_is_under_way(
+    client: AsyncClient, mails: list[Mail]
+) -> None:
+    await come_in(client, mails)
+    await client.post(f"{AUTH}/change-email", json={"current_password": PASSWORD, "new_email": "evil@example.com"})
+    evil = mails.pop()
+    await forgot(client)
+    await reset(client, mails.pop())
+
+    assert (await client.post(f"{AUTH}/confirm-email", json={"token": token_in(evil)})).status_code == 422
+    assert (await log_in(client, OTHER)).status_code == 200
 
 
 async def test_an_address_can_be_taken_meanwhile(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
@@ -322,7 +353,7 @@ async def test_a_closed_account_is_gone(client: AsyncClient, session: AsyncSessi
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("register", {"email": EMAIL, "name": "Ada", "password": PASSWORD}),
+        ("register", {"email": EMAIL, "name": "Ada"}),
         ("forgot-password", {"email": EMAIL}),
     ],
 )
@@ -336,7 +367,8 @@ async def test_mails_to_one_address_are_limited(
 
 @pytest.mark.parametrize("path", ["verify-email", "confirm-email", "reset-password"])
 async def test_tokens_cannot_be_tried_out(client: AsyncClient, path: str) -> None:
-    body = {"token": "x" * 43} | ({"new_password": OTHER} if path == "reset-password" else {})
+    passwords = {"verify-email": {"password": OTHER}, "reset-password": {"new_password": OTHER}}
+    body = {"token": "x" * 43} | passwords.get(path, {})
     answers = [(await client.post(f"{AUTH}/{path}", json=body)).status_code for _ in range(51)]
 
     assert answers == [422] * 50 + [429]

@@ -74,7 +74,7 @@ async def test_signing_in_opens_doors(client: AsyncClient) -> None:
         ("' OR 1=1 --", "' OR 1=1 --"),
         (EMAIL, "x" * 128),
         ("ada@example.com\r\nX-Injected: 1", PASSWORD),
-        ("\x00", "\x00"),
+        ("\x01", "\x00"),
     ],
 )
 async def test_whatever_is_wrong_the_answer_is_the_same(client: AsyncClient, email: str, password: str) -> None:
@@ -104,6 +104,12 @@ async def test_an_oversized_password_is_not_even_hashed(client: AsyncClient, ema
 
     assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["body.password"])
     assert "xxx" not in answer.text
+
+
+async def test_what_no_database_stores_is_refused(client: AsyncClient) -> None:
+    answer = await log_in(client, username="ada\x00@example.com")
+
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["body.username"])
 
 
 @pytest.mark.parametrize("email", [EMAIL, "bob@example.com"])
@@ -164,6 +170,7 @@ async def test_a_token_can_be_asked_to_do_less(client: AsyncClient) -> None:
     refused = await client.patch(f"{AUTH}/me", json={"name": "A"}, headers=bearing(reading))
     assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed")
     assert (await refresh(client, reading.json()["refresh_token"])).json()["scope"] == "read"
+    assert (await client.post(f"{AUTH}/logout", headers=bearing(reading))).status_code == 204
 
 
 async def test_nobody_gets_more_than_they_may(client: AsyncClient) -> None:
@@ -358,6 +365,7 @@ async def test_nothing_secret_is_logged(client: AsyncClient) -> None:
         signed_in = await log_in(client)
         refreshed = await refresh(client, signed_in.json()["refresh_token"])
         await log_in(client, password="orbit-walnut-teapot-48")
+        await log_in(client, scope="admin")
 
     written = str(logs)
     for tokens in (signed_in.json(), refreshed.json()):
@@ -366,7 +374,7 @@ async def test_nothing_secret_is_logged(client: AsyncClient) -> None:
     assert "orbit-walnut" not in written
     assert EMAIL not in written
     trail = [(line["event"], line["outcome"]) for line in logs if line.get("audit")]
-    assert trail == [("login", "success"), ("login", "wrong_credentials")]
+    assert trail == [("login", "success"), ("login", "wrong_credentials"), ("login", "invalid_scope")]
 
 
 def test_the_api_description_says_how_to_sign_in() -> None:

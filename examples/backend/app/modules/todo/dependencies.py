@@ -3,15 +3,16 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Query
 
+from app.modules.auth.dependencies import CurrentUser
 from app.modules.todo.models import TodoStatus
 from app.modules.todo.schemas import Moment, TodoFilter
 
 
-async def get_owner(owner_id: Annotated[UUID, Path(description="Whose to-dos.")]) -> UUID:
-    """Take the owner from the path: without sign-in, whoever asks names them."""
-    return owner_id
+async def get_owner(user: CurrentUser) -> UUID:
+    """Everybody has their own to-dos, and sees no others."""
+    return user.user_id
 
 
 OwnerId = Annotated[UUID, Depends(get_owner)]

@@ -1,8 +1,6 @@
 """To-dos over HTTP."""
 
-import asyncio
 from collections.abc import AsyncIterable
-from contextlib import suppress
 from typing import Annotated
 from uuid import UUID
 
@@ -13,6 +11,7 @@ from app.core.exceptions import NotFoundError, PreconditionFailedError
 from app.core.openapi import problems
 from app.core.pagination import InvalidCursor, Page, PageDep, link_next
 from app.core.preconditions import IfMatch, set_etag
+from app.core.shutdown import goes_on, pause
 from app.db.idempotency import IdempotencyKeyReused, OnceDep
 from app.db.session import DatabaseDep, SessionDep, brief_read
 from app.modules.todo.dependencies import OwnerId, TodoFilterDep
@@ -83,19 +82,17 @@ async def follow_todos(
     when the server stops; browsers come back by themselves and go on where they were. After
     a very long absence there is a `reset` first: changes were missed, list the to-dos anew.
     """
-    stopping: asyncio.Event = request.app.state.stopping
     number = position.after
     if position.missed:
         yield ServerSentEvent(event="reset", id=str(number), data={})
-    while not stopping.is_set():
+    while goes_on(request):
         async with brief_read(database) as session:
             changes = await TodoService(session, owner_id).changes(after=number)
         for change, todo in changes:
             number = change.number
             yield _event(change, todo)
         if len(changes) < CHANGES_AT_ONCE:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), FEED_POLL_SECONDS)
+            await pause(request, FEED_POLL_SECONDS)
 
 
 def _event(change: TodoChange, todo: Todo | None) -> ServerSentEvent:

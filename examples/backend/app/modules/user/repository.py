@@ -30,6 +30,10 @@ class UserRepository:
         """Find a user by id."""
         return await self.session.get(User, user_id)
 
+    async def find(self, email: str) -> User | None:
+        """Find a user by address."""
+        return (await self.session.exec(select(User).where(col(User.email) == email))).one_or_none()
+
     async def save(self, user: User) -> User:
         """Write a new or changed user.
 

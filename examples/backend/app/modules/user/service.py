@@ -9,7 +9,7 @@ from app.core.events import publish
 from app.core.exceptions import NotFoundError
 from app.core.pagination import PageParams
 from app.core.preconditions import Precondition
-from app.modules.user.events import UserDeleted, UserRegistered
+from app.modules.user.events import EmailChanged, UserDeleted, UserRegistered
 from app.modules.user.models import User
 from app.modules.user.repository import UserRepository
 from app.modules.user.schemas import UserCreate, UserOrder, UserUpdate
@@ -49,6 +49,10 @@ class UserService:
             return user
         raise UserNotFound
 
+    async def find(self, email: str) -> User | None:
+        """Find the account with an address, whatever its case."""
+        return await self.users.find(email.strip().lower())
+
     async def page(self, email: str | None, order: UserOrder, params: PageParams) -> tuple[Sequence[User], str | None]:
         """List accounts page by page."""
         return await self.users.page(email, order, params)
@@ -63,8 +67,12 @@ class UserService:
         """
         user = await self.get(user_id)
         precondition.check(user)
+        former = user.email
         user.sqlmodel_update(data.model_dump(exclude_unset=True))
-        return await self.users.save(user)
+        await self.users.save(user)
+        if user.email != former:
+            await publish(self.session, EmailChanged(user_id=user.id, former=former))
+        return user
 
     async def delete(self, user_id: UUID, precondition: Precondition) -> None:
         """Close an account, and delete what belongs to it.

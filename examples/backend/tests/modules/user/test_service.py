@@ -25,6 +25,9 @@ class UsersInMemory(UserRepository):
     async def get(self, user_id: UUID) -> User | None:
         return self.users.get(user_id)
 
+    async def find(self, email: str) -> User | None:
+        return next((user for user in self.users.values() if user.email == email), None)
+
     async def save(self, user: User) -> User:
         self.users[user.id] = user
         return user
@@ -74,3 +77,10 @@ async def test_a_change_needs_the_present_version(service: UserService, publishe
     assert user.name == "Ada"
     await service.update(user.id, UserUpdate(name="Ada Lovelace"), Precondition('"7", "1"'))
     assert user.name == "Ada Lovelace"
+
+
+async def test_an_account_is_found_by_address_whatever_its_case(service: UserService, published: list[Event]) -> None:
+    user = await service.register(UserCreateFactory.build(email="ada@example.com"))
+
+    assert await service.find(" Ada@Example.com ") is user
+    assert await service.find("bob@example.com") is None

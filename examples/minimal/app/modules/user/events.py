@@ -14,6 +14,14 @@ class UserRegistered(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EmailChanged(Event):
+    """An account has another address."""
+
+    user_id: UUID
+    former: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class UserDeleted(Event):
     """An account is gone, with all that belonged to it."""
 

@@ -19,6 +19,8 @@ async def test_a_saved_user_is_found(users: UserRepository) -> None:
     ada = await users.save(User(email="ada@example.com", name="Ada"))
 
     assert await users.get(ada.id) is ada
+    assert await users.find("ada@example.com") is ada
+    assert await users.find("bob@example.com") is None
 
 
 async def test_the_database_keeps_addresses_apart(users: UserRepository) -> None:

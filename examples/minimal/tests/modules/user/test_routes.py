@@ -7,9 +7,22 @@ from httpx2 import AsyncClient, Response
 
 from app.core.pagination import Cursor
 from tests.factories import UserCreateFactory
+from tests.people import lead
 
 USERS = "/api/v1/users"
 UUID_ZERO = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture
+def client(client: AsyncClient) -> AsyncClient:
+    lead(client)
+    return client
+
+
+@pytest.fixture
+def live(live: AsyncClient) -> AsyncClient:
+    lead(live)
+    return live
 
 
 async def register(client: AsyncClient, **fields: str) -> Response:

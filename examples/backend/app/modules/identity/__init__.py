@@ -1,0 +1,1 @@
+"""Who somebody is at an identity provider, and signing in there."""

@@ -1,0 +1,36 @@
+"""How identities and cookies are stored."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import UniqueConstraint
+from sqlmodel import Field
+
+from app.db.base import Base, Expiring, UtcDateTime, utc_now
+
+IDENTITY_UNIQUE = "uq_identity_issuer_subject"
+OWNER_EXISTS = "fk_identity_user_id"
+
+
+class Identity(Base, table=True):
+    """Somebody's name at a provider: who comes with it is that user."""
+
+    __tablename__ = "identity"
+    __table_args__ = (UniqueConstraint("issuer", "subject", name=IDENTITY_UNIQUE),)
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID = Field(foreign_key="user_account.id", ondelete="CASCADE", index=True)
+    issuer: str = Field(max_length=255)
+    subject: str = Field(max_length=255)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+
+
+class SessionCookie(Expiring, table=True):
+    """The cookie that proves a session, and what the provider wants to see when it ends."""
+
+    __tablename__ = "session_cookie"
+
+    secret: str = Field(primary_key=True, max_length=64)  # as digest
+    session_id: UUID = Field(foreign_key="login_session.id", ondelete="CASCADE", index=True)
+    provider: str = Field(max_length=32)
+    id_token: str

@@ -1,0 +1,60 @@
+"""The cookies of a sign-in, and the token that protects what they allow."""
+
+import hashlib
+import hmac
+from datetime import timedelta
+
+from fastapi import Request, Response
+
+from app.core.config import Environment, Settings
+
+SESSION = "__Host-session"
+LOGIN = "__Host-login"
+CSRF_HEADER = "X-CSRF-Token"
+
+
+def read_cookie(request: Request, name: str) -> str | None:
+    """Return the value of a cookie."""
+    return request.cookies.get(_name(request, name))
+
+
+def set_cookie(request: Request, response: Response, name: str, value: str, lifetime: timedelta) -> None:
+    """Give the browser a cookie that no script can read and no other site can make it send along with a form.
+
+    Outside production browsers must accept it over http, so there it lacks `Secure` and the
+    prefix that requires it.
+    """
+    secure = _is_production(request)
+    response.set_cookie(
+        _name(request, name),
+        value,
+        int(lifetime.total_seconds()),
+        path="/",
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def delete_cookie(request: Request, response: Response, name: str) -> None:
+    """Take a cookie away from the browser."""
+    set_cookie(request, response, name, "", timedelta(0))
+
+
+def csrf_token(secret: str) -> str:
+    """Return what writing requests must carry beside the cookie; another site cannot read it."""
+    return hmac.new(secret.encode(), b"csrf", hashlib.sha256).hexdigest()
+
+
+def has_csrf_token(request: Request, secret: str) -> bool:
+    """Tell whether a request carries the token that belongs to its cookie."""
+    return hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), csrf_token(secret).encode())
+
+
+def _name(request: Request, name: str) -> str:
+    return name if _is_production(request) else name.removeprefix("__Host-")
+
+
+def _is_production(request: Request) -> bool:
+    settings: Settings = request.app.state.settings
+    return settings.env is Environment.PROD

@@ -1,0 +1,277 @@
+"""A small, strict OpenID provider.
+
+Tests run it in process. In development it can be run beside the service, and lets anybody
+in under any name: `uv run python -m tests.identity_provider`.
+"""
+
+import base64
+import hashlib
+import html
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlencode
+
+import jwt
+import typer
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from jwt.algorithms import RSAAlgorithm
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+LIFETIME_SECONDS = 300
+TIMES = ("exp", "nbf", "iat")
+
+Claims = dict[str, Any]
+
+
+@cache
+def private_key(number: int) -> RSAPrivateKey:
+    """The same key each time: making one takes a while."""
+    return generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def from_now(claims: Claims) -> Claims:
+    """Claims whose times are given in seconds from now."""
+    times = {name: int(time.time()) + claims[name] for name in TIMES if isinstance(claims.get(name), int)}
+    return claims | times
+
+
+@dataclass
+class Person:
+    """Somebody who can sign in."""
+
+    sub: str
+    email: str
+    email_verified: bool = True
+    name: str = "Ada Lovelace"
+
+
+@dataclass
+class IdentityProvider:
+    """The provider, with one client."""
+
+    issuer: str = "https://id.example.com"
+    client_id: str = "app"
+    client_secret: str = "development"
+    audience: str = "https://api.example.com"
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+
+    person: Person | None = None  # who signs in without being asked; without one there is a page
+    people: dict[str, Person] = field(default_factory=dict)
+    tamper: Callable[[Claims], Claims] = field(
+        default=lambda claims: claims
+    )  # changes ID tokens before they are signed
+    metadata: Claims = field(default_factory=dict)  # changes what discovery says
+    away: bool = False
+    key: int = 0
+    jwk: Claims | None = None  # in place of the public key
+    requests: list[str] = field(default_factory=list)
+    grants: dict[str, Claims] = field(default_factory=dict)
+
+    def app(self) -> ASGIApp:
+        """The provider as an ASGI app."""
+        app = Starlette(
+            routes=[
+                Route("/.well-known/openid-configuration", self.discovery),
+                Route("/jwks", self.jwks),
+                Route("/authorize", self.authorize, methods=["GET", "POST"]),
+                Route("/token", self.token, methods=["POST"]),
+                Route("/userinfo", self.userinfo),
+                Route("/end_session", self.end_session),
+            ]
+        )
+
+        async def door(scope: Scope, receive: Receive, send: Send) -> None:
+            await (HTMLResponse("Away.", 503) if self.away else app)(scope, receive, send)
+
+        return door
+
+    async def discovery(self, request: Request) -> Response:
+        self.requests.append("discovery")
+        endpoints = {
+            "authorization_endpoint": "authorize",
+            "token_endpoint": "token",
+            "jwks_uri": "jwks",
+            "userinfo_endpoint": "userinfo",
+            "end_session_endpoint": "end_session",
+        }
+        document = {
+            "issuer": self.issuer,
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": True,
+        }
+        return JSONResponse(
+            {name: f"{self.issuer}/{path}" for name, path in endpoints.items()} | document | self.metadata
+        )
+
+    async def jwks(self, request: Request) -> Response:
+        self.requests.append("jwks")
+        return JSONResponse({"keys": [self.public_jwk() if self.jwk is None else self.jwk]})
+
+    def public_jwk(self) -> Claims:
+        public = RSAAlgorithm.to_jwk(private_key(self.key).public_key(), as_dict=True)
+        return {**public, "kid": f"key-{self.key}", "use": "sig", "alg": "RS256"}
+
+    def sign(self, claims: Claims, kind: str = "JWT", **header: Any) -> str:
+        headers = {"kid": f"key-{self.key}", "typ": kind} | header
+        return jwt.encode(claims, private_key(self.key), "RS256", headers)
+
+    # ── signing in ──
+
+    async def authorize(self, request: Request) -> Response:
+        """Ask who it is, and send the browser back with a code."""
+        asked = dict(request.query_params)
+        if asked.get("client_id") != self.client_id or asked.get("redirect_uri") not in self.redirect_uris:
+            return HTMLResponse("Unknown client_id or redirect_uri.", 400)
+        if error := self._refusal(asked):
+            return self._back(asked, error=error)
+        person = self.person
+        if request.method == "POST":
+            form = await _form(request)
+            if "cancel" in form:
+                return self._back(asked, error="access_denied")
+            subject = hashlib.sha256(form["email"].encode()).hexdigest()[:16]
+            person = Person(subject, form["email"], "verified" in form, form["name"])
+        if person is None:
+            return HTMLResponse(PAGE.format(action=html.escape(f"?{request.url.query}")))
+        self.people[person.sub] = person
+        code = secrets.token_urlsafe()
+        self.grants[code] = asked | {"person": person}
+        return self._back(asked, code=code)
+
+    def _refusal(self, asked: Claims) -> str | None:
+        if asked.get("response_type") != "code":
+            return "unsupported_response_type"
+        if "openid" not in asked.get("scope", "").split():
+            return "invalid_scope"
+        if asked.get("code_challenge_method") != "S256" or len(asked.get("code_challenge", "")) != 43:
+            return "invalid_request"
+        return None
+
+    def _back(self, asked: Claims, **answer: str) -> Response:
+        """Send the browser back. Who sends it is part of the answer (RFC 9207)."""
+        answer |= {"iss": self.issuer} | ({"state": asked["state"]} if "state" in asked else {})
+        return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(answer)}", 302)
+
+    async def token(self, request: Request) -> Response:
+        """Exchange a code, once, for those who can prove that they asked for it."""
+        self.requests.append("token")
+        form = await _form(request)
+        basic = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
+        if request.headers.get("authorization") != f"Basic {basic}":
+            return JSONResponse({"error": "invalid_client"}, 401)
+        if form.get("grant_type") != "authorization_code":
+            return JSONResponse({"error": "unsupported_grant_type"}, 400)
+        grant = self.grants.pop(form.get("code", ""), None)
+        if grant is None or not _proves(form, grant):
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        person: Person = grant["person"]
+        answer = {
+            "access_token": self.access_token(person, scope=grant["scope"]),
+            "token_type": "Bearer",
+            "expires_in": LIFETIME_SECONDS,
+            "id_token": self.id_token(person, grant.get("nonce")),
+        }
+        return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+    def id_token(self, person: Person, nonce: str | None) -> str:
+        claims = self._claims(person, self.client_id) | asdict(person) | {"nonce": nonce}
+        return self.sign(self.tamper(claims))
+
+    def access_token(self, person: Person, **changes: Any) -> str:
+        """An access token; what is changed to None is left out."""
+        claims = self._claims(person, self.audience) | {"client_id": self.client_id} | changes
+        return self.sign({name: value for name, value in claims.items() if value is not None}, "at+jwt")
+
+    def _claims(self, person: Person, audience: str) -> Claims:
+        now = int(time.time())
+        return {"iss": self.issuer, "sub": person.sub, "aud": audience, "iat": now, "exp": now + LIFETIME_SECONDS}
+
+    # ── afterwards ──
+
+    async def userinfo(self, request: Request) -> Response:
+        self.requests.append("userinfo")
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        try:
+            claims = self._read(token, audience=self.audience)
+            return JSONResponse(asdict(self.people[claims["sub"]]))
+        except (jwt.PyJWTError, KeyError):
+            return JSONResponse({"error": "invalid_token"}, 401)
+
+    async def end_session(self, request: Request) -> Response:
+        """Sign out, and send the browser to a page that is registered."""
+        asked = request.query_params
+        try:
+            self._read(asked.get("id_token_hint", ""), audience=self.client_id, options={"verify_exp": False})
+        except jwt.PyJWTError:
+            return HTMLResponse("Unknown id_token_hint.", 400)
+        if asked.get("post_logout_redirect_uri") not in self.post_logout_redirect_uris:
+            return HTMLResponse("Unknown post_logout_redirect_uri.", 400)
+        return RedirectResponse(asked["post_logout_redirect_uri"], 302)
+
+    def _read(self, token: str, **how: Any) -> Claims:
+        return jwt.decode(token, private_key(self.key).public_key(), ["RS256"], issuer=self.issuer, **how)
+
+
+def _proves(form: Claims, grant: Claims) -> bool:
+    """Whether it is the one who asked: PKCE (RFC 7636), and the same redirect_uri (RFC 6749 §4.1.3)."""
+    verifier = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+    challenge = base64.urlsafe_b64encode(verifier).decode().rstrip("=")
+    return challenge == grant["code_challenge"] and form.get("redirect_uri") == grant["redirect_uri"]
+
+
+async def _form(request: Request) -> dict[str, str]:
+    return dict(parse_qsl((await request.body()).decode()))
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Development sign-in</title>
+<style>
+  body {{ font: 1rem/1.5 system-ui; max-width: 22rem; margin: 10vh auto; padding: 0 1rem }}
+  label {{ display: block; margin-bottom: 1rem }}
+  input[name=email], input[name=name] {{ box-sizing: border-box; width: 100%; font: inherit; padding: .4rem }}
+  button {{ font: inherit; padding: .4rem 1rem }}
+</style>
+<h1>Who are you?</h1>
+<p>This provider is for development. It believes everybody.</p>
+<form method="post" action="{action}">
+  <label>E-mail address <input name="email" type="email" value="ada@example.com" required autofocus></label>
+  <label>Name <input name="name" value="Ada Lovelace" required></label>
+  <label><input name="verified" type="checkbox" checked> The address is verified</label>
+  <button>Sign in</button>
+  <button name="cancel" value="yes" formnovalidate>Cancel</button>
+</form>
+</html>
+"""
+
+
+def main(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 9000,
+    app: Annotated[str, typer.Option(help="Where the service runs.")] = "http://127.0.0.1:8000",
+) -> None:
+    """Let anybody in, under any name. For development only."""
+    provider = IdentityProvider(
+        issuer=f"http://127.0.0.1:{port}",
+        redirect_uris=(f"{app}/api/v1/auth/callback/dev",),
+        post_logout_redirect_uris=(f"{app}/",),
+    )
+    uvicorn.run(provider.app(), port=port)
+
+
+if __name__ == "__main__":
+    typer.run(main)

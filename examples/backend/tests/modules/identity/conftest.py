@@ -1,0 +1,60 @@
+"""Browsers that sign in with a provider, which runs in the same process."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+
+from app.oidc.providers import Providers
+from app.oidc.settings import OidcSettings, ProviderSettings
+from tests.identity_provider import IdentityProvider, Person
+
+SERVICE = "http://127.0.0.1:8000"
+
+
+@pytest.fixture
+def provider() -> IdentityProvider:
+    return IdentityProvider(
+        redirect_uris=(f"{SERVICE}/api/v1/auth/callback/acme",),
+        post_logout_redirect_uris=(f"{SERVICE}/",),
+        person=Person("ada", "ada@example.com"),
+    )
+
+
+def known(provider: IdentityProvider, name: str = "acme") -> ProviderSettings:
+    """The provider as it stands in the settings."""
+    return ProviderSettings.model_validate(
+        {
+            "name": name,
+            "issuer": provider.issuer,
+            "client_id": provider.client_id,
+            "client_secret": provider.client_secret,
+            "audience": provider.audience,
+        }
+    )
+
+
+@pytest.fixture
+def app(app: FastAPI, provider: IdentityProvider) -> FastAPI:
+    """The app, with the provider in place of the network."""
+    app.state.oidc = Providers(OidcSettings(providers=(known(provider),)), ASGITransport(provider.app()))
+    return app
+
+
+def open_browser(app: FastAPI, provider: IdentityProvider, url: str = SERVICE) -> AsyncClient:
+    """A browser that can reach both, and keeps its cookies."""
+    there = {provider.issuer: ASGITransport(provider.app())}
+    return AsyncClient(transport=ASGITransport(app), mounts=there, base_url=url)
+
+
+@pytest.fixture
+async def browser(app: FastAPI, provider: IdentityProvider) -> AsyncGenerator[AsyncClient]:
+    async with open_browser(app, provider) as browser:
+        yield browser
+
+
+@pytest.fixture
+async def another_browser(app: FastAPI, provider: IdentityProvider) -> AsyncGenerator[AsyncClient]:
+    async with open_browser(app, provider) as browser:
+        yield browser

@@ -1,0 +1,56 @@
+"""The first administrator."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from httpx2 import AsyncClient
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from typer.testing import CliRunner, Result
+
+from app.cli import app
+from app.db.session import Database, transaction
+from app.modules.auth.models import Role, UserRole
+from app.modules.user.models import User
+from tests.conftest import in_a_thread
+
+
+@pytest.fixture
+async def stored(live: AsyncClient, live_database: Database) -> AsyncGenerator[AsyncSession]:
+    """What the command has committed; `live` deletes it in the end."""
+    async with transaction(live_database.readers) as session:
+        yield session
+
+
+def run(*arguments: str) -> Result:
+    result: Result = in_a_thread(CliRunner().invoke, app, ("users", *arguments))
+    return result
+
+
+async def test_an_administrator_is_made_once_and_needs_no_password(stored: AsyncSession) -> None:
+    for email in ("Ada@Example.com", "ada@example.com"):
+        result = run("create-admin", email, "--name", "Ada")
+        assert (result.exit_code, result.output.splitlines()[-1]) == (0, "ada@example.com is an administrator")
+
+    user = (await stored.exec(select(User))).one()
+    assert (user.email, user.name) == ("ada@example.com", "Ada")
+    role = (await stored.exec(select(UserRole))).one()
+    assert (role.user_id, role.role) == (user.id, Role.ADMIN)
+
+
+@pytest.mark.parametrize("arguments", [("ada",), ("ada@example.com", "--name", "")])
+def test_what_cannot_be_an_account_is_explained(arguments: tuple[str, ...]) -> None:
+    result = run("create-admin", *arguments)
+
+    assert result.exit_code == 2
+    assert "EMAIL or NAME is not usable: " in result.output
+
+
+async def test_an_administrator_can_become_a_user_again(stored: AsyncSession) -> None:
+    run("create-admin", "ada@example.com")
+    result = run("remove-admin", "ada@example.com")
+
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, "ada@example.com is no administrator")
+    assert (await stored.exec(select(UserRole))).all() == []
+    unknown = run("remove-admin", "bob@example.com")
+    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "bob@example.com has no account")

@@ -1,0 +1,452 @@
+"""Signing in with a provider, and everything that must not get in."""
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import URL, ASGITransport, AsyncClient, Response
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.config import Environment, Settings
+from app.db.base import utc_now
+from app.modules.identity.models import Identity, SessionCookie
+from app.modules.identity.repository import IdentityRepository
+from app.modules.user.models import User
+from app.oidc.login import LoginAttempt
+from app.oidc.providers import Providers
+from app.oidc.settings import OidcSettings
+from app.security.rate_limits import RateLimits
+from app.security.settings import SecuritySettings
+from tests.identity_provider import IdentityProvider, Person, from_now
+from tests.modules.identity.conftest import SERVICE, known, open_browser
+from tests.modules.identity.steps import AUTH, error, leave, sign_in, sign_in_there
+from tests.people import app_of
+
+
+async def users(session: AsyncSession) -> list[User]:
+    return list((await session.exec(select(User))).all())
+
+
+def error_free(answer: Response) -> bool:
+    return "error" not in answer.headers["location"] and "session=" in answer.headers["set-cookie"]
+
+
+# ── the way there and back ──
+
+
+async def test_the_providers_are_listed(browser: AsyncClient) -> None:
+    assert (await browser.get(f"{AUTH}/providers")).json() == [{"name": "acme", "label": "acme"}]
+
+
+async def test_whoever_signs_in_there_has_a_session_here(browser: AsyncClient) -> None:
+    answer = await sign_in(browser, "/todos?status=open")
+
+    assert answer.headers["location"] == f"{SERVICE}/todos?status=open"
+    assert answer.headers["cache-control"] == "no-store"
+    session = (await browser.get(f"{AUTH}/session")).json()
+    assert (session["user"]["email"], session["user"]["name"]) == ("ada@example.com", "Ada Lovelace")
+    assert (await browser.get(f"{AUTH}/me")).json()["scopes"] == ["read", "write"]
+
+
+async def test_the_provider_is_asked_with_pkce_state_and_nonce(browser: AsyncClient) -> None:
+    asked = URL(await leave(browser)).params
+
+    assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
+    assert asked["redirect_uri"] == f"{SERVICE}/api/v1/auth/callback/acme"
+    assert all(len(asked[name]) == 43 for name in ("state", "nonce", "code_challenge"))
+
+
+async def test_the_second_time_it_is_the_same_account(
+    browser: AsyncClient, provider: IdentityProvider, session: AsyncSession
+) -> None:
+    await sign_in(browser)
+    provider.person = Person("ada", "ada@elsewhere.example", email_verified=False)  # known by her subject now
+    assert error_free(await sign_in(browser))
+
+    assert [user.email for user in await users(session)] == ["ada@example.com"]
+
+
+async def test_an_account_is_linked_by_a_verified_address_whatever_its_case(
+    browser: AsyncClient, provider: IdentityProvider, session: AsyncSession
+) -> None:
+    session.add(User(email="ada@example.com", name="Ada"))
+    await session.commit()
+    provider.person = Person("ada", "ADA@Example.com")
+
+    assert error_free(await sign_in(browser))
+    assert [user.name for user in await users(session)] == ["Ada"]
+
+
+@pytest.mark.parametrize("verified", [False, None, "true", 1])
+async def test_an_address_that_is_not_verified_proves_nothing(
+    browser: AsyncClient, provider: IdentityProvider, session: AsyncSession, verified: Any
+) -> None:
+    session.add(User(email="ada@example.com", name="Ada"))
+    await session.commit()
+    provider.tamper = lambda claims: claims | {"email_verified": verified}
+
+    assert error(await sign_in(browser)) == "email_not_verified"
+    assert (await session.exec(select(Identity))).all() == []
+
+
+@pytest.mark.parametrize("email", ["ada", "", None, 7])
+async def test_an_address_that_is_none_opens_no_account(
+    browser: AsyncClient, provider: IdentityProvider, session: AsyncSession, email: Any
+) -> None:
+    provider.tamper = lambda claims: claims | {"email": email}
+
+    assert error(await sign_in(browser)) == "email_not_verified"
+    assert await users(session) == []
+
+
+async def test_a_name_that_cannot_be_used_is_taken_from_the_address(
+    browser: AsyncClient, provider: IdentityProvider, session: AsyncSession
+) -> None:
+    provider.tamper = lambda claims: claims | {"name": "A\r\nSet-Cookie: a=b"}
+    await sign_in(browser)
+
+    assert [user.name for user in await users(session)] == ["ada"]
+
+
+async def test_what_the_id_token_leaves_out_the_provider_is_asked_for(
+    browser: AsyncClient, provider: IdentityProvider
+) -> None:
+    provider.tamper = lambda claims: {n: v for n, v in claims.items() if n not in ("email", "email_verified", "name")}
+
+    assert error_free(await sign_in(browser))
+    assert (await browser.get(f"{AUTH}/session")).json()["user"]["name"] == "Ada Lovelace"
+
+
+async def test_two_first_sign_ins_at_once_open_one_account(
+    browser: AsyncClient, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sign_in(browser)
+    url = await sign_in_there(browser, await leave(browser))
+    find, calls = IdentityRepository.owner, []
+
+    async def find_late(self: IdentityRepository, issuer: str, subject: str) -> Any:
+        calls.append(subject)
+        return None if len(calls) == 1 else await find(self, issuer, subject)
+
+    monkeypatch.setattr(IdentityRepository, "owner", find_late)
+
+    assert error_free(await browser.get(url))
+    assert len(calls) == 2
+    assert len(await users(session)) == 1
+
+
+async def test_of_many_first_sign_ins_at_once_one_opens_the_account(
+    live: AsyncClient, provider: IdentityProvider
+) -> None:
+    app = app_of(live)
+    app.state.oidc = Providers(OidcSettings(providers=(known(provider),)), ASGITransport(provider.app()))
+    browsers = [open_browser(app, provider) for _ in range(5)]
+    urls = [await sign_in_there(browser, await leave(browser)) for browser in browsers]
+    answers = await asyncio.gather(*(browser.get(url) for browser, url in zip(browsers, urls, strict=True)))
+
+    assert all(error_free(answer) for answer in answers)
+    assert len((await browsers[0].get(f"{AUTH}/sessions")).json()) == 5
+
+
+# ── attacks on the way back ──
+
+
+async def test_a_callback_counts_once(browser: AsyncClient) -> None:
+    url = await sign_in_there(browser, await leave(browser))
+    assert error_free(await browser.get(url))
+
+    assert error(await browser.get(url)) == "login_expired"
+
+
+async def test_a_callback_counts_in_the_browser_that_began(browser: AsyncClient, another_browser: AsyncClient) -> None:
+    await leave(another_browser)  # it has a cookie of its own
+    url = await sign_in_there(browser, await leave(browser))
+
+    assert error(await another_browser.get(url)) == "login_expired"
+
+
+async def test_nobody_is_signed_in_by_a_link(browser: AsyncClient, another_browser: AsyncClient) -> None:
+    url = await sign_in_there(browser, await leave(browser))
+
+    assert error(await another_browser.get(url)) == "login_expired"
+    assert (await another_browser.get(f"{AUTH}/session")).status_code == 401
+
+
+async def test_a_made_up_state_is_refused(browser: AsyncClient) -> None:
+    await leave(browser)
+
+    assert error(await browser.get(f"{AUTH}/callback/acme?state=made-up&code=any")) == "login_expired"
+
+
+async def test_a_sign_in_does_not_take_for_ever(browser: AsyncClient, session: AsyncSession) -> None:
+    url = await sign_in_there(browser, await leave(browser))
+    await session.exec(update(LoginAttempt).values(expires_at=utc_now()).where(col(LoginAttempt.state) != ""))
+    await session.commit()
+
+    assert error(await browser.get(url)) == "login_expired"
+
+
+async def test_an_answer_of_another_provider_is_refused(
+    browser: AsyncClient, app: FastAPI, provider: IdentityProvider
+) -> None:
+    evil = IdentityProvider(issuer="https://evil.example")
+    settings = OidcSettings(providers=(known(provider), known(evil, "evil")))
+    app.state.oidc = Providers(settings, ASGITransport(provider.app()))
+    url = URL(await sign_in_there(browser, await leave(browser)))
+
+    mixed_up = url.copy_with(path="/api/v1/auth/callback/evil")
+    assert error(await browser.get(mixed_up)) == "login_expired"
+
+
+@pytest.mark.parametrize("issuer", ["https://evil.example", None])
+async def test_an_answer_names_its_issuer(browser: AsyncClient, issuer: str | None) -> None:
+    url = URL(await sign_in_there(browser, await leave(browser)))
+    changed = url.copy_set_param("iss", issuer) if issuer else url.copy_remove_param("iss")
+
+    assert error(await browser.get(changed)) == "login_refused"
+
+
+async def test_an_older_provider_does_not_name_itself(browser: AsyncClient, provider: IdentityProvider) -> None:
+    provider.metadata = {"authorization_response_iss_parameter_supported": False}
+    url = URL(await sign_in_there(browser, await leave(browser)))
+
+    assert error_free(await browser.get(url.copy_remove_param("iss")))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"nonce": "another"},
+        {"nonce": None},
+        {"aud": "another-client"},
+        {"aud": ["app", "another-client"]},
+        {"azp": "another-client"},
+        {"iss": "https://evil.example"},
+        {"exp": -3600},
+        {"nbf": 3600},
+        {"iat": 3600},
+        {"exp": None},
+        {"sub": None},
+        {"aud": None},
+        {"iss": None},
+    ],
+    ids=str,
+)
+async def test_an_id_token_must_fit(
+    browser: AsyncClient, provider: IdentityProvider, session: AsyncSession, changes: dict[str, Any]
+) -> None:
+    provider.tamper = lambda claims: {n: v for n, v in (claims | from_now(changes)).items() if v is not None}
+
+    assert error(await sign_in(browser)) == "login_refused"
+    assert await users(session) == []
+
+
+async def test_an_id_token_for_several_names_us_as_the_one_who_asked(
+    browser: AsyncClient, provider: IdentityProvider
+) -> None:
+    provider.tamper = lambda claims: claims | {"aud": ["app", "another"], "azp": "app"}
+
+    assert error_free(await sign_in(browser))
+
+
+async def test_a_code_is_worth_nothing_without_its_verifier(
+    browser: AsyncClient, provider: IdentityProvider, session: AsyncSession
+) -> None:
+    url = await sign_in_there(browser, await leave(browser))
+    await session.exec(update(LoginAttempt).values(code_verifier="x" * 43).where(col(LoginAttempt.state) != ""))
+    await session.commit()
+
+    assert error(await browser.get(url)) == "login_refused"
+    assert "token" in provider.requests
+
+
+async def test_a_code_of_somebody_else_cannot_be_slipped_in(browser: AsyncClient, another_browser: AsyncClient) -> None:
+    stolen = URL(await sign_in_there(another_browser, await leave(another_browser))).params["code"]
+    url = URL(await sign_in_there(browser, await leave(browser)))
+
+    assert error(await browser.get(url.copy_set_param("code", stolen))) == "login_refused"
+
+
+async def test_the_provider_does_not_know_another_address_of_ours(browser: AsyncClient) -> None:
+    url = URL(await leave(browser)).copy_set_param("redirect_uri", "https://evil.example/callback")
+
+    assert (await browser.get(url)).status_code == 400
+
+
+async def test_a_secret_that_is_wrong_is_no_internal_error(browser: AsyncClient, provider: IdentityProvider) -> None:
+    provider.client_secret = "another"
+
+    assert error(await sign_in(browser)) == "login_refused"
+
+
+@pytest.mark.parametrize("answer", ["error=access_denied", "error=%0d%0aSet-Cookie:%20a=b&code=any", ""])
+async def test_whoever_changes_their_mind_is_not_signed_in(browser: AsyncClient, answer: str) -> None:
+    state = URL(await leave(browser)).params["state"]
+
+    assert error(await browser.get(f"{AUTH}/callback/acme?state={state}&{answer}")) == "login_cancelled"
+
+
+# ── where it ends ──
+
+
+@pytest.mark.parametrize(
+    "return_to",
+    [
+        *("https://evil.example", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example"),
+        *("/\t/evil.example", "/\n/evil.example", " //evil.example", "/ /evil.example", "javascript:alert(1)"),
+        *("evil.example", "@evil.example", ".evil.example", "", "/a\\b", "/\x00", "/ä", "/" + "a" * 1000),
+        *("/a\r\nSet-Cookie: session=evil", "/a\r\n\r\n<script>"),
+    ],
+)
+async def test_it_does_not_end_elsewhere(browser: AsyncClient, return_to: str) -> None:
+    answer = await browser.get(f"{AUTH}/login/acme", params={"return_to": return_to})
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "query.return_to")
+
+
+@pytest.mark.parametrize("return_to", ["/", "/a", "/@evil.example", "/a//b?c=d&e=%2F#f", "/.//evil.example"])
+async def test_it_ends_in_the_application(browser: AsyncClient, return_to: str) -> None:
+    answer = await sign_in(browser, return_to)
+
+    assert answer.headers["location"] == f"{SERVICE}{return_to}"
+
+
+# ── providers that fail ──
+
+
+async def test_there_is_no_other_provider(browser: AsyncClient) -> None:
+    for path in ("login/other", "callback/other?state=any"):
+        answer = await browser.get(f"{AUTH}/{path}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "provider_not_found")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"issuer": "https://evil.example"},
+        {"token_endpoint": "http://id.example.com/token"},
+        {"userinfo_endpoint": "http://id.example.com/userinfo"},
+        {"jwks_uri": None},
+    ],
+)
+async def test_a_provider_that_says_what_cannot_be_is_not_believed(
+    browser: AsyncClient, provider: IdentityProvider, metadata: dict[str, Any]
+) -> None:
+    provider.metadata = metadata
+
+    assert error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
+
+
+async def test_a_provider_may_come_back(browser: AsyncClient, provider: IdentityProvider) -> None:
+    provider.away = True
+    assert error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
+
+    provider.away = False
+    assert error_free(await sign_in(browser))
+
+
+async def test_a_provider_may_go_away_meanwhile(browser: AsyncClient, provider: IdentityProvider) -> None:
+    url = await sign_in_there(browser, await leave(browser))
+    provider.away = True
+
+    assert error(await browser.get(url)) == "provider_unavailable"
+
+
+async def test_tries_are_limited(browser: AsyncClient, app: FastAPI) -> None:
+    app.state.rate_limits = RateLimits(SecuritySettings(address_limit="2/minute"))
+    for _ in range(2):
+        await leave(browser)
+
+    answer = await browser.get(f"{AUTH}/login/acme")
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 0
+
+
+# ── cookies and secrets ──
+
+
+def flags(answer: Response) -> dict[str, set[str]]:
+    """The attributes of the cookies that an answer sets, but for their lifetimes."""
+    cookies = [re.split("; ?", cookie) for cookie in answer.headers.get_list("set-cookie")]
+    return {
+        pair.partition("=")[0]: {a for a in attributes if "=" not in a or a[0] in "SPD"}
+        for pair, *attributes in cookies
+    }
+
+
+async def test_in_development_cookies_work_over_http(browser: AsyncClient) -> None:
+    first, last = await browser.get(f"{AUTH}/login/acme"), await sign_in(browser)
+
+    assert flags(first) == {"login": {"HttpOnly", "Path=/", "SameSite=lax"}}
+    assert flags(last) == {name: flags(first)["login"] for name in ("session", "login")}
+    assert "login" not in browser.cookies
+
+
+async def test_in_production_cookies_are_for_https_and_this_host_alone(
+    app: FastAPI, provider: IdentityProvider
+) -> None:
+    app.state.settings = Settings(env=Environment.PROD)
+    app.state.security = SecuritySettings(env=Environment.PROD, app_url="https://app.example.com")
+    provider.redirect_uris = ("https://app.example.com/api/v1/auth/callback/acme",)
+    async with open_browser(app, provider, "https://app.example.com") as browser:
+        first, last = await browser.get(f"{AUTH}/login/acme"), await sign_in(browser)
+        assert (await browser.get(f"{AUTH}/session")).status_code == 200
+
+    assert flags(first) == {"__Host-login": {"HttpOnly", "Path=/", "SameSite=lax", "Secure"}}
+    assert flags(last) == {name: flags(first)["__Host-login"] for name in ("__Host-session", "__Host-login")}
+    assert last.headers["location"] == "https://app.example.com/"
+
+
+async def test_the_service_may_be_elsewhere_than_the_application(
+    browser: AsyncClient, app: FastAPI, provider: IdentityProvider
+) -> None:
+    settings = OidcSettings(providers=(known(provider),), public_url="https://api.example.com/")
+    app.state.oidc = Providers(settings, ASGITransport(provider.app()))
+    answer = await browser.get(f"{AUTH}/login/acme")
+
+    redirect_uri = URL(answer.headers["location"]).params["redirect_uri"]
+    assert redirect_uri == "https://api.example.com/api/v1/auth/callback/acme"
+
+
+async def test_a_cookie_that_was_there_before_is_worth_nothing_afterwards(
+    browser: AsyncClient, another_browser: AsyncClient
+) -> None:
+    browser.cookies.set("session", "planted", "127.0.0.1")
+    await sign_in(browser)
+    first = browser.cookies["session"]
+    await sign_in(browser)
+
+    assert len({"planted", first, browser.cookies["session"]}) == 3
+    another_browser.cookies.set("session", "planted", "127.0.0.1")
+    assert (await another_browser.get(f"{AUTH}/session")).status_code == 401
+
+
+async def test_secrets_are_kept_as_digests_and_written_nowhere(
+    browser: AsyncClient, session: AsyncSession, provider: IdentityProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = await sign_in_there(browser, await leave(browser))
+    began = (await session.exec(select(LoginAttempt))).one()
+    login = browser.cookies["login"]
+    await browser.get(url)
+    kept = (await session.exec(select(SessionCookie))).one()
+    secrets = {URL(url).params["state"], URL(url).params["code"], login, browser.cookies["session"]}
+
+    assert not secrets & {began.state, began.browser, kept.secret}
+    written = " ".join(str(record.msg) for record in caplog.records)
+    assert "identity_linked" in written
+    assert not [secret for secret in {*secrets, kept.id_token, provider.client_secret} if secret in written]
+    assert "ada@example.com" not in written
+
+
+@pytest.mark.parametrize(("how", "outcome"), [("error=access_denied", "login_cancelled"), ("code=x", "login_refused")])
+async def test_refusals_leave_a_trail(
+    browser: AsyncClient, caplog: pytest.LogCaptureFixture, how: str, outcome: str
+) -> None:
+    state = URL(await leave(browser)).params["state"]
+    await browser.get(f"{AUTH}/callback/acme?state={state}&{how}&iss=https://id.example.com")
+
+    [line] = [r.msg for r in caplog.records if isinstance(r.msg, dict) and r.msg.get("audit")]
+    assert (line["event"], line["outcome"], line["provider"]) == ("login", outcome, "acme")

@@ -1,0 +1,143 @@
+"""What a browser that has signed in may do, and how it signs out."""
+
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import URL, ASGITransport, AsyncClient
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.db.base import utc_now
+from app.modules.auth.models import LoginSession
+from app.modules.identity.models import Identity, SessionCookie
+from app.modules.identity.repository import IdentityRepository, SessionEnded
+from app.modules.user.models import User
+from app.oidc.providers import Providers
+from app.oidc.settings import OidcSettings
+from tests.identity_provider import IdentityProvider
+from tests.modules.identity.conftest import SERVICE, known
+from tests.modules.identity.steps import AUTH, csrf, leave, sign_in
+
+
+async def test_the_session_tells_who_it_is(browser: AsyncClient) -> None:
+    assert (await browser.get(f"{AUTH}/session")).status_code == 401
+    await sign_in(browser)
+    answer = await browser.get(f"{AUTH}/session")
+
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json()["user"]["email"] == "ada@example.com"
+    assert browser.cookies["session"] not in answer.text
+
+
+async def test_a_session_ends_with_its_time(browser: AsyncClient, session: AsyncSession) -> None:
+    await sign_in(browser)
+    await session.exec(update(LoginSession).values(expires_at=utc_now()).where(col(LoginSession.client) != ""))
+    await session.commit()
+
+    answer = await browser.get(f"{AUTH}/me")
+    assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
+
+
+async def test_whoever_changes_something_shows_that_it_is_our_application(browser: AsyncClient) -> None:
+    await sign_in(browser)
+
+    answer = await browser.patch(f"{AUTH}/me", json={"name": "Augusta"}, headers=await csrf(browser))
+    assert (answer.status_code, answer.json()["name"]) == (200, "Augusta")
+
+
+@pytest.mark.parametrize("token", [None, b"", b"made-up", b"\xff"])
+async def test_without_the_token_nothing_is_changed(
+    browser: AsyncClient, caplog: pytest.LogCaptureFixture, token: bytes | None
+) -> None:
+    await sign_in(browser)
+    headers = {} if token is None else {b"X-CSRF-Token": token}
+
+    for method, path in (("PATCH", "me"), ("POST", "logout"), ("DELETE", "me"), ("DELETE", "sessions")):
+        answer = await browser.request(method, f"{AUTH}/{path}", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "csrf_refused"), path
+    assert (await browser.get(f"{AUTH}/session")).status_code == 200
+    assert [r.msg["outcome"] for r in caplog.records if isinstance(r.msg, dict) and r.msg["event"] == "csrf"] == [
+        "refused"
+    ] * 4
+
+
+async def test_the_token_of_another_session_is_refused(browser: AsyncClient, another_browser: AsyncClient) -> None:
+    await sign_in(browser)
+    await sign_in(another_browser)
+
+    answer = await browser.post(f"{AUTH}/logout", headers=await csrf(another_browser))
+    assert (answer.status_code, answer.json()["code"]) == (403, "csrf_refused")
+
+
+async def test_signing_out_ends_the_session_and_leads_to_the_provider(browser: AsyncClient) -> None:
+    await sign_in(browser)
+    secret = browser.cookies["session"]
+    answer = await browser.post(f"{AUTH}/logout", headers=await csrf(browser))
+
+    assert answer.status_code == 200
+    assert answer.headers["set-cookie"] == 'session=""; HttpOnly; Max-Age=0; Path=/; SameSite=lax'
+    assert "session" not in browser.cookies
+    there = await browser.get(answer.json()["logout_url"])
+    assert (there.status_code, there.headers["location"]) == (302, f"{SERVICE}/")
+    browser.cookies.set("session", secret, "127.0.0.1")
+    assert (await browser.get(f"{AUTH}/session")).status_code == 401
+
+
+async def test_the_provider_sends_nobody_elsewhere(browser: AsyncClient) -> None:
+    await sign_in(browser)
+    url = URL((await browser.post(f"{AUTH}/logout", headers=await csrf(browser))).json()["logout_url"])
+
+    assert (
+        await browser.get(url.copy_set_param("post_logout_redirect_uri", "https://evil.example"))
+    ).status_code == 400
+    assert (await browser.get(url.copy_set_param("id_token_hint", "made-up"))).status_code == 400
+
+
+@pytest.mark.parametrize("metadata", [{"end_session_endpoint": None}, {"jwks_uri": None}])
+async def test_signing_out_needs_no_provider(
+    browser: AsyncClient, app: FastAPI, provider: IdentityProvider, metadata: dict[str, None]
+) -> None:
+    await sign_in(browser)
+    headers = await csrf(browser)
+    provider.metadata = metadata
+    app.state.oidc = Providers(OidcSettings(providers=(known(provider),)), ASGITransport(provider.app()))
+
+    assert (await browser.post(f"{AUTH}/logout", headers=headers)).json() == {"logout_url": None}
+    assert (await browser.get(f"{AUTH}/session")).status_code == 401
+
+
+async def test_a_provider_that_is_no_longer_known_does_not_hinder(
+    browser: AsyncClient, app: FastAPI, provider: IdentityProvider
+) -> None:
+    await sign_in(browser)
+    headers = await csrf(browser)
+    app.state.oidc = Providers(OidcSettings(providers=(known(provider, "new"),)), ASGITransport(provider.app()))
+
+    assert (await browser.post(f"{AUTH}/logout", headers=headers)).json() == {"logout_url": None}
+
+
+async def test_a_session_can_be_ended_from_another(browser: AsyncClient, another_browser: AsyncClient) -> None:
+    await sign_in(browser)
+    await sign_in(another_browser)
+    [here] = [login["id"] for login in (await browser.get(f"{AUTH}/sessions")).json() if login["current"]]
+    await another_browser.delete(f"{AUTH}/sessions/{here}", headers=await csrf(another_browser))
+
+    assert (await browser.get(f"{AUTH}/session")).status_code == 401
+    assert (await another_browser.get(f"{AUTH}/session")).status_code == 200
+
+
+async def test_a_session_ends_once(session: AsyncSession) -> None:
+    with pytest.raises(SessionEnded):
+        await IdentityRepository(session).take_cookie(uuid4())
+
+
+async def test_a_closed_account_leaves_nothing(browser: AsyncClient, session: AsyncSession) -> None:
+    await sign_in(browser)
+    answer = await browser.delete(f"{AUTH}/me", headers=await csrf(browser))
+
+    assert answer.status_code == 204
+    assert "session" not in browser.cookies
+    for table in (User, Identity, LoginSession, SessionCookie):
+        assert (await session.exec(select(table))).all() == []
+    await leave(browser)

@@ -1,0 +1,262 @@
+"""Access tokens of a provider, and everything that must not pass for one."""
+
+import asyncio
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from app.oidc.bearer import read_access_token
+from app.oidc.jwks import COOLDOWN_SECONDS, KEPT_SECONDS, InvalidToken
+from app.oidc.provider import ProviderUnavailable
+from app.oidc.providers import Providers
+from tests.identity_provider import IdentityProvider, Person, from_now, private_key
+from tests.oidc.conftest import knowing
+
+ADA = Person("ada", "ada@example.com")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    time = [0.0]
+    monkeypatch.setattr("app.oidc.cache.monotonic", lambda: time[0])
+    return time
+
+
+def claims_of(provider: IdentityProvider) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(provider.access_token(ADA), options={"verify_signature": False})
+    return claims
+
+
+async def refuse(providers: Providers, token: str) -> None:
+    with pytest.raises(InvalidToken):
+        await read_access_token(providers, token)
+
+
+async def test_a_token_tells_whose_it_is(providers: Providers, provider: IdentityProvider) -> None:
+    [ends] = from_now({"exp": 60}).values()
+    token = await read_access_token(providers, provider.access_token(ADA, scope="openid read", exp=ends))
+
+    assert (token.claims["sub"], token.scopes) == ("ada", {"openid", "read"})
+    assert token.expires_at == datetime.fromtimestamp(ends, UTC)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "https://another-api.example.com"},
+        {"aud": None},
+        {"iss": "https://evil.example"},
+        {"iss": None},
+        {"sub": None},
+        {"sub": 7},
+        {"exp": None},
+        {"exp": "soon"},
+        {"exp": -60},
+        {"nbf": 60},
+        {"iat": 60},
+    ],
+    ids=str,
+)
+async def test_a_token_for_another_time_or_place_is_refused(
+    providers: Providers, provider: IdentityProvider, changes: dict[str, Any]
+) -> None:
+    await refuse(providers, provider.access_token(ADA, **from_now(changes)))
+
+
+async def test_clocks_may_differ_a_little(providers: Providers, provider: IdentityProvider) -> None:
+    for changes in ({"exp": -5}, {"nbf": 5}, {"iat": 5}):
+        await read_access_token(providers, provider.access_token(ADA, **from_now(changes)))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "a.b", "a.b.c", "....", "\x00", "ä.ö.ü", "bnVsbA.bnVsbA.bnVsbA", "W10.W10.W10"]
+)
+async def test_what_is_no_token_is_refused(providers: Providers, text: str) -> None:
+    await refuse(providers, text)
+
+
+def encoded(part: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "", None])
+async def test_a_token_without_signature_is_refused(
+    providers: Providers, provider: IdentityProvider, algorithm: str | None
+) -> None:
+    header = {"alg": algorithm, "kid": "key-0"}
+
+    for signature in ("", "AAAA"):
+        await refuse(providers, f"{encoded(header)}.{encoded(claims_of(provider))}.{signature}")
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+async def test_the_public_key_is_no_secret_to_sign_with(
+    providers: Providers, provider: IdentityProvider, algorithm: str
+) -> None:
+    public = private_key(0).public_key()
+    secrets = [
+        public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+        public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        json.dumps(provider.public_jwk()).encode(),
+    ]
+    signing = jwt.get_algorithm_by_name(algorithm)
+    content = f"{encoded({'alg': algorithm, 'kid': 'key-0'})}.{encoded(claims_of(provider))}"
+
+    for secret in secrets:
+        signature = base64.urlsafe_b64encode(signing.sign(content.encode(), secret)).decode().rstrip("=")
+        await refuse(providers, f"{content}.{signature}")
+
+
+async def test_a_secret_among_the_public_keys_is_not_used(providers: Providers, provider: IdentityProvider) -> None:
+    secret = b"x" * 32
+    provider.jwk = {"kty": "oct", "kid": "key-0", "alg": "HS256", "k": base64.urlsafe_b64encode(secret).decode()}
+
+    await refuse(providers, jwt.encode(claims_of(provider), secret, "HS256", {"kid": "key-0"}))
+
+
+async def test_the_key_decides_how_it_is_used(providers: Providers, provider: IdentityProvider) -> None:
+    await refuse(providers, jwt.encode(claims_of(provider), private_key(0), "PS256", {"kid": "key-0"}))
+    await refuse(providers, jwt.encode(claims_of(provider), private_key(0), "RS384", {"kid": "key-0"}))
+
+
+async def test_a_token_of_another_key_is_refused(providers: Providers, provider: IdentityProvider) -> None:
+    await refuse(providers, jwt.encode(claims_of(provider), private_key(9), "RS256", {"kid": "key-0"}))
+    await refuse(providers, provider.access_token(ADA)[:-8] + "AAAAAAAA")
+
+
+async def test_a_token_does_not_bring_its_own_key(providers: Providers, provider: IdentityProvider) -> None:
+    jwk = RSAAlgorithm.to_jwk(private_key(9).public_key(), as_dict=True)
+    headers = {"kid": "key-0", "jwk": jwk, "jku": "https://evil.example/jwks", "x5u": "https://evil.example/x"}
+
+    await refuse(providers, jwt.encode(claims_of(provider), private_key(9), "RS256", headers))
+    assert set(provider.requests) == {"discovery", "jwks"}
+
+
+async def test_a_short_key_is_not_trusted(providers: Providers, provider: IdentityProvider) -> None:
+    short = generate_rsa_key(public_exponent=65537, key_size=1024)  # noqa: S505
+    provider.jwk = {**RSAAlgorithm.to_jwk(short.public_key(), as_dict=True), "kid": "key-0"}
+    with pytest.warns(jwt.InsecureKeyLengthWarning):
+        token = jwt.encode(claims_of(provider), short, "RS256", {"kid": "key-0"})
+
+    await refuse(providers, token)
+
+
+async def test_elliptic_keys_are_welcome(providers: Providers, provider: IdentityProvider) -> None:
+    key = generate_ec_key(SECP256R1())
+    provider.jwk = {**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "curve"}
+
+    await read_access_token(providers, jwt.encode(claims_of(provider), key, "ES256", {"kid": "curve"}))
+
+
+async def test_an_id_token_is_no_access_token(providers: Providers, provider: IdentityProvider) -> None:
+    await refuse(providers, provider.id_token(ADA, nonce="any"))
+
+
+async def test_a_provider_for_people_alone_is_not_for_programs(provider: IdentityProvider) -> None:
+    await refuse(knowing(provider, audience=None), provider.access_token(ADA))
+
+
+@pytest.mark.parametrize(
+    ("claims", "good"),
+    [
+        ({"azp": "robot"}, True),
+        ({"client_id": "robot"}, True),
+        ({"azp": "app"}, False),
+        ({"azp": "app", "client_id": "robot"}, False),
+        ({"client_id": None}, False),
+    ],
+)
+async def test_tokens_may_be_for_some_clients_alone(
+    provider: IdentityProvider, claims: dict[str, str | None], good: bool
+) -> None:
+    providers, token = knowing(provider, clients=["robot"]), provider.access_token(ADA, **claims)
+
+    await (read_access_token(providers, token) if good else refuse(providers, token))
+
+
+# ── keys ──
+
+
+async def test_keys_are_fetched_once_for_all(providers: Providers, provider: IdentityProvider) -> None:
+    token = provider.access_token(ADA)
+    await asyncio.gather(*(read_access_token(providers, token) for _ in range(100)))
+    for _ in range(101):
+        await read_access_token(providers, token)
+
+    assert provider.requests == ["discovery", "jwks"]
+
+
+async def test_a_storm_of_unknown_keys_makes_one_fetch(
+    providers: Providers, provider: IdentityProvider, clock: list[float]
+) -> None:
+    await read_access_token(providers, provider.access_token(ADA))
+    clock[0] = COOLDOWN_SECONDS + 1
+    forged = [provider.sign(claims_of(provider), kid=f"forged-{number}") for number in range(100)]
+    await asyncio.gather(*(refuse(providers, token) for token in forged))
+    for token in forged:
+        await refuse(providers, token)
+    await read_access_token(providers, provider.access_token(ADA))
+
+    assert provider.requests == ["discovery", "jwks", "jwks"]
+
+
+async def test_a_new_key_is_picked_up(providers: Providers, provider: IdentityProvider, clock: list[float]) -> None:
+    old = provider.access_token(ADA)
+    await read_access_token(providers, old)
+    provider.key = 1
+    new = provider.access_token(ADA)
+
+    await refuse(providers, new)  # we have looked a moment ago
+    clock[0] = COOLDOWN_SECONDS + 1
+    await read_access_token(providers, new)
+    await refuse(providers, old)
+
+
+async def test_a_key_that_was_withdrawn_is_forgotten(
+    providers: Providers, provider: IdentityProvider, clock: list[float]
+) -> None:
+    old = provider.access_token(ADA)
+    await read_access_token(providers, old)
+    provider.key = 1
+
+    clock[0] = KEPT_SECONDS
+    await read_access_token(providers, old)
+    clock[0] = KEPT_SECONDS + 1
+    await refuse(providers, old)
+
+
+async def test_without_a_key_id_there_is_no_key(providers: Providers, provider: IdentityProvider) -> None:
+    await refuse(providers, jwt.encode(claims_of(provider), private_key(0), "RS256"))
+    provider.jwk = {name: value for name, value in provider.public_jwk().items() if name != "kid"}
+    await refuse(knowing(provider), jwt.encode(claims_of(provider), private_key(0), "RS256"))
+
+
+@pytest.mark.parametrize("jwk", [{}, {"kty": "unknown"}])
+async def test_a_provider_without_usable_keys_is_unavailable(
+    providers: Providers, provider: IdentityProvider, jwk: dict[str, Any]
+) -> None:
+    provider.jwk = jwk
+
+    with pytest.raises(ProviderUnavailable):
+        await read_access_token(providers, provider.sign(claims_of(provider)))
+
+
+async def test_a_provider_that_is_away_is_unavailable_until_it_is_back(
+    providers: Providers, provider: IdentityProvider
+) -> None:
+    token = provider.access_token(ADA)
+    provider.away = True
+    with pytest.raises(ProviderUnavailable):
+        await read_access_token(providers, token)
+
+    provider.away = False
+    await read_access_token(providers, token)

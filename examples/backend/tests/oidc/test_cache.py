@@ -1,0 +1,74 @@
+"""Fetching once for all who wait."""
+
+import asyncio
+
+import pytest
+
+from app.oidc.cache import Cached
+
+
+class Source:
+    """Gives 1, 2, 3 …, as soon as it may."""
+
+    def __init__(self) -> None:
+        self.fetched = 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def fetch(self) -> int:
+        self.fetched += 1
+        await self.may_answer.wait()
+        if self.fetched == 13:
+            raise ConnectionError
+        return self.fetched
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    time = [0.0]
+    monkeypatch.setattr("app.oidc.cache.monotonic", lambda: time[0])
+    return time
+
+
+async def test_it_is_fetched_when_it_is_too_old(source: Source, clock: list[float]) -> None:
+    cached = Cached(source.fetch)
+
+    assert [await cached.get(10), await cached.get(10)] == [1, 1]
+    clock[0] = 10.5
+    assert [await cached.get(11), await cached.get(10), await cached.get(10)] == [1, 2, 2]
+
+
+async def test_all_who_wait_get_the_same(source: Source) -> None:
+    cached = Cached(source.fetch)
+    source.may_answer.clear()
+    waiting = [asyncio.create_task(cached.get(10)) for _ in range(20)]
+    await asyncio.sleep(0)
+    waiting.pop().cancel()
+    source.may_answer.set()
+
+    assert await asyncio.gather(*waiting) == [1] * 19
+
+
+async def test_a_failure_is_everybodys_and_is_not_kept(source: Source) -> None:
+    cached = Cached(source.fetch)
+    source.fetched = 12
+
+    failed = await asyncio.gather(*(cached.get(10) for _ in range(3)), return_exceptions=True)
+    assert [type(error) for error in failed] == [ConnectionError] * 3
+    assert await cached.get(10) == 14
+
+
+async def test_a_failure_does_not_spoil_what_was_there(source: Source, clock: list[float]) -> None:
+    cached = Cached(source.fetch)
+    source.fetched = 11
+    await cached.get(10)
+    clock[0] = 5
+
+    with pytest.raises(ConnectionError):
+        await cached.get(1)
+    assert await cached.get(10) == 12

@@ -1,0 +1,112 @@
+"""The provider of the tests is strict: a flow that is wrong does not pass there either."""
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+from httpx2 import URL, ASGITransport, AsyncClient, Response
+
+from tests import identity_provider
+from tests.identity_provider import IdentityProvider, Person
+from tests.oidc.conftest import REDIRECT_URI
+
+VERIFIER = "v" * 43
+ASKED = {
+    "response_type": "code",
+    "client_id": "app",
+    "redirect_uri": REDIRECT_URI,
+    "scope": "openid",
+    "state": "state",
+    "nonce": "nonce",
+    "code_challenge_method": "S256",
+    "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("="),
+}
+FORM = {"email": "ada@example.com", "name": "Ada", "verified": "on"}
+
+
+@pytest.fixture
+def http(provider: IdentityProvider) -> AsyncClient:
+    return AsyncClient(transport=ASGITransport(provider.app()), base_url=provider.issuer)
+
+
+async def ask(http: AsyncClient, **changes: str) -> Response:
+    return await http.get("/authorize", params=ASKED | changes)
+
+
+async def exchange(http: AsyncClient, code: str, knows_secret: bool = True, **changes: str) -> Response:
+    form = {"grant_type": "authorization_code", "redirect_uri": REDIRECT_URI, "code_verifier": VERIFIER, "code": code}
+    return await http.post("/token", data=form | changes, auth=("app", "development" if knows_secret else "other"))
+
+
+async def code(http: AsyncClient) -> str:
+    return URL((await ask(http)).headers["location"]).params["code"]
+
+
+@pytest.mark.parametrize("changes", [{"client_id": "other"}, {"redirect_uri": f"{REDIRECT_URI}/"}])
+async def test_it_sends_nobody_where_it_does_not_know(http: AsyncClient, changes: dict[str, str]) -> None:
+    assert (await ask(http, **changes)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"scope": "email"}, "invalid_scope"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge": ""}, "invalid_request"),
+    ],
+)
+async def test_it_refuses_what_is_not_asked_well(http: AsyncClient, changes: dict[str, str], error: str) -> None:
+    answer = URL((await ask(http, **changes)).headers["location"]).params
+
+    assert (answer["error"], answer["state"], answer["iss"]) == (error, "state", "https://id.example.com")
+
+
+async def test_a_code_is_exchanged_once(http: AsyncClient) -> None:
+    once = await code(http)
+
+    assert (await exchange(http, once)).status_code == 200
+    assert (await exchange(http, once)).json() == {"error": "invalid_grant"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"code_verifier": "w" * 43}, "invalid_grant"),
+        ({"code_verifier": ""}, "invalid_grant"),
+        ({"redirect_uri": "https://evil.example"}, "invalid_grant"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+        ({"knows_secret": False}, "invalid_client"),
+    ],
+)
+async def test_a_code_is_only_for_who_asked(http: AsyncClient, changes: Any, error: str) -> None:
+    assert (await exchange(http, await code(http), **changes)).json() == {"error": error}
+
+
+async def test_it_tells_about_somebody_for_a_token_alone(http: AsyncClient, provider: IdentityProvider) -> None:
+    assert (await http.get("/userinfo")).status_code == 401
+    token = provider.access_token(Person("stranger", "stranger@example.com"))
+    assert (await http.get("/userinfo", headers={"Authorization": f"Bearer {token}"})).status_code == 401
+
+
+async def test_in_development_one_says_who_one_is(http: AsyncClient, provider: IdentityProvider) -> None:
+    provider.person = None
+    page = await ask(http, state='"><script>')
+    assert "<form" in page.text
+    assert "<script>" not in page.text
+
+    await http.post("/authorize", params=ASKED, data=FORM)
+    cancelled = await http.post("/authorize", params=ASKED, data=FORM | {"cancel": "yes"})
+    assert [person.name for person in provider.people.values()] == ["Ada"]
+    assert URL(cancelled.headers["location"]).params["error"] == "access_denied"
+
+
+def test_it_runs_beside_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[Any] = []
+    monkeypatch.setattr(identity_provider.uvicorn, "run", lambda app, **options: ran.append((app, options)))
+    monkeypatch.setattr("sys.argv", ["identity_provider", "--port", "9001"])
+    with pytest.raises(SystemExit):
+        identity_provider.typer.run(identity_provider.main)
+
+    assert ran[0][1] == {"port": 9001}

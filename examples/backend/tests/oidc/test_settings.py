@@ -1,0 +1,108 @@
+"""Settings: what is refused, and how it is said."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.core.config import ConfigurationError, Environment, load
+from app.oidc.settings import OidcSettings
+
+ACME = {"name": "acme", "issuer": "https://id.example.com", "client_id": "app", "client_secret": "hunter2"}
+OTHER = {"name": "other", "issuer": "https://id.example.org", "client_id": "app", "client_secret": "hunter2"}
+
+
+@pytest.fixture(params=list(Environment))
+def env(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("ENV", request.param)
+    env: Environment = request.param
+    return env
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, value: Any) -> str:
+    monkeypatch.setenv("OIDC_PROVIDERS", value if isinstance(value, str) else json.dumps(value))
+    with pytest.raises(ConfigurationError) as caught:
+        load(OidcSettings)
+    assert "hunter2" not in str(caught.value)
+    return str(caught.value).splitlines()[1].strip()
+
+
+def test_providers_are_read_from_json(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OIDC_PROVIDERS", json.dumps([ACME, OTHER | {"label": "Other", "clients": ["robot"]}]))
+    acme, other = load(OidcSettings).providers
+
+    assert (acme.name, acme.scopes, acme.audience) == ("acme", "openid email profile", None)
+    assert acme.client_secret.get_secret_value() == "hunter2"
+    assert (other.label, other.clients) == ("Other", ("robot",))
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OIDC_PROVIDERS", json.dumps([ACME]))
+
+    assert "hunter2" not in repr(load(OidcSettings))
+
+
+def test_development_needs_none(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    if env is Environment.PROD:
+        assert refusal(monkeypatch, "[]").startswith("OIDC_PROVIDERS: must name at least one provider. Example: ")
+        monkeypatch.delenv("OIDC_PROVIDERS")
+        with pytest.raises(ConfigurationError, match="OIDC_PROVIDERS: must name at least one"):
+            load(OidcSettings)
+    else:
+        [provider] = load(OidcSettings).providers
+        assert (provider.name, provider.issuer) == ("dev", "http://127.0.0.1:9000")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("hunter2", "OIDC_PROVIDERS: is not JSON. Example: "),
+        ({}, "OIDC_PROVIDERS: Input should be a valid tuple"),
+        (["hunter2"], "OIDC_PROVIDERS: provider 1: Input should be a valid dict"),
+        ([ACME, OTHER | {"name": "Not Good"}], "OIDC_PROVIDERS: provider 2: name: String should match"),
+        ([ACME | {"scopes": "email"}], "OIDC_PROVIDERS: provider 1: scopes: String should match"),
+        ([ACME | {"client_secret": ""}], "OIDC_PROVIDERS: provider 1: client_secret: Value should have at least"),
+        ([ACME | {"clients": [7]}], "OIDC_PROVIDERS: provider 1: clients.0: Input should be a valid string"),
+        ([ACME | {"secret": "hunter2"}], "OIDC_PROVIDERS: provider 1: secret: Extra inputs are not permitted"),
+        ([{"name": "acme"}], "OIDC_PROVIDERS: provider 1: issuer: Field required; provider 1: client_id: Field"),
+        ([ACME | {"audience": "app"}], "OIDC_PROVIDERS: provider 1: audience: must not be the client_id"),
+        ([ACME, OTHER | {"name": "acme"}], "OIDC_PROVIDERS: two providers have the same name"),
+        ([ACME, OTHER | {"issuer": ACME["issuer"]}], "OIDC_PROVIDERS: two providers have the same issuer"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else "value",
+)
+def test_what_is_wrong_is_named_and_not_repeated(
+    env: Environment, monkeypatch: pytest.MonkeyPatch, value: Any, said: str
+) -> None:
+    assert refusal(monkeypatch, value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        *("http://id.example.com", "id.example.com", "ftp://localhost", "https://", "https://[", "https://a@b.example"),
+        *("https://id.example.com?a=b", "https://id.example.com#a", "http://localhost.example.com"),
+    ],
+)
+def test_an_issuer_is_an_https_address(env: Environment, monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+    said = refusal(monkeypatch, [ACME, OTHER | {"issuer": issuer}])
+
+    assert said == "OIDC_PROVIDERS: provider 2: issuer: must be an https address"
+
+
+@pytest.mark.parametrize("issuer", ["http://127.0.0.1:9000", "http://localhost:9000/realm", "http://[::1]:9000"])
+def test_this_machine_will_do_outside_production(
+    env: Environment, monkeypatch: pytest.MonkeyPatch, issuer: str
+) -> None:
+    if env is Environment.PROD:
+        refusal(monkeypatch, [ACME | {"issuer": issuer}])
+    else:
+        monkeypatch.setenv("OIDC_PROVIDERS", json.dumps([ACME | {"issuer": issuer}]))
+        assert load(OidcSettings).providers[0].issuer == issuer
+
+
+def test_people_come_back_over_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OIDC_PUBLIC_URL", "http://api.example.com")
+
+    assert refusal(monkeypatch, [ACME]) == "OIDC_PUBLIC_URL: must be an https address"

@@ -1,0 +1,125 @@
+"""A kind of sign-in that a project does not have has left no word in it: no name, no setting, no table, no hint."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.matrix.variants import Variant, variants
+from tests.projects import files
+from tests.questionnaire import resolve
+from tests.rendering import Answers
+
+NAMES = {
+    "auth": r"\bauth\b|\bauth[_-]|oauth2_|principal|app[./]security|current_?user|user_role|\baudit|\blimits\b>|\bjwt|pyjwt",
+    "jwt": r"\bjwt_[a-z]|app[./]jwt|smtp|app[./]mail|modules[./](password|token)|refresh_token|mailed_token"
+    r"|password_hash|(forgot|reset|change)-password|argon|pwdlib|zxcvbn|multipart",
+    "oidc": r"oidc|app[./]oidc|modules[./]identity|authlib|login_attempt|session_cookie|csrf|/callback/",
+}
+"""How the code calls what belongs to it."""
+
+ENGLISH = {
+    "auth": r"login|\bsign(ed|s|ing)?[ -]in\b|administrator|rate.?limit|bearerformat",
+    "jwt": r"password(?!=false)|refresh.token|\bregistration\b",
+    "oidc": r"open ?id\b|identity.provider",
+}
+"""How a person speaks of it. In the guides of a project with a sign-in it may be compared with the other."""
+
+# What may stand in which file all the same, and why.
+ALLOWED = {
+    # The answer itself.
+    ".copier-answers.yml": ["auth: none"],
+    # One set of floors for every project; what is in brackets may be missing.
+    "pyproject.toml": ["(observability) | (mail) | (jwt) | (oidc)"],
+    # Kinds of errors, and what holds for whoever is signed in, belong to the core: a project may bring its own sign-in.
+    "app/api.py": ["What needs a sign-in says so here"],
+    "app/core/exceptions.py": ["Nobody is signed in", "Sign in first"],
+    "app/core/middlewares.py": ["X-CSRF-Token"],
+    "app/core/shutdown.py": ["so does the sign-in, if there is one"],
+    "app/db/idempotency.py": ['scope.get("principal", "")  # A key belongs to whoever is signed in.'],
+    "tests/core/test_shutdown.py": ["as_long_as_the_sign_in"],
+    # To say that there is none.
+    "app/modules/todo/dependencies.py": ["without sign-in, whoever asks names them"],
+    "CONTRIBUTING.md": ["without sign-in, whoever asks names them"],
+    "docs/deployment.md": ["There is no rate limit and no sign-in", "a placeholder password"],
+    "docs/getting-started.md": ["Nobody signs in here"],
+    # To name the alternative.
+    "docs/accounts.md": ["answer `auth=oidc` to the template"],
+    "app/modules/identity/commands.py": ["There is no password"],
+    "tests/modules/identity/test_commands.py": ["needs_no_password"],
+    "tests/oidc/test_identity_provider.py": ['{"grant_type": "password"}'],
+    # Tests meet people through one file, which every project has; the others are then the same everywhere.
+    "tests/people.py": ["How one really signs in", "without sign-in everybody may do everything", "def administrator"],
+    "tests/test_contract.py": ["administrator", "/auth/"],
+    "tests/modules/todo/test_routes.py": ["where a sign-in ends with the account"],
+    "tests/security/test_protection.py": ["auth/forgot-password", "auth/reset-password", "/api/v1/auth/"],
+    # Both kinds use them.
+    "app/security/principal.py": ["if an identity provider's token was shown"],
+    "app/security/secrets.py": ["refresh tokens, cookies, links in mails"],
+    "app/security/audit.py": ["`password_reset`"],
+    # What must not be shown may be anything.
+    "app/core/exception_handlers.py": ["it may be a password"],
+    "tests/core/test_logging.py": ["password"],
+    "tests/modules/user/test_routes.py": ["a_bad_registration"],
+    # The password of the database.
+    ".env.example": ["The password that docker compose gives", "POSTGRES_PASSWORD", "user:password@"],
+    "docker-compose.yml": ["POSTGRES_PASSWORD"],
+    "app/db/postgres.py": ["password"],
+    "tests/db/test_postgres.py": ["password"],
+    "docs/postgres.md": ["password"],
+}
+
+
+def found(text: str, allowed: list[str], words: str) -> Iterator[str]:
+    """Yield the lines that speak of something, but for what is allowed."""
+    for line in text.splitlines():
+        rest = line
+        for phrase in allowed:
+            rest = rest.replace(phrase, "")
+        if re.search(words, rest, re.IGNORECASE):
+            yield line.strip()
+
+
+def off(variant: Variant) -> list[str]:
+    """Return the kinds of sign-in that a variant does not have."""
+    return [kind for kind in NAMES if not resolve(variant.answers)["features"][kind]["enabled"]]
+
+
+def spoken_of(variant: Variant, project: Path) -> Iterator[Path]:
+    """Yield the files to look at: all but the decision records of its own features, which name what was decided against."""
+    own = {path for feature in resolve(variant.answers)["features"].values() for path in feature["files"]}
+    yield from (file for file in files(project) if not (file.match("docs/adr/*") and f"/{file.as_posix()}" in own))
+
+
+@pytest.mark.parametrize("variant", variants(), ids=str)
+def test_nothing_speaks_of_a_sign_in_that_is_not_there(variant: Variant, render: Callable[[Answers], Path]) -> None:
+    project = render(variant.answers)
+    names, english = ("|".join(words[kind] for kind in off(variant)) for words in (NAMES, ENGLISH))
+    compares = "auth" not in off(variant)
+    left = [
+        f"{file}: {line}"
+        for file in spoken_of(variant, project)
+        for words in [names if compares and file.suffix == ".md" else f"{names}|{english}"]
+        for line in found(f"{file}\n{text(project / file)}", ALLOWED.get(file.as_posix(), []), words)
+    ]
+    assert not left, "\n".join(left)
+
+
+def test_what_is_allowed_is_needed(render: Callable[[Answers], Path]) -> None:
+    projects = [render(variant.answers) for variant in variants()]
+    for file, phrases in ALLOWED.items():
+        there = [text(project / file) for project in projects if (project / file).is_file()]
+        assert not [phrase for phrase in phrases if not any(phrase in body for body in there)], file
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_the_words_are_those_of_the_kind(kind: str, render: Callable[[Answers], Path]) -> None:
+    """A project that has it is full of them."""
+    answers = {"auth": "jwt" if kind == "auth" else kind}
+    project = render(answers)
+    assert sum(1 for file in files(project) for _ in found(text(project / file), [], NAMES[kind])) > 100
+
+
+def text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
