@@ -261,6 +261,9 @@ PAGE = """<!doctype html>
 
 
 def main(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; what it calls itself stays 127.0.0.1.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 9000,
     app: Annotated[str, typer.Option(help="Where the service runs.")] = "http://127.0.0.1:8000",
 ) -> None:
@@ -270,7 +273,7 @@ def main(
         redirect_uris=(f"{app}/api/v1/auth/callback/dev",),
         post_logout_redirect_uris=(f"{app}/",),
     )
-    uvicorn.run(provider.app(), port=port)
+    uvicorn.run(provider.app(), host=host, port=port)
 
 
 if __name__ == "__main__":

@@ -49,5 +49,5 @@ class Cached(Generic[T]):
 
     def _fall_back(self, error: DomainError) -> T:
         if self._kept is None or monotonic() - self._kept[1] > STALE_SECONDS:
-            raise error
+            raise error.with_traceback(None)
         return self._kept[0]

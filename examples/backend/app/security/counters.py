@@ -12,7 +12,7 @@ class BoundedMemory(Storage):
     many as somebody makes it keep.
     """
 
-    STORAGE_SCHEME = ["async+bounded-memory"]
+    STORAGE_SCHEME = ["async+bounded-memory"]  # noqa: RUF012 - `limits` reads it from the class
     base_exceptions = ValueError
 
     def __init__(self, most: int = 100_000) -> None:

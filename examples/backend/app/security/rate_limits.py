@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated
 
 from fastapi import Depends, Request
-from limits import RateLimitItem
+from limits import parse
 from limits.aio.strategies import FixedWindowRateLimiter
 
 from app.core.exceptions import TooManyRequestsError
@@ -40,20 +40,21 @@ class RateLimits:
         """
         await self.hit(self.by_address, action, "address", network(device.address))
 
-    async def hit(self, limit: RateLimitItem, action: str, kind: str, whose: str) -> None:
+    async def hit(self, rate: str, action: str, kind: str, whose: str) -> None:
         """Count an attempt against a limit.
 
         Raises:
             TooManyRequestsError: If it was one too many.
         """
+        limit = parse(rate)
         if not await self.limiter.hit(limit, action, kind, whose):
             audit(action, outcome="too_many_requests", counted_by=kind, whose=whose)
             window = await self.limiter.get_window_stats(limit, action, kind, whose)
             raise TooManyRequestsError(max(1, round(window.reset_time - utc_now().timestamp())))
 
-    async def forgive(self, limit: RateLimitItem, action: str, kind: str, whose: str) -> None:
+    async def forgive(self, rate: str, action: str, kind: str, whose: str) -> None:
         """Forget what was counted against a limit."""
-        await self.limiter.clear(limit, action, kind, whose)
+        await self.limiter.clear(parse(rate), action, kind, whose)
 
 
 def network(address: str) -> str:

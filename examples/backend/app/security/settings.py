@@ -1,11 +1,10 @@
 """Settings of sign-in, whatever its kind."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from limits import RateLimitItem, parse
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.core.config import Environment, EnvSettings, Settings, load
@@ -13,28 +12,26 @@ from app.core.config import Environment, EnvSettings, Settings, load
 _RATE = re.compile(r"[1-9][0-9]*\s*(/|per)\s*([1-9][0-9]*\s*)?(second|minute|hour|day)s?")
 
 
-def _parse_rate(value: Any) -> Any:
-    """Read `10/15 minutes`, and nothing that `limits` would read as something else."""
+def _check_rate(value: str) -> str:
+    """Let only through what `limits` reads as it is meant."""
     if not _RATE.fullmatch(value):
         raise ValueError("is not a rate. Example: 10/15 minutes")
-    return parse(value)
+    return value
 
 
-Rate = Annotated[RateLimitItem, BeforeValidator(_parse_rate)]
+Rate = Annotated[str, AfterValidator(_check_rate)]
 
 
 class SecuritySettings(EnvSettings):
     """How long a session lasts, and how often one may try."""
 
-    model_config = SettingsConfigDict(env_prefix="AUTH_", arbitrary_types_allowed=True)
+    model_config = SettingsConfigDict(env_prefix="AUTH_")
 
     app_url: str | None = Field(
         default=None, description="Where people use the application: links in mails and redirects lead there."
     )
     session_days: int = Field(default=14, ge=1, le=365, description="Until one has to sign in again.")
-    address_limit: Rate = Field(
-        default="50/15 minutes", validate_default=True, description="Attempts from one network address."
-    )
+    address_limit: Rate = Field(default="50/15 minutes", description="Attempts of a kind from one network address.")
 
     @model_validator(mode="after")
     def _require_app_url(self) -> "SecuritySettings":

@@ -50,6 +50,17 @@ async def test_a_token_tells_whose_it_is(providers: Providers, provider: Identit
 
 
 @pytest.mark.parametrize(
+    "said", [{"scope": ["openid", "read"]}, {"scp": "openid read"}, {"scp": ["openid", "read"]}], ids=str
+)
+async def test_providers_write_scopes_in_several_ways(
+    providers: Providers, provider: IdentityProvider, said: dict[str, object]
+) -> None:
+    token = await read_access_token(providers, provider.access_token(ADA, **said))
+
+    assert token.scopes == {"openid", "read"}
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"aud": "https://another-api.example.com"},
@@ -251,12 +262,15 @@ async def test_a_provider_without_usable_keys_is_unavailable(
 
 
 async def test_a_provider_that_is_away_is_unavailable_until_it_is_back(
-    providers: Providers, provider: IdentityProvider
+    providers: Providers, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = provider.access_token(ADA)
     provider.away = True
-    with pytest.raises(ProviderUnavailable):
-        await read_access_token(providers, token)
+    for _ in range(100):
+        with pytest.raises(ProviderUnavailable):
+            await read_access_token(providers, token)
+    assert provider.requests == []  # it did not answer, and was asked once: see tests/oidc/test_cache.py
 
     provider.away = False
+    monkeypatch.setattr("app.oidc.cache.RETRY_SECONDS", -1)
     await read_access_token(providers, token)

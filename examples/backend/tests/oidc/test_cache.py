@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from app.oidc.cache import Cached
+from app.core.exceptions import UnavailableError
+from app.oidc.cache import RETRY_SECONDS, STALE_SECONDS, Cached
 
 
 class Source:
@@ -19,7 +20,7 @@ class Source:
         self.fetched += 1
         await self.may_answer.wait()
         if self.fetched == 13:
-            raise ConnectionError
+            raise UnavailableError
         return self.fetched
 
 
@@ -54,21 +55,29 @@ async def test_all_who_wait_get_the_same(source: Source) -> None:
     assert await asyncio.gather(*waiting) == [1] * 19
 
 
-async def test_a_failure_is_everybodys_and_is_not_kept(source: Source) -> None:
+async def test_a_failure_is_everybodys_for_a_moment(source: Source, clock: list[float]) -> None:
     cached = Cached(source.fetch)
     source.fetched = 12
 
     failed = await asyncio.gather(*(cached.get(10) for _ in range(3)), return_exceptions=True)
-    assert [type(error) for error in failed] == [ConnectionError] * 3
+    assert [type(error) for error in failed] == [UnavailableError] * 3
+    with pytest.raises(UnavailableError):
+        await cached.get(10)
+    assert source.fetched == 13
+
+    clock[0] = RETRY_SECONDS + 0.5
     assert await cached.get(10) == 14
 
 
-async def test_a_failure_does_not_spoil_what_was_there(source: Source, clock: list[float]) -> None:
+async def test_what_was_there_stays_good_for_a_while(source: Source, clock: list[float]) -> None:
     cached = Cached(source.fetch)
     source.fetched = 11
     await cached.get(10)
-    clock[0] = 5
+    clock[0] = 11
 
-    with pytest.raises(ConnectionError):
-        await cached.get(1)
-    assert await cached.get(10) == 12
+    assert [await cached.get(10), await cached.get(10)] == [12, 12]
+    assert source.fetched == 13
+    clock[0] = STALE_SECONDS + 1
+    source.fetched = 12
+    with pytest.raises(UnavailableError):
+        await cached.get(10)

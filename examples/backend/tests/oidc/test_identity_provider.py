@@ -109,4 +109,4 @@ def test_it_runs_beside_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit):
         identity_provider.typer.run(identity_provider.main)
 
-    assert ran[0][1] == {"port": 9001}
+    assert ran[0][1] == {"host": "127.0.0.1", "port": 9001}

@@ -5,6 +5,7 @@ from fastapi import Request
 
 from app.core.config import ConfigurationError, Environment, load
 from app.core.exceptions import TooManyRequestsError
+from app.security.audit import fingerprint
 from app.security.counters import BoundedMemory
 from app.security.principal import Device
 from app.security.rate_limits import RateLimits, get_device
@@ -94,7 +95,7 @@ async def test_counters_that_have_ended_give_way_first(monkeypatch: pytest.Monke
 def test_a_rate_must_be_one(monkeypatch: pytest.MonkeyPatch, rate: str) -> None:
     monkeypatch.setenv("AUTH_ADDRESS_LIMIT", rate)
 
-    with pytest.raises(ConfigurationError, match="AUTH_ADDRESS_LIMIT: is not a rate. Example: 10/15 minutes"):
+    with pytest.raises(ConfigurationError, match="AUTH_ADDRESS_LIMIT: is not a rate"):
         load(SecuritySettings)
 
 
@@ -123,3 +124,14 @@ def test_production_links_lead_nowhere_else(monkeypatch: pytest.MonkeyPatch, url
 def test_outside_production_this_machine_will_do() -> None:
     assert is_safe_url("http://127.0.0.1:8000", Environment.DEV)
     assert not is_safe_url("http://192.0.2.1:8000", Environment.DEV)
+
+
+async def test_what_was_counted_can_be_forgiven(limits: RateLimits) -> None:
+    for _ in range(3):
+        await limits.hit("1/minute", "login", "account", "ada")
+        await limits.forgive("1/minute", "login", "account", "ada")
+
+
+def test_a_fingerprint_stands_for_an_address() -> None:
+    assert fingerprint(" Ada@example.com") == fingerprint("ada@example.com") != fingerprint("bob@example.com")
+    assert "ada" not in fingerprint("ada@example.com")

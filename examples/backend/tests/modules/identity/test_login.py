@@ -92,6 +92,17 @@ async def test_an_address_that_is_not_verified_proves_nothing(
     assert (await session.exec(select(Identity))).all() == []
 
 
+async def test_another_claim_may_vouch_for_the_address(
+    app: FastAPI, browser: AsyncClient, provider: IdentityProvider
+) -> None:
+    settings = app.state.oidc.named("acme").settings.model_copy(update={"verified_claim": "xms_edov"})
+    app.state.oidc = Providers(OidcSettings(providers=(settings,)), ASGITransport(provider.app()))
+    assert error(await sign_in(browser)) == "email_not_verified"
+
+    provider.tamper = lambda claims: {n: v for n, v in claims.items() if n != "email_verified"} | {"xms_edov": True}
+    assert error_free(await sign_in(browser))
+
+
 @pytest.mark.parametrize("email", ["ada", "", None, 7])
 async def test_an_address_that_is_none_opens_no_account(
     browser: AsyncClient, provider: IdentityProvider, session: AsyncSession, email: Any
@@ -340,7 +351,10 @@ async def test_a_provider_that_says_what_cannot_be_is_not_believed(
     assert error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
 
 
-async def test_a_provider_may_come_back(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_a_provider_may_come_back(
+    browser: AsyncClient, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.oidc.cache.RETRY_SECONDS", -1)
     provider.away = True
     assert error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
 

@@ -10,7 +10,7 @@ from app.core.events import Event
 from app.core.exceptions import PreconditionFailedError
 from app.core.pagination import PageParams
 from app.core.preconditions import Precondition
-from app.modules.user.events import UserDeleted, UserRegistered
+from app.modules.user.events import EmailChanged, UserDeleted, UserRegistered
 from app.modules.user.models import User
 from app.modules.user.repository import UserRepository
 from app.modules.user.schemas import UserOrder, UserUpdate
@@ -84,3 +84,13 @@ async def test_an_account_is_found_by_address_whatever_its_case(service: UserSer
 
     assert await service.find(" Ada@Example.com ") is user
     assert await service.find("bob@example.com") is None
+
+
+async def test_a_change_of_address_is_told_with_the_one_before(service: UserService, published: list[Event]) -> None:
+    user = await service.register(UserCreateFactory.build(email="ada@example.com"))
+    await service.update(user.id, UserUpdate(name="Ada"), Precondition(None))
+    await service.update(user.id, UserUpdate(email="countess@example.com"), Precondition(None))
+
+    assert [(event.user_id, event.former) for event in published if isinstance(event, EmailChanged)] == [
+        (user.id, "ada@example.com")
+    ]
