@@ -1,8 +1,9 @@
 """Accounts with a password, from the first mail to the end."""
 
 import re
-from asyncio import gather
+from asyncio import Event, create_task, gather, wait
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from httpx2 import AsyncClient, Response
@@ -14,6 +15,8 @@ from app.core.preconditions import Precondition
 from app.db.base import utc_now
 from app.db.session import transaction
 from app.mail import Mail
+from app.modules.auth.models import LoginSession
+from app.modules.auth.service import AuthService
 from app.modules.password.models import MailedToken, PasswordHash, Registration
 from app.modules.user.models import User
 from app.modules.user.schemas import UserCreate, UserUpdate
@@ -416,3 +419,28 @@ async def test_of_two_who_use_a_reset_link_at_once_one_does(live: AsyncClient, m
     answers = await gather(*(reset(live, mail) for _ in range(5)))
 
     assert sorted(answer.status_code for answer in answers) == [204, 422, 422, 422, 422]
+
+
+async def test_a_log_in_does_not_outlive_the_password(
+    live: AsyncClient, mails: list[Mail], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(live)
+    await verify(live, mails.pop())
+    await forgot(live)
+    start, proven, may_go_on = AuthService.start, Event(), Event()
+
+    async def slowly(self: AuthService, *arguments: Any) -> LoginSession:
+        proven.set()
+        await may_go_on.wait()
+        return await start(self, *arguments)
+
+    monkeypatch.setattr(AuthService, "start", slowly)
+    logging_in = create_task(log_in(live))
+    await proven.wait()  # The old password was right; the session has not begun.
+    resetting = create_task(reset(live, mails.pop()))
+    await wait([resetting], timeout=0.5)
+    may_go_on.set()
+
+    assert [(await answer).status_code for answer in (logging_in, resetting)] == [200, 204]
+    async with transaction(app_of(live).state.database.writers) as session:
+        assert (await session.exec(select(LoginSession))).all() == []
