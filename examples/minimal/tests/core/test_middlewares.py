@@ -163,6 +163,7 @@ async def test_every_answer_carries_the_security_headers(client: AsyncClient, pa
     for name, value in middlewares.SECURITY_HEADERS.items():
         expected = middlewares.DOCS_POLICY if path == "/docs" and name == "Content-Security-Policy" else value
         assert headers[name] == expected
+    assert headers["cache-control"] == "private, no-cache"
     assert "server" not in headers
 
 

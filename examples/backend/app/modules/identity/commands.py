@@ -49,7 +49,7 @@ async def _create_admin(data: UserCreate) -> None:
 
 @commands.command()
 def remove_admin(email: Annotated[str, typer.Argument(help="The address of the account.")]) -> None:
-    """Make an administrator a user like any other. Tokens that are out already keep the scope until they expire."""
+    """Make an administrator a user like any other, from the next request on."""
     with configured():
         if not asyncio.run(_remove_admin(email)):
             typer.echo(f"{email} has no account", err=True)
