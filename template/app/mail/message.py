@@ -11,7 +11,7 @@ from email.utils import format_datetime, make_msgid
 
 from app.core.exceptions import InvalidError
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class UnusableAddress(InvalidError):
@@ -39,7 +39,7 @@ class Mail:
             parse_address(self.to)
         except ValueError:
             raise UnusableAddress from None
-        if _CONTROL.search(self.subject):
+        if LINE_BREAKS.search(self.subject):
             raise ValueError("The subject of a mail must be one line.")
 
 

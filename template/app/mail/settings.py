@@ -1,14 +1,14 @@
 """Settings of the mail server."""
 
 from email.headerregistry import Address
-from email.utils import parseaddr
+from email.utils import getaddresses
 from enum import StrEnum
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.core.config import Environment, EnvSettings
-from app.mail.message import parse_address
+from app.mail.message import LINE_BREAKS, parse_address
 
 EXAMPLE_SENDER = "My Service <no-reply@example.com>"
 THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -67,8 +67,11 @@ def sender_address(sender: str) -> Address:
     Raises:
         ValueError: If it is not one address.
     """
-    name, address = parseaddr(sender)
+    found = getaddresses([sender])
     try:
+        if len(found) != 1 or LINE_BREAKS.search(sender):
+            raise ValueError("is not one address")
+        [(name, address)] = found
         return parse_address(address, name)
     except ValueError as error:
         raise ValueError(f"{error}. Example: {EXAMPLE_SENDER}") from None

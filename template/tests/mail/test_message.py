@@ -80,7 +80,7 @@ def test_a_subject_is_one_line(end: str) -> None:
         Mail("ada@example.com", f"Hello{end}Bcc: b@example.com", "Hello")
 
 
-@pytest.mark.parametrize("subject", ["", "私の　サービス", "My\u00a0Service: don't panic 🚀", "x" * 300])
+@pytest.mark.parametrize("subject", ["", "私の　サービス", "My\u00a0Service: don't panic 🚀 👩\u200d🚀", "x" * 300])
 def test_any_other_subject_is_kept(subject: str) -> None:
     written = compose(Mail("ada@example.com", subject, "Hello"), SENDER).as_bytes()
     assert message_from_bytes(written, policy=policy.default)["Subject"] == subject

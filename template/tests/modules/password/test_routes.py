@@ -11,6 +11,7 @@ from sqlmodel import select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
+from app.core import openapi
 from app.core.preconditions import Precondition
 from app.db.base import utc_now
 from app.db.session import transaction
@@ -25,6 +26,7 @@ from app.security.secrets import digest
 from tests.people import another, app_of
 
 AUTH = "/api/v1/auth"
+TITLE = openapi.about()["title"]
 EMAIL, PASSWORD, OTHER = "ada@example.com", "orbit-walnut-teapot-47", "quarry-lantern-biscuit-12"
 
 
@@ -68,7 +70,7 @@ async def reset(client: AsyncClient, mail: Mail, password: str = OTHER) -> Respo
 async def test_an_account_is_opened_by_the_link_in_the_mail(client: AsyncClient, mails: list[Mail]) -> None:
     asked = await register(client, email="Ada@Example.com")
     [mail] = mails
-    assert (asked.status_code, mail.to, mail.subject) == (202, EMAIL, "My Service: Confirm your e-mail address")
+    assert (asked.status_code, mail.to, mail.subject) == (202, EMAIL, f"{TITLE}: Confirm your e-mail address")
     assert (await log_in(client)).status_code == 401
 
     opened = await verify(client, mail)
@@ -86,7 +88,7 @@ async def test_the_answer_does_not_tell_whether_there_is_an_account(client: Asyn
 
     assert (first.status_code, first.content) == (second.status_code, second.content)
     [mail] = mails
-    assert (mail.to, mail.subject) == (EMAIL, "My Service: You already have an account")
+    assert (mail.to, mail.subject) == (EMAIL, f"{TITLE}: You already have an account")
     assert "#token" not in mail.text
     assert (await log_in(client, OTHER)).status_code == 401
 
@@ -164,10 +166,10 @@ async def test_a_forgotten_password_is_replaced_by_the_link_in_the_mail(client: 
     await come_in(client, mails)
     await forgot(client)
     link = mails.pop()
-    assert (link.to, link.subject) == (EMAIL, "My Service: Choose a new password")
+    assert (link.to, link.subject) == (EMAIL, f"{TITLE}: Choose a new password")
 
     assert (await reset(client, link)).status_code == 204
-    assert [mail.subject for mail in mails] == ["My Service: Your password was changed"]
+    assert [mail.subject for mail in mails] == [f"{TITLE}: Your password was changed"]
     assert (await log_in(client)).status_code == 401
     assert (await log_in(client, OTHER)).status_code == 200
     assert (await client.get(f"{AUTH}/sessions")).json()[1:] == []
@@ -249,7 +251,7 @@ async def test_links_and_sessions_end_when_an_administrator_changes_the_address(
     await session.commit()
 
     assert (await reset(client, mails[0])).status_code == 422
-    assert (mails[1].to, mails[1].subject) == (EMAIL, "My Service: Your e-mail address was changed")
+    assert (mails[1].to, mails[1].subject) == (EMAIL, f"{TITLE}: Your e-mail address was changed")
     assert (await client.get(f"{AUTH}/sessions")).json() == []
 
 
@@ -278,7 +280,7 @@ async def test_a_changed_password_signs_out_everywhere_else(client: AsyncClient,
     answer = await client.post(f"{AUTH}/change-password", json={"current_password": PASSWORD, "new_password": OTHER})
 
     assert answer.status_code == 204
-    assert [mail.subject for mail in mails] == ["My Service: Your password was changed"]
+    assert [mail.subject for mail in mails] == [f"{TITLE}: Your password was changed"]
     assert (await client.post(f"{AUTH}/refresh", json={"refresh_token": elsewhere})).status_code == 401
     [here] = (await client.get(f"{AUTH}/sessions")).json()
     assert here["current"]
@@ -315,7 +317,7 @@ async def test_an_address_is_changed_by_the_link_in_the_mail_to_it(client: Async
     assert (await client.post(f"{AUTH}/confirm-email", json={"token": token_in(mail)})).status_code == 204
     assert (await client.get(f"{AUTH}/me")).json()["email"] == "countess@example.com"
     assert (await client.get(f"{AUTH}/sessions")).json() == []
-    assert (mails[1].to, mails[1].subject) == (EMAIL, "My Service: Your e-mail address was changed")
+    assert (mails[1].to, mails[1].subject) == (EMAIL, f"{TITLE}: Your e-mail address was changed")
     assert (await log_in(client, email="countess@example.com")).status_code == 200
 
 
