@@ -67,11 +67,9 @@ def sender_address(sender: str) -> Address:
     Raises:
         ValueError: If it is not one address.
     """
-    found = getaddresses([sender])
+    found = [] if LINE_BREAKS.search(sender) else getaddresses([sender])
     try:
-        if len(found) != 1 or LINE_BREAKS.search(sender):
-            raise ValueError("is not one address")
         [(name, address)] = found
         return parse_address(address, name)
-    except ValueError as error:
-        raise ValueError(f"{error}. Example: {EXAMPLE_SENDER}") from None
+    except ValueError:
+        raise ValueError(f"is not one address. Example: {EXAMPLE_SENDER}") from None
