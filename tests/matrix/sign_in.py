@@ -5,6 +5,7 @@ import json
 import re
 import ssl
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -225,8 +226,7 @@ class _ByProvider(_Guarded):
     def enter(self, service: Service, email: str) -> Headers:
         """Go the way of a browser: to the provider, through its page, and back."""
         _ = self._provider
-        begun = service.request("GET", f"{AUTH}/login/acme?return_to=/todos")
-        assert begun.status == 302, begun
+        begun = self._begin(service)
         page = urlsplit(begun.headers["Location"])
         form = urlencode({"email": email, "name": "Grace Hopper", "verified": "on"})
         shown = ask(self._connection(), "POST", f"{page.path}?{page.query}", form)
@@ -240,6 +240,16 @@ class _ByProvider(_Guarded):
         cookies = [answer.cookie().partition("=")[2] for answer in (begun, came)]
         self.secrets += [token, query["code"], query["state"], *cookies]
         return {**browser, "X-CSRF-Token": token}
+
+    def _begin(self, service: Service) -> Answer:
+        """Ask to sign in until it leads to the provider: the service asks one that was away only now and then."""
+        for _ in range(10):  # seconds; attempts are counted
+            answer = service.request("GET", f"{AUTH}/login/acme?return_to=/todos")
+            assert answer.status == 302, answer
+            if answer.headers["Location"].startswith(f"https://127.0.0.1:{self.port}/"):
+                return answer
+            time.sleep(1)
+        raise AssertionError(answer)
 
     def _connection(self) -> HTTPSConnection:
         trusted = ssl.create_default_context(cafile=str(self.folder / "authority.pem"))
