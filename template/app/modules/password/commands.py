@@ -1,11 +1,10 @@
-"""Commands about accounts."""
+"""How an administrator is made, where people have passwords."""
 
 import asyncio
 import sys
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
 from app.core.config import load
 from app.core.exceptions import DomainError
@@ -14,13 +13,12 @@ from app.db.commands import configured
 from app.db.session import transaction
 from app.jwt.passwords import Passwords
 from app.jwt.settings import JwtSettings
+from app.modules.auth.commands import commands, read_account
 from app.modules.auth.models import Role
 from app.modules.auth.service import AuthService
 from app.modules.password.repository import PasswordRepository
-from app.modules.user.schemas import Email, UserCreate
+from app.modules.user.schemas import UserCreate
 from app.modules.user.service import UserService
-
-commands = typer.Typer(no_args_is_help=True, help="The people who use the service.")
 
 
 @commands.command()
@@ -33,12 +31,9 @@ def create_admin(
     The password is asked for, or read from standard input if that is no terminal.
     """
     with configured():
+        data = read_account(email, name)
         try:
-            data = UserCreate(email=TypeAdapter(Email).validate_python(email), name=name)
             asyncio.run(_create_admin(data, Passwords(load(JwtSettings))))
-        except ValidationError as error:
-            typer.echo(f"EMAIL or NAME is not usable: {error.errors()[0]['msg']}", err=True)
-            raise typer.Exit(2) from None
         except DomainError as error:
             typer.echo(error, err=True)
             raise typer.Exit(1) from None
@@ -70,24 +65,3 @@ async def _ask(data: UserCreate, passwords: Passwords) -> str:
         typed = sys.stdin.readline().rstrip("\r\n")
     await passwords.check(typed, data.email, data.name)
     return await passwords.hash(typed)
-
-
-@commands.command()
-def remove_admin(email: Annotated[str, typer.Argument(help="The address of the account.")]) -> None:
-    """Make an administrator a user like any other. Tokens that are out already keep the scope until they expire."""
-    with configured():
-        if not asyncio.run(_remove_admin(email)):
-            typer.echo(f"{email} has no account", err=True)
-            raise typer.Exit(1)
-        typer.echo(f"{email} is no administrator")
-
-
-async def _remove_admin(email: str) -> bool:
-    async with (
-        dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
-    ):
-        user = await UserService(session).find(email)
-        if user is not None:
-            await AuthService(session).withdraw(user.id, Role.ADMIN)
-        return user is not None

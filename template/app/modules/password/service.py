@@ -63,8 +63,13 @@ class PasswordService:
         self.users = UserService(session)
         self.auth = AuthService(session)
 
-    async def authenticate(self, email: str, password: str) -> User:
+    async def authenticate(self, email: str, password: str, attempt: str = "login") -> User:
         """Find the account that an address and a password belong to. It takes as long if there is none.
+
+        Args:
+            email: The address.
+            password: The password.
+            attempt: What the audit trail calls it if it fails.
 
         Raises:
             WrongCredentials: If they do not belong together.
@@ -74,7 +79,7 @@ class PasswordService:
         user, stored = found or (None, None)
         right, renewed = await self.passwords.verify(password, stored.hash if stored else None)
         if user is None or stored is None or not right or not await self._still(user.id, stored.hash, renewed):
-            audit("login", user_id=user.id if user else None, outcome="wrong_credentials", account=fingerprint(email))
+            audit(attempt, user_id=user.id if user else None, outcome="wrong_credentials", account=fingerprint(email))
             raise WrongCredentials
         return user
 
@@ -96,7 +101,7 @@ class PasswordService:
         """
         user = await self._look_up(user_id)
         try:
-            return await self.authenticate(user.email, password)
+            return await self.authenticate(user.email, password, "confirm_password")
         except WrongCredentials:
             raise WrongPassword from None
 

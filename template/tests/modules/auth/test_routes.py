@@ -3,13 +3,15 @@
 from uuid import UUID
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import utc_now
+from app.modules.auth.dependencies import Administrator
 from app.modules.auth.service import AuthService
 from app.security.principal import Device, Principal
-from tests.people import another, join
+from tests.people import administrator, another, join
 
 AUTH = "/api/v1/auth"
 ELSEWHERE = Device(client="A telephone", address="192.0.2.1")
@@ -76,3 +78,14 @@ async def test_whoever_has_no_session_can_sign_out_as_well(me: UUID, session: As
 
     await auth.log_out(Principal(me, frozenset(), utc_now(), session_id=login.id))
     assert login not in await auth.sessions(me)
+
+
+async def test_a_route_names_who_may_use_it(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+    @app.get("/administrators")
+    async def read(admin: Administrator) -> UUID:
+        return admin.user_id
+
+    assert (await another(client).get("/administrators")).status_code == 401
+    assert (await client.get("/administrators")).status_code == 403
+    answer = await client.get("/administrators", headers=await administrator(app))
+    assert answer.status_code == 200

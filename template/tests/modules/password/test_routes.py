@@ -299,10 +299,12 @@ async def test_what_matters_needs_the_password_again(
     client: AsyncClient, mails: list[Mail], path: str, more: dict[str, str]
 ) -> None:
     await come_in(client, mails)
-    wrong = [await client.post(f"{AUTH}/{path}", json={"current_password": OTHER} | more) for _ in range(11)]
+    with capture_logs() as logs:
+        wrong = [await client.post(f"{AUTH}/{path}", json={"current_password": OTHER} | more) for _ in range(11)]
 
     assert [answer.status_code for answer in wrong] == [403] * 10 + [429]
     assert wrong[0].json()["code"] == "wrong_password"
+    assert {line["event"] for line in logs if line.get("audit")} == {"confirm_password"}
     assert mails == []
 
 
