@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tests import releases
 from tests.rendering import Answers, snapshot
 from tests.rendering import render as render_project
+from tests.updating import NEXT
 
 LONGEST_FIRST = ("execution", "containers")
 
@@ -45,6 +47,17 @@ def once(shared: Path) -> Callable[[str, Callable[[Path], object]], Path]:
 def template(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """The template of the working tree, in a plain folder."""
     return once("template", snapshot)
+
+
+@pytest.fixture(scope="session")
+def history(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The template as a repository: every release, and the working tree as the newest. Copy it before you change it."""
+
+    def rebuild(folder: Path) -> None:
+        releases.history(folder)
+        releases.follow(folder, NEXT)
+
+    return once("history", rebuild)
 
 
 @pytest.fixture(scope="session")

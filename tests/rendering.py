@@ -9,7 +9,8 @@ import copier
 import yaml
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("copier.yml", "extensions", "template")
+PARTS = ("CHANGELOG.md", "copier.yml", "extensions", "migrations", "template")
+"""What Copier reads: it renders `template/`, and the messages after an update quote the changelog."""
 
 Answers = Mapping[str, object]
 

@@ -1,0 +1,96 @@
+"""Updating a project as its owner does: the commands of Copier and git, in a folder of its own."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.matrix.processes import run, scratch
+from tests.releases import commit, git
+from tests.rendering import Answers, recorded_answers
+
+NEXT = "999.0.0"
+"""What the working tree is called where it stands for the release to come."""
+
+MARKER = re.compile(r"^(<{7}|>{7}|\|{7})( |$)", re.MULTILINE)
+ISOLATED = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+def copier(folder: Path, *arguments: str, timeout: float = 300) -> str:
+    """Run the command that a person types, and return what it says.
+
+    Raises:
+        StepError: If it fails.
+    """
+    settings = Path(scratch(folder), "settings.yml")  # nobody's defaults, and nobody's trust
+    settings.write_text("{}", encoding="utf-8")
+    isolated = {**ISOLATED, "COPIER_SETTINGS_PATH": str(settings)}
+    return run(folder, sys.executable, "-m", "copier", *arguments, timeout=timeout, **isolated)
+
+
+def begin(template: Path, folder: Path, answers: Answers, version: str) -> Path:
+    """Render a project from a version of the template, and commit it.
+
+    Raises:
+        StepError: If Copier fails.
+        AssertionError: If it has recorded anything but what was answered.
+    """
+    known = {name: value for name, value in answers.items() if not name.startswith("_")}
+    file = folder.with_suffix(".yml")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(known), encoding="utf-8")
+    copier(
+        file.parent,
+        *("copy", "--defaults", "--vcs-ref", version, "--data-file", str(file), str(template), str(folder)),
+    )
+    recorded = recorded_answers(folder)
+    assert {name: recorded.get(name) for name in known} == known
+    commit(folder, f"Start with {version}")
+    return folder
+
+
+def update(folder: Path, *arguments: str, **answers: object) -> str:
+    """Follow the newest version of the template, with other answers if some are given.
+
+    Raises:
+        StepError: If Copier fails.
+        AssertionError: If there are conflicts; it ends well all the same.
+    """
+    said = copier(folder, "update", "--defaults", *arguments, *data(**answers))
+    assert conflicts(folder) == []
+    return said
+
+
+def data(**answers: object) -> list[str]:
+    """Spell answers as options."""
+    spelled = {name: str(answer).lower() if isinstance(answer, bool) else answer for name, answer in answers.items()}
+    return [part for name, answer in spelled.items() for part in ("--data", f"{name}={answer}")]
+
+
+def switch(folder: Path, **answers: object) -> str:
+    """Change answers, with the version of the template that the project has, and commit."""
+    said = update(folder, "--vcs-ref", ":current:", **answers)
+    commit(folder, f"Switch to {answers}")
+    return said
+
+
+def conflicts(folder: Path) -> list[str]:
+    """List what an update could not merge: unmerged files, files with markers, rejected parts."""
+    unmerged = git(folder, "diff", "--name-only", "--diff-filter=U").splitlines()
+    listed = git(folder, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+    rejected = [path.relative_to(folder).as_posix() for path in folder.rglob("*.rej")]
+    marked = [name for name in listed if (folder / name).is_file() and MARKER.search(_text(folder / name))]
+    return sorted({*unmerged, *marked, *rejected})
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return every file that git would keep, but the answers."""
+    listed = git(folder, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+    present = (name for name in listed if name != ".copier-answers.yml" and (folder / name).is_file())
+    return {name: (folder / name).read_bytes() for name in present}
