@@ -1,5 +1,6 @@
 """What copier.yml asks, and what follows from the answers, read the way Copier reads it."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -59,8 +60,8 @@ def choices() -> dict[str, tuple[Any, ...]]:
 
 
 def resolve(answers: Answers) -> dict[str, Any]:
-    """Add to some answers the defaults of the others, and everything computed."""
-    values = dict(answers)
+    """Add to some answers the defaults of the others, and everything computed, as for a new project."""
+    values = {"previous": {}, **answers}
     for question in everything():
         if question.name not in values:
             values[question.name] = _default(question, values)
@@ -73,7 +74,7 @@ def _read(name: str, what: dict[str, Any]) -> Question:
         name=name,
         type=what["type"],
         default=what.get("default"),
-        help=" ".join(str(what.get("help", "")).split()),
+        help=" ".join(re.sub(r"\{\{.*?\}\}", "", str(what.get("help", ""))).split()),  # what it says in a new project
         choices=values,
         labels=labels,
         computed=what.get("when") is False,

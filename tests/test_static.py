@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jinja2 import TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 
 from tests.matrix.variants import variants
-from tests.questionnaire import config, environment, everything, questions, resolve
+from tests.questionnaire import choices, config, environment, everything, questions, resolve
 from tests.rendering import ROOT, working_tree
 
 TEMPLATE = Path("template")
@@ -23,7 +24,9 @@ META = {TEMPLATE / ".gitignore.jinja"}  # under its own name it would govern thi
 
 FILES = [file for file in working_tree() if file.is_relative_to(TEMPLATE)]
 JINJA = [file for file in working_tree() if ".jinja" in file.suffixes]
-NAMES = {question.name for question in everything()}
+NAMES = {question.name for question in everything()} | {"_", "_external_data"}
+# What an included file is given by the one that includes it.
+PARAMETERS = {"extensions/registry_of.yml.jinja": {"given"}, "extensions/changes.jinja": {"since"}}
 
 
 def read(file: Path) -> str:
@@ -54,7 +57,7 @@ def texts(value: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", JINJA, ids=str)
 def test_bodies_parse_and_use_known_names(file: Path) -> None:
-    assert undeclared(read(file), NAMES) == set()
+    assert undeclared(read(file), NAMES | PARAMETERS.get(str(file), set())) == set()
 
 
 def test_jinja_is_where_the_name_says_so() -> None:
@@ -73,7 +76,7 @@ def test_file_names_parse_and_work_everywhere() -> None:
 
 
 def test_questions_use_earlier_answers_only() -> None:
-    known: set[str] = set()
+    known = {"_external_data"}
     for question in everything():
         for source in texts({**config()[question.name], "validator": ""}):
             assert undeclared(source, known) == set(), question.name
@@ -122,6 +125,37 @@ def test_no_folder_is_left_empty() -> None:
                 assert all(is_owned(f"{parent}/", feature["files"]) for parent in lost), f"{name}: {file}"
 
 
+def test_every_feature_names_the_questions_that_decide_about_it() -> None:
+    deciding: dict[str, set[str]] = {name: set() for name in features()}
+    for others in ({}, {"auth": "none"}, {"database": "postgres"}):
+        for question, answers in choices().items():
+            seen = [resolve({**others, question: answer})["features"] for answer in answers]
+            for name in features():
+                if len({features_then[name]["enabled"] for features_then in seen}) > 1:
+                    deciding[name].add(question)
+    for name, feature in features().items():
+        assert deciding[name] - {"preset"} == set(feature["questions"]), name
+
+
+def test_every_feature_names_its_tables() -> None:
+    for name, feature in features().items():
+        sources = "".join(read(file) for file in FILES if is_owned(rendered_path(file), feature["files"]))
+        assert re.findall(r'__tablename__ = "(\w+)"', sources) == feature["tables"], name
+
+
+def test_the_registry_can_be_read_with_the_answers_of_older_versions() -> None:
+    used = find_undeclared_variables(environment().parse(read(Path("extensions/features.yml.jinja"))))
+    for given in ({}, {"auth": "jwt"}, {name: answers[-1] for name, answers in choices().items()}):
+        text = environment().from_string(read(Path("extensions/registry_of.yml.jinja"))).render(given=given)
+        read_back = yaml.safe_load(text)
+        asked = {name: value for name, value in given.items() if name in used}
+        for name, feature in read_back.items():
+            if set(feature["questions"]) <= set(asked):
+                assert feature["enabled"] == resolve(asked)["features"][name]["enabled"], name
+            elif not set(feature["questions"]) & set(asked):
+                assert not feature["enabled"], name
+
+
 def is_owned(path: str, listed: list[str]) -> bool:
     return any(path == entry or path.startswith(f"{entry}/") for entry in listed)
 
@@ -160,9 +194,12 @@ def test_every_question_has_a_default_and_says_what_it_brings() -> None:
 
 
 def test_help_fits_on_the_screen() -> None:
-    """Copier's prompts do not wrap."""
+    """Copier's prompts do not wrap. In a project, the help also says what goes with another answer."""
+    values = resolve({}) | {"previous": resolve({})}
+    leaving = environment().get_template("extensions/leaving.yml.jinja").render(values)
     for question in questions():
-        assert max(map(len, config()[question.name]["help"].splitlines())) < HELP_WIDTH, question.name
+        shown = environment().from_string(config()[question.name]["help"]).render(leaving=yaml.safe_load(leaving))
+        assert max(map(len, shown.splitlines())) < HELP_WIDTH, question.name
 
 
 def test_broken_jinja_is_noticed() -> None:
