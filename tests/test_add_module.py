@@ -6,33 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.markdown import Block, blocks, section
-from tests.matrix.processes import run
 from tests.projects import files
 from tests.rendering import Answers
+from tests.walk import follow, walk
 
 NEW_FILES = 8
 EDITED_LINES = 2
-
-
-def follow(block: Block, project: Path) -> None:
-    """Do what one block of the walk says."""
-    if block.language == "console":
-        for command in block.commands():
-            run(project, "bash", "-c", command)
-    elif block.title == "app/api.py":
-        add_line(project / block.title, block.body)
-    else:
-        (project / block.title).parent.mkdir(parents=True, exist_ok=True)
-        (project / block.title).write_text(block.body, encoding="utf-8")
-
-
-def add_line(file: Path, line: str) -> None:
-    """Put an import after the last one, anything else at the end."""
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    imports = [number for number, text in enumerate(lines, start=1) if text.startswith("from ")]
-    lines.insert(imports[-1] if line.startswith("from ") else len(lines), line)
-    file.write_text("".join(lines), encoding="utf-8")
 
 
 @pytest.mark.execution
@@ -42,13 +21,13 @@ def test_a_module_is_eight_new_files_and_two_edited_lines(
 ) -> None:
     rendered = render({"database": database, "auth": auth})
     project = Path(shutil.copytree(rendered, tmp_path / "project"))
-    walk = list(blocks(section((project / "CONTRIBUTING.md").read_text(encoding="utf-8"), "## Add a module")))
-    assert walk[-1].commands() == ["uv run just check"]
+    steps = walk(project)
+    assert steps[-1].commands() == ["uv run just check"]
 
-    for block in walk:
-        follow(block, project)
+    for step in steps:
+        follow(step, project)
 
-    written = {Path(block.title) for block in walk if block.title} - set(files(rendered))
+    written = {Path(step.title) for step in steps if step.title} - set(files(rendered))
     migrations = {file for file in set(files(project)) - set(files(rendered)) if file.match("alembic/versions/*.py")}
     assert len(written) == NEW_FILES
     assert len(migrations) == 1

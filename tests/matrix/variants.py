@@ -7,6 +7,7 @@ copier.yml, so a new choice is in the matrix as soon as it can be given.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Any
 
 import covertable
@@ -37,10 +38,26 @@ class Variant:
 def variants() -> tuple[Variant, ...]:
     """Return every variant once: the default, the examples, and a covering array of all choices."""
     known: dict[tuple[Any, ...], Variant] = {}
-    given = (Variant("default", {}), *_examples())
-    for variant in (*given, *map(_named, _covering_array(given))):
+    for variant in (*named(), *map(_named, _covering_array(named()))):
         known.setdefault(key(variant), variant)
     return tuple(known.values())
+
+
+def named() -> tuple[Variant, ...]:
+    """Return the variants that people know by name: the default, and the examples."""
+    return (Variant("default", {}), *_examples())
+
+
+@cache
+def everything_on() -> Variant:
+    """Return the variant with the most files."""
+    deciding = {question for feature in resolve({})["features"].values() for question in feature["questions"]}
+    lists = [[(name, value) for value in choices()[name]] for name in sorted(deciding)]
+    return Variant("everything", max(map(dict, product(*lists)), key=_files))
+
+
+def _files(answers: dict[str, Any]) -> int:
+    return sum(len(feature["files"]) for feature in resolve(answers)["features"].values() if feature["enabled"])
 
 
 def key(variant: Variant) -> tuple[Any, ...]:
@@ -61,9 +78,9 @@ def _covering_array(given: Iterable[Variant]) -> list[dict[str, Any]]:
     a machine without it misses those and nothing else.
     """
     *older, newest = choices()["python_version"]
-    product = {"fields": list(FULL_PRODUCT), "strength": len(FULL_PRODUCT)}
+    main = {"fields": list(FULL_PRODUCT), "strength": len(FULL_PRODUCT)}
     presets = [dict(zip(choices(), key(variant), strict=True)) for variant in given]
-    array = covertable.make({**_lists(), "python_version": older}, sub_models=[product], presets=presets)
+    array = covertable.make({**_lists(), "python_version": older}, sub_models=[main], presets=presets)
     longest = max(len(values) for name, values in choices().items() if name != "python_version")
     rows = [{name: values[row % len(values)] for name, values in _lists().items()} for row in range(longest)]
     return [*array, *({**row, "python_version": newest} for row in rows)]

@@ -1,0 +1,78 @@
+"""Every release leads to the newest version: what a team did stays, and all else is as in a fresh copy."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.matrix.execution import why_not
+from tests.matrix.processes import run
+from tests.matrix.variants import Variant, everything_on, named
+from tests.releases import commit, git, released
+from tests.team import ENV, Team
+from tests.updating import NEXT, begin, copier, tree, update
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+CASES = [
+    pytest.param(version, variant, id=f"{version}-{variant}")
+    for version in released()
+    for variant in (*named(), everything_on())
+]
+FIRST_MIGRATION = "alembic/versions/0001_initial.py"
+
+
+def updated(history: Path, folder: Path, version: str, variant: Variant) -> Team:
+    """Take a project from a release to the newest version, with a team's work in it."""
+    project = begin(history, folder, variant.answers, version)
+    team = Team.of(project)
+    team.work(project)
+    team.delete_the_example(project)
+    commit(project, "Work")
+    update(project)
+    return team
+
+
+@pytest.mark.parametrize(("version", "variant"), CASES)
+def test_work_is_kept_and_all_else_is_as_in_a_fresh_copy(
+    version: str, variant: Variant, history: Path, tmp_path: Path
+) -> None:
+    project, fresh = tmp_path / "project", tmp_path / "fresh"
+    team = updated(history, project, version, variant)
+    first_migration = git(project, "show", f"HEAD:{FIRST_MIGRATION}")
+
+    begin(history, fresh, variant.answers, NEXT)
+    team.work(fresh)
+    team.delete_the_example(fresh)
+    expected = {**tree(fresh), FIRST_MIGRATION: f"{first_migration}\n".encode()}
+    assert tree(project) == expected
+    assert (project / ".env").read_text(encoding="utf-8") == ENV
+
+    commit(project, "Update")
+    assert copier(project, "check-update", "--quiet") == ""
+    update(project)
+    assert git(project, "status", "--porcelain") == "", "a second update changed something"
+
+
+@pytest.mark.execution
+@pytest.mark.parametrize(("version", "variant"), CASES)
+def test_an_updated_project_passes_its_own_checks(
+    version: str, variant: Variant, history: Path, tmp_path: Path, once: Once
+) -> None:
+    """Does what the message after an update says. Two updates that lead to the same tree are checked once."""
+    if reason := why_not(variant):
+        pytest.skip(reason)
+    project = tmp_path / "project"
+    updated(history, project, version, variant)
+    tree_id = hashlib.sha256(repr(sorted(tree(project).items())).encode()).hexdigest()[:16]
+
+    def check(folder: Path) -> None:
+        shutil.copytree(project, folder)
+        run(folder, "uv", "lock")
+        run(folder, "uv", "run", "just", "migrate-gen", "orders instead of to-dos")
+        run(folder, "uv", "run", "just", "migrate-up")
+        run(folder, "uv", "run", "just", "check", PYTEST_XDIST_AUTO_NUM_WORKERS="1")
+
+    once(f"checked-{tree_id}", check)
