@@ -32,6 +32,11 @@ format:
     uv run ruff check --fix
     uv run ruff format
 
+# Record the committed template as a release: just release 0.3.0
+[group("write")]
+release version:
+    uv run python -m tests.releases record {{ version }}
+
 # Render examples/*.yml anew, into the folders beside them
 [group("write")]
 examples:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.markdown import blocks
-from tests.matrix.processes import environment
+from tests.matrix.processes import environment, run
 from tests.matrix.service import Service, free_port, wait_until
 from tests.matrix.sign_in import sign_up
-from tests.rendering import ROOT, snapshot
+from tests.releases import commit, released
+from tests.rendering import ROOT, recorded_answers, snapshot
+from tests.updating import NEXT, begin, conflicts
 
 INSTALL_SECONDS = 300
 STOP_SECONDS = 30
@@ -79,3 +81,14 @@ def test_the_test_command_is_the_one_ci_runs() -> None:
     assert written("tests") == ["uv run just test"]
     assert written("tests")[0] in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
     assert (ROOT / ".ci/run").stat().st_mode & 0o111, "not executable"
+
+
+def test_the_commands_that_update_a_project(history: Path, tmp_path: Path) -> None:
+    project = begin(history, tmp_path / "project", {}, released()[0])
+    for marker, expected in {"update": {}, "answer": {"database": "postgres"}, "remove": {"example": False}}.items():
+        for command in written(marker):
+            run(project, "bash", "-c", command)
+        assert conflicts(project) == []
+        assert expected.items() <= recorded_answers(project).items()
+        assert recorded_answers(project)["_commit"] == NEXT
+        commit(project, marker)
