@@ -91,10 +91,6 @@ def test_settings_and_messages_use_known_names() -> None:
                 assert undeclared(source, NAMES) == set(), name
 
 
-def test_nothing_in_the_template_needs_trust() -> None:
-    assert not {"_tasks", "_migrations", "_jinja_extensions"} & set(config())
-
-
 def test_every_file_has_one_owner() -> None:
     owned = {path: name for name, feature in features().items() for path in feature["files"]}
     assert len(owned) == sum(len(feature["files"]) for feature in features().values()), "a path is listed twice"

@@ -8,7 +8,8 @@ set -eu
 update() {
     unset UV_LOCKED UV_FROZEN # here the lock file is meant to change
     code=0
-    uvx --from 'copier>=9.19.1' copier update --defaults "$@" || code=$?
+    # Looked for with few lines around it, an edit may end up in a copy of the same lines.
+    uvx --from 'copier>=9.19.1' copier update --defaults --context-lines 100 "$@" || code=$?
     if [ "$code" -eq 4 ]; then
         cat >&2 <<'END'
 
