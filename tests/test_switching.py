@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from tests.living import EMAIL, Project, answer_anew, start
+from tests.matrix.processes import run
+from tests.matrix.service import database
 from tests.questionnaire import choices, resolve
 from tests.releases import commit
 from tests.team import Team
@@ -48,3 +51,37 @@ def test_the_work_of_a_team_is_in_nobodys_way(question: str, answer: Any, histor
     switch(project, **{question: answer})
     switch(project, **{question: DEFAULTS[question]})
     assert tree(project) == before
+
+
+@pytest.mark.execution
+def test_a_small_service_grows_and_shrinks_with_people_in_its_database(history: Path, tmp_path: Path) -> None:
+    """The example and the site, on and off again. Sign-in: test_sign_in_later.py, database: test_change_database.py."""
+    folder = start(history, tmp_path / "project", auth="none", example=False, docs_site=False)
+    with database(folder) as url:
+        project = Project(folder, url)
+        project.app("db", "upgrade")
+        with project.serve({}) as service:
+            user = service.request("POST", "/api/v1/users", {"email": EMAIL, "name": "Ada Lovelace"}).json()
+
+        answer_anew(folder, example=True, docs_site=True)
+        project.migrate("add the to-dos")
+        project.check_everything()
+        run(folder, "uv", "run", "just", "docs-build")
+        with project.serve({}) as service:
+            todos = f"/api/v1/users/{user['id']}/todos"
+            assert service.request("POST", todos, {"title": "Buy milk"}).status == 201
+        commit(folder, "On")
+
+        answer_anew(folder, example=False, docs_site=False)
+        project.migrate("remove the to-dos")
+        project.check()
+        commit(folder, "Off")
+        with project.serve({}) as service:
+            assert service.request("GET", f"/api/v1/users/{user['id']}").json() == user
+
+        answer_anew(folder, database="postgres")
+    run(folder, "uv", "sync")
+    with database(folder) as url:
+        moved = Project(folder, url)
+        moved.app("db", "upgrade")
+        moved.check()  # a migration that drops tables, written on SQLite, is good for PostgreSQL

@@ -9,7 +9,13 @@ from app.modules.identity import routes as identity
 from app.modules.todo import routes as todo
 from app.modules.user import routes as user
 
+# isort: split
+# Your own modules: import them below this line, …
+
 router = APIRouter(prefix="/api/v1", responses=EVERY_ROUTE)
+# … and include their routes below this one. Then no update of the template gets in their way.
+
+# The template's modules.
 router.include_router(identity.router, prefix="/auth")
 router.include_router(auth.router, prefix="/auth", dependencies=SIGNED_IN)
 router.include_router(user.router, prefix="/users", dependencies=ADMINISTRATORS, responses=REFUSALS)

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Literal
 
 from alembic import context
+from alembic.autogenerate.api import AutogenContext
 from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlmodel.sql.sqltypes import AutoString
@@ -14,13 +15,19 @@ from app.core.logging import configure_logging
 from app.db import dialect
 from app.db.base import Base, UtcDateTime
 
+# What SQLite says about columns, in words that other databases understand as well: a migration that drops a table has
+# its columns from there.
+SQLITE_TYPES = {"CHAR(32)": "sa.Uuid()", "DATETIME": "sa.DateTime(timezone=True)"}
 
-def render_item(type_: str, item: Any, _: Any) -> str | Literal[False]:
+
+def render_item(type_: str, item: Any, autogenerate: AutogenContext) -> str | Literal[False]:
     """Write our own column types as the SQL they stand for, so that a migration outlives them."""
     if type_ == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
     if type_ == "type" and isinstance(item, AutoString):
         return f"sa.String(length={item.length})" if item.length else "sa.String()"
+    if type_ == "type" and autogenerate.dialect is not None and autogenerate.dialect.name == "sqlite":
+        return SQLITE_TYPES.get(str(item), False)
     return False
 
 
