@@ -9,10 +9,15 @@ default:
 test *arguments: check docs-build
     uv run pytest -n auto --dist worksteal --durations=15 -rs {{ arguments }}
 
-# What needs neither installed projects nor containers: a minute or two
+# What needs neither installed nor updated projects nor containers: a minute or two
 [group("test")]
 test-fast *arguments:
-    uv run pytest -n auto --dist worksteal -m "not execution and not containers" {{ arguments }}
+    uv run pytest -n auto --dist worksteal -m "not execution and not updates and not containers" {{ arguments }}
+
+# What updates projects, but does not install them
+[group("test")]
+test-updates *arguments:
+    uv run pytest -n auto --dist worksteal -m "updates and not execution" {{ arguments }}
 
 # Render variants and run their own checks: just matrix run --only default
 [group("test")]

@@ -222,7 +222,7 @@ def failure(version: str, error: Exception, moves: Sequence[str]) -> str:
         "So nobody knows which files you had edited, and no edits were carried to where the template has moved them.\n"
         "They are in your last commit:\n"
         + "".join(f"    git show 'HEAD:./{path}'\n" for path in paths)
-        + "To have everything as before the update: git reset --hard && git clean --force -d"
+        + "To have everything as before the update: git restore --staged --worktree . && git clean --force -d"
     )
 
 

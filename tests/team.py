@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.markdown import Block
+from tests.matrix.processes import run
 from tests.rendering import recorded_answers
 from tests.walk import follow, walk
 
@@ -94,10 +95,7 @@ def at_the_end(addition: str) -> Change:
 
 
 EDITS: dict[str, tuple[Change, ...]] = {
-    "pyproject.toml": (
-        below('"structlog>=', '    "humanize>=4.12.0",'),
-        instead("fail_under = 100", "fail_under = 95"),
-    ),
+    "pyproject.toml": (instead("fail_under = 100", "fail_under = 95"),),
     "app/modules/user/routes.py": (
         below("from fastapi import", "from humanize import naturalday"),
         at_the_end(ROUTE),
@@ -147,6 +145,12 @@ class Team:
             edit(project / name, *changes)
         sort = [sys.executable, "-m", "ruff", "check", "--quiet", "--select", "I", "--fix", "app"]
         subprocess.run(sort, cwd=project, check=True)
+
+    def add_dependencies(self, project: Path) -> None:
+        """Let uv choose the lines."""
+        add = ("uv", "add", "--quiet", "--frozen", "--python", sys.executable)
+        run(project, *add, "humanize>=4.12.0")
+        run(project, *add, "--dev", "rich>=15.0.0")
 
     def delete_the_example(self, project: Path) -> None:
         """Delete it by hand, though there is a question for it."""

@@ -20,6 +20,8 @@ from tests.releases import CHANGELOG, RELEASES, announced, commit, git, numbers,
 from tests.rendering import ROOT, recorded_answers, working_tree
 from tests.updating import NEXT, begin, tree, update
 
+pytestmark = pytest.mark.updates
+
 SCRIPT = "{{ _copier_conf.src_path }}/migrations/moves.py"
 SETTINGS = "copier.yml"
 REGISTRY = "extensions/features.yml.jinja"

@@ -23,6 +23,8 @@ from tests.releases import commit, released
 from tests.rendering import Answers
 from tests.updating import NEXT, begin, conflicts, copier, tree
 
+pytestmark = pytest.mark.updates
+
 Once = Callable[[str, Callable[[Path], object]], Path]
 Lines = list[bytes]
 

@@ -15,6 +15,8 @@ from tests.releases import commit, git
 from tests.rendering import ROOT, recorded_answers
 from tests.updating import NEXT, begin, conflicts, copier
 
+pytestmark = pytest.mark.updates
+
 Once = Callable[[str, Callable[[Path], object]], Path]
 
 TEXT = "".join(f"line {number}\n" for number in range(1, 13))
@@ -278,7 +280,7 @@ def test_when_the_old_version_cannot_be_rendered_it_says_where_the_edits_are(sma
     assert "Version '0.0.7' of the template, which the project was made with, cannot be rendered" in said
     assert "Unknown revision" in said
     assert "git show 'HEAD:./edited.txt'" in said
-    assert "git reset --hard" in said
+    assert "git restore --staged --worktree ." in said
 
 
 def test_a_file_that_moves_again_is_followed_from_both_places(small: Path, tmp_path: Path) -> None:

@@ -32,9 +32,7 @@ def written(marker: str) -> list[str]:
 def clone(tmp_path: Path) -> Path:
     """The template as somebody has it who has cloned the repository."""
     folder = snapshot(tmp_path / "clone")
-    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
-    for command in (["init", "--quiet"], ["add", "--all"], [*identity, "commit", "--quiet", "--message", "All"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
+    commit(folder, "All")
     return folder
 
 

@@ -10,6 +10,8 @@ from tests.markdown import Block, blocks
 from tests.trouble import GUIDE, LATER, OLD, OURS, SMALL, THEIRS, Project
 from tests.updating import NEXT, begin, conflicts, tree
 
+pytestmark = pytest.mark.updates
+
 Once = Callable[[str, Callable[[Path], object]], Path]
 MIGRATION = "alembic/versions/0001_initial.py"
 

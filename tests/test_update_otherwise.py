@@ -18,6 +18,8 @@ from tests.releases import commit, released
 from tests.trouble import GUIDE, LATER, OLD, OURS, SMALL, THEIRS, Project, replace
 from tests.updating import ISOLATED, NEXT, begin, conflicts, copier, tree
 
+pytestmark = pytest.mark.updates
+
 Once = Callable[[str, Callable[[Path], object]], Path]
 MIGRATION = "alembic/versions/0001_initial.py"
 

@@ -12,6 +12,8 @@ from tests.rendering import recorded_answers
 from tests.trouble import LATER, OLD, SMALL, THEIRS, Project
 from tests.updating import NEXT, begin, conflicts, copier, tree
 
+pytestmark = pytest.mark.updates
+
 Once = Callable[[str, Callable[[Path], object]], Path]
 ANSWERS = ".copier-answers.yml"
 MADE_UP = f"{NEXT}-1-g1a2b3c4"

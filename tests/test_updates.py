@@ -14,6 +14,8 @@ from tests.releases import commit, git, released
 from tests.team import ENV, Team
 from tests.updating import NEXT, begin, copier, tree, update
 
+pytestmark = pytest.mark.updates
+
 Once = Callable[[str, Callable[[Path], object]], Path]
 
 CASES = [
@@ -29,6 +31,7 @@ def updated(history: Path, folder: Path, version: str, variant: Variant) -> Team
     project = begin(history, folder, variant.answers, version)
     team = Team.of(project)
     team.work(project)
+    team.add_dependencies(project)
     team.delete_the_example(project)
     commit(project, "Work")
     update(project)
@@ -45,6 +48,7 @@ def test_work_is_kept_and_all_else_is_as_in_a_fresh_copy(
 
     begin(history, fresh, variant.answers, NEXT)
     team.work(fresh)
+    team.add_dependencies(fresh)
     team.delete_the_example(fresh)
     expected = {**tree(fresh), FIRST_MIGRATION: f"{first_migration}\n".encode()}
     assert tree(project) == expected

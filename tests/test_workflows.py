@@ -101,6 +101,13 @@ def test_scripts_are_sound(projects: list[Path]) -> None:
         assert last.endswith("; exit"), f"{script.name}: after an update, the shell would read on in the new file"
 
 
+def test_the_token_is_for_github_alone(projects: list[Path]) -> None:
+    """Copier and uv run code of others."""
+    script = (projects[0] / ".github/template-pull-request.sh").read_text(encoding="utf-8")
+    theirs = re.findall(r"^ *(.*?)\b(?:uvx --from|sh \.github/template-update\.sh)", script, re.MULTILINE)
+    assert theirs == ["env -u GH_TOKEN ", "env -u GH_TOKEN "]
+
+
 def test_recipes_are_sound(projects: list[Path]) -> None:
     for project in projects:
         passes("just", "--justfile", project / "justfile", "--list")

@@ -59,7 +59,8 @@ def update(folder: Path, *arguments: str, **answers: object) -> str:
         AssertionError: If there are conflicts; it ends well all the same.
     """
     said = copier(folder, "update", "--defaults", *arguments, *data(**answers))
-    assert conflicts(folder) == []
+    left = conflicts(folder)
+    assert not left, f"conflicts in {left}"
     return said
 
 

@@ -2,6 +2,8 @@
 # What .github/workflows/template.yml does: if the template has a newer version, put the update on a branch of its own
 # and open a pull request, or refresh the one that is open. Start it on the main branch, with everything committed.
 #
+# GH_TOKEN is for git and gh alone: what runs code of others (Copier, uv) does not see it.
+#
 # WITHOUT_TOKEN=true: there is no secret TEMPLATE_TOKEN, so GitHub takes no changes of workflows.
 #
 # All of it stands in functions, so the shell has read the file to its end before the update changes it.
@@ -122,10 +124,10 @@ main() {
         *) remote=no ;;
     esac
     [ "$remote" = yes ] || stop "The template is a folder on somebody's machine, $source, and cannot be followed from elsewhere.
-Write where it is published into $answers: \"_src_path: gh:OWNER/REPOSITORY\"."
+Write where it is published into $answers: \"_src_path: gh:OWNER/REPOSITORY\"." 0
 
     code=0
-    uvx --from 'copier>=9.19.1' copier check-update --quiet || code=$?
+    env -u GH_TOKEN uvx --from 'copier>=9.19.1' copier check-update --quiet || code=$?
     case $code in
         0) stop "There is no newer version of the template than $(answer _commit)." 0 ;;
         2) ;; # there is one
@@ -137,7 +139,7 @@ Write where it is published into $answers: \"_src_path: gh:OWNER/REPOSITORY\"."
     find_pull_request
     old=$(answer _commit)
     code=0
-    sh .github/template-update.sh || code=$?
+    env -u GH_TOKEN sh .github/template-update.sh || code=$?
     case $code in
         0 | 3) ;; # 3: with conflicts
         *) stop "There is no pull request: the update has failed, see above." "$code" ;;

@@ -37,11 +37,11 @@ $(printf '%s\n' "$conflicts" | sed 's/^/    /')
 
 Keep what is right between <<<<<<< and >>>>>>>, and delete these markers. Then:
 
-    git add --all
+    git add --all .
     uv lock
     uv run just check
 
-To give up: git reset --hard && git clean --force -d
+To give up: git restore --staged --worktree . && git clean --force -d
 END
     return 3
 }

@@ -144,7 +144,10 @@ def _created(file: Path) -> Generator[BinaryIO]:
     try:
         file.touch(0o600, exist_ok=False)
     except FileExistsError:
-        raise TransferError(f"{file} exists. Delete it, or name another.") from None
+        what = (
+            f"is a folder. Name a file in it, like {file / 'rows.jsonl'}" if file.is_dir() else "exists. Name another"
+        )
+        raise TransferError(f"{file} {what}.") from None
     try:
         with file.open("wb") as stream:
             yield stream

@@ -89,7 +89,7 @@ def test_a_file_that_exists_is_kept(file: Path) -> None:
     file.write_text("precious", encoding="utf-8")
     result = run("export", file)
 
-    assert (result.exit_code, result.output) == (1, f"{file} exists. Delete it, or name another.\n")
+    assert (result.exit_code, result.output) == (1, f"{file} exists. Name another.\n")
     assert file.read_text(encoding="utf-8") == "precious"
 
 
