@@ -86,7 +86,12 @@ def instead(old: str, new: str) -> Change:
 
 def after_the_imports(line: str) -> Change:
     """Write an import below the others."""
-    return lambda text: re.sub(r"((?:^from .*\n)+)(?!.*^from )", rf"\1{line}", text, flags=re.MULTILINE | re.DOTALL)
+
+    def change(text: str) -> str:
+        *_, last = re.finditer(r"^from .*\n", text, re.MULTILINE)
+        return f"{text[: last.end()]}{line}{text[last.end() :]}"
+
+    return change
 
 
 def at_the_end(addition: str) -> Change:
