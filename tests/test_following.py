@@ -20,6 +20,7 @@ from tests.markdown import blocks, section
 from tests.matrix.processes import StepError, environment, run
 from tests.releases import commit, git
 from tests.rendering import recorded_answers
+from tests.trouble import replace
 
 pytestmark = pytest.mark.updates
 
@@ -79,13 +80,6 @@ match options.command:
         sys.exit("unknown: " + " ".join(options.command))
 state.write_text(json.dumps(pulls))
 """
-
-
-def replace(file: Path, old: str, new: str) -> None:
-    """Change a text that stands in a file once."""
-    text = file.read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"{old!r} in {file.name}"
-    file.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def executable(file: Path, text: str) -> None:

@@ -37,16 +37,15 @@ def begin(template: Path, folder: Path, answers: Answers, version: str) -> Path:
         StepError: If Copier fails.
         AssertionError: If it has recorded anything but what was answered.
     """
-    known = {name: value for name, value in answers.items() if not name.startswith("_")}
     file = folder.with_suffix(".yml")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(known), encoding="utf-8")
+    file.write_text(yaml.safe_dump(dict(answers)), encoding="utf-8")
     copier(
         file.parent,
         *("copy", "--defaults", "--vcs-ref", version, "--data-file", str(file), str(template), str(folder)),
     )
     recorded = recorded_answers(folder)
-    assert {name: recorded.get(name) for name in known} == known
+    assert {name: recorded.get(name) for name in answers} == dict(answers)
     commit(folder, f"Start with {version}")
     return folder
 
