@@ -27,14 +27,34 @@ class Mailbox:
         Raises:
             AssertionError: If none comes.
         """
+        while True:
+            if found := TOKEN.search(text_of(self.mail(address))):
+                return found[1]
+
+    def mail(self, address: str) -> EmailMessage:
+        """Wait for the next mail to an address; those to others are forgotten.
+
+        Raises:
+            AssertionError: If none comes.
+        """
         try:
-            while True:
-                mail = self.mails.get(timeout=PATIENCE_SECONDS)
-                found = TOKEN.search(mail.get_content())
-                if found and mail["To"] == address:
-                    return found[1]
+            while (mail := self.mails.get(timeout=PATIENCE_SECONDS))["To"] != address:
+                pass
         except Empty:
-            raise AssertionError(f"no link for {address} after {PATIENCE_SECONDS} seconds") from None
+            raise AssertionError(f"no mail for {address} after {PATIENCE_SECONDS} seconds") from None
+        return mail
+
+    def settings(self) -> dict[str, str]:
+        """Return what makes a project send its mails here, in production."""
+        sender = {"SMTP_SENDER": "Service <no-reply@example.com>"}
+        return {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(self.port), "SMTP_TLS": "none", **sender}
+
+
+def text_of(mail: EmailMessage) -> str:
+    """Return what a mail says to those who read plain text."""
+    body = mail.get_body(("plain",))
+    assert body is not None, mail
+    return str(body.get_content())
 
 
 class _Conversation(StreamRequestHandler):

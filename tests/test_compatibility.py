@@ -4,10 +4,13 @@ Each rule is a function from a release and what comes after it to a list of comp
 a test that breaks it.
 """
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +45,7 @@ class Move:
     new: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # told apart, and cached, by identity
 class Template:
     """What projects depend on: the settings and questions, the paths of files, the features and their files."""
 
@@ -50,6 +53,7 @@ class Template:
     settings: dict[str, Any]
     paths: frozenset[str]
     features: dict[str, list[str]] = field(default_factory=dict)
+    conditions: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, version: str, paths: Sequence[str], read: Callable[[str], str]) -> "Template":
@@ -58,13 +62,14 @@ class Template:
         names = (
             path.removeprefix("template/").removesuffix(".jinja") for path in paths if path.startswith("template/")
         )
-        # Which features are on does not matter here, and statements of Jinja are comments of YAML.
-        registry = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "true", read(REGISTRY)))
+        # Statements of Jinja are comments of YAML; expressions become texts.
+        registry = yaml.safe_load(re.sub(r"\{\{(.*?)\}\}", lambda found: json.dumps(found[1].strip()), read(REGISTRY)))
         return cls(
             version=version,
             settings=yaml.safe_load(read(SETTINGS)),
             paths=frozenset(name.replace(answers_file, ".copier-answers.yml") for name in names),
             features={name: [path[1:] for path in feature["files"]] for name, feature in registry.items()},
+            conditions={name: str(feature["enabled"]) for name, feature in registry.items()},
         )
 
     @property
@@ -91,7 +96,13 @@ class Template:
 
     def owner(self, path: str) -> str:
         """Return the feature with which a file comes and goes; empty if it is always there."""
-        return next((name for name, files in self.features.items() for file in files if contains(file, path)), "")
+        owners = [(len(file), name) for name, files in self.features.items() for file in files if contains(file, path)]
+        return max(owners, default=(0, ""))[1]
+
+    def is_on(self, feature: str, answers: dict[str, Any]) -> bool:
+        """Say whether a feature is there with some answers; what is always there is no feature."""
+        condition = self.conditions.get(feature, "true")
+        return environment().from_string(f"{{{{ ({condition}) }}}}").render(answers) == "True"
 
 
 def contains(folder: str, path: str) -> bool:
@@ -106,7 +117,7 @@ def runs_the_script(migration: Any) -> bool:
 
 def choices(question: dict[str, Any]) -> list[Any]:
     """Return the answers that a question offers."""
-    given = question.get("choices", [])
+    given = question.get("choices", [True, False] if question.get("type") == "bool" else [])
     values = given.values() if isinstance(given, dict) else given
     return [value["value"] if isinstance(value, dict) else value for value in values]
 
@@ -120,7 +131,7 @@ def lost_files(old: Template, new: Template) -> Iterator[str]:
     for path in sorted(old.paths):
         if path not in new.paths:
             change, where = "is gone", "WHERE-IT-IS-NOW"
-        elif new.owner(path) and new.owner(path) != old.owner(path):
+        elif goes_somewhere(old, old.owner(path), new, new.owner(path)):
             change, where = f"goes now where {new.owner(path)} is off", ""
         else:
             continue
@@ -132,6 +143,19 @@ def lost_files(old: Template, new: Template) -> Iterator[str]:
                 f'      - "{SCRIPT}"\n      - "--answers-file={{{{ _copier_conf.answers_file }}}}"\n'
                 f'      - "{path}:{where}"'
             )
+
+
+@cache
+def goes_somewhere(old: Template, before: str, new: Template, now: str) -> bool:
+    """Say whether a file that came with one feature is missing with another one, for answers that a project may have."""
+    added = {name: what.get("default") for name, what in new.questions.items() if name not in old.questions}
+    asked = {name: choices(what) for name, what in old.questions.items() if choices(what)}
+    deciding = f"{old.conditions.get(before, '')} {new.conditions.get(now, '')}"
+    lists = [
+        [(name, value) for value in values] for name, values in asked.items() if name in re.findall(r"\w+", deciding)
+    ]
+    projects = ({**added, **dict(row)} for row in product(*lists))
+    return any(old.is_on(before, project) and not new.is_on(now, project) for project in projects)
 
 
 def wrong_migrations(new: Template, versions: Sequence[str]) -> Iterator[str]:
@@ -321,7 +345,7 @@ def test_a_file_that_is_gone_must_have_moved(moves: list[Any], lost: list[str]) 
 
 
 def test_a_file_that_a_feature_takes_over_is_gone_where_it_is_off() -> None:
-    new = replace(changed(), features={"docs": ["docs", "app/two.py"]})
+    new = replace(changed(), features={"docs": ["docs", "app/two.py"]}, conditions={"docs": "false"})
     (complaint,) = lost_files(OLD, new)
     assert complaint.startswith("app/two.py was in 1.0.0 and goes now where docs is off")
     assert '"app/two.py:"' in complaint

@@ -79,10 +79,9 @@ class Stack:
         return docker("compose", "--project-name", self.name, "--file", "stack.yml", *arguments, folder=self.folder)
 
     def define(self, change: Callable[[dict[str, Any]], None] | None = None) -> None:
-        """Write stack.yml: the project's compose file on this stack's port, with `change` done to api and migrate."""
+        """Write stack.yml: the project's compose file on this stack's port, with `change` done to what is built here."""
         stack = yaml.safe_load((self.folder / "docker-compose.yml").read_text(encoding="utf-8"))
-        for name in ("api", "migrate"):
-            service = stack["services"][name]
+        for service in (service for service in stack["services"].values() if "build" in service):
             service["build"] = {"context": service["build"], **build_options()}
             if change is not None:
                 change(service)
@@ -105,15 +104,22 @@ class Stack:
         """Return the lines the api container wrote, without what compose adds to them."""
         return docker("logs", self.container()).splitlines()
 
+    def terminal(self) -> str:
+        """Return what all containers have written."""
+        return self.compose("logs", "--no-log-prefix")
+
     def api(self, what: str) -> Any:
         """Return a part of what the engine knows about the api container."""
         return json.loads(docker("inspect", "--format", f"{{{{json .{what}}}}}", self.container()))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+PROJECTS = {"sqlite": {}, "postgres-workers": {"database": "postgres", "workers": True}}
+
+
+@pytest.fixture(params=PROJECTS)
 def stack(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Iterator[Stack]:
     """A project that may be changed and started; nothing of it is left afterwards."""
-    folder = shutil.copytree(render({"database": request.param}), tmp_path / "project")
+    folder = shutil.copytree(render(PROJECTS[request.param]), tmp_path / "project")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         stack = Stack(folder, f"test-{uuid.uuid4().hex[:12]}", free.getsockname()[1])
@@ -157,7 +163,7 @@ def test_development_starts_migrated_and_reloads(stack: Stack) -> None:
 
     assert stack.get("/health/ready") == 200
     assert stack.get("/api/v1/todos") == 401
-    newcomer = sign_up(stack.port, lambda: "\n".join(stack.logs()))
+    newcomer = sign_up(stack.port, stack.terminal)
     assert stack.get("/api/v1/todos", newcomer) == 200
     with (stack.folder / "app/main.py").open("a", encoding="utf-8") as main:
         main.write("\n")

@@ -52,16 +52,17 @@ def test_there_and_back_is_where_one_was(question: str, answer: Any, history: Pa
 
 @pytest.mark.execution
 def test_a_small_service_grows_and_shrinks_with_people_in_its_database(history: Path, tmp_path: Path) -> None:
-    """The example and the site, on and off again. Sign-in: test_sign_in_later.py, database: test_change_database.py."""
-    folder = start(history, tmp_path / "project", auth="none", example=False, docs_site=False)
+    """Workers, example and site, on and off again. Sign-in: test_sign_in_later.py, database: test_change_database.py."""
+    small, large = (dict.fromkeys(("workers", "example", "docs_site"), on) for on in (False, True))
+    folder = start(history, tmp_path / "project", auth="none", **small)
     with database(folder) as url:
         project = Project(folder, url)
         project.app("db", "upgrade")
         with project.serve({}) as service:
             user = service.request("POST", "/api/v1/users", {"email": EMAIL, "name": "Ada Lovelace"}).json()
 
-        answer_anew(folder, example=True, docs_site=True)
-        project.migrate("add the to-dos")
+        answer_anew(folder, **large)
+        project.migrate("add jobs and to-dos")
         project.check_everything()
         run(folder, "uv", "run", "just", "docs-build")
         with project.serve({}) as service:
@@ -69,8 +70,8 @@ def test_a_small_service_grows_and_shrinks_with_people_in_its_database(history: 
             assert service.request("POST", todos, {"title": "Buy milk"}).status == 201
         commit(folder, "On")
 
-        answer_anew(folder, example=False, docs_site=False)
-        project.migrate("remove the to-dos")
+        answer_anew(folder, **small)
+        project.migrate("remove jobs and to-dos")
         project.check()
         commit(folder, "Off")
         with project.serve({}) as service:

@@ -16,7 +16,13 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = ".github/workflows/*.yml"
-PROJECTS = [{"database": "sqlite"}, {"database": "postgres"}, {"docs_site": False}, {"auth": "none"}, {"auth": "oidc"}]
+PROJECTS = [
+    {"database": "sqlite"},
+    {"database": "postgres", "workers": True},
+    {"docs_site": False},
+    {"auth": "none"},
+    {"auth": "oidc"},
+]
 SCHEMAS = {
     WORKFLOWS: "github-workflows",
     ".github/dependabot.yml": "dependabot",

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.matrix.background import background
 from tests.matrix.processes import StepError
 from tests.matrix.service import START_SECONDS, Service, database, free_port, serving, stop
 from tests.matrix.sign_in import ADMINISTRATOR, Headers, Settings, SignIn, sign_in
@@ -29,20 +30,21 @@ def boot(project: Path) -> None:
         StepError: If any of it goes wrong; with the log.
     """
     log = project / ".data/serve.log"
-    with database(project) as url, sign_in(project) as people:
-        settings = {"ENV": "prod", "DATABASE_URL": url, **people.settings}
-        for variable, value in people.refused:
+    with database(project) as url, sign_in(project) as people, background(project, people.settings) as beside:
+        settings = {"ENV": "prod", "DATABASE_URL": url, **people.settings, **beside.settings}
+        for variable, value in (*people.refused, *beside.refused):
             _require_refusal(people, settings, variable, value)
         migrated = people.app("db", "upgrade", settings=settings)
         _require_json(migrated)
         appointed = people.appoint(settings)
-        with serving(project, log, settings) as service:
+        with serving(project, log, settings) as service, beside.running(settings):
             person = _use(service, people)
+            beside.check_welcome("ada@example.com")
             with ExitStack() as open_answers:
                 if (project / "app/modules/todo").is_dir():
                     open_answers.enter_context(_following(service, person))
                 stop(service)
-    written = log.read_text(encoding="utf-8")
+        written = log.read_text(encoding="utf-8") + beside.written()
     _require_json(written)
     _require_secrecy(people, migrated + appointed + written)
 

@@ -115,26 +115,30 @@ def _postgres(project: Path) -> Generator[str]:
     )
     assert server.stdout
     try:
-        yield _url(server.stdout)
+        yield line_of(server.stdout, "postgresql", "The project's own PostgreSQL server did not start.")
     finally:
         server.communicate(timeout=START_SECONDS)
 
 
-def _url(output: Iterable[str]) -> str:
-    """Return the line with the address; the ones before it are log lines."""
+def line_of(output: Iterable[str], beginning: str, otherwise: str) -> str:
+    """Return the line that begins so; the ones before it are log lines.
+
+    Raises:
+        StepError: If there is none, with what to say then.
+    """
     for line in output:
-        if line.startswith("postgresql"):
+        if line.startswith(beginning):
             return line.strip()
-    raise StepError("The project's own PostgreSQL server did not start.")
+    raise StepError(otherwise)
 
 
 @contextmanager
-def serving(project: Path, log: Path, settings: Mapping[str, str]) -> Generator[Service]:
-    """Serve while the block runs; it begins when the service is ready."""
+def serving(project: Path, log: Path, settings: Mapping[str, str], command: str = "serve") -> Generator[Service]:
+    """Run a process that answers while the block runs; it begins when the process is ready."""
     port = free_port()
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            [project / ".venv/bin/app", "serve", "--port", str(port)],
+            [project / ".venv/bin/app", command, "--port", str(port)],
             cwd=project,
             env=environment(**settings),
             stdin=subprocess.DEVNULL,

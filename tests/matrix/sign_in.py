@@ -111,8 +111,7 @@ class _ByPassword(_Guarded):
 
     def __post_init__(self) -> None:
         self.secrets.append(PASSWORD)
-        self.settings |= {"AUTH_APP_URL": APP_URL, **self._signing(), "SMTP_SENDER": "Service <no-reply@example.com>"}
-        self.settings |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(self.mails.port), "SMTP_TLS": "none"}
+        self.settings |= {"AUTH_APP_URL": APP_URL, **self._signing(), **self.mails.settings()}
 
     def _signing(self) -> Settings:
         """Make what signs by the project's own commands: keys or a secret, both are executed by some variant."""

@@ -16,7 +16,7 @@ import yaml
 from tests.questionnaire import choices, resolve
 from tests.rendering import ROOT
 
-FULL_PRODUCT = ("database", "auth", "example")
+FULL_PRODUCT = ("database", "auth", "workers")
 """The questions that shape the code: every combination of their choices is executed, not only every pair."""
 
 AWKWARD_NAME = "Łódź \"Café\" \\ '混沌' 🚀 # 1: & <b>"

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
+from functools import cache
 
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -29,13 +30,19 @@ class _Shown:
         return "250 shown"
 
 
+@cache
+def _tell() -> None:
+    """Say it once, however often this begins: with workers each mail has a server of its own."""
+    logger.info("mails are shown here and on /dev/mails, and not sent: set SMTP_HOST to send them")
+
+
 @asynccontextmanager
 async def catching() -> AsyncGenerator[int]:
     """Listen on a free port of this machine while the block runs, and tell which."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: SMTP(_Shown(), hostname=ADDRESS, loop=loop), ADDRESS, 0)
     port: int = server.sockets[0].getsockname()[1]
-    logger.info("mails are shown here and not sent: set SMTP_HOST to send them", port=port)
+    _tell()
     try:
         yield port
     finally:

@@ -1,22 +1,60 @@
 """Sends mails in the background: a few at a time, again if the server is away, and to the end before a stop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from email.message import EmailMessage
 
 import structlog
-from aiosmtplib import SMTPException
+from fastapi import FastAPI
+from pydantic import Field
 
+from app.core.config import load
+from app.mail import preview
 from app.mail.message import Mail, compose
+from app.mail.outbox import posting
 from app.mail.settings import MailSettings, sender_address
-from app.mail.smtp import is_temporary
+from app.mail.smtp import FAILURES, Deliver, is_temporary, reason, way_out
 
 CONNECTIONS = 5
 PAUSES_SECONDS = (1.0, 5.0, 25.0, 120.0)
 
-Deliver = Callable[[EmailMessage], Awaitable[None]]
-
 logger = structlog.get_logger(__name__)
+
+
+class MailerSettings(MailSettings):
+    """What sending from this process needs as well."""
+
+    drain_seconds: float = Field(default=5, ge=0, description="For mails under way when the service stops.")
+
+
+def prepare_development() -> None:
+    """Nothing: a server of our own is started with the app."""
+
+
+def setup(app: FastAPI) -> None:
+    """Read the settings, and show the mails in development."""
+    app.state.mail = load(MailerSettings)
+    preview.attach(app, app.state.mail)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    """Send mails while the app runs."""
+    async with mailing(app.state.mail):
+        yield
+
+
+@asynccontextmanager
+async def mailing(settings: MailerSettings) -> AsyncGenerator[None]:
+    """Send mails while the block runs, and wait at its end for those under way."""
+    async with way_out(settings) as way:
+        mailer = Mailer(settings, way)
+        with posting(mailer.post):
+            try:
+                yield
+            finally:
+                await mailer.drain()
 
 
 class Mailer:
@@ -26,7 +64,7 @@ class Mailer:
     If a connection breaks at the wrong moment a mail is sent twice, with the same Message-ID.
     """
 
-    def __init__(self, settings: MailSettings, deliver: Deliver) -> None:
+    def __init__(self, settings: MailerSettings, deliver: Deliver) -> None:
         """Send through `deliver`."""
         self._sender = sender_address(settings.sender)
         self._drain_seconds = settings.drain_seconds
@@ -59,13 +97,12 @@ class Mailer:
             try:
                 async with self._turns:
                     await self._deliver(message)
-            except (SMTPException, OSError, ValueError) as error:
+            except FAILURES as error:
                 pause = next(pauses, None)
-                reason = {"error": type(error).__name__, "code": getattr(error, "code", None)}
                 if pause is None or not is_temporary(error):
-                    log.error("mail not sent", **reason)  # noqa: TRY400 - the traceback would show the address
+                    log.error("mail not sent", **reason(error))  # noqa: TRY400 - the traceback would show the address
                     return
-                log.warning("mail not sent yet", **reason, again_in_seconds=pause)
+                log.warning("mail not sent yet", **reason(error), again_in_seconds=pause)
                 await asyncio.sleep(pause)
             else:
                 log.info("mail sent")

@@ -22,7 +22,9 @@ class UnusableAddress(InvalidError):
 
 @dataclass(frozen=True)
 class Mail:
-    """One mail to one person, in plain text. Its text may carry a secret link, so it is never shown in logs.
+    """One mail to one person. Its text may carry a secret link, so it is never shown in logs.
+
+    `html` says the same as `text`, for programs that show it; without it the mail is plain text.
 
     Raises:
         UnusableAddress: If `to` is anything but one address.
@@ -32,6 +34,7 @@ class Mail:
     to: str = field(repr=False)
     subject: str
     text: str = field(repr=False)
+    html: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be sent now, while somebody can still be told."""
@@ -56,14 +59,38 @@ def parse_address(text: str, name: str = "") -> Address:
         raise ValueError("is not one address") from None
 
 
-def compose(mail: Mail, sender: Address) -> EmailMessage:
-    """Write the mail as it goes over the wire."""
+def compose(mail: Mail, sender: Address, message_id: str | None = None) -> EmailMessage:
+    """Write the mail as it goes over the wire.
+
+    Args:
+        mail: What is written, and to whom.
+        sender: In whose name.
+        message_id: What tells this mail from all others; made up if it is not given.
+    """
     message = EmailMessage(policy=SMTP)
     message["From"] = sender
     message["To"] = parse_address(mail.to)
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(datetime.now(UTC))
-    message["Message-ID"] = make_msgid(domain=sender.domain)
+    message["Message-ID"] = message_id or make_msgid(domain=sender.domain)
     message["Auto-Submitted"] = "auto-generated"  # so that out-of-office replies stay away (RFC 3834)
+    message["X-Auto-Response-Suppress"] = "All"  # the same for Exchange, which has a header of its own
     message.set_content(mail.text, cte="quoted-printable")  # which every server carries as it is
+    if mail.html:
+        message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
     return message
+
+
+def text_of(message: EmailMessage) -> str:
+    """Return the plain text of a mail."""
+    return _part(message, "plain")
+
+
+def html_of(message: EmailMessage) -> str:
+    """Return the HTML of a mail, or nothing if there is none."""
+    return _part(message, "html")
+
+
+def _part(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    return "" if part is None else "\n".join(part.get_content().strip().splitlines())

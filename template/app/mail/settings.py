@@ -33,8 +33,8 @@ class MailSettings(EnvSettings):
     username: str | None = Field(default=None, min_length=1)
     password: SecretStr | None = Field(default=None, min_length=1)
     sender: str = Field(default="no-reply@localhost", description=f"Example: {EXAMPLE_SENDER}")
+    bounce_address: str | None = Field(default=None, description="Who hears of mails that cannot be delivered.")
     timeout_seconds: float = Field(default=10, gt=0, description="Wait for each answer of the server.")
-    drain_seconds: float = Field(default=5, ge=0, description="For mails under way when the service stops.")
 
     @field_validator("sender")
     @classmethod
@@ -42,6 +42,17 @@ class MailSettings(EnvSettings):
         """Refuse what is not one address, with or without a name."""
         sender_address(value)
         return value
+
+    @field_validator("bounce_address")
+    @classmethod
+    def _require_bare_address(cls, value: str | None) -> str | None:
+        """Refuse what is not one address without a name, and write its domain as servers know it."""
+        if value is None:
+            return None
+        try:
+            return parse_address(value).addr_spec
+        except ValueError:
+            raise ValueError("is not one address. Example: bounces@example.com") from None
 
     @model_validator(mode="after")
     def _require_usable_server(self) -> "MailSettings":
@@ -54,7 +65,7 @@ class MailSettings(EnvSettings):
 
     def _require_safe_server(self) -> None:
         if self.host is None:
-            raise ValueError("SMTP_HOST: must be set; without mail nobody can confirm an address or reset a password")
+            raise ValueError("SMTP_HOST: must be set; it is the server that takes the mails")
         if "sender" not in self.model_fields_set:
             raise ValueError(f"SMTP_SENDER: must be set. Example: {EXAMPLE_SENDER}")
         if self.tls is Tls.NONE and self.host not in THIS_MACHINE:

@@ -1,11 +1,36 @@
 """The way to the mail server."""
 
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from email.message import EmailMessage
+from functools import partial
 
 import aiosmtplib
-from aiosmtplib import SMTPRecipientsRefused, SMTPResponseException
+from aiosmtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 
-from app.mail.settings import MailSettings, Tls
+from app.mail.settings import MailSettings, Tls, sender_address
+from app.mail.terminal import show
+
+Deliver = Callable[[EmailMessage], Awaitable[None]]
+
+# What `deliver` may raise; ValueError is what the library makes of settings or answers it does not understand.
+FAILURES = (SMTPException, OSError, ValueError)
+
+
+@asynccontextmanager
+async def way_out(settings: MailSettings) -> AsyncGenerator[Deliver]:
+    """Find where mails go: to the server, or in development to the terminal."""
+    if settings.host is not None:
+        yield partial(deliver, settings)
+        return
+    try:
+        from app.mail.catcher import ADDRESS, catching  # noqa: PLC0415 - its package is installed for development only
+    except ModuleNotFoundError:  # a development container has the packages of production
+        yield show
+        return
+    async with catching() as port:
+        own = {"host": ADDRESS, "port": port, "tls": Tls.NONE, "username": None, "password": None}
+        yield partial(deliver, settings.model_copy(update=own))
 
 
 async def deliver(settings: MailSettings, message: EmailMessage) -> None:
@@ -17,6 +42,7 @@ async def deliver(settings: MailSettings, message: EmailMessage) -> None:
     """
     await aiosmtplib.send(
         message,
+        sender=settings.bounce_address or sender_address(settings.sender).addr_spec,
         hostname=settings.host,
         port=settings.port,
         username=settings.username,
@@ -34,3 +60,8 @@ def is_temporary(error: Exception) -> bool:
     if isinstance(error, SMTPResponseException):
         return 400 <= error.code < 500  # noqa: PLR2004
     return isinstance(error, OSError)
+
+
+def reason(error: Exception) -> dict[str, str | int | None]:
+    """Say why a mail was not sent, for the log: the error's own text may name the address."""
+    return {"error": type(error).__name__, "code": getattr(error, "code", None)}

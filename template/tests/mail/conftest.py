@@ -118,7 +118,6 @@ def settings_for(server: Server, **more: Any) -> MailSettings:
         "port": server.port,
         "tls": Tls.NONE,
         "sender": "My Service <no-reply@example.com>",
-        "drain_seconds": 60,
     }
     return MailSettings(env=Environment.TEST, **(defaults | more))
 

@@ -1,46 +1,26 @@
-"""The feature: mails go to the server, or in development to the terminal."""
+"""The way out: mails go to the server, or in development to the terminal."""
 
 import sys
-from contextlib import suppress
 
 import pytest
-from fastapi import FastAPI
 
-from app import mail
 from app.core.config import Environment
-from app.db.session import Database, transaction
-from app.mail import Mail, mailing, send_after_commit
-from app.mail.settings import MailSettings
+from app.mail import Mail
+from app.mail.message import compose
+from app.mail.settings import MailSettings, sender_address
+from app.mail.smtp import way_out
+from app.mail.terminal import KEPT, show, shown
 from tests.mail.conftest import Server, settings_for
 
-MAIL = Mail("ada@example.com", "Grüße", "Hallo Zoë,\nhttps://app.example.com/verify#" + "x" * 60)
+MAIL = Mail("ada@example.com", "Grüße", "Hallo Zoë,\nhttps://app.example.com/verify#" + "x" * 60, "<p>Hallo Zoë</p>")
+MESSAGE = compose(MAIL, sender_address("no-reply@localhost"))
 
 
-async def send(database: Database) -> None:
-    async with transaction(database.writers) as session:
-        send_after_commit(session, MAIL)
+async def test_with_a_server_mails_go_there(server: Server) -> None:
+    async with way_out(settings_for(server)) as deliver:
+        await deliver(MESSAGE)
 
-
-async def test_a_mail_reaches_the_server_before_the_app_has_stopped(server: Server, database: Database) -> None:
-    app = FastAPI()
-    mail.prepare_development()
-    mail.setup(app)
-    app.state.mail = settings_for(server)
-    async with mail.lifespan(app):
-        await send(database)
-
-    assert server.mails[0].get_content().splitlines() == MAIL.text.splitlines()
-
-
-async def test_mails_under_way_are_sent_although_the_app_stops_with_an_error(
-    server: Server, database: Database
-) -> None:
-    with suppress(KeyError):
-        async with mailing(settings_for(server)):
-            await send(database)
-            raise KeyError
-
-    assert len(server.mails) == 1
+    assert [mail["Message-ID"] for mail in server.mails] == [MESSAGE["Message-ID"]]
 
 
 SHOWN = f"""
@@ -57,13 +37,24 @@ Subject: Grüße
 
 @pytest.mark.parametrize("installed", [True, False])
 async def test_in_development_mails_are_shown(
-    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, installed: bool
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, installed: bool
 ) -> None:
     if not installed:  # as in a container with the packages of production
         monkeypatch.delitem(sys.modules, "app.mail.catcher", raising=False)
         monkeypatch.setitem(sys.modules, "aiosmtpd", None)
         monkeypatch.setitem(sys.modules, "aiosmtpd.smtp", None)
-    async with mailing(MailSettings(env=Environment.DEV)):
-        await send(database)
+    async with way_out(MailSettings(env=Environment.DEV)) as deliver:
+        await deliver(MESSAGE)
 
     assert SHOWN in capsys.readouterr().err
+    assert shown[0]["Message-ID"] == MESSAGE["Message-ID"]
+
+
+async def test_the_last_ones_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    messages = [
+        compose(Mail("ada@example.com", f"{n}", "Hello"), sender_address("a@localhost")) for n in range(KEPT + 1)
+    ]
+    for message in messages:
+        await show(message)
+
+    assert [message["Subject"] for message in shown] == [f"{n}" for n in range(KEPT, 0, -1)]

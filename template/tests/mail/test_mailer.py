@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from structlog.testing import capture_logs
 
+from app.core.config import Environment
+from app.db.session import Database, transaction
+from app.mail import Mail, send_after_commit
 from app.mail import mailer as module
-from app.mail.mailer import CONNECTIONS, Mailer
-from app.mail.message import Mail
+from app.mail.mailer import CONNECTIONS, Mailer, MailerSettings, mailing
 from app.mail.smtp import deliver
 from tests.mail.conftest import Server, settings_for
 
@@ -23,9 +26,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAUSES_SECONDS", (0.01, 0.02, 0.03))
 
 
+def mailer_settings(server: Server, **more: Any) -> MailerSettings:
+    return MailerSettings(**settings_for(server).model_dump(), **{"drain_seconds": 60, **more})
+
+
 @asynccontextmanager
 async def mailing_to(server: Server, **settings: Any) -> AsyncGenerator[Mailer]:
-    chosen = settings_for(server, **settings)
+    chosen = mailer_settings(server, **settings)
     mailer = Mailer(chosen, partial(deliver, chosen))
     yield mailer
     await mailer.drain()
@@ -132,3 +139,38 @@ async def test_a_stop_waits_for_so_long_and_says_what_is_lost(server: Server) ->
 
     assert lines == [{"event": "mails not sent: the service stops", "count": 2, "log_level": "error"}]
     assert mailer._under_way == set()
+
+
+async def send(database: Database) -> None:
+    async with transaction(database.writers) as session:
+        send_after_commit(session, MAIL)
+
+
+async def test_a_mail_reaches_the_server_before_the_app_has_stopped(server: Server, database: Database) -> None:
+    app = FastAPI()
+    module.prepare_development()
+    module.setup(app)
+    app.state.mail = mailer_settings(server)
+    async with module.lifespan(app):
+        await send(database)
+
+    assert server.mails[0].get_content().splitlines() == MAIL.text.splitlines()
+
+
+async def test_mails_under_way_are_sent_although_the_app_stops_with_an_error(
+    server: Server, database: Database
+) -> None:
+    with suppress(KeyError):
+        async with mailing(mailer_settings(server)):
+            await send(database)
+            raise KeyError
+
+    assert len(server.mails) == 1
+
+
+def test_in_development_the_mails_can_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "load", lambda kind: kind(env=Environment.DEV))
+    app = FastAPI()
+    module.setup(app)
+
+    assert app.url_path_for("list_mails") == "/dev/mails"

@@ -1,12 +1,13 @@
 """Mails: one recipient, one subject, and nothing that anybody could add."""
 
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 
 import pytest
 
 from app.core.exceptions import InvalidError
-from app.mail.message import Mail, UnusableAddress, compose
+from app.mail.message import Mail, UnusableAddress, compose, html_of, text_of
 from app.mail.settings import sender_address
 
 SENDER = sender_address("Zoë <no-reply@example.com>")
@@ -20,6 +21,7 @@ def test_a_mail_is_written_as_servers_expect_it() -> None:
     assert (message["From"], message["To"]) == ("Zoë <no-reply@example.com>", "ada@example.com")
     assert message["Subject"] == "Grüße"
     assert message["Auto-Submitted"] == "auto-generated"
+    assert message["X-Auto-Response-Suppress"] == "All"
     assert message["Message-ID"].endswith("@example.com>")
     assert parsedate_to_datetime(message["Date"]).tzinfo is not None
     assert message.get_content().splitlines() == ["Hallo Zoë,", link]
@@ -37,8 +39,29 @@ def test_every_server_can_carry_the_text(text: str) -> None:
     assert message_from_bytes(written, policy=policy.default).get_content().strip() == text
 
 
+def test_html_comes_beside_the_text() -> None:
+    page = "<!doctype html><p>Grüße</p>" + "x" * 2000
+    written = compose(Mail("ada@example.com", "Hello", "Grüße", page), SENDER).as_bytes()
+    message = message_from_bytes(written, policy=policy.default)
+    assert isinstance(message, EmailMessage)
+
+    assert message.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    assert (text_of(message), html_of(message)) == ("Grüße", page)
+    assert written.isascii()
+    assert max(map(len, written.splitlines())) <= 78
+
+
+def test_without_html_there_is_the_text_alone() -> None:
+    message = compose(Mail("ada@example.com", "Hello", "Hello\n"), SENDER)
+
+    assert message.get_content_type() == "text/plain"
+    assert (text_of(message), html_of(message)) == ("Hello", "")
+
+
 def test_mails_are_told_apart() -> None:
     mail = Mail("ada@example.com", "Hello", "Hello")
+    assert compose(mail, SENDER, "<1@example.com>")["Message-ID"] == "<1@example.com>"
     assert compose(mail, SENDER)["Message-ID"] != compose(mail, SENDER)["Message-ID"]
 
 
@@ -97,5 +120,5 @@ def test_headers_in_the_text_stay_text() -> None:
 
 
 def test_a_mail_does_not_show_its_text() -> None:
-    mail = Mail("ada@example.com", "Hello", "https://app.example.com/reset#hunter2")
+    mail = Mail("ada@example.com", "Hello", "https://app.example.com/reset#hunter2", "<p>hunter2</p>")
     assert f"{mail!r} {mail}" == "Mail(subject='Hello') Mail(subject='Hello')"

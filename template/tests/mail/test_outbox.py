@@ -1,6 +1,7 @@
 """Mails wait for the commit."""
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -10,8 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import ConflictError
 from app.db.session import Database, SessionDep, transaction
-from app.mail.message import Mail
-from app.mail.outbox import posting, send_after_commit
+from app.mail import Mail, letter, send_after_commit, send_letter
+from app.mail.letters import Letter
+from app.mail.outbox import by_default, posting
 from app.main import create_app
 from app.modules.user.models import User
 
@@ -95,10 +97,57 @@ async def test_inside_a_savepoint_it_is_refused(session: AsyncSession) -> None:
                 send_after_commit(session, FIRST)
 
 
+@letter
+async def greeting(session: AsyncSession, *, name: str) -> Mail | None:
+    """Greet whoever has a name."""
+    return Mail("ada@example.com", "Hello", name) if name else None
+
+
+async def test_a_letter_is_written_at_once_and_leaves_with_the_commit(database: Database) -> None:
+    sent: list[Mail] = []
+    with posting(sent.append):
+        async with transaction(database.writers) as session:
+            await send_letter(session, greeting, name="Ada")
+            await send_letter(session, greeting, name="")
+            assert sent == []
+
+    assert [mail.text for mail in sent] == ["Ada"]
+
+
 async def test_without_anybody_who_sends_it_is_refused(session: AsyncSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.mail.outbox._posts", [])
+    monkeypatch.setattr("app.mail.outbox._ways", [])
     with pytest.raises(RuntimeError, match="lifespan"):
         send_after_commit(session, FIRST)
+
+
+class Elsewhere:
+    """Another way for mails to wait."""
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+
+    def send(self, session: AsyncSession, mail: Mail) -> None:
+        self.kept.append(mail)
+
+    async def send_letter(self, session: AsyncSession, letter: Letter[...], packed: dict[str, Any]) -> None:
+        self.kept.append((letter.name, packed))
+
+
+async def test_a_way_by_default_is_taken_unless_somebody_is_posting(
+    session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.mail.outbox._ways", [])
+    sent: list[Mail] = []
+    way = Elsewhere()
+    with posting(sent.append):
+        by_default(way)
+        send_after_commit(session, FIRST)
+        await session.commit()
+    send_after_commit(session, SECOND)
+    await send_letter(session, greeting, name="Ada")
+
+    assert sent == [FIRST]
+    assert way.kept == [SECOND, (greeting.name, {"name": "Ada"})]
 
 
 async def test_a_request_sends_when_it_succeeds_and_not_when_it_fails(database: Database) -> None:

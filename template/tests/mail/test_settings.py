@@ -39,6 +39,8 @@ def test_production_is_ready_with_a_server_and_a_sender(monkeypatch: pytest.Monk
         ("SMTP_USERNAME", None, "SMTP_USERNAME: must be set together with SMTP_PASSWORD"),
         ("SMTP_PASSWORD", None, "SMTP_USERNAME: must be set together with SMTP_PASSWORD"),
         ("SMTP_PORT", "0", "SMTP_PORT: "),
+        ("SMTP_BOUNCE_ADDRESS", "Bounces <b@example.com>", "SMTP_BOUNCE_ADDRESS: is not one address. Example: "),
+        ("SMTP_BOUNCE_ADDRESS", "b@example.com\r\nRCPT TO:<c@example.com>", "SMTP_BOUNCE_ADDRESS: is not one address"),
         ("SMTP_SENDER", "zoë@example.com", "SMTP_SENDER: is not one address"),
         ("SMTP_SENDER", "My Service", "SMTP_SENDER: is not one address. Example: "),
         ("SMTP_SENDER", "a@example.com, b@example.com", "SMTP_SENDER: is not one address"),
@@ -69,3 +71,8 @@ def test_a_sender_may_have_a_name() -> None:
     address = sender_address("Zoë & Co. <no-reply@example.com>")
     assert (address.display_name, address.addr_spec) == ("Zoë & Co.", "no-reply@example.com")
     assert sender_address("no-reply@bücher.example").domain == "xn--bcher-kva.example"
+
+
+def test_bounces_go_to_one_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, SMTP_BOUNCE_ADDRESS="bounces@bücher.example")
+    assert load(MailSettings).bounce_address == "bounces@xn--bcher-kva.example"

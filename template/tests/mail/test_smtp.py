@@ -27,7 +27,15 @@ async def test_a_mail_arrives(server: Server) -> None:
 
     assert server.mails[0]["Subject"] == "Hello"
     assert server.envelopes[0].rcpt_tos == ["ada@example.com"]
+    assert server.envelopes[0].mail_from == "no-reply@example.com"
     assert server.logins == []
+
+
+async def test_bounces_go_to_an_address_of_their_own(server: Server) -> None:
+    await deliver(settings_for(server, bounce_address="bounces@example.com"), MESSAGE)
+
+    assert server.envelopes[0].mail_from == "bounces@example.com"
+    assert server.mails[0]["From"] == "no-reply@example.com"
 
 
 @pytest.mark.usefixtures("_trusted")

@@ -1,11 +1,28 @@
-"""What people are written."""
+"""What people are written. The words are in `templates/`.
 
-from app.core import openapi
+A mail with a link is a letter: it makes its secret when it is sent. The others are written
+when something happens, to the address that the account has then.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from app.core.config import load
-from app.mail import Mail
+from app.mail import Mail, MailTemplate, letter
+from app.mail.template import EXAMPLE_LINK
+from app.modules.password.models import Purpose
+from app.modules.password.repository import PasswordRepository
+from app.modules.user.models import User
 from app.security.settings import SecuritySettings
 
-IGNORE = "If this was not you, you need not do anything."
+VERIFY_EMAIL = MailTemplate(__name__, "verify_email", link=EXAMPLE_LINK)
+ACCOUNT_EXISTS = MailTemplate(__name__, "account_exists")
+RESET_PASSWORD = MailTemplate(__name__, "reset_password", link=EXAMPLE_LINK)
+PASSWORD_CHANGED = MailTemplate(__name__, "password_changed")
+CONFIRM_EMAIL = MailTemplate(__name__, "confirm_email", link=EXAMPLE_LINK)
+EMAIL_CHANGED = MailTemplate(__name__, "email_changed")
 
 
 def check_address(to: str) -> None:
@@ -17,70 +34,42 @@ def check_address(to: str) -> None:
     Mail(to, "", "")
 
 
-def verify_email(to: str, token: str) -> Mail:
+@letter
+async def verify_email(session: AsyncSession, *, email: str, name: str) -> Mail:
     """Ask for proof of the address of a new account."""
-    return _mail(
-        to,
-        "Confirm your e-mail address",
-        "Somebody, hopefully you, wants an account with this address. To open it and choose a password, follow this "
-        "link within a day:\n\n"
-        f"{_link('/verify-email', token)}\n\n{IGNORE}",
-    )
+    secret = await PasswordRepository(session).add_registration(email, name)
+    return VERIFY_EMAIL.mail(email, link=_link("/verify-email", secret))
 
 
-def account_exists(to: str) -> Mail:
-    """Tell somebody who registers again that they have an account."""
-    return _mail(
-        to,
-        "You already have an account",
-        "Somebody, hopefully you, wanted an account with this address. It has one: sign in with your password, or ask "
-        f"for a new one if you have forgotten it.\n\n{IGNORE}",
-    )
-
-
-def reset_password(to: str, token: str) -> Mail:
+@letter
+async def reset_password(session: AsyncSession, *, user_id: UUID, email: str, asked_at: datetime) -> Mail | None:
     """Send a link to choose a new password."""
-    return _mail(
-        to,
-        "Choose a new password",
-        "Somebody, hopefully you, has forgotten the password of your account. To choose a new one, follow this link "
-        f"within half an hour:\n\n{_link('/reset-password', token)}\n\n{IGNORE}",
-    )
+    if not await _still(session, user_id, email, asked_at):
+        return None
+    secret = await PasswordRepository(session).add_token(user_id, Purpose.RESET_PASSWORD, email)
+    return RESET_PASSWORD.mail(email, link=_link("/reset-password", secret))
 
 
-def password_changed(to: str) -> Mail:
-    """Warn the owner, in case it was somebody else."""
-    return _mail(
-        to,
-        "Your password was changed",
-        "The password of your account was changed, and all other devices were signed out.\n\n"
-        "If this was not you, ask for a new password at once.",
-    )
-
-
-def email_changed(to: str) -> Mail:
-    """Warn the owner at the address before, in case it was somebody else."""
-    return _mail(
-        to,
-        "Your e-mail address was changed",
-        "Your account has another e-mail address now, and all devices were signed out.\n\n"
-        "If this was not you, write to us at once.",
-    )
-
-
-def confirm_email(to: str, token: str) -> Mail:
+@letter
+async def confirm_email(
+    session: AsyncSession, *, user_id: UUID, former: str, email: str, asked_at: datetime
+) -> Mail | None:
     """Ask for proof of a new address."""
-    return _mail(
-        to,
-        "Confirm your new e-mail address",
-        f"Follow this link within a day to use this address for your account:\n\n"
-        f"{_link('/confirm-email', token)}\n\n{IGNORE}",
-    )
+    if not await _still(session, user_id, former, asked_at):
+        return None
+    secret = await PasswordRepository(session).add_token(user_id, Purpose.CHANGE_EMAIL, email)
+    return CONFIRM_EMAIL.mail(email, link=_link("/confirm-email", secret))
 
 
-def _mail(to: str, subject: str, text: str) -> Mail:
-    title = openapi.about()["title"]
-    return Mail(to, f"{title}: {subject}", f"{text}\n\n-- \n{title}\n")
+async def _still(session: AsyncSession, user_id: UUID, email: str, asked_at: datetime) -> bool:
+    """Tell whether a link would still be good if it had been made when it was asked for.
+
+    A new password and a new address end all links; a letter that waited meanwhile must not bring one back.
+    """
+    repository = PasswordRepository(session)
+    await repository.lock(user_id)
+    user, password = await session.get(User, user_id), await repository.get(user_id)
+    return user is not None and user.email == email and (password is None or password.changed_at <= asked_at)
 
 
 def _link(path: str, token: str) -> str:

@@ -13,7 +13,7 @@ from app.core.exceptions import ForbiddenError, UnauthenticatedError
 from app.core.preconditions import Precondition
 from app.db.session import Database, brief_read
 from app.jwt.passwords import Passwords
-from app.mail import send_after_commit
+from app.mail import send_after_commit, send_letter
 from app.modules.auth.service import AuthService
 from app.modules.password import mails
 from app.modules.password.events import (
@@ -212,37 +212,38 @@ class PasswordService:
 @subscribe(RegistrationRequested)
 async def mail_verification(session: AsyncSession, event: RegistrationRequested) -> None:
     """Send the link that proves the address."""
-    secret = await PasswordRepository(session).add_registration(event.email, event.name)
-    send_after_commit(session, mails.verify_email(event.email, secret))
+    await send_letter(session, mails.verify_email, email=event.email, name=event.name)
 
 
 @subscribe(RegistrationRepeated)
 async def mail_that_there_is_an_account(session: AsyncSession, event: RegistrationRepeated) -> None:
     """Tell the owner instead of whoever asks."""
     user = await UserService(session).get(event.user_id)
-    send_after_commit(session, mails.account_exists(user.email))
+    send_after_commit(session, mails.ACCOUNT_EXISTS.mail(user.email))
 
 
 @subscribe(PasswordResetRequested)
 async def mail_reset_link(session: AsyncSession, event: PasswordResetRequested) -> None:
     """Send the link to choose a new password."""
     user = await UserService(session).get(event.user_id)
-    secret = await PasswordRepository(session).add_token(user.id, Purpose.RESET_PASSWORD, user.email)
-    send_after_commit(session, mails.reset_password(user.email, secret))
+    await send_letter(session, mails.reset_password, user_id=user.id, email=user.email, asked_at=event.occurred_at)
 
 
 @subscribe(EmailChangeRequested)
 async def mail_confirmation(session: AsyncSession, event: EmailChangeRequested) -> None:
-    """Send the link that proves the new address."""
-    secret = await PasswordRepository(session).add_token(event.user_id, Purpose.CHANGE_EMAIL, event.email)
-    send_after_commit(session, mails.confirm_email(event.email, secret))
+    """Send the link that proves the new address, if mail can be sent there."""
+    mails.check_address(event.email)
+    user = await UserService(session).get(event.user_id)
+    await send_letter(
+        session, mails.confirm_email, user_id=user.id, former=user.email, email=event.email, asked_at=event.occurred_at
+    )
 
 
 @subscribe(PasswordChanged)
 async def mail_warning(session: AsyncSession, event: PasswordChanged) -> None:
     """Tell the owner, in case it was somebody else."""
     user = await UserService(session).get(event.user_id)
-    send_after_commit(session, mails.password_changed(user.email))
+    send_after_commit(session, mails.PASSWORD_CHANGED.mail(user.email))
 
 
 @subscribe(EmailChanged)
@@ -251,4 +252,4 @@ async def end_what_the_former_address_could_do(session: AsyncSession, event: Ema
     await PasswordRepository(session).forget(event.user_id)
     await AuthService(session).end_all(event.user_id)
     audit("email_changed", user_id=event.user_id)
-    send_after_commit(session, mails.email_changed(event.former))
+    send_after_commit(session, mails.EMAIL_CHANGED.mail(event.former))
