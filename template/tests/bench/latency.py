@@ -1,6 +1,7 @@
 """From the commit to the begin of the task, by all ways there are."""
 
 import asyncio
+import random
 import statistics
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -19,7 +20,9 @@ from app.workers.runner import Runner
 from app.workers.task import DESTINATION
 from tests.bench.stage import Figure, Stage, began, look_at_the_clock
 
-ROUNDS, JOBS = 5, 20
+ROUNDS, JOBS = 5, 12
+
+POLL_SECONDS: float = OutboxSettings.model_fields["poll_seconds"].default
 
 Waker = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
 
@@ -67,7 +70,7 @@ async def _in_process(stage: Stage) -> AsyncGenerator[Destination]:
 
 @asynccontextmanager
 async def _relaying(stage: Stage, destination: Destination, waking: Sequence[Waker]) -> AsyncGenerator[None]:
-    relay = Relay(stage.database, {DESTINATION: destination}, OutboxSettings(env="test").poll_seconds)
+    relay = Relay(stage.database, {DESTINATION: destination}, POLL_SECONDS)
     async with AsyncExitStack() as stack:
         for wake in waking:
             await stack.enter_async_context(wake(relay.wake))
@@ -78,6 +81,7 @@ async def _relaying(stage: Stage, destination: Destination, waking: Sequence[Wak
 
 async def _wait_for_one(stage: Stage) -> float:
     number = len(began)
+    await asyncio.sleep(random.uniform(0, POLL_SECONDS))  # noqa: S311 - at any moment between two looks
     async with transaction(stage.database.writers) as session:
         look_at_the_clock.enqueue(session, number=number)
     committed = time.perf_counter()

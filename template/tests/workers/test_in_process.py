@@ -62,7 +62,9 @@ async def test_what_is_sent_twice_is_begun_once(jobs: Database, destination: InP
     await hand_out(jobs, enter)
     async with destination.running(stop_seconds=10):
         await destination.send(await rows(jobs))
+        begun = dict(destination.under_way)
         await destination.send(await rows(jobs))
+        assert destination.under_way == begun
 
     assert most == [1]
     assert await rows(jobs) == []

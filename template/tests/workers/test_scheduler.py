@@ -78,7 +78,7 @@ async def test_it_says_when_to_look_again(jobs: Database) -> None:
 
 
 async def test_of_two_schedulers_one_enqueues(jobs: Database) -> None:
-    both = [seeing_to(jobs, hourly(Missed.ONCE)) for _ in range(2)]
+    both = [seeing_to(jobs, hourly(Missed.EACH)) for _ in range(2)]
     for now in (NOON + SECOND, NOON + HOUR, NOON + HOUR + SECOND):
         await asyncio.gather(*(scheduler.run_once(now) for scheduler in both))
 
@@ -86,7 +86,7 @@ async def test_of_two_schedulers_one_enqueues(jobs: Database) -> None:
 
 
 async def test_who_is_late_changes_nothing(jobs: Database) -> None:
-    schedule = hourly(Missed.ONCE)
+    schedule = hourly(Missed.EACH)
     scheduler = seeing_to(jobs, schedule)
     await scheduler._begin(schedule, NOON)
     await scheduler._begin(schedule, NOON + HOUR)
