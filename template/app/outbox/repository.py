@@ -68,8 +68,12 @@ class OutboxRepository:
         return await self._update([col(OutboxEvent.number).in_(numbers), *_UNTAKEN], sent_at=None)
 
     async def take_back(self) -> int:
-        """Let those be sent again whose worker did not end in time; return how many there were."""
-        return await self._update([*_left_behind()], sent_at=None, taken_until=None)
+        """Let those be sent again whose worker did not end in time; return how many there were.
+
+        A worker that hangs in the middle of a transaction keeps its row locked; nobody waits for that.
+        """
+        late = select(col(OutboxEvent.number)).where(*_left_behind()).with_for_update(skip_locked=True)
+        return await self._update([col(OutboxEvent.number).in_(late)], sent_at=None, taken_until=None)
 
     async def find(self, event_id: UUID) -> OutboxEvent | None:
         """Find a row that was sent and that nobody works on, and lock it."""

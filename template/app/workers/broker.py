@@ -138,16 +138,21 @@ async def consuming(broker: RedisBroker, runner: Runner, settings: WorkerSetting
     try:
         yield
     finally:
-        stopping = asyncio.create_task(asyncio.to_thread(_stop, worker, settings.stop_seconds + GIVE_UP_SECONDS))
-        await asyncio.wait({stopping}, timeout=settings.stop_seconds)
-        while not stopping.done():
-            for job in [job for job in under_way if not job.cancelling()]:
-                job.cancel()
-            await asyncio.wait({stopping}, timeout=IDLE_MS / 1000)
+        await _stop(worker, under_way, settings.stop_seconds)
         broker.client.close()
 
 
-def _stop(worker: Worker, seconds: float) -> None:
+async def _stop(worker: Worker, under_way: set[asyncio.Task[None]], seconds: float) -> None:
+    """Take no more jobs, and cancel those that are still under way after a time."""
+    stopping = asyncio.create_task(asyncio.to_thread(_stop_threads, worker, seconds + GIVE_UP_SECONDS))
+    await asyncio.wait({stopping}, timeout=seconds)
+    while not stopping.done():
+        for job in [job for job in under_way if not job.cancelling()]:
+            job.cancel()
+        await asyncio.wait({stopping}, timeout=IDLE_MS / 1000)
+
+
+def _stop_threads(worker: Worker, seconds: float) -> None:
     """Stop it, also while Redis is away: its threads wait for Redis for ever, and are left behind then."""
     try:
         worker.stop(timeout=round(seconds * 1000))

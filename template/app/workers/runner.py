@@ -78,9 +78,10 @@ class Runner:
         """Count the attempt before it begins, so that a job that kills its worker does not do so for ever."""
         async with transaction(self.database.writers) as session:
             event = await OutboxRepository(session).find(job_id)
-            if event is not None:
-                event.attempts += 1
-                event.taken_until = utc_now() + timedelta(seconds=_seconds(event.name)) + MARGIN
+            if event is None:
+                return None
+            event.attempts += 1
+            event.taken_until = utc_now() + timedelta(seconds=_seconds(event.name)) + MARGIN
         return event
 
     async def _do(self, event: OutboxEvent) -> None:
@@ -105,8 +106,9 @@ class Runner:
     async def _outside(self, task: Task[...], event: OutboxEvent) -> None:
         await task.function(Job(event.id, event.attempts, self.database), **task.read(event.payload))
         async with transaction(self.database.writers) as session:
-            if not await OutboxRepository(session).done(event):
-                raise TakenOver
+            in_time = await OutboxRepository(session).done(event)
+        if not in_time:
+            raise TakenOver
 
     async def _failed(self, event: OutboxEvent, error: Exception) -> None:
         """Say when it is tried again, or give up. What stands in the row names the error and not its place."""

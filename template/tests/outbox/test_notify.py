@@ -132,8 +132,9 @@ async def test_a_connection_that_breaks_is_replaced(
     assert "\n" not in line["error"]
 
 
+@pytest.mark.usefixtures("_silent")
 async def test_it_can_be_switched_off(
-    _silent: None, outbox: Database, listener: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
+    outbox: Database, listener: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OUTBOX_NOTIFY", "false")
     app = FastAPI()
@@ -145,7 +146,8 @@ async def test_it_can_be_switched_off(
     assert await heard(listener) == 0
 
 
-async def test_it_is_switched_on_once(_silent: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
+@pytest.mark.usefixtures("_silent")
+async def test_it_is_switched_on_once(outbox: Database, listener: psycopg.AsyncConnection) -> None:
     for _ in range(2):
         notify.setup(FastAPI())
     await add(outbox, event("first"))
