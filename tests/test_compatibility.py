@@ -345,9 +345,9 @@ def test_a_file_that_is_gone_must_have_moved(moves: list[Any], lost: list[str]) 
 
 
 def test_a_file_that_a_feature_takes_over_is_gone_where_it_is_off() -> None:
-    new = replace(changed(), features={"docs": ["docs", "app/two.py"]}, conditions={"docs": "false"})
+    new = replace(changed(), features={"docs": ["docs"], "two": ["app/two.py"]}, conditions={"two": "false"})
     (complaint,) = lost_files(OLD, new)
-    assert complaint.startswith("app/two.py was in 1.0.0 and goes now where docs is off")
+    assert complaint.startswith("app/two.py was in 1.0.0 and goes now where two is off")
     assert '"app/two.py:"' in complaint
     assert list(lost_files(OLD, replace(changed(_migrations=[migration("2.0.0", "app/two.py:")]), features={}))) == []
 

@@ -1,17 +1,13 @@
 """The command line: `uv run app --help`."""
 
-import errno
 import json
 import os
-import signal
-import socket
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 
+from app.core import server
 from app.core.config import Environment, load_all
 from app.db import commands as db
 from app.db.commands import configured
@@ -44,40 +40,13 @@ def serve(
     """
     with configured() as settings:
         host, port = host or settings.host, port or settings.port
-        _require_free(host, port)
+        server.require_free(host, port)
         os.environ["PORT"] = str(port)  # as the app, and what it starts, shall know it
         if settings.env is Environment.DEV:
             for feature in FEATURES:
                 feature.prepare_development()
         load_all()
-        # uvicorn repeats the signal once it has stopped; leaving in order then also stops a development database.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        uvicorn.run(
-            "app.main:create_app",
-            factory=True,
-            host=host,
-            port=port,
-            reload=reload,
-            reload_dirs=["app"] if reload else None,
-            workers=None if reload else workers,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            forwarded_allow_ips=settings.forwarded_allow_ips,
-            timeout_graceful_shutdown=settings.shutdown_grace_seconds,
-        )
-
-
-def _require_free(host: str, port: int) -> None:
-    """Say what to do about a port in use, before anything else is started."""
-    try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            pass
-    except OSError as error:
-        advice = "Choose another, for example PORT=8001." if error.errno == errno.EADDRINUSE else "Is HOST right?"
-        reason = str(error.strerror).partition(" (")[0]
-        typer.echo(f"Cannot listen on {host}, port {port}: {reason}.\n{advice}", err=True)
-        raise typer.Exit(1) from None
+        server.run("app.main:create_app", settings, host, port, reload=reload, workers=workers)
 
 
 @openapi.command()

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from app import __version__
 from app.api import router
@@ -21,11 +21,12 @@ from app.core.shutdown import noticing_shutdown
 from app.features import FEATURES
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, routes: APIRouter = router) -> FastAPI:
     """Build the application.
 
     Args:
         settings: The core settings; read from the environment if not given.
+        routes: What it answers, beside questions about its health.
 
     Raises:
         ConfigurationError: If the environment does not allow a start.
@@ -47,7 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.health_checks = {}
     openapi.install(app)
     app.include_router(health.router, responses=openapi.EVERY_ROUTE)
-    app.include_router(router)
+    app.include_router(routes)
     for feature in FEATURES:
         feature.setup(app)
     return app

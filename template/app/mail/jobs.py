@@ -19,7 +19,7 @@ from app.mail.letters import Letter
 from app.mail.message import Mail, UnusableAddress, compose
 from app.mail.settings import MailSettings, sender_address
 from app.mail.smtp import FAILURES, is_temporary, reason, way_out
-from app.workers.task import Job, outside_task
+from app.workers.task import Job, TryAgain, outside_task
 
 ATTEMPTS = 12  # within about half an hour
 SECONDS = 60  # a server may be slow with each of its answers
@@ -27,7 +27,7 @@ SECONDS = 60  # a server may be slow with each of its answers
 logger = structlog.get_logger(__name__)
 
 
-class MailNotSentYet(Exception):
+class MailNotSentYet(TryAgain):
     """The server is away, or says that it may take the mail later."""
 
 
