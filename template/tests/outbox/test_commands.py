@@ -17,8 +17,6 @@ from app.outbox.models import OutboxEvent
 from tests.conftest import in_a_thread
 from tests.outbox.conftest import add, event, rows
 
-NOW = utc_now()
-
 
 @pytest.fixture(autouse=True)
 def _logging_restored() -> Generator[None]:
@@ -35,7 +33,12 @@ def run(*arguments: object) -> Result:
 
 def dead(name: str, **fields: Any) -> OutboxEvent:
     """A job that failed for good."""
-    values = {"attempts": 10, "sent_at": NOW, "dead_at": NOW, "last_error": "RuntimeError: no\nluck"} | fields
+    values = {
+        "attempts": 10,
+        "sent_at": utc_now(),
+        "dead_at": utc_now(),
+        "last_error": "RuntimeError: no\nluck",
+    } | fields
     return event(name, **values)
 
 
@@ -48,15 +51,17 @@ async def graveyard(outbox: Database) -> Database:
 
 
 async def test_the_status_counts_and_tells_the_age(outbox: Database) -> None:
+    now = utc_now()
+
     def ago(**time: float) -> dict[str, Any]:
-        return {"created_at": NOW - timedelta(**time)}
+        return {"created_at": now - timedelta(**time)}
 
     await add(
         outbox,
         event("waiting", **ago(days=2)),
-        event("later", **ago(seconds=1), next_attempt_at=NOW + timedelta(hours=1)),
-        event("sent", **ago(hours=3), sent_at=NOW),
-        event("taken", **ago(minutes=5), sent_at=NOW, taken_until=NOW),
+        event("later", **ago(seconds=1), next_attempt_at=now + timedelta(hours=1)),
+        event("sent", **ago(hours=3), sent_at=now),
+        event("taken", **ago(minutes=5), sent_at=now, taken_until=now),
         dead("dead", **ago(seconds=0)),
     )
     lines = run("outbox", "status").output.splitlines()
