@@ -38,9 +38,9 @@ class Database(ABC):
     restartable = False
     pace = 1.0  # by which what a job takes is multiplied
 
+    @abstractmethod
     def restart(self, mode: str = "fast") -> None:
         """Stop and start it: `fast` ends every transaction, `immediate` lets it recover as after a crash."""
-        raise NotImplementedError
 
     @abstractmethod
     def stop(self) -> None:
@@ -54,6 +54,9 @@ class Sqlite(Database):
 
     def __init__(self, _: Path, folder: Path) -> None:
         self.url = f"sqlite+aiosqlite:///{folder / 'app.db'}"
+
+    def restart(self, mode: str = "fast") -> None:
+        """Nothing: it does not run."""
 
     def stop(self) -> None:
         """Nothing: it does not run."""

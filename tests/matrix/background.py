@@ -1,14 +1,12 @@
 """The processes beside the API, of a project that has them."""
 
-import subprocess
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.mailbox import Mailbox, mailbox
-from tests.matrix.processes import environment
-from tests.matrix.service import START_SECONDS, Service, line_of, serving, stop
+from tests.matrix.service import Service, provided, serving, stop
 
 # A Redis of the project itself, for as long as its standard input is open.
 REDIS = """
@@ -18,6 +16,7 @@ with ValkeyServer(save="") as server:
     print(server.connection_url, flush=True)
     sys.stdin.read()
 """
+NO_REDIS = "The project's own Redis did not start."
 PROCESSES = ("relay", "worker", "scheduler")
 
 
@@ -64,27 +63,10 @@ def background(project: Path, settings: Mapping[str, str]) -> Generator[Backgrou
         yield Background(project)
         return
     with ExitStack() as stack:
-        given = {"REDIS_URL": stack.enter_context(_redis(project))}
+        given = {"REDIS_URL": stack.enter_context(provided(project, REDIS, "redis", NO_REDIS))}
         if "SMTP_HOST" in settings:
             yield Background(project, given, (("REDIS_URL", None),))
             return
         mails = stack.enter_context(mailbox())
         given |= mails.settings()
         yield Background(project, given, (("REDIS_URL", None), ("SMTP_HOST", None)), mails)
-
-
-@contextmanager
-def _redis(project: Path) -> Generator[str]:
-    server = subprocess.Popen(
-        [project / ".venv/bin/python", "-c", REDIS],
-        cwd=project,
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdout
-    try:
-        yield line_of(server.stdout, "redis", "The project's own Redis did not start.")
-    finally:
-        server.communicate(timeout=START_SECONDS)

@@ -103,10 +103,19 @@ def _sqlite(project: Path) -> Generator[str]:
     yield f"sqlite+aiosqlite:///{project / '.data/production.db'}"
 
 
+def _postgres(project: Path) -> AbstractContextManager[str]:
+    return provided(project, EMBEDDED, "postgresql", "The project's own PostgreSQL server did not start.")
+
+
 @contextmanager
-def _postgres(project: Path) -> Generator[str]:
+def provided(project: Path, program: str, beginning: str, otherwise: str) -> Generator[str]:
+    """Run a program of the project that tells an address and ends with its standard input; yield the address.
+
+    Raises:
+        StepError: If no line begins so, with what to say then.
+    """
     server = subprocess.Popen(
-        [project / ".venv/bin/python", "-c", EMBEDDED],
+        [project / ".venv/bin/python", "-c", program],
         cwd=project,
         env=environment(),
         stdin=subprocess.PIPE,
@@ -115,17 +124,13 @@ def _postgres(project: Path) -> Generator[str]:
     )
     assert server.stdout
     try:
-        yield line_of(server.stdout, "postgresql", "The project's own PostgreSQL server did not start.")
+        yield _line(server.stdout, beginning, otherwise)
     finally:
         server.communicate(timeout=START_SECONDS)
 
 
-def line_of(output: Iterable[str], beginning: str, otherwise: str) -> str:
-    """Return the line that begins so; the ones before it are log lines.
-
-    Raises:
-        StepError: If there is none, with what to say then.
-    """
+def _line(output: Iterable[str], beginning: str, otherwise: str) -> str:
+    """Return the line that begins so; the ones before it are log lines."""
     for line in output:
         if line.startswith(beginning):
             return line.strip()
