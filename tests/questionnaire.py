@@ -100,4 +100,10 @@ def _default(question: Question, values: dict[str, Any]) -> Any:
     if not isinstance(question.default, str):
         return question.default
     text = _compiled(question.default).render(values)
-    return text if question.type == "str" else yaml.safe_load(text)
+    return text if question.type == "str" else _parsed(text)
+
+
+@cache
+def _parsed(text: str) -> Any:
+    """Read YAML, and the same text once: nobody changes what comes of it."""
+    return yaml.safe_load(text)

@@ -14,6 +14,7 @@ OURS = ("PYTEST_", "COVERAGE_", "COV_", "UV_LOCKED", "UV_FROZEN", "UV_PROJECT", 
 SETTINGS = (
     *("ENV", "DATABASE_", "HOST", "PORT", "LOG_LEVEL", "DEBUG", "CORS_ORIGINS"),
     *("AUTH_", "JWT_", "OIDC_", "SMTP_", "REDIS_", "OUTBOX_", "WORKER_"),
+    "PYTHONDONTWRITEBYTECODE",  # compiling the same modules for each process takes longer than running most of them
 )
 
 _running: set[subprocess.Popen[str]] = set()
