@@ -15,6 +15,8 @@ from app.workers.task import DESTINATION
 class AtOnce:
     """Does jobs while they are sent."""
 
+    name = DESTINATION
+
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
 
@@ -28,11 +30,11 @@ class AtOnce:
 
 async def drain(database: Database) -> None:
     """Do all jobs that are due, and those that they enqueue; fail if one of them does."""
-    relay = Relay(database, {DESTINATION: AtOnce(Runner(database))}, poll_seconds=1)
+    relay = Relay(database, AtOnce(Runner(database)), poll_seconds=1)
     while await relay.run_once():
         pass
     async with transaction(database.readers) as session:
         failed = await session.exec(
-            select(OutboxEvent.name, OutboxEvent.last_error).where(col(OutboxEvent.attempts) > 0)
+            select(OutboxEvent.name, OutboxEvent.last_error).where(col(OutboxEvent.last_error) != "")
         )
         assert not (failures := [f"{name}: {error}" for name, error in failed]), failures

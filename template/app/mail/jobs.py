@@ -10,16 +10,19 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
+from pydantic_core import to_json
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import load
 from app.db.session import transaction
 from app.mail import letters, outbox, preview
-from app.mail.letters import Letter
+from app.mail.letters import Letter, P
 from app.mail.message import Mail, UnusableAddress, compose
 from app.mail.settings import MailSettings, sender_address
-from app.mail.smtp import FAILURES, is_temporary, reason, way_out
-from app.workers.task import Job, TryAgain, outside_task
+from app.mail.smtp import FAILURES, is_about_the_mail, reason, way_out
+from app.workers.arguments import arguments_of, read
+from app.workers.failures import TryAgain
+from app.workers.task import Job, outside_task
 
 ATTEMPTS = 12  # within about half an hour
 SECONDS = 60  # a server may be slow with each of its answers
@@ -27,8 +30,12 @@ SECONDS = 60  # a server may be slow with each of its answers
 logger = structlog.get_logger(__name__)
 
 
+class UnknownLetter(TryAgain):
+    """There is no letter of this name here, for example because this worker is older than who asked for it."""
+
+
 class MailNotSentYet(TryAgain):
-    """The server is away, or says that it may take the mail later."""
+    """The server is away, may take the mail later, or refuses us: nothing that the mail can help."""
 
 
 def prepare_development() -> None:
@@ -55,14 +62,23 @@ async def send_mail(job: Job, *, to: str, subject: str, text: str, html: str) ->
 @outside_task(attempts=ATTEMPTS, seconds=SECONDS)
 async def send_letter(job: Job, *, letter: str, arguments: dict[str, Any]) -> None:
     """Write a mail and send it. What was written before is committed: its link works before it can arrive."""
+    found = _find(letter)
+    fitting = read(arguments_of(found.function), to_json(arguments))
     try:
         async with transaction(job.database.writers) as session:
-            mail = await letters.find(letter).write(session, arguments)
+            mail = await found.write(session, **fitting)
     except UnusableAddress:
         logger.error("mail not sent", letter=letter, error="UnusableAddress")  # noqa: TRY400 - it says all there is
         return
     if mail is not None:
         await _send(job, mail)
+
+
+def _find(letter: str) -> Letter[...]:
+    try:
+        return letters.find(letter)
+    except LookupError as error:
+        raise UnknownLetter(*error.args) from None
 
 
 async def _send(job: Job, mail: Mail) -> None:
@@ -83,7 +99,7 @@ async def _send(job: Job, mail: Mail) -> None:
     else:
         log.info("mail sent")
         return
-    if is_temporary(failure):
+    if not is_about_the_mail(failure):
         raise MailNotSentYet(" ".join(str(part) for part in reason(failure).values() if part))
     log.error("mail not sent", **reason(failure))
 
@@ -94,7 +110,10 @@ class _InRows:
     def send(self, session: AsyncSession, mail: Mail) -> None:
         send_mail.enqueue(session, to=mail.to, subject=mail.subject, text=mail.text, html=mail.html)
 
-    async def send_letter(self, session: AsyncSession, letter: Letter[...], packed: dict[str, Any]) -> None:
+    async def send_letter(
+        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    ) -> None:
+        packed = arguments_of(letter.function)(*args, **arguments).model_dump(mode="json")
         send_letter.enqueue(session, letter=letter.name, arguments=packed)
 
 

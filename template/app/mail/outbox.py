@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session
@@ -22,7 +22,9 @@ class Way(Protocol):
     def send(self, session: AsyncSession, mail: Mail) -> None:
         """Keep a mail until the commit."""
 
-    async def send_letter(self, session: AsyncSession, letter: Letter[...], packed: dict[str, Any]) -> None:
+    async def send_letter(
+        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    ) -> None:
         """Keep a letter until the commit."""
 
 
@@ -43,9 +45,11 @@ class InMemory:
             raise RuntimeError("Send the mail outside of begin_nested.")
         session.info.setdefault(WAITING, []).append((self.post, mail))
 
-    async def send_letter(self, session: AsyncSession, letter: Letter[...], packed: dict[str, Any]) -> None:
+    async def send_letter(
+        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    ) -> None:
         """Write the letter at once: what it changes belongs to this transaction."""
-        if mail := await letter.write(session, packed):
+        if mail := await letter.write(session, *args, **arguments):
             self.send(session, mail)
 
 
@@ -79,7 +83,7 @@ def send_after_commit(session: AsyncSession, mail: Mail) -> None:
     _way().send(session, mail)
 
 
-async def send_letter(session: AsyncSession, letter: Letter[P], *args: P.args, **arguments: P.kwargs) -> None:
+async def send_letter(session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs) -> None:
     """Write and send a letter once the transaction of `session` has been committed.
 
     Without workers it is written at once, in this transaction.
@@ -87,7 +91,7 @@ async def send_letter(session: AsyncSession, letter: Letter[P], *args: P.args, *
     Raises:
         RuntimeError: If nobody sends mails; without workers also inside `begin_nested`.
     """
-    await _way().send_letter(session, letter, letter.pack(*args, **arguments))
+    await _way().send_letter(session, letter, *args, **arguments)
 
 
 def _way() -> Way:

@@ -27,7 +27,7 @@ All = Annotated[bool, typer.Option("--all", help="All of them.")]
 
 @outbox.command()
 def status() -> None:
-    """Count what waits, and tell since when the oldest has been there.
+    """Count what waits, and tell since when the oldest could have been done.
 
     `waiting` is for the relay, `sent` is for a worker, `taken` is being done, `dead` is for a person.
     """
@@ -104,7 +104,7 @@ def _described(event: OutboxEvent) -> list[tuple[str, object]]:
         ("arguments", event.payload),
         ("key", event.key or "-"),
         ("request", event.request_id or "-"),
-        ("enqueued", f"{event.created_at:%Y-%m-%d %H:%M:%S}"),
+        ("due", f"{event.due_at:%Y-%m-%d %H:%M:%S}"),
         ("died", f"{event.dead_at:%Y-%m-%d %H:%M:%S}"),
         ("attempts", event.attempts),
         ("error", event.last_error),
@@ -113,6 +113,6 @@ def _described(event: OutboxEvent) -> list[tuple[str, object]]:
 
 def _age(moment: datetime) -> str:
     """Say how long ago it was, in the largest unit that fits."""
-    seconds = (utc_now() - moment).total_seconds()
+    seconds = max(0.0, (utc_now() - moment).total_seconds())
     size, unit = next(((s, u) for s, u in ((86_400, "d"), (3_600, "h"), (60, "min")) if seconds >= s), (1, "s"))
     return f"{seconds / size:.0f} {unit}"

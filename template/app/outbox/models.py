@@ -9,6 +9,7 @@ from sqlmodel import Field
 from app.db.base import Base, UtcDateTime, utc_now
 
 DUE = text("sent_at IS NULL AND dead_at IS NULL")
+UNDER_WAY = text("sent_at IS NOT NULL AND dead_at IS NULL")
 TAKEN = text("taken_until IS NOT NULL")
 
 
@@ -24,6 +25,8 @@ class OutboxEvent(Base, table=True):
     __table_args__ = (
         Index("ix_outbox_event_due", "number", postgresql_where=DUE, sqlite_where=DUE),
         Index("ix_outbox_event_key", "key", "number"),
+        # Of each key one is under way: two relays that do not see each other's commit yet cannot send two.
+        Index("uq_outbox_event_under_way", "key", unique=True, postgresql_where=UNDER_WAY, sqlite_where=UNDER_WAY),
         Index("ix_outbox_event_sent_at", "sent_at"),
         Index("ix_outbox_event_taken_until", "taken_until", postgresql_where=TAKEN, sqlite_where=TAKEN),
     )
@@ -38,7 +41,8 @@ class OutboxEvent(Base, table=True):
     key: str | None = Field(default=None, max_length=200)
     payload: str
     request_id: str = Field(default="", max_length=200)
-    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    # Since when it could have been done: when it was added, or the moment that it was to wait for.
+    due_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     taken_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     attempts: int = Field(default=0)

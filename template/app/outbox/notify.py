@@ -74,6 +74,6 @@ async def _listen(wake: asyncio.Event) -> None:
                 wake.set()  # for what came meanwhile
                 async for _ in connection.notifies():
                     wake.set()
-        except psycopg.OperationalError as error:
+        except (psycopg.Error, OSError) as error:
             logger.warning("outbox: not listening, only looking", error=str(error).partition("\n")[0])
         await asyncio.sleep(AGAIN_SECONDS)

@@ -1,12 +1,11 @@
 """How rows of the outbox are found, taken, and done."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, func, or_
-from sqlalchemy.orm import aliased
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -16,10 +15,15 @@ from app.outbox.models import OutboxEvent
 # The session remembers that there is something for the relay; whoever can wake it looks here (notify.py).
 WAKE_RELAY = "the relay has something to do"
 ERROR_LENGTH = 1000
+ALIVE = col(OutboxEvent.dead_at).is_(None)
+UNTAKEN = (col(OutboxEvent.taken_until).is_(None), ALIVE)
 
 
 class OutboxRepository:
-    """The rows in the database. Every change names the state that it expects, so of two at once only one succeeds."""
+    """The rows, for those who add them, do them, and look after the dead.
+
+    Every change names the state that it expects, so of two at once only one succeeds.
+    """
 
     def __init__(self, session: AsyncSession) -> None:
         """Work inside the transaction of `session`."""
@@ -29,51 +33,6 @@ class OutboxRepository:
         """Let something be done after the commit, and never if there is none."""
         self.session.add(event)
         self._wake_relay()
-
-    async def due(self, limit: int) -> Sequence[OutboxEvent]:
-        """Lock the rows that are to be sent, oldest first. Rows that another relay has locked are left to it.
-
-        Of each key only the oldest that is not dead comes, and it comes alone until it is done.
-        """
-        query = select(OutboxEvent).where(*_due()).order_by(col(OutboxEvent.number)).limit(limit)
-        return (await self.session.exec(query.with_for_update(skip_locked=True))).all()
-
-    async def anything_due(self) -> bool:
-        """Tell whether there is something to be sent."""
-        return bool((await self.session.exec(select(exists().where(*_due())))).one())
-
-    async def anything_left(self, suspect_after: timedelta) -> bool:
-        """Tell whether something may have been lost after it was sent."""
-        left = or_(exists().where(*_left_behind()), exists().where(*_suspect(suspect_after)))
-        return bool((await self.session.exec(select(left))).one())
-
-    async def sent(self, events: Iterable[OutboxEvent]) -> None:
-        """Note that a destination has them."""
-        numbers = [event.number for event in events]
-        await self._update([col(OutboxEvent.number).in_(numbers)], sent_at=utc_now())
-
-    async def suspects(self, suspect_after: timedelta, limit: int) -> Sequence[OutboxEvent]:
-        """List what was sent a while ago and was not taken, oldest first."""
-        query = select(OutboxEvent).where(*_suspect(suspect_after)).order_by(col(OutboxEvent.sent_at)).limit(limit)
-        return (await self.session.exec(query)).all()
-
-    async def look_at_again(self, events: Iterable[OutboxEvent]) -> None:
-        """Note that a destination still has them, so that others are looked at first."""
-        numbers = [event.number for event in events]
-        await self._update([col(OutboxEvent.number).in_(numbers), *_UNTAKEN], sent_at=utc_now())
-
-    async def send_again(self, events: Iterable[OutboxEvent]) -> int:
-        """Let those be sent again that a destination has lost; return how many there were."""
-        numbers = [event.number for event in events]
-        return await self._update([col(OutboxEvent.number).in_(numbers), *_UNTAKEN], sent_at=None)
-
-    async def take_back(self) -> int:
-        """Let those be sent again whose worker did not end in time; return how many there were.
-
-        A worker that hangs in the middle of a transaction keeps its row locked; nobody waits for that.
-        """
-        late = select(col(OutboxEvent.number)).where(*_left_behind()).with_for_update(skip_locked=True)
-        return await self._update([col(OutboxEvent.number).in_(late)], sent_at=None, taken_until=None)
 
     async def find(self, event_id: UUID) -> OutboxEvent | None:
         """Find a row that was sent and that nobody works on, and lock it."""
@@ -98,9 +57,10 @@ class OutboxRepository:
         values = {"sent_at": None, "taken_until": None, "next_attempt_at": at, "last_error": _storable(error)}
         await self._update([*_mine(event)], **values)
 
-    async def release(self, event: OutboxEvent, at: datetime) -> None:
+    async def release(self, event: OutboxEvent, at: datetime, why: str = "") -> None:
         """Give it back as if it had not been taken, to be sent again from a moment on."""
         values = {"sent_at": None, "taken_until": None, "next_attempt_at": at, "attempts": event.attempts - 1}
+        values["last_error"] = why or event.last_error
         await self._update([*_mine(event)], **values)
 
     async def bury(self, event: OutboxEvent, error: str) -> None:
@@ -121,7 +81,7 @@ class OutboxRepository:
         """Give dead letters another try, all of them if none is named; return how many there were."""
         self._wake_relay()
         return await self._update(
-            _dead(ids), dead_at=None, sent_at=None, taken_until=None, next_attempt_at=None, attempts=0
+            _dead(ids), dead_at=None, sent_at=None, taken_until=None, next_attempt_at=None, due_at=utc_now(), attempts=0
         )
 
     async def drop(self, ids: Sequence[UUID] | None) -> int:
@@ -130,18 +90,18 @@ class OutboxRepository:
 
     async def unfinished(self, key: str) -> bool:
         """Tell whether there is a row of a key that is not done and not dead."""
-        which = exists().where(col(OutboxEvent.key) == key, *_ALIVE)
+        which = exists().where(col(OutboxEvent.key) == key, ALIVE)
         return bool((await self.session.exec(select(which))).one())
 
     async def counts(self) -> dict[str, tuple[int, datetime | None]]:
-        """Count the rows by their state, with the moment since which the oldest has been there."""
+        """Count the rows by their state, with the moment since which the oldest could have been done."""
         states = {
-            "waiting": [col(OutboxEvent.sent_at).is_(None), *_ALIVE],
-            "sent": [col(OutboxEvent.sent_at).is_not(None), *_UNTAKEN],
+            "waiting": [col(OutboxEvent.sent_at).is_(None), ALIVE],
+            "sent": [col(OutboxEvent.sent_at).is_not(None), *UNTAKEN],
             "taken": [col(OutboxEvent.taken_until).is_not(None)],
             "dead": [col(OutboxEvent.dead_at).is_not(None)],
         }
-        query = select(func.count(), func.min(col(OutboxEvent.created_at)))
+        query = select(func.count(), func.min(col(OutboxEvent.due_at)))
         return {state: (await self.session.exec(query.where(*which))).one() for state, which in states.items()}
 
     async def _update(self, which: Sequence[ColumnElement[bool]], **values: Any) -> int:
@@ -151,38 +111,11 @@ class OutboxRepository:
         self.session.info[WAKE_RELAY] = True
 
 
-_ALIVE = (col(OutboxEvent.dead_at).is_(None),)
-_UNTAKEN = (col(OutboxEvent.taken_until).is_(None), *_ALIVE)
-
-
-def _due() -> tuple[ColumnElement[bool], ...]:
-    other = aliased(OutboxEvent)
-    next_attempt_at = col(OutboxEvent.next_attempt_at)
-    return (
-        col(OutboxEvent.sent_at).is_(None),
-        *_ALIVE,
-        or_(next_attempt_at.is_(None), next_attempt_at <= utc_now()),
-        ~exists().where(
-            col(other.key) == col(OutboxEvent.key),
-            # A number is given before the commit, so one that is under way may have a later number.
-            or_(col(other.number) < col(OutboxEvent.number), col(other.sent_at).is_not(None)),
-            col(other.dead_at).is_(None),
-        ),
-    )
-
-
-def _left_behind() -> tuple[ColumnElement[bool], ...]:
-    return (col(OutboxEvent.taken_until) < utc_now(),)
-
-
-def _suspect(after: timedelta) -> tuple[ColumnElement[bool], ...]:
-    return col(OutboxEvent.sent_at) < utc_now() - after, *_UNTAKEN
-
-
 def _mine(event: OutboxEvent) -> tuple[ColumnElement[bool], ...]:
     """Whoever takes a row counts the attempt, so the number of attempts tells whose it is."""
     taken = col(OutboxEvent.taken_until).is_not(None)
-    return col(OutboxEvent.number) == event.number, col(OutboxEvent.attempts) == event.attempts, taken
+    # By its id: SQLite gives the number of a row that is gone to a new one.
+    return col(OutboxEvent.id) == event.id, col(OutboxEvent.attempts) == event.attempts, taken
 
 
 def _dead(ids: Sequence[UUID] | None) -> list[ColumnElement[bool]]:

@@ -1,9 +1,10 @@
 """dramatiq on Redis: who does which job next.
 
 Redis holds the ids of jobs and nothing else. What a job is stands in the database, and
-so does how it ended; Redis may forget everything, the relay sends it again. dramatiq
-brings what remains: queues and their order, a worker's threads, and a place where the
-messages of a worker that has died come back from.
+so does how it ended; Redis may forget everything, the relay sends it again. (Only single
+keys must not go: a job whose message is there passes for one that waits.) dramatiq brings
+what remains: queues and their order, a worker's threads, and a place where the messages
+of a worker that has died come back from.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from app.outbox.models import OutboxEvent
 from app.outbox.relay import Unavailable
 from app.workers.runner import Runner
 from app.workers.settings import WorkerSettings
-from app.workers.task import Queue
+from app.workers.task import DESTINATION, Queue
 
 ACTOR = "run_job"
 # With dramatiq's own values (60 s, 0.1 %) an idle queue did not get them back within 100 seconds.
@@ -48,6 +49,8 @@ def make_broker(settings: WorkerSettings) -> RedisBroker:
 
 class RedisDestination:
     """Hands jobs to the workers, by dramatiq's own layout of Redis (its dispatch.lua explains it)."""
+
+    name = DESTINATION
 
     def __init__(self, broker: RedisBroker) -> None:
         """Send through `broker`."""

@@ -61,7 +61,10 @@ def _schedule(context: typer.Context, host: Host = "127.0.0.1", port: Port = SCH
 
 @scheduler.command("list")
 def list_schedule() -> None:
-    """Show every task that has its times (in UTC): when it was last due, and when it is next."""
+    """Show every task that has its times (in UTC): when it was last due, and when it is next.
+
+    If `next` lies in the past, no scheduler runs.
+    """
     with configured():
         asyncio.run(_list_schedule())
 
@@ -74,7 +77,7 @@ async def _list_schedule() -> None:
     typer.echo(f"{'task':{width}}  {'cron':15}  {'missed':6}  {'last':16}  next")
     for schedule in scheduler.schedules:
         last = ticks.get(schedule.name)
-        following = schedule.following(max(utc_now(), last) if last else utc_now())
+        following = schedule.following(last or utc_now())
         typer.echo(
             f"{schedule.name:{width}}  {schedule.cron:15}  {schedule.missed:6}  "
             f"{f'{last:%Y-%m-%d %H:%M}' if last else 'never':16}  {following:%Y-%m-%d %H:%M}"
@@ -89,6 +92,6 @@ def _serve(factory: str, host: str, port: int) -> None:
                 "REDIS_URL is not set: in development the API does the jobs itself, as long as it runs.\n"
                 f"To have processes for them, set it for all of them. Example: {EXAMPLE_URL}"
             )
-        server.require_free(host, port, host_from="--host", another="--port 8011")
+        server.require_free(host, port, host_from="--host", another="--port 8111")
         load_all()
         server.run(factory, settings, host, port)

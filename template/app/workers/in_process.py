@@ -9,6 +9,7 @@ import structlog
 
 from app.outbox.models import OutboxEvent
 from app.workers.runner import Runner
+from app.workers.task import DESTINATION
 
 logger = structlog.get_logger(__name__)
 
@@ -16,11 +17,14 @@ logger = structlog.get_logger(__name__)
 class InProcess:
     """Does jobs at once, a few at a time."""
 
+    name = DESTINATION
+
     def __init__(self, runner: Runner, jobs: int) -> None:
         """Do `jobs` at the same time."""
         self.runner = runner
         self.turns = asyncio.Semaphore(jobs)
         self.under_way: dict[UUID, asyncio.Task[None]] = {}
+        self.stopping = False
 
     async def send(self, events: Sequence[OutboxEvent]) -> None:
         """Begin with them."""
@@ -35,7 +39,8 @@ class InProcess:
     async def _run(self, job_id: UUID) -> None:
         try:
             async with self.turns:
-                await self.runner.run(job_id)
+                if not self.stopping:
+                    await self.runner.run(job_id)
         except Exception as error:  # noqa: BLE001 - most likely the database is away
             logger.warning("job not done: it will be sent again", job_id=str(job_id), error=type(error).__name__)
         finally:
@@ -47,6 +52,7 @@ class InProcess:
         try:
             yield
         finally:
+            self.stopping = True
             if tasks := set(self.under_way.values()):
                 _, late = await asyncio.wait(tasks, timeout=stop_seconds)
                 for task in late:

@@ -15,7 +15,6 @@ from app.workers.broker import RedisDestination, consuming, make_broker
 from app.workers.in_process import InProcess
 from app.workers.runner import Runner
 from app.workers.scheduler import Scheduler, scheduling
-from app.workers.task import DESTINATION
 
 
 @asynccontextmanager
@@ -65,7 +64,7 @@ async def schedule(app: FastAPI) -> AsyncGenerator[None]:
 @asynccontextmanager
 async def _relaying(app: FastAPI, destination: Destination) -> AsyncGenerator[None]:
     """Relay, and let commits wake the relay where the database can do that."""
-    runs = Relay(app.state.database, {DESTINATION: destination}, load(OutboxSettings).poll_seconds)
+    runs = Relay(app.state.database, destination, load(OutboxSettings).poll_seconds)
     async with AsyncExitStack() as stack:
         for waking in getattr(app.state, "outbox_wakers", ()):
             await stack.enter_async_context(waking(runs.wake))

@@ -14,8 +14,8 @@ from app.db.session import Database, transaction
 from app.outbox.background import to_its_end
 from app.outbox.models import OutboxEvent
 from app.outbox.repository import OutboxRepository
-from app.workers.failures import said, traced
-from app.workers.task import Job, Task, TryAgain, UnknownTask, find
+from app.workers.failures import TryAgain, said, traced
+from app.workers.task import Job, Task, UnknownTask, find
 
 # After the time limit of a task, to write down how it ended, before the job is given to somebody else.
 MARGIN = timedelta(seconds=5)
@@ -52,7 +52,8 @@ class Runner:
         """Do a job, if it is still to be done.
 
         Raises:
-            CancelledError: If it was cancelled; the job is given back.
+            CancelledError: If it was cancelled. The job is given back; or it waits for the end of its time, if that
+                came while its row was being read or written.
         """
         event = await self._take(job_id)
         if event is None:
@@ -128,9 +129,9 @@ class Runner:
         """Leave it to a worker that knows the task; the attempt does not count."""
         async with transaction(self.database.writers) as session:
             outbox = OutboxRepository(session)
-            if event.created_at > utc_now() - UNKNOWN_TASK_FOR:
+            if event.due_at > utc_now() - UNKNOWN_TASK_FOR:
                 logger.warning("job left to a newer worker", error=said(error))
-                await outbox.release(event, utc_now() + UNKNOWN_TASK_PAUSE)
+                await outbox.release(event, utc_now() + UNKNOWN_TASK_PAUSE, said(error))
             else:
                 logger.error("job failed for the last time", error=said(error))
                 await outbox.bury(event, said(error))

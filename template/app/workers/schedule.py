@@ -19,6 +19,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.workers.task import P, Task
 
 MOST_AT_ONCE = 100
+# A time is not missed as long as it is only a little late.
+LATE = timedelta(seconds=60)
 
 
 class Missed(StrEnum):
@@ -51,6 +53,15 @@ class Schedule:
         """Return the first time after a moment."""
         return next(CronSim(self.cron, moment))
 
+    def owed(self, last: datetime, now: datetime) -> tuple[list[datetime], datetime]:
+        """List the times for which the task is to be enqueued, and say up to when it is seen to then."""
+        if self.missed is Missed.EACH:
+            times = self.due(last, now)
+            return times, times[-1]
+        latest = self.latest(now)
+        too_late = self.missed is Missed.SKIP and now - latest > LATE
+        return [] if too_late else [latest], latest
+
     def due(self, last: datetime, now: datetime) -> list[datetime]:
         """List the times after `last` up to `now`, at most a hundred."""
         times = takewhile(lambda time: time <= now, CronSim(self.cron, last))
@@ -77,7 +88,7 @@ def schedules() -> list[Schedule]:
 def periodic(cron: str, *, missed: Missed) -> Callable[[Task[P]], Task[P]]:
     """Let a task be done at certain times.
 
-    It never runs beside itself. If its job of the time before is not done yet, `skip` and `once` leave the new
+    Its scheduled jobs never run beside each other. If its job of the time before is not done yet, `skip` and `once` leave the new
     time out; `each` lets it wait its turn.
 
     Args:

@@ -23,8 +23,6 @@ from app.workers.models import ScheduleTick
 from app.workers.schedule import Missed, Schedule, schedules
 
 LOOK_SECONDS = 15.0
-# A time is not missed as long as it is only a little late.
-LATE = timedelta(seconds=60)
 # The clock may be set back by hand or by the network. Further than that, it was wrong before.
 BELIEVABLE = timedelta(hours=25)
 
@@ -47,6 +45,9 @@ class Scheduler:
             except (SQLAlchemyError, OSError) as error:
                 pause = LOOK_SECONDS
                 logger.warning("schedule: the database is away, waiting", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - it outlives any error
+                pause = LOOK_SECONDS
+                logger.error("schedule: not seen to, waiting", error=said(error), exception=traced(error))  # noqa: TRY400
             await asyncio.sleep(pause)
 
     async def run_once(self, now: datetime) -> float:
@@ -74,8 +75,8 @@ class Scheduler:
             await self._begin(schedule, now)
         elif last > now:
             await self._back_in_time(schedule, last, now)
-        elif times := schedule.due(last, now):
-            await self._fire(schedule, last, times, now)
+        elif schedule.following(last) <= now:
+            await self._fire(schedule, last, now)
 
     async def _begin(self, schedule: Schedule, now: datetime) -> None:
         """Begin with a new schedule: what was before is nobody's business."""
@@ -85,19 +86,17 @@ class Scheduler:
         except IntegrityError:
             logger.debug("schedule: another scheduler was faster", schedule=schedule.name)
 
-    async def _fire(self, schedule: Schedule, last: datetime, times: list[datetime], now: datetime) -> None:
-        chosen = _chosen(schedule, times, now)
-        # With more than fit at once, only `each` wants the rest.
-        seen_to = times[-1] if schedule.missed is Missed.EACH else schedule.latest(now)
+    async def _fire(self, schedule: Schedule, last: datetime, now: datetime) -> None:
+        times, seen_to = schedule.owed(last, now)
         async with transaction(self.database.writers) as session:
             row = update(ScheduleTick).where(col(ScheduleTick.name) == schedule.name, col(ScheduleTick.last) == last)
             if not (await session.exec(row.values(last=seen_to))).rowcount:
                 return
             if schedule.missed is not Missed.EACH and await OutboxRepository(session).unfinished(schedule.key):
-                chosen = []
-            for time in chosen:
+                times = []
+            for time in times:
                 schedule.enqueue(session, time)
-        logger.debug("schedule: due", schedule=schedule.name, times=len(chosen), missed=len(times) - len(chosen))
+        logger.debug("schedule: due", schedule=schedule.name, times=len(times))
 
     async def _back_in_time(self, schedule: Schedule, last: datetime, now: datetime) -> None:
         """Never do twice what was due once: wait, unless the clock was far ahead before."""
@@ -107,13 +106,6 @@ class Scheduler:
             async with transaction(self.database.writers) as session:
                 row = update(ScheduleTick).where(col(ScheduleTick.name) == schedule.name)
                 await session.exec(row.values(last=now))
-
-
-def _chosen(schedule: Schedule, times: list[datetime], now: datetime) -> list[datetime]:
-    if schedule.missed is Missed.EACH:
-        return times
-    latest = schedule.latest(now)
-    return [] if schedule.missed is Missed.SKIP and now - latest > LATE else [latest]
 
 
 def scheduling(scheduler: Scheduler) -> AbstractAsyncContextManager[None]:

@@ -11,33 +11,26 @@ effect in the database happens once, however often it is tried. An `outside_task
 outside of any transaction, for what is slow or not in the database, such as mail.
 """
 
-import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Concatenate, Generic, ParamSpec, get_type_hints
+from typing import Any, Concatenate, Generic, ParamSpec
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.contextvars import get_contextvars
 
+from app.db.base import utc_now
 from app.db.session import Database
 from app.outbox.models import OutboxEvent
 from app.outbox.repository import OutboxRepository
-from app.workers.failures import said
+from app.workers.arguments import arguments_of, read
+from app.workers.failures import TryAgain
 
 DESTINATION = "workers"
 KEY_LENGTH = 200
-# What JSON cannot say by itself comes back as it was; errors name an argument and not its value.
-AS_JSON = ConfigDict(
-    extra="forbid",
-    hide_input_in_errors=True,
-    ser_json_bytes="base64",
-    val_json_bytes="base64",
-    ser_json_inf_nan="strings",
-)
 
 P = ParamSpec("P")
 
@@ -59,22 +52,23 @@ class Job:
     database: Database
 
 
-class TryAgain(Exception):
-    """Raise it, or a subclass, in a task that is to be tried again later. The log tells the text, and no traceback."""
-
-
 class UnknownTask(TryAgain):
     """There is no task of this name here, for example because this worker is older than who enqueued it."""
-
-
-class UnfitArguments(TryAgain):
-    """The arguments are not those of the task any more, for example because it has changed since."""
 
 
 class Task(Generic[P]):
     """A function that a worker calls."""
 
-    def __init__(self, function: Callable[..., Awaitable[None]], *, in_transaction: bool, **options: Any) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Awaitable[None]],
+        *,
+        in_transaction: bool,
+        attempts: int,
+        seconds: float,
+        queue: Queue,
+        key: str | None,
+    ) -> None:
         """Remember it under its name, which stands in rows: renaming a function leaves those behind.
 
         Raises:
@@ -83,11 +77,11 @@ class Task(Generic[P]):
         self.name = _name(function)
         self.function = function
         self.in_transaction = in_transaction
-        self.attempts: int = options["attempts"]
-        self.seconds: float = options["seconds"]
-        self.queue: Queue = options["queue"]
-        self.key: str | None = options["key"]
-        self.arguments = _arguments(function)
+        self.attempts = attempts
+        self.seconds = seconds
+        self.queue = queue
+        self.key = key
+        self.arguments = arguments_of(function)
         if self.name in _tasks:
             raise ValueError(f"There are two tasks with the name {self.name}.")
         if self.key is not None and self.key not in self.arguments.model_fields:
@@ -119,10 +113,7 @@ class Task(Generic[P]):
         Raises:
             UnfitArguments: If they are not those of the task any more.
         """
-        try:
-            return dict(self.arguments.model_validate_json(payload))
-        except ValidationError as error:
-            raise UnfitArguments(said(error)) from None
+        return read(self.arguments, payload)
 
     def add(
         self, session: AsyncSession, arguments: BaseModel, *, at: datetime | None = None, key: str | None = None
@@ -135,6 +126,7 @@ class Task(Generic[P]):
             key=self._key(arguments) if key is None else key,
             payload=arguments.model_dump_json(),
             request_id=get_contextvars().get("request_id", ""),
+            due_at=at or utc_now(),
             next_attempt_at=at,
         )
         OutboxRepository(session).add(event)
@@ -192,20 +184,6 @@ def outside_task(
     return lambda function: Task(
         function, in_transaction=False, attempts=attempts, seconds=seconds, queue=queue, key=key
     )
-
-
-def _arguments(function: Callable[..., Any]) -> type[BaseModel]:
-    """Make a model of what a function is called with, after the session or the job."""
-    hints = get_type_hints(function)
-    _, *parameters = inspect.signature(function).parameters.values()
-    for parameter in parameters:
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            raise TypeError(f"{_name(function)}: put a * before {parameter.name}; tasks are given arguments by name.")
-    fields: dict[str, Any] = {
-        parameter.name: (hints[parameter.name], ... if parameter.default is parameter.empty else parameter.default)
-        for parameter in parameters
-    }
-    return create_model(_name(function), __config__=AS_JSON, **fields)
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -17,7 +17,6 @@ from app.outbox.settings import OutboxSettings
 from app.workers.broker import RedisDestination, consuming, make_broker
 from app.workers.in_process import InProcess
 from app.workers.runner import Runner
-from app.workers.task import DESTINATION
 from tests.bench.stage import Figure, Stage, began, look_at_the_clock
 
 ROUNDS, JOBS = 5, 12
@@ -70,7 +69,7 @@ async def _in_process(stage: Stage) -> AsyncGenerator[Destination]:
 
 @asynccontextmanager
 async def _relaying(stage: Stage, destination: Destination, waking: Sequence[Waker]) -> AsyncGenerator[None]:
-    relay = Relay(stage.database, {DESTINATION: destination}, POLL_SECONDS)
+    relay = Relay(stage.database, destination, POLL_SECONDS)
     async with AsyncExitStack() as stack:
         for wake in waking:
             await stack.enter_async_context(wake(relay.wake))

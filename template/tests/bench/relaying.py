@@ -11,7 +11,6 @@ from app.db.session import transaction
 from app.outbox.models import OutboxEvent
 from app.outbox.relay import BATCH, Relay
 from app.workers.broker import RedisDestination, make_broker
-from app.workers.task import DESTINATION
 from tests.bench.stage import Figure, Stage, look_at_the_clock
 
 ROUNDS, EVENTS = 5, 5_000
@@ -22,7 +21,7 @@ async def measure(stage: Stage) -> list[Figure]:
     broker = make_broker(stage.settings)
     broker.namespace = f"bench-{uuid4()}"
     destination = RedisDestination(broker)
-    relay = Relay(stage.database, {DESTINATION: destination}, poll_seconds=1)
+    relay = Relay(stage.database, destination, poll_seconds=1)
     relayed, pushed = [], []
     for _ in range(ROUNDS):
         events = await _fill(stage)

@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.exceptions import ConflictError
 from app.db.session import Database, SessionDep, transaction
 from app.mail import Mail, letter, send_after_commit, send_letter
-from app.mail.letters import Letter
+from app.mail.letters import Letter, P
 from app.mail.outbox import by_default, posting
 from app.main import create_app
 from app.modules.user.models import User
@@ -129,8 +129,10 @@ class Elsewhere:
     def send(self, session: AsyncSession, mail: Mail) -> None:
         self.kept.append(mail)
 
-    async def send_letter(self, session: AsyncSession, letter: Letter[...], packed: dict[str, Any]) -> None:
-        self.kept.append((letter.name, packed))
+    async def send_letter(
+        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    ) -> None:
+        self.kept.append((letter.name, arguments))
 
 
 async def test_a_way_by_default_is_taken_unless_somebody_is_posting(

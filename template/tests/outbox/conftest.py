@@ -19,6 +19,8 @@ from app.outbox.repository import OutboxRepository
 class Shelf:
     """A destination that keeps what it gets, until somebody clears it."""
 
+    name = "shelf"
+
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.held: set[UUID] = set()
@@ -37,8 +39,13 @@ class Shelf:
 @pytest.fixture
 async def outbox(live_database: Database) -> AsyncGenerator[Database]:
     """A database with real commits, and an outbox that is empty before and after."""
+    await forget_all(live_database)
     yield live_database
-    async with transaction(live_database.writers) as session:
+    await forget_all(live_database)
+
+
+async def forget_all(database: Database) -> None:
+    async with transaction(database.writers) as session:
         await session.exec(delete(OutboxEvent))
 
 
@@ -49,7 +56,7 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 def relay(outbox: Database, shelf: Shelf) -> Relay:
-    return Relay(outbox, {"shelf": shelf}, poll_seconds=0.01)
+    return Relay(outbox, shelf, poll_seconds=0.01)
 
 
 def event(name: str, **fields: Any) -> OutboxEvent:

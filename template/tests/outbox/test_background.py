@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.outbox import background
 from app.outbox.background import going_on, to_its_end
@@ -67,6 +68,18 @@ async def test_a_failure_is_told_unless_nobody_waits_any_more() -> None:
         await waiting
     with pytest.raises(ZeroDivisionError):
         await to_its_end(fail())
+
+
+async def test_it_does_not_end_unheard_of() -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    with capture_logs() as lines:
+        async with going_on(fail()):
+            await until(lambda: bool(lines))
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("background work has ended: restart this process", "critical")
+    ]
 
 
 async def test_it_goes_on_as_long_as_the_block() -> None:

@@ -54,7 +54,7 @@ async def test_the_status_counts_and_tells_the_age(outbox: Database) -> None:
     now = utc_now()
 
     def ago(**time: float) -> dict[str, Any]:
-        return {"created_at": now - timedelta(**time)}
+        return {"due_at": now - timedelta(**time)}
 
     await add(
         outbox,

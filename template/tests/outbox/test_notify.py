@@ -100,7 +100,7 @@ async def test_what_is_no_news_notifies_nobody(
 
 
 async def test_a_relay_is_woken(notifying: None, outbox: Database, shelf: Shelf) -> None:
-    relay = Relay(outbox, {"shelf": shelf}, poll_seconds=60)
+    relay = Relay(outbox, shelf, poll_seconds=60)
     async with listening(relay.wake), relaying(relay):
         await asyncio.wait_for(relay.wake.wait(), SOON)
         await until(lambda: not relay.wake.is_set())

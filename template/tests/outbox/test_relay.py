@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -13,7 +15,9 @@ from structlog.testing import capture_logs
 from app.core.exceptions import ConflictError
 from app.db.base import utc_now
 from app.db.session import Database, transaction
+from app.outbox.models import OutboxEvent
 from app.outbox.relay import Relay, Unavailable, relaying
+from app.outbox.relay_repository import RelayRepository
 from app.outbox.repository import OutboxRepository
 from tests.outbox.conftest import Shelf, add, change, event, later, rows, take, until
 
@@ -132,9 +136,44 @@ async def test_what_a_dead_worker_had_is_sent_again(outbox: Database, relay: Rel
     assert len(await rows(outbox)) == 1
 
 
+async def test_who_comes_too_late_does_not_end_the_job_of_another(outbox: Database, relay: Relay) -> None:
+    """SQLite gives the highest number anew once its row is gone."""
+    await add(outbox, event("first"))
+    await relay.run_once()
+    [row] = await rows(outbox)
+    late = await take(outbox, row)
+    assert await change(outbox, lambda repository: repository.done(late))
+    await add(outbox, event("second"))
+    await relay.run_once()
+    [row] = await rows(outbox)
+    await take(outbox, row)
+
+    assert not await change(outbox, lambda repository: repository.done(late))
+    assert [each.name for each in await rows(outbox)] == ["second"]
+
+
+async def test_two_relays_do_not_send_two_of_a_key_that_they_cannot_see_together(
+    outbox: Database, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has chosen the second, the first is committed after that, and the other relay chooses it."""
+    relays = [Relay(outbox, shelf, poll_seconds=0.01) for _ in range(2)]
+    await add(outbox, event("second", key="a", number=1002))
+    chosen = await change(outbox, lambda repository: RelayRepository(repository.session, "shelf").due(10))
+    await add(outbox, event("first", key="a", number=1001))
+    await relays[0].run_once()
+
+    async def as_before(*_: object) -> Sequence[OutboxEvent]:
+        return chosen
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RelayRepository, "due", as_before)
+        assert await relays[1]._send() == 0
+    assert shelf.sent == ["first"]
+
+
 async def test_two_relays_send_each_row_once(outbox: Database, shelf: Shelf) -> None:
     await add(outbox, *(event(f"{number}") for number in range(200)))
-    relays = [Relay(outbox, {"shelf": shelf}, poll_seconds=0.01) for _ in range(2)]
+    relays = [Relay(outbox, shelf, poll_seconds=0.01) for _ in range(2)]
 
     await asyncio.gather(*(relay.run_once() for relay in relays))
     await asyncio.gather(*(relay.run_once() for relay in relays))
@@ -203,18 +242,56 @@ async def test_a_clock_that_goes_back_is_told(relay: Relay, outbox: Database, mo
     ]
 
 
-async def test_it_outlives_what_nobody_has_thought_of(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    """A row for a destination that this process does not know is such a thing."""
-    await add(outbox, event("nobody's", destination="attic"))
+async def test_it_outlives_what_nobody_has_thought_of(
+    outbox: Database, relay: Relay, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, bugs = shelf.send, [KeyError("attic")]
+
+    async def fail_once(events: Sequence[OutboxEvent]) -> None:
+        if bugs:
+            raise bugs.pop()
+        await send(events)
+
+    monkeypatch.setattr(shelf, "send", fail_once)
+    await add(outbox, event("first"))
     with capture_logs() as lines:
         async with relaying(relay):
             await until(lambda: bool(lines))
-            relay.destinations = {"shelf": shelf, "attic": shelf}
             await later(outbox, 11)
-            await until(lambda: shelf.sent == ["nobody's"])
+            await until(lambda: shelf.sent == ["first"])
 
     assert lines[0]["error"] == "KeyError: 'attic'"
     assert isinstance(lines[0]["exc_info"], KeyError)
+
+
+async def test_what_is_for_another_destination_is_left_alone(outbox: Database, relay: Relay, shelf: Shelf) -> None:
+    await add(outbox, event("elsewhere", key="a", destination="attic"), event("here", key="a"))
+    assert await relay.run_once() == 1
+    await later(outbox, 11)
+    await relay.run_once()
+
+    assert shelf.sent == ["here"]
+    assert [row.sent_at is None for row in await rows(outbox)] == [True, False]
+
+
+async def test_who_was_asked_about_and_waits_again_is_not_marked_as_sent(
+    outbox: Database, relay: Relay, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the question and the mark, a worker may take it and fail."""
+    await add(outbox, event("first"))
+    await relay.run_once()
+    await later(outbox, 11)
+    ask = shelf.holding
+
+    async def fail_meanwhile(events: Sequence[OutboxEvent]) -> set[UUID]:
+        taken = await take(outbox, events[0])
+        await change(outbox, lambda repository: repository.again(taken, utc_now() + timedelta(minutes=1), "no"))
+        return await ask(events)
+
+    monkeypatch.setattr(shelf, "holding", fail_meanwhile)
+    await relay.run_once()
+    [row] = await rows(outbox)
+    assert (row.sent_at, row.last_error) == (None, "no")
 
 
 async def test_who_is_given_back_waits_a_moment(outbox: Database, relay: Relay, shelf: Shelf) -> None:

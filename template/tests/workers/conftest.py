@@ -18,11 +18,11 @@ from app.core.config import Environment
 from app.db.base import Base
 from app.db.session import Database, transaction
 from app.modules.user.models import User
-from app.outbox.repository import OutboxRepository
+from app.outbox.relay_repository import RelayRepository
 from app.workers.broker import make_broker
 from app.workers.runner import Runner
 from app.workers.settings import WorkerSettings
-from app.workers.task import Task
+from app.workers.task import DESTINATION, Task
 
 GIVEN = os.environ.get("REDIS_URL")  # read before the tests' own environment hides it
 
@@ -76,9 +76,15 @@ def forget(broker: RedisBroker) -> None:
 
 @pytest.fixture
 async def jobs(live_database: Database) -> AsyncGenerator[Database]:
-    """A database with real commits, emptied afterwards."""
+    """A database with real commits, empty before and after: an app of another test may have looked at the clock."""
+    await empty(live_database)
     yield live_database
-    async with transaction(live_database.writers) as session:
+    await empty(live_database)
+
+
+async def empty(database: Database) -> None:
+    """Delete every row."""
+    async with transaction(database.writers) as session:
         for table in reversed(Base.metadata.sorted_tables):
             await session.exec(delete(table))
 
@@ -104,7 +110,7 @@ async def hand_out(database: Database, task: Task[...], **arguments: Any) -> UUI
 async def resend(database: Database) -> None:
     """Mark as sent what is due."""
     async with transaction(database.writers) as session:
-        outbox = OutboxRepository(session)
+        outbox = RelayRepository(session, DESTINATION)
         await outbox.sent(await outbox.due(100))
 
 

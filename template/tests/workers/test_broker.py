@@ -71,7 +71,7 @@ def destination(broker: RedisBroker) -> RedisDestination:
 
 
 def relay_to(database: Database, broker: RedisBroker) -> Relay:
-    return Relay(database, {DESTINATION: RedisDestination(broker)}, poll_seconds=0.01)
+    return Relay(database, RedisDestination(broker), poll_seconds=0.01)
 
 
 def waiting(broker: RedisBroker, queue: Queue = Queue.DEFAULT) -> int:

@@ -58,7 +58,7 @@ def test_a_port_in_use_is_explained(process: str, monkeypatch: pytest.MonkeyPatc
 
     assert result.exit_code == 1
     assert result.stderr == (
-        f"Cannot listen on 127.0.0.1, port {port}: Address already in use.\nChoose another, for example --port 8011.\n"
+        f"Cannot listen on 127.0.0.1, port {port}: Address already in use.\nChoose another, for example --port 8111.\n"
     )
 
 

@@ -11,7 +11,7 @@ from app.db.session import Database
 from app.outbox.relay import Relay, relaying
 from app.workers.in_process import InProcess
 from app.workers.runner import Runner
-from app.workers.task import DESTINATION, Job, outside_task
+from app.workers.task import Job, outside_task
 from tests.outbox.conftest import rows, until
 from tests.workers.conftest import enqueue, hand_out
 
@@ -46,7 +46,7 @@ def destination(runner: Runner) -> InProcess:
 async def test_what_is_sent_is_done_a_few_at_a_time(jobs: Database, destination: InProcess) -> None:
     door.clear()
     ids = [await enqueue(jobs, enter) for _ in range(5)]
-    relay = Relay(jobs, {DESTINATION: destination}, poll_seconds=0.01)
+    relay = Relay(jobs, destination, poll_seconds=0.01)
     async with destination.running(stop_seconds=10), relaying(relay):
         await until(lambda: len(inside) == 2 and len(destination.under_way) == 5)
         assert await destination.holding(await rows(jobs)) == set(ids)
@@ -82,6 +82,19 @@ async def test_what_does_not_end_in_time_is_given_back(jobs: Database, destinati
     assert [(row.attempts, row.taken_until) for row in await rows(jobs)] == [(0, None)] * 3
 
 
+async def test_what_waits_for_its_turn_is_not_begun_any_more(jobs: Database, destination: InProcess) -> None:
+    door.clear()
+    for _ in range(5):
+        await hand_out(jobs, enter)
+    async with destination.running(stop_seconds=10):
+        await destination.send(await rows(jobs))
+        await until(lambda: len(inside) == 2)
+        asyncio.get_running_loop().call_later(0.05, door.set)
+
+    assert len(most) == 2
+    assert len(await rows(jobs)) == 3
+
+
 async def test_with_nothing_to_do_it_stops_at_once(destination: InProcess) -> None:
     async with destination.running(stop_seconds=10):
         pass
@@ -98,6 +111,7 @@ async def test_a_job_that_cannot_be_looked_up_is_left_to_the_relay(
     with capture_logs() as lines:
         async with destination.running(stop_seconds=10):
             await destination.send(await rows(jobs))
+            await until(lambda: bool(lines))
 
     assert lines == [
         {

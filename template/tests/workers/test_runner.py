@@ -16,9 +16,10 @@ from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.modules.user.models import User
 from app.outbox.models import OutboxEvent
-from app.outbox.repository import OutboxRepository
+from app.outbox.relay_repository import RelayRepository
+from app.workers.failures import TryAgain
 from app.workers.runner import LONGEST_PAUSE_SECONDS, Runner, pause_after
-from app.workers.task import Job, TryAgain, outside_task, task
+from app.workers.task import DESTINATION, Job, outside_task, task
 from tests.outbox.conftest import later, rows, take
 from tests.workers.conftest import emails, enqueue, hand_out, resend
 
@@ -219,7 +220,7 @@ async def test_a_job_that_kills_its_workers_is_given_up(jobs: Database, runner: 
         assert await runner._take(job_id)
         await later(jobs, 60)
         async with transaction(jobs.writers) as session:
-            assert await OutboxRepository(session).take_back() == 1
+            assert await RelayRepository(session, DESTINATION).take_back() == 1
         await resend(jobs)
 
     with capture_logs() as lines:
@@ -317,7 +318,7 @@ async def test_a_worker_leaves_a_task_it_does_not_know_to_newer_ones(jobs: Datab
 
 async def test_a_task_that_a_deploy_has_taken_away_for_good_is_a_dead_letter(jobs: Database, runner: Runner) -> None:
     job_id = await hand_out(jobs, join, email="ada@example.com")
-    await rewrite(jobs, name="leave", created_at=utc_now() - timedelta(hours=2))
+    await rewrite(jobs, name="leave", due_at=utc_now() - timedelta(hours=2))
     with capture_logs() as lines:
         await runner.run(job_id)
 

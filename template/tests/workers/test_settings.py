@@ -1,5 +1,7 @@
 """Settings of the workers: what could not work is refused, and not repeated."""
 
+from pathlib import Path
+
 import pytest
 
 from app.core.config import ConfigurationError, load
@@ -20,7 +22,10 @@ SECRET = "hunter2"
         ({"WORKER_STOP_SECONDS": "-1"}, "WORKER_STOP_SECONDS: Input should be greater than or equal to 0"),
     ],
 )
-def test_what_could_not_work_is_refused(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str) -> None:
+def test_what_could_not_work_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # your .env may have it right
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 

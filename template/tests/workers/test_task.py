@@ -16,7 +16,8 @@ from app.core.exceptions import ConflictError
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.outbox.models import OutboxEvent
-from app.workers.task import Job, Queue, UnfitArguments, UnknownTask, find, outside_task, task
+from app.workers.arguments import UnfitArguments
+from app.workers.task import Job, Queue, UnknownTask, find, outside_task, task
 from tests.outbox.conftest import rows
 from tests.workers.conftest import enqueue
 

@@ -142,13 +142,16 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take the change back."""
-    op.drop_table("todo_change")
-    op.drop_table("todo_feed")
-    op.drop_table("todo")
-    op.drop_table("session_cookie")
-    op.drop_table("identity")
-    op.drop_table("login_attempt")
-    op.drop_table("login_session")
-    op.drop_table("user_role")
-    op.drop_table("user_account")
-    op.drop_table("idempotency_key")
+    for table in (
+        "todo_change",
+        "todo_feed",
+        "todo",
+        "login_attempt",
+        "session_cookie",
+        "identity",
+        "login_session",
+        "user_role",
+        "user_account",
+        "idempotency_key",
+    ):
+        op.drop_table(table)

@@ -78,8 +78,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take the change back."""
-    op.drop_table("todo_change")
-    op.drop_table("todo_feed")
-    op.drop_table("todo")
-    op.drop_table("user_account")
-    op.drop_table("idempotency_key")
+    for table in (
+        "todo_change",
+        "todo_feed",
+        "todo",
+        "user_account",
+        "idempotency_key",
+    ):
+        op.drop_table(table)

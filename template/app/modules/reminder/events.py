@@ -1,6 +1,7 @@
 """What happens when time goes by."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from app.core.events import Event
@@ -12,3 +13,4 @@ class TodoDue(Event):
 
     owner_id: UUID
     todo_id: UUID
+    due_at: datetime

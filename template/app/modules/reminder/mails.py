@@ -18,16 +18,16 @@ REMINDER = MailTemplate(
 
 
 @letter
-async def reminder(session: AsyncSession, *, todo_id: UUID) -> Mail | None:
-    """Remind the owner of a to-do, unless it has been finished, put off for ever or deleted meanwhile."""
+async def reminder(session: AsyncSession, *, todo_id: UUID, due_at: datetime) -> Mail | None:
+    """Remind the owner of a to-do, unless it has been finished, put off or deleted meanwhile."""
     query = select(Todo, User).join(User, col(User.id) == col(Todo.owner_id)).where(col(Todo.id) == todo_id)
     found = (await session.exec(query)).one_or_none()
     if found is None:
         return None
     todo, owner = found
-    if todo.due_at is None or todo.status in FINISHED:
+    if todo.due_at != due_at or todo.status in FINISHED:
         return None
-    return REMINDER.mail(owner.email, name=owner.name, todo=todo.title, due=spell_out(todo.due_at))
+    return REMINDER.mail(owner.email, name=owner.name, todo=todo.title, due=spell_out(due_at))
 
 
 def spell_out(moment: datetime) -> str:

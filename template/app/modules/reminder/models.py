@@ -3,9 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlmodel import Field
+from sqlalchemy import Index
+from sqlmodel import Field, col
 
 from app.db.base import Base, UtcDateTime
+from app.modules.todo.models import Todo
+
+# To-dos of everybody are looked for by their date, every minute.
+Index("ix_todo_reminder", col(Todo.due_at))
 
 
 class Reminder(Base, table=True):

@@ -28,5 +28,5 @@ class ReminderService:
         todos = await self.reminders.due(now - NEWS_FOR, now, AT_ONCE)
         for todo, due_at in todos:
             if await self.reminders.put(todo.id, due_at):
-                await publish(self.session, TodoDue(owner_id=todo.owner_id, todo_id=todo.id))
+                await publish(self.session, TodoDue(owner_id=todo.owner_id, todo_id=todo.id, due_at=due_at))
         return len(todos)

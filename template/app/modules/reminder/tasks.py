@@ -22,4 +22,4 @@ async def notice_due_todos(session: AsyncSession) -> None:
 @subscribe(TodoDue)
 async def remind(session: AsyncSession, event: TodoDue) -> None:
     """Write to the owner."""
-    await send_letter(session, reminder, todo_id=event.todo_id)
+    await send_letter(session, reminder, todo_id=event.todo_id, due_at=event.due_at)

@@ -1,6 +1,5 @@
 """Letters with links, which may wait between the moment they are asked for and the one they are written."""
 
-import json
 from collections.abc import Generator
 from typing import Any
 
@@ -12,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.preconditions import Precondition
 from app.db.session import Database, transaction
 from app.mail import Mail, outbox
-from app.mail.letters import Letter
+from app.mail.letters import Letter, P
 from app.modules.password.models import MailedToken, Registration
 from app.modules.password.repository import PasswordRepository
 from app.modules.user.schemas import UserCreate, UserUpdate
@@ -26,21 +25,23 @@ class Waiting:
     """Letters that wait, as they would in a database."""
 
     def __init__(self) -> None:
-        self.stored: list[tuple[Letter[...], str]] = []
+        self.stored: list[tuple[Letter[...], dict[str, Any]]] = []
         self.mails: list[Mail] = []
 
     def send(self, session: AsyncSession, mail: Mail) -> None:
         self.mails.append(mail)
 
-    async def send_letter(self, session: AsyncSession, letter: Letter[...], packed: dict[str, Any]) -> None:
-        self.stored.append((letter, json.dumps(packed)))
+    async def send_letter(
+        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    ) -> None:
+        self.stored.append((letter, arguments))
 
     async def write(self, database: Database) -> list[Mail]:
         """Write what waits, and return the mails."""
         written = []
-        for letter, packed in self.stored:
+        for letter, arguments in self.stored:
             async with transaction(database.writers) as session:
-                written.append(await letter.write(session, json.loads(packed)))
+                written.append(await letter.write(session, **arguments))
         self.stored.clear()
         return [mail for mail in written if mail]
 

@@ -23,7 +23,7 @@ async def remind(session: AsyncSession, **fields: Any) -> Mail | None:
     todo.sqlmodel_update(fields)
     session.add(todo)
     await session.flush()
-    return await reminder.write(session, reminder.pack(todo_id=todo.id))
+    return await reminder.write(session, todo_id=todo.id, due_at=DUE)
 
 
 async def test_the_owner_hears_what_is_due_and_when(session: AsyncSession) -> None:
@@ -37,13 +37,21 @@ async def test_the_owner_hears_what_is_due_and_when(session: AsyncSession) -> No
     assert "“Buy &lt;tea&gt;”" in mail.html
 
 
-@pytest.mark.parametrize("fields", [{"due_at": None}, {"status": TodoStatus.DONE}, {"status": TodoStatus.CANCELLED}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"due_at": None},
+        {"due_at": DUE + timedelta(days=30)},
+        {"status": TodoStatus.DONE},
+        {"status": TodoStatus.CANCELLED},
+    ],
+)
 async def test_what_is_settled_needs_no_reminder(session: AsyncSession, fields: dict[str, Any]) -> None:
     assert await remind(session, **fields) is None
 
 
 async def test_what_was_deleted_needs_no_reminder(session: AsyncSession) -> None:
-    assert await reminder.write(session, reminder.pack(todo_id=uuid4())) is None
+    assert await reminder.write(session, todo_id=uuid4(), due_at=DUE) is None
 
 
 def test_moments_are_written_for_people_anywhere() -> None:

@@ -12,11 +12,11 @@ async def test_a_newcomer_is_greeted_by_name(session: AsyncSession) -> None:
     user = User(email="ada@example.com", name="Ada <3")
     session.add(user)
     await session.flush()
-    mail = await welcome.write(session, welcome.pack(user_id=user.id))
+    mail = await welcome.write(session, user_id=user.id)
 
     assert mail is not None
     assert (mail.to, "Hello Ada <3," in mail.text, "Hello Ada &lt;3," in mail.html) == (user.email, True, True)
 
 
 async def test_whoever_is_gone_is_not_written_to(session: AsyncSession) -> None:
-    assert await welcome.write(session, welcome.pack(user_id=uuid4())) is None
+    assert await welcome.write(session, user_id=uuid4()) is None
