@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.matrix.processes import run
+from tests.matrix.processes import just, run
 from tests.matrix.service import Service, serving, stop
 from tests.matrix.sign_in import Headers
 from tests.releases import commit
@@ -51,13 +51,13 @@ class Project:
     def check(self) -> None:
         """See whether models, migrations and database are in accord, on the database of the answers."""
         self.app("db", "check")
-        run(self.folder, "uv", "run", "just", "lint")
-        run(self.folder, "uv", "run", "just", "test", "tests/db/test_migrations.py")
+        just(self.folder, "lint")
+        just(self.folder, "test", "tests/db/test_migrations.py")
 
     def check_everything(self) -> None:
         """Run what CI runs."""
         self.app("db", "check")
-        run(self.folder, "uv", "run", "just", "check", PYTEST_XDIST_AUTO_NUM_WORKERS="1")
+        just(self.folder, "check")
 
 
 def start(template: Path, folder: Path, **answers: object) -> Path:

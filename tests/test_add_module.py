@@ -1,31 +1,54 @@
-"""The walk "Add a module" of a project's CONTRIBUTING.md, followed to the letter."""
+"""What people are told to type when a project grows, followed to the letter."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.markdown import Block, blocks
+from tests.matrix.processes import just
 from tests.projects import files
 from tests.rendering import Answers
 from tests.walk import follow, walk
 
 NEW_FILES = 8
 EDITED_LINES = 2
+RULES = ("tests/test_architecture.py", "tests/security/test_protection.py")
+"""What the tests of a project say about every module."""
 
 
-@pytest.mark.execution
+pytestmark = pytest.mark.execution
+
+
+def check(project: Path, *tests: str) -> None:
+    """Run the checks of a project, but of its tests only some."""
+    for command in (["lint"], ["typecheck"], ["test", *tests]):
+        just(project, *command)
+
+
+def own_tests(steps: list[Block]) -> list[str]:
+    """Return the tests that somebody is told to write."""
+    return [step.title for step in steps if re.match(r"tests/.*/test_\w+\.py$", step.title)]
+
+
 @pytest.mark.parametrize(("database", "auth"), [("sqlite", "jwt"), ("postgres", "none"), ("postgres", "oidc")])
 def test_a_module_is_eight_new_files_and_two_edited_lines(
     database: str, auth: str, render: Callable[[Answers], Path], tmp_path: Path
 ) -> None:
     rendered = render({"database": database, "auth": auth})
     project = Path(shutil.copytree(rendered, tmp_path / "project"))
-    steps = walk(project)
-    assert steps[-1].commands() == ["uv run just check"]
+    *steps, last = walk(project)
+    assert last.commands() == ["uv run just check"]
 
     for step in steps:
         follow(step, project)
+    if (database, auth) == ("sqlite", "jwt"):
+        just(project, "check")
+    else:
+        rules = [name for name in RULES if (project / name).exists()]
+        check(project, *own_tests(steps), *rules)
 
     written = {Path(step.title) for step in steps if step.title} - set(files(rendered))
     migrations = {file for file in set(files(project)) - set(files(rendered)) if file.match("alembic/versions/*.py")}
@@ -36,3 +59,13 @@ def test_a_module_is_eight_new_files_and_two_edited_lines(
     assert changed == [Path("app/api.py")]
     assert len(after) == len(before) + EDITED_LINES
     assert set(before) < set(after)
+
+
+def test_a_task_is_written_as_the_guide_says(render: Callable[[Answers], Path], tmp_path: Path) -> None:
+    project = Path(shutil.copytree(render({"auth": "none", "workers": True}), tmp_path / "project"))
+    guide = (project / "docs/background-work.md").read_text(encoding="utf-8")
+    steps = [block for block in blocks(guide) if block.title]
+    assert len(own_tests(steps)) == 1
+    for step in steps:
+        follow(step, project)
+    check(project, "tests/modules", "tests/workers")

@@ -7,8 +7,9 @@ from textwrap import dedent
 import pytest
 
 from tests.markdown import Block, blocks
-from tests.trouble import GUIDE, LATER, OLD, OURS, SMALL, THEIRS, Project
-from tests.updating import NEXT, begin, conflicts, tree
+from tests.releases import commit
+from tests.trouble import GUIDE, LATER, OLD, OURS, SMALL, THEIRS, Project, replace
+from tests.updating import NEXT, begin, conflicts, copier, tree
 
 pytestmark = pytest.mark.updates
 
@@ -132,3 +133,16 @@ def test_moved_files_stay_where_the_team_has_them(project: Project) -> None:
     assert not (project.folder / "LICENSE").exists()
     assert OLD in project.read("COPYING")
     assert {"?? README.md", f"?? {MIGRATION}"} <= set(project.changes), "what is never touched comes back"
+
+
+def test_own_words_in_mails_are_kept_where_the_changelog_says(history: Path, tmp_path: Path) -> None:
+    """Version 0.3.0 has the texts of mails in files of their own."""
+    project = begin(history, tmp_path / "project", {"auth": "jwt"}, "0.2.0")
+    mails = project / "app/modules/password/mails.py"
+    replace(mails, "has forgotten the password of your account", "does not remember the password")
+    commit(project, "Our words")
+    copier(project, "update", "--defaults")
+    assert conflicts(project) == [mails.relative_to(project).as_posix()]
+    ours, theirs = mails.read_text(encoding="utf-8").split("=======\n", 1)
+    assert "does not remember the password" in ours
+    assert "RESET_PASSWORD.mail(" in theirs

@@ -57,15 +57,18 @@ def test_answers_are_recorded_and_nothing_else_is(variant: Variant, project: Pat
 
 
 SHOWS_TEMPLATES = Path("docs/mail.md")
-"""It tells how the mails of the project are written: in Jinja, too."""
+"""Its examples tell how the mails of the project are written: in Jinja, too."""
+EXAMPLE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 
 
 def test_no_jinja_is_left(variant: Variant, project: Path) -> None:
     braces = "{{" in str(variant.answers)  # only what was typed in
     for file in (file for file in working_tree() if file.parts[0] == "template" and file.suffix == ".jinja"):
         rendered = project / file.with_suffix("").relative_to("template")
-        if rendered.is_file() and rendered.relative_to(project) != SHOWS_TEMPLATES:
-            residue = re.search(r"# \{%|\{%|%\}" if braces else r"# \{%|\{%|%\}|(?<!\$)\{\{", text(rendered))
+        if rendered.is_file():
+            shows = rendered.relative_to(project) == SHOWS_TEMPLATES
+            body = EXAMPLE.sub("", text(rendered)) if shows else text(rendered)
+            residue = re.search(r"# \{%|\{%|%\}" if braces else r"# \{%|\{%|%\}|(?<!\$)\{\{", body)
             assert not residue, f"{rendered}: {residue and residue[0]}"
 
 

@@ -1,4 +1,4 @@
-"""The walk "Add a module" of a project's CONTRIBUTING.md, and how to follow it to the letter."""
+"""What a project's own guides tell people to type, and how to follow it to the letter."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.matrix.processes import run
 
 
 def walk(project: Path) -> list[Block]:
-    """Return what the walk says, step by step."""
+    """Return what "Add a module" of a project's CONTRIBUTING.md says, step by step."""
     return list(blocks(section((project / "CONTRIBUTING.md").read_text(encoding="utf-8"), "## Add a module")))
 
 
@@ -16,7 +16,7 @@ def follow(block: Block, project: Path) -> None:
     if block.language == "console":
         for command in block.commands():
             run(project, "bash", "-c", command)
-    elif block.title == "app/api.py":
+    elif block.title in {"app/api.py", "app/features.py"}:
         add_line(project / block.title, block.body)
     else:
         (project / block.title).parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from tests.crashes.load import COLUMNS
 from tests.crashes.project import project
-from tests.crashes.scenarios import JOBS, PLAYS, play
+from tests.crashes.scenarios import JOBS, play, plays
 from tests.crashes.servers import redis_binary
 from tests.crashes.site import site
 from tests.matrix.processes import StepError
@@ -25,7 +25,7 @@ def main(
 ) -> None:
     """Play the scenarios one by one, on a project that is rendered for it."""
     seed = seed or random.randrange(1, 10_000)  # noqa: S311 - not for secrets
-    chosen = [each for each in PLAYS if (not only or each.name in only) and (each.on_sqlite or database != "sqlite")]
+    chosen = [each for each in plays(database) if not only or each.name in only]
     failed = not chosen
     table = Table(*COLUMNS)
     with project(database) as folder, site(folder) as made:

@@ -18,7 +18,9 @@ KEYS = 20  # of each who asks
 # Of ten jobs six are alone, three have to follow each other, one leaves the database.
 KINDS = ["note"] * 6 + ["note_in_turn"] * 3 + ["note_outside"]
 PART = 1_000_000  # so many numbers each who asks has for its jobs
-PAUSES = (0.0, 0.02, 0.1, 0.3)  # seconds a job takes
+# How long a job takes, as a multiple of the time between two of them: of few jobs or many, a hit meets some at work.
+PAUSES = (0, 1.5, 8, 24)
+LONGEST_PAUSE = 1.5  # seconds, half of what the probe's tasks may take
 
 
 class Load:
@@ -30,6 +32,7 @@ class Load:
     def __init__(self, site: Site, jobs: int, seconds: float = 0, part: int = 0) -> None:
         """Prepare to ask for at least so many jobs, over so many seconds; parts of a scene do not share their keys."""
         self._site, self._jobs, self._seconds = site, jobs, seconds
+        self._between = seconds / jobs
         self._part, self._numbers = part, count(site.first + PART * (part + 1))
         self._enough = Event()
         self.answered: list[int] = []
@@ -70,7 +73,9 @@ class Load:
 
     def _order(self, number: int) -> dict[str, Any]:
         kind = KINDS[number % len(KINDS)]
-        pause = PAUSES[number // len(KINDS) % len(PAUSES)] * self._site.database.pace
+        pause = (
+            min(PAUSES[number // len(KINDS) % len(PAUSES)] * self._between, LONGEST_PAUSE) * self._site.database.pace
+        )
         if kind == "note_in_turn":
             return {
                 "kind": kind,
@@ -102,12 +107,15 @@ class Outcome:
     again: list[float] = field(default_factory=list)  # seconds until a job of a dead worker was begun anew
     drained: float = 0  # seconds from the last job that was asked for until all were done
     seconds: float = 0
+    unproven: str = ""  # what should have happened, and has not
 
     @property
     def failure(self) -> str:
         """Say what is wrong; nothing if nothing is."""
         wrong = {"lost": self.lost, "doubled": self.doubled, "out of order": self.out_of_order}
-        return ", ".join(f"{number} {what}" for what, number in wrong.items() if number)
+        return ", ".join(
+            [*(f"{number} {what}" for what, number in wrong.items() if number), *filter(None, [self.unproven])]
+        )
 
     def cells(self) -> list[str]:
         """Return a row of the table."""

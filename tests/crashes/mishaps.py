@@ -61,7 +61,7 @@ def unknown(site: Site) -> None:
     site.start("api", PROBE_NEW="yes")
     number = _ask(site, kind="new_task")
     others = Load(site, OTHERS).start()
-    _until(site, lambda: "there is no task new_task here" in _logs(site), "no worker wonders about it")
+    _until(site, lambda: "there is no task new_task here" in site.written(), "no worker wonders about it")
     others.finish(SECONDS)
     for worker in _workers(site):
         worker.terminate()
@@ -110,10 +110,6 @@ def _end_hanging(site: Site) -> bool:
 
 def _workers(site: Site) -> list[Member]:
     return [site["worker-1"], site["worker-2"]]
-
-
-def _logs(site: Site) -> str:
-    return "".join(worker.log.read_text(encoding="utf-8") for worker in _workers(site))
 
 
 def _others_are_done(site: Site, others: Load, dead: int) -> None:

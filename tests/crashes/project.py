@@ -17,8 +17,14 @@ from app.modules import probe  # noqa: E402
 
 FEATURES += (probe,)
 """
-# What production asks for; no mail is ever sent.
-SETTINGS = {"ENV": "prod", "SMTP_HOST": "localhost", "SMTP_SENDER": "no-reply@example.com", "LOG_LEVEL": "INFO"}
+# What production asks for; no mail is ever sent. A worker that is told to stop gives back at once what it has begun.
+SETTINGS = {
+    "ENV": "prod",
+    "LOG_LEVEL": "INFO",
+    "SMTP_HOST": "localhost",
+    "SMTP_SENDER": "no-reply@example.com",
+    "WORKER_STOP_SECONDS": "0",
+}
 
 
 @contextmanager

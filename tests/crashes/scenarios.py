@@ -7,22 +7,28 @@ from dataclasses import dataclass, replace
 
 from tests.crashes.load import Load, Outcome, judge
 from tests.crashes.site import ROLES, Site
+from tests.matrix.service import wait_until
 
 JOBS = 10_000  # in all, shared among the scenarios
 DRAIN_SECONDS = 120  # so long after the last job all must be done
 LOAD_SECONDS = 60  # so much longer than planned it may take to ask for jobs
+AGAIN_SECONDS = 60  # so long after the death of a worker somebody else must have begun with its jobs
+WORK_SECONDS = 1  # so long a hit waits for somebody who is at work
+HITS = 8  # more in a scenario take long, and find nothing new
 
 Scenario = Callable[[Site, int, random.Random], list[Load]]
+Proof = Callable[[Site, Outcome], str]
 
 
 @dataclass(frozen=True)
 class Play:
-    """A scenario that is played with its share of the jobs."""
+    """A scenario that is played with its share of the jobs, and says what is missing if it has not come true."""
 
     name: str
     run: Scenario
     share: float
     on_sqlite: bool = False
+    proof: Proof = lambda *_: ""
 
     def __str__(self) -> str:
         return self.name
@@ -40,7 +46,26 @@ def play(chosen: Play, site: Site, jobs: int, seed: int) -> Outcome:
     site.settle(DRAIN_SECONDS)
     done = time.monotonic()
     answered = [number for load in loads for number in load.answered]
-    return replace(judge(chosen.name, site, answered), drained=done - asked, seconds=done - began)
+    outcome = replace(judge(chosen.name, site, answered), drained=done - asked, seconds=done - began)
+    return replace(outcome, unproven=chosen.proof(site, outcome))
+
+
+def plays(database: str) -> list[Play]:
+    """List what is played with a database: on SQLite only what has to do with its one lock."""
+    return [each for each in PLAYS if each.on_sqlite or database != "sqlite"]
+
+
+def told(words: str) -> Proof:
+    """Expect that somebody says so."""
+    return lambda site, _: "" if words in site.written() else f"no log says {words!r}"
+
+
+def begun_again(_: Site, outcome: Outcome) -> str:
+    """Expect that jobs of dead workers were given to others, and soon."""
+    if not outcome.again:
+        return "no job was interrupted"
+    longest = max(outcome.again)
+    return "" if longest < AGAIN_SECONDS else f"an interrupted job waited {longest:.0f} seconds"
 
 
 def api_killed(site: Site, jobs: int, chance: random.Random) -> list[Load]:
@@ -87,7 +112,7 @@ def postgres_restarted(site: Site, jobs: int, chance: random.Random) -> list[Loa
 
 def told_to_stop(site: Site, jobs: int, chance: random.Random) -> list[Load]:
     """Tell each process to stop, as a deployment does."""
-    return _under_load(site, jobs, chance, sorted(ROLES), lambda name: site[name].terminate())
+    return _under_load(site, jobs, chance, sorted(ROLES), lambda name: site[name].terminate(), seconds=20)
 
 
 def all_of_it(site: Site, jobs: int, chance: random.Random) -> list[Load]:
@@ -133,10 +158,12 @@ def _repeat(
     site: Site, loads: list[Load], chance: random.Random, victims: list[str], hit: Callable[[str], object]
 ) -> None:
     """Hit victims, each at least once, as long as there is load; what has ended is started again a moment later."""
-    waiting = list(victims)
-    while waiting or any(load.running() for load in loads):
+    waiting, hits = list(victims), 0
+    while waiting or (hits < HITS and any(load.running() for load in loads)):
         time.sleep(chance.uniform(0.3, 1.0))
+        wait_until(lambda: _at_work(site), WORK_SECONDS)
         hit(waiting.pop(chance.randrange(len(waiting))) if waiting else chance.choice(victims))
+        hits += 1
         time.sleep(chance.uniform(0, 0.5))
         if ended := [name for name in ROLES if site[name].ended()]:
             site.start(*ended)
@@ -144,14 +171,18 @@ def _repeat(
         load.finish(LOAD_SECONDS)
 
 
+def _at_work(site: Site) -> bool:
+    return bool((site.observe("waiting") or {}).get("taken"))
+
+
 PLAYS = (
-    Play("api killed", api_killed, 0.12, on_sqlite=True),
-    Play("relay killed", relay_killed, 0.12, on_sqlite=True),
-    Play("worker killed", worker_killed, 0.12, on_sqlite=True),
-    Play("redis emptied", redis_emptied, 0.12, on_sqlite=True),
+    Play("api killed", api_killed, 0.12),
+    Play("relay killed", relay_killed, 0.12),
+    Play("worker killed", worker_killed, 0.12, on_sqlite=True, proof=begun_again),
+    Play("redis emptied", redis_emptied, 0.12, proof=told("the destination has lost it")),
     Play("redis restarted", redis_restarted, 0.12),
     Play("postgres restarted", postgres_restarted, 0.12),
-    Play("told to stop", told_to_stop, 0.1),
+    Play("told to stop", told_to_stop, 0.1, proof=told("job given back")),
     Play("clock set", clock_set, 0.08),
     Play("all of it", all_of_it, 0.2, on_sqlite=True),
 )

@@ -31,6 +31,7 @@ class Member:
     def __init__(self, name: str, project: Path, folder: Path, settings: Mapping[str, str]) -> None:
         self.name, self.port, self.log = name, free_port(), folder / f"{name}.log"
         self._project, self._settings = project, settings
+        self._told = 0  # so much of its log is about earlier scenes
         self.killed: dict[int, float] = {}  # when each of its processes was killed or told to stop
         self.process: subprocess.Popen[str] | None = None
 
@@ -91,6 +92,14 @@ class Member:
             raise StepError(f"{self.name} ended with {code} after SIGTERM\n{self.tail()}")
         return time.time() - began
 
+    def begin(self) -> None:
+        """Begin a new scene: what was written so far is no part of it."""
+        self._told = self.log.stat().st_size if self.log.exists() else 0
+
+    def written(self) -> str:
+        """Return what it wrote in this scene."""
+        return self.log.read_bytes()[self._told :].decode(errors="replace") if self.log.exists() else ""
+
     def tail(self, lines: int = LOG_LINES) -> str:
         """Return the end of its log, without what is said of each request and each job."""
         written = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
@@ -128,6 +137,8 @@ class Site:
                 self[name].kill()
             self.observe("", "DELETE")
         self.start()
+        for member in self.members.values():
+            member.begin()
         self.first += SCENE
         return time.monotonic()
 
@@ -170,6 +181,10 @@ class Site:
     def error(self, message: str) -> StepError:
         """Say what went wrong, with the ends of all logs."""
         return StepError("\n".join([message, *(member.tail() for member in self.members.values())]))
+
+    def written(self) -> str:
+        """Return what all processes wrote in this scene."""
+        return "".join(member.written() for member in self.members.values())
 
     def killed(self) -> dict[int, float]:
         """Tell when each process was killed or told to stop, by its id."""

@@ -84,6 +84,15 @@ def run(folder: Path, *command: str, timeout: float = 900, typed: str = "", **ad
     return output
 
 
+def just(folder: Path, *recipe: str) -> None:
+    """Run a recipe of a project that has changed, with one process and few requests: test_execution.py sends the many.
+
+    Raises:
+        StepError: If it fails.
+    """
+    run(folder, "uv", "run", "just", *recipe, CONTRACT_EXAMPLES="1", PYTEST_XDIST_AUTO_NUM_WORKERS="1")
+
+
 def kill_all() -> None:
     """Kill every command that still runs, with all it has started: a Ctrl-C does not reach them."""
     for process in tuple(_running):

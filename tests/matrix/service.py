@@ -2,12 +2,13 @@
 
 import http.client
 import json
+import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -18,6 +19,8 @@ import psutil
 from tests.matrix.processes import StepError, environment
 
 START_SECONDS = 60
+ANSWER_SECONDS = 30  # on a machine where other tests run, too
+PORTS = 10_000, 30_000  # below those that Linux, macOS and Windows give to clients
 GRACE_SECONDS = 20  # the default of SHUTDOWN_GRACE_SECONDS
 FORM = "application/x-www-form-urlencoded"
 
@@ -76,7 +79,7 @@ class Service:
     port: int
     log: Path
 
-    def connection(self, timeout: float = 10) -> http.client.HTTPConnection:
+    def connection(self, timeout: float = ANSWER_SECONDS) -> http.client.HTTPConnection:
         """Connect."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
@@ -183,10 +186,15 @@ def stop(service: Service) -> None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """Return a port that nobody listens on.
+
+    Not one that the system gives to whoever asks for any: the next client of another test would be given it, too.
+    """
+    while True:
+        port = random.randrange(*PORTS)  # noqa: S311 - not for secrets
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 def kill(process: subprocess.Popen[str]) -> None:

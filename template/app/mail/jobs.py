@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
+from aiosmtplib import SMTPDataError, SMTPRecipientsRefused
 from fastapi import FastAPI
 from pydantic_core import to_json
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -19,7 +20,7 @@ from app.mail import letters, outbox, preview
 from app.mail.letters import Letter, P
 from app.mail.message import Mail, UnusableAddress, compose
 from app.mail.settings import MailSettings, sender_address
-from app.mail.smtp import FAILURES, is_about_the_mail, reason, way_out
+from app.mail.smtp import FAILURES, is_temporary, reason, way_out
 from app.workers.arguments import arguments_of, read
 from app.workers.failures import TryAgain
 from app.workers.task import Job, outside_task
@@ -99,9 +100,14 @@ async def _send(job: Job, mail: Mail) -> None:
     else:
         log.info("mail sent")
         return
-    if not is_about_the_mail(failure):
+    if not _is_about_the_mail(failure):
         raise MailNotSentYet(" ".join(str(part) for part in reason(failure).values() if part))
     log.error("mail not sent", **reason(failure))
+
+
+def _is_about_the_mail(error: Exception) -> bool:
+    """Tell whether it is this mail that the server will never take, and not our settings or the server itself."""
+    return isinstance(error, SMTPRecipientsRefused | SMTPDataError) and not is_temporary(error)
 
 
 class _InRows:

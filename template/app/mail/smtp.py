@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from functools import partial
 
 import aiosmtplib
-from aiosmtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused, SMTPResponseException
+from aiosmtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 
 from app.mail.settings import MailSettings, Tls, sender_address
 from app.mail.terminal import show
@@ -60,11 +60,6 @@ def is_temporary(error: Exception) -> bool:
     if isinstance(error, SMTPResponseException):
         return 400 <= error.code < 500  # noqa: PLR2004
     return isinstance(error, OSError)
-
-
-def is_about_the_mail(error: Exception) -> bool:
-    """Tell whether it is this mail that the server will never take, and not our settings or the server itself."""
-    return isinstance(error, SMTPRecipientsRefused | SMTPDataError) and not is_temporary(error)
 
 
 def reason(error: Exception) -> dict[str, str | int | None]:
