@@ -1,10 +1,12 @@
 """Runs the migrations on the database of the settings."""
 
 import asyncio
+from graphlib import TopologicalSorter
 from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
+from alembic.operations.ops import DropTableOp, MigrationScript
 from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlmodel.sql.sqltypes import AutoString
@@ -31,6 +33,23 @@ def render_item(type_: str, item: Any, autogenerate: AutogenContext) -> str | Li
     return False
 
 
+def order_drops(_context: object, _revision: object, scripts: list[MigrationScript]) -> None:
+    """Let a table go before those that it refers to: alembic finds tables that are gone in any order."""
+    for script in scripts:
+        assert script.upgrade_ops is not None  # noqa: S101 - `revision --autogenerate` has one
+        assert script.downgrade_ops is not None  # noqa: S101
+        drops = {each.table_name: each for each in script.upgrade_ops.ops if isinstance(each, DropTableOp)}
+        referring: dict[str, set[str]] = {name: set() for name in drops}
+        for name, drop in drops.items():
+            for key in drop.to_table().foreign_key_constraints:
+                target = key.elements[0].target_fullname.rpartition(".")[0]
+                if target in drops and target != name:
+                    referring[target].add(name)
+        others = [each for each in script.upgrade_ops.ops if not isinstance(each, DropTableOp)]
+        script.upgrade_ops.ops = [*others, *(drops[name] for name in TopologicalSorter(referring).static_order())]
+        script.upgrade_ops.reverse_into(script.downgrade_ops)
+
+
 def migrate(connection: Connection) -> None:
     """Run the migrations on one connection, in one transaction."""
     sqlite = connection.dialect.name == "sqlite"
@@ -40,6 +59,7 @@ def migrate(connection: Connection) -> None:
         render_item=render_item,
         render_as_batch=sqlite,
         compare_server_default=True,
+        process_revision_directives=order_drops,
     )
     with context.begin_transaction():
         context.run_migrations()

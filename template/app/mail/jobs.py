@@ -4,6 +4,7 @@ A mail is sent at least once. If a worker dies after the server has taken it and
 is written down, it is sent again with the same Message-ID, by which servers know it.
 """
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import structlog
 from aiosmtplib import SMTPDataError, SMTPRecipientsRefused
 from fastapi import FastAPI
-from pydantic_core import to_json
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import load
@@ -64,7 +64,7 @@ async def send_mail(job: Job, *, to: str, subject: str, text: str, html: str) ->
 async def send_letter(job: Job, *, letter: str, arguments: dict[str, Any]) -> None:
     """Write a mail and send it. What was written before is committed: its link works before it can arrive."""
     found = _find(letter)
-    fitting = read(arguments_of(found.function), to_json(arguments))
+    fitting = read(arguments_of(found.function), json.dumps(arguments))
     try:
         async with transaction(job.database.writers) as session:
             mail = await found.write(session, **fitting)

@@ -1,5 +1,6 @@
 """Migrations: they lead to the models, and back, one step at a time."""
 
+import re
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -56,6 +57,37 @@ def test_changing_a_table_keeps_the_rows_that_refer_to_it(empty: None, project: 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         in_a_thread(migrations.upgrade)
+
+
+CHAIN = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "chain"
+down_revision = "{newest}"
+
+
+def upgrade() -> None:
+    op.create_table("link_0", sa.Column("id", sa.Uuid(), primary_key=True))
+    for number in range(1, 6):
+        refers = sa.ForeignKey(f"link_{{number - 1}}.id", name=f"fk_link_{{number}}")
+        op.create_table(f"link_{{number}}", sa.Column("id", sa.Uuid(), refers, primary_key=True))
+"""
+
+
+def test_tables_that_refer_to_others_go_first(empty: None, project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "alembic", tmp_path / "alembic")
+    shutil.copy(project / "alembic.ini", tmp_path)
+    (tmp_path / "alembic/versions/chain.py").write_text(CHAIN.format(newest=REVISIONS[-1]), encoding="utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        in_a_thread(migrations.generate, "without links")
+        in_a_thread(migrations.upgrade)
+        in_a_thread(migrations.downgrade, "-1")
+    [written] = (tmp_path / "alembic/versions").glob("*without_links*")
+    dropped = re.findall(r"op\.drop_table\(.link_(\d)", written.read_text(encoding="utf-8"))
+    assert dropped == ["5", "4", "3", "2", "1", "0"]
 
 
 def test_the_stairs_lead_up_and_down(empty: None) -> None:
