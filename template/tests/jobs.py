@@ -7,15 +7,12 @@ from sqlmodel import col, select
 
 from app.db.session import Database, transaction
 from app.outbox.models import OutboxEvent
-from app.outbox.relay import Relay
+from app.workers.relay import JobRelay
 from app.workers.runner import Runner
-from app.workers.task import DESTINATION
 
 
 class AtOnce:
     """Does jobs while they are sent."""
-
-    name = DESTINATION
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
@@ -30,7 +27,7 @@ class AtOnce:
 
 async def drain(database: Database) -> None:
     """Do all jobs that are due, and those that they enqueue; fail if one of them does."""
-    relay = Relay(database, AtOnce(Runner(database)), poll_seconds=1)
+    relay = JobRelay(database, AtOnce(Runner(database)), poll_seconds=1)
     while await relay.run_once():
         pass
     async with transaction(database.readers) as session:

@@ -11,7 +11,7 @@ from httpx2 import ASGITransport, AsyncClient
 from app import tasks
 
 
-@pytest.mark.parametrize("create", [tasks.create_worker, tasks.create_relay, tasks.create_scheduler])
+@pytest.mark.parametrize("create", [tasks.create_worker, tasks.create_scheduler])
 async def test_a_process_in_the_background_answers_for_its_health_and_nothing_else(
     create: Callable[[], FastAPI], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,16 +13,32 @@ from app.db import dialect
 from app.db.base import utc_now
 from app.db.commands import configured
 from app.db.session import transaction
+from app.outbox import processes
 from app.outbox.models import OutboxEvent
+from app.outbox.processes import RELAY_PORT, Host, Port
 from app.outbox.repository import OutboxRepository
 
 T = TypeVar("T")
 
+relay = typer.Typer(subcommand_metavar="")
 outbox = typer.Typer(no_args_is_help=True, help="What waits to be done after a commit.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Jobs that failed for good, and wait for a person.")
 
 Ids = Annotated[list[UUID] | None, typer.Argument(metavar="ID", help="Which; `list` shows their ids.")]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
+
+
+@relay.callback(invoke_without_command=True)
+def _relay(host: Host = "127.0.0.1", port: Port = RELAY_PORT) -> None:
+    """Bring what waits in the outbox to where it is done, until told to stop.
+
+    One is enough, two are safe. It waits while the database, or where it brings
+    things to, is away.
+
+    Exit codes: 0 it was told to stop; 1 the port is in use; 78 a setting is wrong or missing.
+    """
+    with configured() as settings:
+        processes.serve("app.relay:create_relay", settings, host, port)
 
 
 @outbox.command()
@@ -100,7 +116,8 @@ def _run(work: Callable[[OutboxRepository], Awaitable[T]]) -> T:
 def _described(event: OutboxEvent) -> list[tuple[str, object]]:
     return [
         ("id", event.id),
-        ("task", event.name),
+        ("name", event.name),
+        ("queue", event.queue),
         ("arguments", event.payload),
         ("key", event.key or "-"),
         ("request", event.request_id or "-"),

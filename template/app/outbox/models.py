@@ -35,7 +35,7 @@ class OutboxEvent(Base, table=True):
     number: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))
     id: UUID = Field(default_factory=uuid4, unique=True)
     destination: str = Field(max_length=20)
-    queue: str = Field(max_length=20)
+    queue: str = Field(max_length=249)  # the place at its destination
     name: str = Field(max_length=200)
     # Rows of one key are done one after the other, in the order of their numbers.
     key: str | None = Field(default=None, max_length=200)

@@ -41,8 +41,10 @@ def prepare_development() -> None:
 
 def setup(app: FastAPI) -> None:
     """Let commits of this process notify, and its relay listen."""
-    app.state.outbox_wakers = [listening] if load(NotifySettings).notify else []
-    if load(NotifySettings).notify and not event.contains(Session, "before_commit", _notify):
+    if not load(NotifySettings).notify:
+        return
+    app.state.relay_wakers.append(listening)
+    if not event.contains(Session, "before_commit", _notify):
         event.listen(Session, "before_commit", _notify)
 
 

@@ -21,13 +21,16 @@ def prepare_development() -> None:
 
 
 def setup(app: FastAPI) -> None:
-    """Choose what this process does: nothing but answer, if others do the work."""
+    """Say how jobs come to workers: through Redis, or in the process of the API."""
     app.state.workers = load(WorkerSettings)
-    app.state.background = processes.everything if app.state.workers.redis_url is None else processes.nothing
+    if app.state.workers.redis_url is None:
+        app.state.by_itself.append(processes.everything)
+    else:
+        app.state.relays.append(processes.to_redis)
+        app.state.clocks.append(processes.schedule)
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Do it while the app runs."""
-    async with app.state.background(app):
-        yield
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - every feature is called alike
+    """Open nothing: what a process does in the background opens what it needs."""
+    yield

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from app.workers.failures import TryAgain, said
+from app.outbox.failures import TryAgain, said
 
 # What JSON cannot say by itself comes back as it was; errors name an argument and not its value.
 AS_JSON = ConfigDict(

@@ -23,7 +23,7 @@ from app.outbox.models import OutboxEvent
 from app.outbox.relay import Unavailable
 from app.workers.runner import Runner
 from app.workers.settings import WorkerSettings
-from app.workers.task import DESTINATION, Queue
+from app.workers.task import Queue
 
 ACTOR = "run_job"
 # With dramatiq's own values (60 s, 0.1 %) an idle queue did not get them back within 100 seconds.
@@ -49,8 +49,6 @@ def make_broker(settings: WorkerSettings) -> RedisBroker:
 
 class RedisDestination:
     """Hands jobs to the workers, by dramatiq's own layout of Redis (its dispatch.lua explains it)."""
-
-    name = DESTINATION
 
     def __init__(self, broker: RedisBroker) -> None:
         """Send through `broker`."""

@@ -1,25 +1,21 @@
 """Commands that start what works in the background, and look at the schedule."""
 
 import asyncio
-from typing import Annotated
 
 import typer
 
-from app.core import server
-from app.core.config import ConfigurationError, load, load_all
+from app.core.config import ConfigurationError, load
 from app.db import dialect
 from app.db.base import utc_now
 from app.db.commands import configured
+from app.outbox import processes
+from app.outbox.processes import Host, Port
 from app.workers.scheduler import Scheduler
 from app.workers.settings import EXAMPLE_URL, WorkerSettings
 
-WORKER_PORT, RELAY_PORT, SCHEDULER_PORT = 8101, 8102, 8103
-
-Host = Annotated[str, typer.Option(help="Address on which it tells its health.")]
-Port = Annotated[int, typer.Option(min=1, max=65535, help="Port on which it tells its health.")]
+WORKER_PORT, SCHEDULER_PORT = 8101, 8103
 
 worker = typer.Typer(subcommand_metavar="")
-relay = typer.Typer(subcommand_metavar="")
 scheduler = typer.Typer(subcommand_metavar="[list]")
 
 
@@ -33,18 +29,6 @@ def _work(host: Host = "127.0.0.1", port: Port = WORKER_PORT) -> None:
     Exit codes: 0 it was told to stop; 1 the port is in use; 78 a setting is wrong or missing.
     """
     _serve("app.tasks:create_worker", host, port)
-
-
-@relay.callback(invoke_without_command=True)
-def _relay(host: Host = "127.0.0.1", port: Port = RELAY_PORT) -> None:
-    """Bring jobs from the outbox to the workers, until told to stop.
-
-    One is enough, two are safe; REDIS_URL must be set. It waits while the
-    database or Redis is away.
-
-    Exit codes: 0 it was told to stop; 1 the port is in use; 78 a setting is wrong or missing.
-    """
-    _serve("app.tasks:create_relay", host, port)
 
 
 @scheduler.callback(invoke_without_command=True)
@@ -92,6 +76,4 @@ def _serve(factory: str, host: str, port: int) -> None:
                 "REDIS_URL is not set: in development the API does the jobs itself, as long as it runs.\n"
                 f"To have processes for them, set it for all of them. Example: {EXAMPLE_URL}"
             )
-        server.require_free(host, port, host_from="--host", another="--port 8111")
-        load_all()
-        server.run(factory, settings, host, port)
+        processes.serve(factory, settings, host, port)

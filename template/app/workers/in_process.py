@@ -9,15 +9,12 @@ import structlog
 
 from app.outbox.models import OutboxEvent
 from app.workers.runner import Runner
-from app.workers.task import DESTINATION
 
 logger = structlog.get_logger(__name__)
 
 
 class InProcess:
     """Does jobs at once, a few at a time."""
-
-    name = DESTINATION
 
     def __init__(self, runner: Runner, jobs: int) -> None:
         """Do `jobs` at the same time."""

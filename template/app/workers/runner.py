@@ -12,9 +12,9 @@ from structlog.contextvars import bound_contextvars
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.outbox.background import to_its_end
+from app.outbox.failures import TryAgain, said, traced
 from app.outbox.models import OutboxEvent
-from app.outbox.repository import OutboxRepository
-from app.workers.failures import TryAgain, said, traced
+from app.workers.repository import JobRepository
 from app.workers.task import Job, Task, UnknownTask, find
 
 # After the time limit of a task, to write down how it ended, before the job is given to somebody else.
@@ -78,7 +78,7 @@ class Runner:
     async def _take(self, job_id: UUID) -> OutboxEvent | None:
         """Count the attempt before it begins, so that a job that kills its worker does not do so for ever."""
         async with transaction(self.database.writers) as session:
-            event = await OutboxRepository(session).find(job_id)
+            event = await JobRepository(session).find(job_id)
             if event is None:
                 return None
             event.attempts += 1
@@ -100,14 +100,14 @@ class Runner:
     async def _inside(self, task: Task[...], event: OutboxEvent) -> None:
         """End the job first: of two who do the same, the second waits here, and finds it done."""
         async with transaction(self.database.writers) as session:
-            if not await OutboxRepository(session).done(event):
+            if not await JobRepository(session).done(event):
                 raise TakenOver
             await task.function(session, **task.read(event.payload))
 
     async def _outside(self, task: Task[...], event: OutboxEvent) -> None:
         await task.function(Job(event.id, event.attempts, self.database), **task.read(event.payload))
         async with transaction(self.database.writers) as session:
-            in_time = await OutboxRepository(session).done(event)
+            in_time = await JobRepository(session).done(event)
         if not in_time:
             raise TakenOver
 
@@ -117,7 +117,7 @@ class Runner:
         log = logger.bind(error=why, **({} if isinstance(error, TryAgain) else {"exception": traced(error)}))
         pause = pause_after(event.attempts)
         async with transaction(self.database.writers) as session:
-            outbox = OutboxRepository(session)
+            outbox = JobRepository(session)
             if event.attempts < find(event.name).attempts:
                 log.warning("job failed", again_in_seconds=round(pause, 1))
                 await outbox.again(event, utc_now() + timedelta(seconds=pause), why)
@@ -128,7 +128,7 @@ class Runner:
     async def _leave(self, event: OutboxEvent, error: UnknownTask) -> None:
         """Leave it to a worker that knows the task; the attempt does not count."""
         async with transaction(self.database.writers) as session:
-            outbox = OutboxRepository(session)
+            outbox = JobRepository(session)
             if event.due_at > utc_now() - UNKNOWN_TASK_FOR:
                 logger.warning("job left to a newer worker", error=said(error))
                 await outbox.release(event, utc_now() + UNKNOWN_TASK_PAUSE, said(error))
@@ -139,7 +139,7 @@ class Runner:
     async def _release(self, event: OutboxEvent) -> None:
         logger.info("job given back: this process stops")
         async with transaction(self.database.writers) as session:
-            await OutboxRepository(session).release(event, utc_now() + GIVEN_BACK_FOR)
+            await JobRepository(session).release(event, utc_now() + GIVEN_BACK_FOR)
 
 
 def pause_after(attempts: int) -> float:

@@ -17,9 +17,9 @@ from sqlmodel import col, select, update
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.outbox.background import going_on, to_its_end
-from app.outbox.repository import OutboxRepository
-from app.workers.failures import said, traced
+from app.outbox.failures import said, traced
 from app.workers.models import ScheduleTick
+from app.workers.repository import JobRepository
 from app.workers.schedule import Missed, Schedule, schedules
 
 LOOK_SECONDS = 15.0
@@ -92,7 +92,7 @@ class Scheduler:
             row = update(ScheduleTick).where(col(ScheduleTick.name) == schedule.name, col(ScheduleTick.last) == last)
             if not (await session.exec(row.values(last=seen_to))).rowcount:
                 return
-            if schedule.missed is not Missed.EACH and await OutboxRepository(session).unfinished(schedule.key):
+            if schedule.missed is not Missed.EACH and await JobRepository(session).unfinished(schedule.key):
                 times = []
             for time in times:
                 schedule.enqueue(session, time)

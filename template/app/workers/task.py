@@ -24,12 +24,12 @@ from structlog.contextvars import get_contextvars
 
 from app.db.base import utc_now
 from app.db.session import Database
+from app.outbox.failures import TryAgain
 from app.outbox.models import OutboxEvent
 from app.outbox.repository import OutboxRepository
 from app.workers.arguments import arguments_of, read
-from app.workers.failures import TryAgain
+from app.workers.repository import DESTINATION
 
-DESTINATION = "workers"
 KEY_LENGTH = 200
 
 P = ParamSpec("P")

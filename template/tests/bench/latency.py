@@ -12,10 +12,11 @@ from fastapi import FastAPI
 
 from app.db.session import transaction
 from app.features import FEATURES
-from app.outbox.relay import Destination, Relay, relaying
+from app.outbox.relay import relaying
 from app.outbox.settings import OutboxSettings
 from app.workers.broker import RedisDestination, consuming, make_broker
 from app.workers.in_process import InProcess
+from app.workers.relay import Destination, JobRelay
 from app.workers.runner import Runner
 from tests.bench.stage import Figure, Stage, began, look_at_the_clock
 
@@ -46,10 +47,11 @@ async def measure(stage: Stage) -> list[Figure]:
 def _wakers() -> Sequence[Waker]:
     """Ask the features for what wakes a relay; SQLite has nothing."""
     app = FastAPI()
+    app.state.relay_wakers = []
     for feature in FEATURES:
         if getattr(feature, "__name__", "") == "app.outbox.notify":
             feature.setup(app)
-    return getattr(app.state, "outbox_wakers", ())
+    return app.state.relay_wakers
 
 
 @asynccontextmanager
@@ -69,7 +71,7 @@ async def _in_process(stage: Stage) -> AsyncGenerator[Destination]:
 
 @asynccontextmanager
 async def _relaying(stage: Stage, destination: Destination, waking: Sequence[Waker]) -> AsyncGenerator[None]:
-    relay = Relay(stage.database, destination, POLL_SECONDS)
+    relay = JobRelay(stage.database, destination, POLL_SECONDS)
     async with AsyncExitStack() as stack:
         for wake in waking:
             await stack.enter_async_context(wake(relay.wake))

@@ -9,8 +9,9 @@ from sqlmodel import select
 
 from app.db.session import transaction
 from app.outbox.models import OutboxEvent
-from app.outbox.relay import BATCH, Relay
+from app.outbox.relay import BATCH
 from app.workers.broker import RedisDestination, make_broker
+from app.workers.relay import JobRelay
 from tests.bench.stage import Figure, Stage, look_at_the_clock
 
 ROUNDS, EVENTS = 5, 5_000
@@ -21,7 +22,7 @@ async def measure(stage: Stage) -> list[Figure]:
     broker = make_broker(stage.settings)
     broker.namespace = f"bench-{uuid4()}"
     destination = RedisDestination(broker)
-    relay = Relay(stage.database, destination, poll_seconds=1)
+    relay = JobRelay(stage.database, destination, poll_seconds=1)
     relayed, pushed = [], []
     for _ in range(ROUNDS):
         events = await _fill(stage)

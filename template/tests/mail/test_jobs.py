@@ -15,11 +15,9 @@ from app.core.config import Environment
 from app.core.exceptions import ConflictError
 from app.db.base import utc_now
 from app.db.session import Database, transaction
-from app.mail import Mail, jobs, letter, send_after_commit, send_letter
-from app.outbox.relay_repository import RelayRepository
-from app.outbox.repository import OutboxRepository
+from app.mail import Mail, delivery, jobs, letter, send_after_commit, send_letter
+from app.workers.repository import JobRepository
 from app.workers.runner import Runner
-from app.workers.task import DESTINATION
 from tests.mail.conftest import HOST, Server
 from tests.outbox.conftest import rows
 
@@ -45,7 +43,7 @@ async def work(database: Database) -> None:
     """Do every job once, however long it was to wait."""
     for event in await rows(database):
         async with transaction(database.writers) as session:
-            await RelayRepository(session, DESTINATION).sent([event])
+            await JobRepository(session).sent([event])
         await Runner(database).run(event.id)
 
 
@@ -122,7 +120,7 @@ async def test_a_mail_that_is_sent_again_after_a_crash_has_the_same_message_id(
 
     await ask(database)
     with monkeypatch.context() as dying:
-        dying.setattr(OutboxRepository, "done", crash)
+        dying.setattr(JobRepository, "done", crash)
         await work(database)
     assert len(server.mails) == len(await rows(database)) == 1
     await work(database)
@@ -233,7 +231,7 @@ async def test_neither_the_log_nor_a_row_that_failed_names_more_than_it_must(
 
 
 async def test_the_feature_is_ready_without_a_server_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "load", lambda kind: kind(env=Environment.DEV))
+    monkeypatch.setattr(delivery, "load", lambda kind: kind(env=Environment.DEV))
     app = FastAPI()
     jobs.prepare_development()
     jobs.setup(app)

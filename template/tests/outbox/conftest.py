@@ -1,39 +1,17 @@
 """Rows in the outbox, and somebody who takes them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlmodel import col, delete, select, update
 
-from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.outbox.models import OutboxEvent
 from app.outbox.relay import Relay, Unavailable
 from app.outbox.repository import OutboxRepository
-
-
-class Shelf:
-    """A destination that keeps what it gets, until somebody clears it."""
-
-    name = "shelf"
-
-    def __init__(self) -> None:
-        self.sent: list[str] = []
-        self.held: set[UUID] = set()
-        self.away = False
-
-    async def send(self, events: Sequence[OutboxEvent]) -> None:
-        if self.away:
-            raise Unavailable("nobody there")
-        self.sent.extend(event.name for event in events)
-        self.held |= {event.id for event in events}
-
-    async def holding(self, events: Sequence[OutboxEvent]) -> set[UUID]:
-        return {event.id for event in events} & self.held
 
 
 @pytest.fixture
@@ -49,18 +27,8 @@ async def forget_all(database: Database) -> None:
         await session.exec(delete(OutboxEvent))
 
 
-@pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
-
-
-@pytest.fixture
-def relay(outbox: Database, shelf: Shelf) -> Relay:
-    return Relay(outbox, shelf, poll_seconds=0.01)
-
-
 def event(name: str, **fields: Any) -> OutboxEvent:
-    return OutboxEvent(**({"destination": "shelf", "queue": "default", "name": name, "payload": "{}"} | fields))
+    return OutboxEvent(**({"destination": "workers", "queue": "default", "name": name, "payload": "{}"} | fields))
 
 
 async def add(database: Database, *events: OutboxEvent) -> None:
@@ -71,25 +39,33 @@ async def add(database: Database, *events: OutboxEvent) -> None:
             await session.flush()
 
 
+class Taking(Relay):
+    """Takes whatever there is."""
+
+    def __init__(self, database: Database, poll_seconds: float = 0.01) -> None:
+        super().__init__(database, poll_seconds)
+        self.taken: list[str] = []
+        self.errors: list[Exception] = []
+
+    async def run_once(self, look: bool = True) -> int:
+        if self.errors:
+            raise self.errors[0] if isinstance(self.errors[0], Unavailable) else self.errors.pop()
+        async with transaction(self.database.writers) as session:
+            found = (await session.exec(select(OutboxEvent).order_by(col(OutboxEvent.number)))).all()
+            for row in found:
+                await session.delete(row)
+        self.taken.extend(row.name for row in found)
+        return len(found)
+
+
+@pytest.fixture
+def taking(outbox: Database) -> Taking:
+    return Taking(outbox)
+
+
 async def rows(database: Database) -> list[OutboxEvent]:
     async with transaction(database.readers) as session:
         return list((await session.exec(select(OutboxEvent).order_by("number"))).all())
-
-
-async def change(database: Database, work: Callable[[OutboxRepository], Any]) -> Any:
-    """Do something to the rows, in a transaction of its own."""
-    async with transaction(database.writers) as session:
-        return await work(OutboxRepository(session))
-
-
-async def take(database: Database, row: OutboxEvent) -> OutboxEvent:
-    """Take a row as a worker does."""
-    async with transaction(database.writers) as session:
-        taken = await OutboxRepository(session).find(row.id)
-        assert taken is not None
-        taken.attempts += 1
-        taken.taken_until = utc_now() + timedelta(seconds=60)
-    return taken
 
 
 async def until(true: Callable[[], bool | Awaitable[bool]]) -> None:

@@ -12,15 +12,16 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
+from app import outbox as outbox_feature
 from app.core.config import load
 from app.core.exceptions import ConflictError
 from app.db import dialect
 from app.db.session import Database, transaction
 from app.outbox import notify
 from app.outbox.notify import listening
-from app.outbox.relay import Relay, relaying
+from app.outbox.relay import relaying
 from app.outbox.repository import OutboxRepository
-from tests.outbox.conftest import Shelf, add, event, until
+from tests.outbox.conftest import Taking, add, event, until
 
 SOON = 10
 
@@ -39,7 +40,7 @@ def _silent() -> Generator[None]:
 @pytest.fixture
 def notifying(app: FastAPI) -> None:
     """A process whose commits notify: `create_app` sees to it."""
-    assert app.state.outbox_wakers == [listening]
+    assert app.state.relay_wakers == [listening]
 
 
 @pytest.fixture
@@ -99,14 +100,14 @@ async def test_what_is_no_news_notifies_nobody(
     assert await heard(listener) == 0
 
 
-async def test_a_relay_is_woken(notifying: None, outbox: Database, shelf: Shelf) -> None:
-    relay = Relay(outbox, shelf, poll_seconds=60)
+async def test_a_relay_is_woken(notifying: None, outbox: Database) -> None:
+    relay = Taking(outbox, poll_seconds=60)
     async with listening(relay.wake), relaying(relay):
         await asyncio.wait_for(relay.wake.wait(), SOON)
         await until(lambda: not relay.wake.is_set())
         await add(outbox, event("first"))
         async with asyncio.timeout(SOON):
-            await until(lambda: shelf.sent == ["first"])
+            await until(lambda: relay.taken == ["first"])
 
 
 async def test_a_connection_that_breaks_is_replaced(
@@ -138,18 +139,21 @@ async def test_it_can_be_switched_off(
 ) -> None:
     monkeypatch.setenv("OUTBOX_NOTIFY", "false")
     app = FastAPI()
+    outbox_feature.setup(app)
     notify.setup(app)
     async with notify.lifespan(app):
         await add(outbox, event("first"))
 
-    assert app.state.outbox_wakers == []
+    assert app.state.relay_wakers == []
     assert await heard(listener) == 0
 
 
 @pytest.mark.usefixtures("_silent")
 async def test_it_is_switched_on_once(outbox: Database, listener: psycopg.AsyncConnection) -> None:
     for _ in range(2):
-        notify.setup(FastAPI())
+        app = FastAPI()
+        outbox_feature.setup(app)
+        notify.setup(app)
     await add(outbox, event("first"))
 
     assert await heard(listener) == 1

@@ -1,236 +1,65 @@
-"""The relay: what is committed is sent, in order, again if need be, and nothing else."""
+"""A relay goes on until it is told to stop, whatever happens."""
 
-import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import timedelta
-from uuid import UUID
 
 import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from structlog.testing import capture_logs
 
-from app.core.exceptions import ConflictError
-from app.db.base import utc_now
-from app.db.session import Database, transaction
-from app.outbox.models import OutboxEvent
-from app.outbox.relay import Relay, Unavailable, relaying
-from app.outbox.relay_repository import RelayRepository
-from app.outbox.repository import OutboxRepository
-from tests.outbox.conftest import Shelf, add, change, event, later, rows, take, until
+from app.db.session import Database
+from app.outbox.relay import Unavailable, relaying
+from tests.outbox.conftest import Taking, add, event, until
 
 
-async def test_what_is_committed_is_sent_in_order_and_once(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    await add(outbox, event("first"), event("second"), event("third"))
-
-    assert await relay.run_once() == 3
-    assert await relay.run_once() == 0
-    assert shelf.sent == ["first", "second", "third"]
-    assert all(row.sent_at for row in await rows(outbox))
-
-
-async def test_what_is_rolled_back_was_never_there(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    with suppress(ConflictError):
-        async with transaction(outbox.writers) as session:
-            OutboxRepository(session).add(event("never"))
-            await session.flush()
-            raise ConflictError
-
-    assert await relay.run_once() == 0
-    assert shelf.sent == []
-
-
-async def test_what_is_for_later_waits(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    await add(outbox, event("later", next_attempt_at=utc_now() + timedelta(minutes=1)), event("now"))
-
-    await relay.run_once()
-    assert shelf.sent == ["now"]
-    await later(outbox, 61)
-    shelf.held = {row.id for row in await rows(outbox)}
-    await relay.run_once()
-    assert shelf.sent == ["now", "later"]
-
-
-async def test_of_one_key_one_is_under_way(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    await add(outbox, event("a1", key="a"), event("a2", key="a"), event("b1", key="b"), event("a3", key="a"))
-
-    await relay.run_once()
-    assert shelf.sent == ["a1", "b1"]
-    assert await relay.run_once() == 0
-
-    [a1, *_] = await rows(outbox)
-    taken = await take(outbox, a1)
-    assert await change(outbox, lambda repository: repository.done(taken))
-    await relay.run_once()
-    assert shelf.sent == ["a1", "b1", "a2"]
-
-
-async def test_of_one_key_one_is_under_way_whoever_came_first(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    """Numbers are given before the commit: the first to be committed may have the higher one."""
-    await add(outbox, event("second", key="a", number=1002))
-    await relay.run_once()
-    await add(outbox, event("first", key="a", number=1001))
-    assert await relay.run_once() == 0
-
-    [_, second] = await rows(outbox)
-    taken = await take(outbox, second)
-    assert await change(outbox, lambda repository: repository.done(taken))
-    await relay.run_once()
-    assert shelf.sent == ["second", "first"]
-
-
-async def test_a_dead_one_lets_the_next_of_its_key_go(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    await add(outbox, event("a1", key="a"), event("a2", key="a"))
-    await relay.run_once()
-
-    [a1, _] = await rows(outbox)
-    taken = await take(outbox, a1)
-    await change(outbox, lambda repository: repository.bury(taken, "no"))
-    await relay.run_once()
-    assert shelf.sent == ["a1", "a2"]
-
-
-async def test_a_destination_that_is_away_gets_it_later(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    await add(outbox, event("first"))
-    shelf.away = True
-
-    with pytest.raises(Unavailable):
-        await relay.run_once()
-    shelf.away = False
-    await relay.run_once()
-    assert shelf.sent == ["first"]
-
-
-async def test_what_a_destination_has_lost_is_sent_again(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    await add(outbox, event("kept"), event("lost"))
-    await relay.run_once()
-    [kept, _] = await rows(outbox)
-    shelf.held = {kept.id}
-
-    assert await relay.run_once() == 0, "so early nobody asks"
-    await later(outbox, 11)
-    with capture_logs() as lines:
-        await relay.run_once()
-        await relay.run_once()
-
-    assert shelf.sent == ["kept", "lost", "lost"]
-    assert [(line["event"], line["count"]) for line in lines] == [
-        ("outbox: the destination has lost it, sending again", 1)
-    ]
-
-
-async def test_what_a_dead_worker_had_is_sent_again(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    await add(outbox, event("first"))
-    await relay.run_once()
-    [row] = await rows(outbox)
-    taken = await take(outbox, row)
-    await later(outbox, 61)
-
-    with capture_logs() as lines:
-        await relay.run_once()
-    assert shelf.sent == ["first", "first"]
-    assert lines[0]["event"].startswith("outbox: whoever worked on it did not end in time")
-    assert not await change(outbox, lambda repository: repository.done(taken)), "it is not theirs any more"
-    assert len(await rows(outbox)) == 1
-
-
-async def test_who_comes_too_late_does_not_end_the_job_of_another(outbox: Database, relay: Relay) -> None:
-    """SQLite gives the highest number anew once its row is gone."""
-    await add(outbox, event("first"))
-    await relay.run_once()
-    [row] = await rows(outbox)
-    late = await take(outbox, row)
-    assert await change(outbox, lambda repository: repository.done(late))
-    await add(outbox, event("second"))
-    await relay.run_once()
-    [row] = await rows(outbox)
-    await take(outbox, row)
-
-    assert not await change(outbox, lambda repository: repository.done(late))
-    assert [each.name for each in await rows(outbox)] == ["second"]
-
-
-async def test_two_relays_do_not_send_two_of_a_key_that_they_cannot_see_together(
-    outbox: Database, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One has chosen the second, the first is committed after that, and the other relay chooses it."""
-    relays = [Relay(outbox, shelf, poll_seconds=0.01) for _ in range(2)]
-    await add(outbox, event("second", key="a", number=1002))
-    chosen = await change(outbox, lambda repository: RelayRepository(repository.session, "shelf").due(10))
-    await add(outbox, event("first", key="a", number=1001))
-    await relays[0].run_once()
-
-    async def as_before(*_: object) -> Sequence[OutboxEvent]:
-        return chosen
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RelayRepository, "due", as_before)
-        assert await relays[1]._send() == 0
-    assert shelf.sent == ["first"]
-
-
-async def test_two_relays_send_each_row_once(outbox: Database, shelf: Shelf) -> None:
-    await add(outbox, *(event(f"{number}") for number in range(200)))
-    relays = [Relay(outbox, shelf, poll_seconds=0.01) for _ in range(2)]
-
-    await asyncio.gather(*(relay.run_once() for relay in relays))
-    await asyncio.gather(*(relay.run_once() for relay in relays))
-    assert sorted(shelf.sent, key=int) == [f"{number}" for number in range(200)]
-
-
-async def test_it_runs_until_it_is_told_to_stop(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    async with relaying(relay):
+async def test_it_runs_until_it_is_told_to_stop(outbox: Database, taking: Taking) -> None:
+    async with relaying(taking):
         await add(outbox, event("first"))
-        await until(lambda: shelf.sent == ["first"])
+        await until(lambda: taking.taken == ["first"])
         await add(outbox, event("second"))
-        relay.wake.set()
-        await until(lambda: shelf.sent == ["first", "second"])
+        taking.wake.set()
+        await until(lambda: taking.taken == ["first", "second"])
 
 
-async def test_it_waits_for_what_is_away_and_says_so(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    shelf.away = True
+async def test_it_waits_for_what_is_away_and_says_so(outbox: Database, taking: Taking) -> None:
+    taking.errors.append(Unavailable("nobody there"))
     await add(outbox, event("first"))
     with capture_logs() as lines:
-        async with relaying(relay):
+        async with relaying(taking):
             await until(lambda: len(lines) > 2)
-            shelf.away = False
-            await until(lambda: shelf.sent == ["first"])
+            taking.errors.clear()
+            await until(lambda: taking.taken == ["first"])
 
     assert lines[0]["error"] == "Unavailable: nobody there"
     assert lines[1]["again_in_seconds"] > lines[0]["again_in_seconds"]
 
 
 @pytest.mark.parametrize(
-    "error",
-    [OperationalError("SELECT 1", {}, OSError("gone\nwith details")), PoolTimeoutError("all in use\nwith details")],
-    ids=["away", "busy"],
+    ("error", "traced"),
+    [
+        (OperationalError("SELECT 1", {}, OSError("gone\nwith details")), False),
+        (PoolTimeoutError("all in use\nwith details"), False),
+        (KeyError("what nobody has thought of"), True),
+    ],
+    ids=["away", "busy", "bug"],
 )
-async def test_a_database_that_is_away_is_waited_for(
-    relay: Relay, shelf: Shelf, outbox: Database, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    run_once, failures = relay.run_once, [error]
-
-    async def fail_once(look: bool) -> int:
-        if failures:
-            raise failures.pop()
-        return await run_once(look)
-
-    monkeypatch.setattr(relay, "run_once", fail_once)
+async def test_it_outlives_errors(outbox: Database, taking: Taking, error: Exception, traced: bool) -> None:
+    taking.errors.append(error)
     await add(outbox, event("first"))
     with capture_logs() as lines:
-        async with relaying(relay):
-            await until(lambda: shelf.sent == ["first"])
+        async with relaying(taking):
+            await until(lambda: taking.taken == ["first"])
+
     assert "details" not in lines[0]["error"]
-    assert lines[0]["exc_info"] is None
+    assert lines[0]["error"].startswith(type(error).__name__)
+    assert lines[0]["exc_info"] is (error if traced else None)
 
 
-async def test_a_clock_that_goes_back_is_told(relay: Relay, outbox: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_clock_that_goes_back_is_told(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
     real = time.time
     monkeypatch.setattr("app.outbox.relay.time.time", lambda: real() - 3600)
     with capture_logs() as lines:
-        async with relaying(relay):
+        async with relaying(taking):
             await until(lambda: bool(lines))
 
     assert lines == [
@@ -240,69 +69,3 @@ async def test_a_clock_that_goes_back_is_told(relay: Relay, outbox: Database, mo
             "log_level": "warning",
         }
     ]
-
-
-async def test_it_outlives_what_nobody_has_thought_of(
-    outbox: Database, relay: Relay, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    send, bugs = shelf.send, [KeyError("attic")]
-
-    async def fail_once(events: Sequence[OutboxEvent]) -> None:
-        if bugs:
-            raise bugs.pop()
-        await send(events)
-
-    monkeypatch.setattr(shelf, "send", fail_once)
-    await add(outbox, event("first"))
-    with capture_logs() as lines:
-        async with relaying(relay):
-            await until(lambda: bool(lines))
-            await later(outbox, 11)
-            await until(lambda: shelf.sent == ["first"])
-
-    assert lines[0]["error"] == "KeyError: 'attic'"
-    assert isinstance(lines[0]["exc_info"], KeyError)
-
-
-async def test_what_is_for_another_destination_is_left_alone(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    await add(outbox, event("elsewhere", key="a", destination="attic"), event("here", key="a"))
-    assert await relay.run_once() == 1
-    await later(outbox, 11)
-    await relay.run_once()
-
-    assert shelf.sent == ["here"]
-    assert [row.sent_at is None for row in await rows(outbox)] == [True, False]
-
-
-async def test_who_was_asked_about_and_waits_again_is_not_marked_as_sent(
-    outbox: Database, relay: Relay, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between the question and the mark, a worker may take it and fail."""
-    await add(outbox, event("first"))
-    await relay.run_once()
-    await later(outbox, 11)
-    ask = shelf.holding
-
-    async def fail_meanwhile(events: Sequence[OutboxEvent]) -> set[UUID]:
-        taken = await take(outbox, events[0])
-        await change(outbox, lambda repository: repository.again(taken, utc_now() + timedelta(minutes=1), "no"))
-        return await ask(events)
-
-    monkeypatch.setattr(shelf, "holding", fail_meanwhile)
-    await relay.run_once()
-    [row] = await rows(outbox)
-    assert (row.sent_at, row.last_error) == (None, "no")
-
-
-async def test_who_is_given_back_waits_a_moment(outbox: Database, relay: Relay, shelf: Shelf) -> None:
-    await add(outbox, event("first"))
-    await relay.run_once()
-    [row] = await rows(outbox)
-    taken = await take(outbox, row)
-    await change(outbox, lambda repository: repository.release(taken, utc_now() + timedelta(seconds=1)))
-
-    assert await relay.run_once() == 0
-    await later(outbox, 1)
-    assert await relay.run_once() == 1
-    [row] = await rows(outbox)
-    assert row.attempts == 0

@@ -2,8 +2,9 @@
 
 import os
 import socket
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,14 +16,17 @@ from pydantic import SecretStr
 from sqlmodel import delete, select
 
 from app.core.config import Environment
-from app.db.base import Base
+from app.db.base import Base, utc_now
 from app.db.session import Database, transaction
 from app.modules.user.models import User
-from app.outbox.relay_repository import RelayRepository
+from app.outbox.models import OutboxEvent
+from app.outbox.relay import Unavailable
 from app.workers.broker import make_broker
+from app.workers.relay import JobRelay
+from app.workers.repository import JobRepository
 from app.workers.runner import Runner
 from app.workers.settings import WorkerSettings
-from app.workers.task import DESTINATION, Task
+from app.workers.task import Task
 
 GIVEN = os.environ.get("REDIS_URL")  # read before the tests' own environment hides it
 
@@ -110,7 +114,7 @@ async def hand_out(database: Database, task: Task[...], **arguments: Any) -> UUI
 async def resend(database: Database) -> None:
     """Mark as sent what is due."""
     async with transaction(database.writers) as session:
-        outbox = RelayRepository(session, DESTINATION)
+        outbox = JobRepository(session)
         await outbox.sent(await outbox.due(100))
 
 
@@ -118,3 +122,47 @@ async def emails(database: Database) -> list[str]:
     """The addresses of all users: what the tasks of these tests have an effect on."""
     async with transaction(database.readers) as session:
         return list((await session.exec(select(User.email).order_by("email"))).all())
+
+
+class Shelf:
+    """A destination that keeps what it gets, until somebody clears it."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.held: set[UUID] = set()
+        self.away = False
+
+    async def send(self, events: Sequence[OutboxEvent]) -> None:
+        if self.away:
+            raise Unavailable("nobody there")
+        self.sent.extend(event.name for event in events)
+        self.held |= {event.id for event in events}
+
+    async def holding(self, events: Sequence[OutboxEvent]) -> set[UUID]:
+        return {event.id for event in events} & self.held
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def relay(jobs: Database, shelf: Shelf) -> JobRelay:
+    return JobRelay(jobs, shelf, poll_seconds=0.01)
+
+
+async def change(database: Database, work: Callable[[JobRepository], Any]) -> Any:
+    """Do something to the rows, in a transaction of its own."""
+    async with transaction(database.writers) as session:
+        return await work(JobRepository(session))
+
+
+async def take(database: Database, row: OutboxEvent) -> OutboxEvent:
+    """Take a row as a worker does."""
+    async with transaction(database.writers) as session:
+        taken = await JobRepository(session).find(row.id)
+        assert taken is not None
+        taken.attempts += 1
+        taken.taken_until = utc_now() + timedelta(seconds=60)
+    return taken

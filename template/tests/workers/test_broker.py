@@ -14,9 +14,10 @@ from structlog.testing import capture_logs
 
 from app.db.session import Database
 from app.outbox.models import OutboxEvent
-from app.outbox.relay import Relay, Unavailable, relaying
+from app.outbox.relay import Unavailable, relaying
 from app.workers import broker as module
 from app.workers.broker import RedisDestination, consuming, make_broker
+from app.workers.relay import JobRelay
 from app.workers.runner import Runner
 from app.workers.settings import WorkerSettings
 from app.workers.task import DESTINATION, Job, Queue, outside_task
@@ -70,8 +71,8 @@ def destination(broker: RedisBroker) -> RedisDestination:
     return RedisDestination(broker)
 
 
-def relay_to(database: Database, broker: RedisBroker) -> Relay:
-    return Relay(database, RedisDestination(broker), poll_seconds=0.01)
+def relay_to(database: Database, broker: RedisBroker) -> JobRelay:
+    return JobRelay(database, RedisDestination(broker), poll_seconds=0.01)
 
 
 def waiting(broker: RedisBroker, queue: Queue = Queue.DEFAULT) -> int:

@@ -15,7 +15,7 @@ from app.db.session import Database, transaction
 from app.workers.models import ScheduleTick
 from tests.conftest import in_a_thread
 
-PROCESSES = pytest.mark.parametrize("process", ["worker", "relay", "scheduler"])
+PROCESSES = pytest.mark.parametrize("process", ["worker", "scheduler"])
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,9 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from app.db.session import Database
-from app.outbox.relay import Relay, relaying
+from app.outbox.relay import relaying
 from app.workers.in_process import InProcess
+from app.workers.relay import JobRelay
 from app.workers.runner import Runner
 from app.workers.task import Job, outside_task
 from tests.outbox.conftest import rows, until
@@ -46,7 +47,7 @@ def destination(runner: Runner) -> InProcess:
 async def test_what_is_sent_is_done_a_few_at_a_time(jobs: Database, destination: InProcess) -> None:
     door.clear()
     ids = [await enqueue(jobs, enter) for _ in range(5)]
-    relay = Relay(jobs, destination, poll_seconds=0.01)
+    relay = JobRelay(jobs, destination, poll_seconds=0.01)
     async with destination.running(stop_seconds=10), relaying(relay):
         await until(lambda: len(inside) == 2 and len(destination.under_way) == 5)
         assert await destination.holding(await rows(jobs)) == set(ids)

@@ -15,13 +15,13 @@ from structlog.testing import capture_logs
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.modules.user.models import User
+from app.outbox.failures import TryAgain
 from app.outbox.models import OutboxEvent
-from app.outbox.relay_repository import RelayRepository
-from app.workers.failures import TryAgain
+from app.workers.repository import JobRepository
 from app.workers.runner import LONGEST_PAUSE_SECONDS, Runner, pause_after
-from app.workers.task import DESTINATION, Job, outside_task, task
-from tests.outbox.conftest import later, rows, take
-from tests.workers.conftest import emails, enqueue, hand_out, resend
+from app.workers.task import Job, outside_task, task
+from tests.outbox.conftest import later, rows
+from tests.workers.conftest import emails, enqueue, hand_out, resend, take
 
 ATTEMPTS = 3
 
@@ -220,7 +220,7 @@ async def test_a_job_that_kills_its_workers_is_given_up(jobs: Database, runner: 
         assert await runner._take(job_id)
         await later(jobs, 60)
         async with transaction(jobs.writers) as session:
-            assert await RelayRepository(session, DESTINATION).take_back() == 1
+            assert await JobRepository(session).take_back() == 1
         await resend(jobs)
 
     with capture_logs() as lines:

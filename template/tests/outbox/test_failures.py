@@ -4,7 +4,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import DataError, IntegrityError
 
-from app.workers.failures import said
+from app.outbox.failures import said
 
 
 class NotAUuid(Exception):
