@@ -12,13 +12,13 @@ from fastapi import FastAPI
 from app.core.config import load
 from app.jwt.access_tokens import AccessTokens
 from app.jwt.passwords import Passwords
-from app.jwt.settings import JwtSettings, development_secret
+from app.jwt.settings import KEYS, JwtSettings, development_secret
 
 
 def prepare_development() -> None:
     """Sign with one secret as long as the server runs, so that a reload signs nobody out."""
     settings = load(JwtSettings)
-    if settings.secret_key is None and settings.keys_file is None:
+    if all(getattr(settings, name) is None for name in KEYS):
         os.environ["JWT_SECRET_KEY"] = development_secret()
 
 

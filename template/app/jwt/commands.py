@@ -15,6 +15,7 @@ _SET = rf"[ \t]*(?:export[ \t]+)?{VARIABLE}[ \t]*="
 _COMMENTED_OUT = rf"[ \t]*#[ \t]*{VARIABLE}[ \t]*="
 KeysFile = Annotated[Path, typer.Argument(help="The file with the keys, which JWT_KEYS_FILE names.")]
 DEFAULT_FILE = Path(".data/jwt-keys.json")
+PUBLIC_FILE = Path(".data/jwt-public-keys.json")
 
 commands = typer.Typer(no_args_is_help=True, help="The keys that sign access tokens.")
 
@@ -55,6 +56,24 @@ def rotate(file: KeysFile = DEFAULT_FILE) -> None:
         _refuse(str(error))
     _write(file, keys.dump_keys(keys.rotate(present)))
     typer.echo(f"written: {file}\nRestart the service to use it.")
+
+
+@commands.command()
+def public(
+    file: KeysFile = DEFAULT_FILE,
+    to: Annotated[Path, typer.Argument(help="The file that JWT_PUBLIC_KEYS_FILE names.")] = PUBLIC_FILE,
+) -> None:
+    """Write the public halves of the keys, for services that check tokens and sign none.
+
+    Write them again after `rotate`, and restart the services, in any order: the key that signs
+    now has been among the public ones since the rotation before.
+    """
+    try:
+        present = keys.read_keys(file)
+    except ValueError as error:
+        _refuse(str(error))
+    _write(to, keys.dump_public_keys(present))
+    typer.echo(f"written: {to}\nSet JWT_PUBLIC_KEYS_FILE={to} where tokens are checked only.")
 
 
 def _refuse(reason: str) -> NoReturn:

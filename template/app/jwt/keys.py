@@ -7,6 +7,8 @@ whose public halves are published.
 They are in one file, a private JWK set (RFC 7517), in this order: the key that signs, the
 one that will sign next, the one that signed before. All of them are published and verify.
 So a key is known everywhere before it signs, and its last tokens are good until they expire.
+
+Services that only check tokens have the same set without its private parts.
 """
 
 import base64
@@ -17,8 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from jwt.algorithms import OKPAlgorithm
+
+Key = Ed25519PrivateKey | Ed25519PublicKey
+
+
+class NothingToSignWith(Exception):
+    """This process has public keys only."""
 
 
 class SigningKeys:
@@ -35,13 +43,19 @@ class SigningKeys:
         return cls("HS256", {None: secret.encode()})
 
     @classmethod
-    def ed25519(cls, keys: Sequence[Ed25519PrivateKey]) -> "SigningKeys":
-        """Sign with the first of these keys."""
+    def ed25519(cls, keys: Sequence[Key]) -> "SigningKeys":
+        """Sign with the first of these keys; with public ones, only verify."""
         return cls("EdDSA", {thumbprint(key): key for key in keys})
 
     def sign(self, claims: dict[str, Any], token_type: str) -> str:
-        """Make a token."""
+        """Make a token.
+
+        Raises:
+            NothingToSignWith: If there are public keys only.
+        """
         kid, key = next(iter(self._keys.items()))
+        if isinstance(key, Ed25519PublicKey):
+            raise NothingToSignWith("Only the service that has JWT_KEYS_FILE signs tokens; this one verifies them.")
         headers = {"typ": token_type} if kid is None else {"typ": token_type, "kid": kid}
         return jwt.encode(claims, key, self.algorithm, headers)
 
@@ -71,7 +85,7 @@ class SigningKeys:
         return {"keys": [{**_described(key), **_public(key)} for key in keys]}
 
 
-def thumbprint(key: Ed25519PrivateKey) -> str:
+def thumbprint(key: Key) -> str:
     """Return the id of a key (RFC 7638): it follows from the key, so two keys never share one."""
     members = json.dumps(_public(key), sort_keys=True, separators=(",", ":"))
     return base64.urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()
@@ -83,15 +97,36 @@ def read_keys(path: Path) -> list[Ed25519PrivateKey]:
     Raises:
         ValueError: If it cannot be read or holds anything but private Ed25519 keys.
     """
+    keys = _read(path, "app keys generate")
+    private = [key for key in keys if isinstance(key, Ed25519PrivateKey)]
+    if not keys or len(private) < len(keys):
+        raise ValueError(f"{path} must hold private Ed25519 keys and no others. Make one: app keys generate")
+    return private
+
+
+def read_public_keys(path: Path) -> list[Ed25519PublicKey]:
+    """Read the file with the public halves.
+
+    Raises:
+        ValueError: If it cannot be read or holds anything but public Ed25519 keys.
+    """
+    keys = _read(path, "app keys public")
+    public = [key for key in keys if isinstance(key, Ed25519PublicKey)]
+    if not keys or len(public) < len(keys):
+        raise ValueError(
+            f"{path} must hold public Ed25519 keys and no others; with a private one this service could sign. "
+            "Make one: app keys public"
+        )
+    return public
+
+
+def _read(path: Path, command: str) -> list[Any]:
     try:
-        keys = [OKPAlgorithm.from_jwk(jwk) for jwk in json.loads(path.read_text("utf-8"))["keys"]]
+        return [OKPAlgorithm.from_jwk(jwk) for jwk in json.loads(path.read_text("utf-8"))["keys"]]
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, LookupError, TypeError, AttributeError, jwt.PyJWTError):
-        raise ValueError(f"{path} is not a JWK set. Make one: app keys generate") from None
-    if not keys or not all(isinstance(key, Ed25519PrivateKey) for key in keys):
-        raise ValueError(f"{path} must hold private Ed25519 keys and no others. Make one: app keys generate")
-    return [key for key in keys if isinstance(key, Ed25519PrivateKey)]
+        raise ValueError(f"{path} is not a JWK set. Make one: {command}") from None
 
 
 def generate() -> list[Ed25519PrivateKey]:
@@ -116,10 +151,16 @@ def dump_keys(keys: Sequence[Ed25519PrivateKey]) -> str:
     )
 
 
-def _described(key: Ed25519PrivateKey) -> dict[str, str]:
+def dump_public_keys(keys: Sequence[Ed25519PrivateKey]) -> str:
+    """Write the public halves of keys as a JWK set."""
+    return json.dumps(SigningKeys.ed25519(keys).jwks(), indent=2)
+
+
+def _described(key: Key) -> dict[str, str]:
     return {"kid": thumbprint(key), "use": "sig", "alg": "EdDSA"}
 
 
-def _public(key: Ed25519PrivateKey) -> dict[str, str]:
-    public: dict[str, str] = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
+def _public(key: Key) -> dict[str, str]:
+    half = key.public_key() if isinstance(key, Ed25519PrivateKey) else key
+    public: dict[str, str] = OKPAlgorithm.to_jwk(half, as_dict=True)
     return public

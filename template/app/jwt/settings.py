@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from zxcvbn import zxcvbn
 
 from app.core.config import Environment, EnvSettings
-from app.jwt.keys import SigningKeys, read_keys
+from app.jwt.keys import SigningKeys, read_keys, read_public_keys
 from app.security.settings import Rate
 
 SECRET_BYTES = 32  # as many as the hash has (RFC 7518 §3.2)
@@ -17,6 +17,7 @@ SECRET_BYTES = 32  # as many as the hash has (RFC 7518 §3.2)
 GUESSES_LOG10 = 27.5
 # Random, and in the FastAPI documentation (Security, OAuth2 with Password).
 KNOWN_TO_ALL = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"
+KEYS = ("secret_key", "keys_file", "public_keys_file")
 
 
 class JwtSettings(EnvSettings):
@@ -26,6 +27,7 @@ class JwtSettings(EnvSettings):
 
     secret_key: SecretStr | None = Field(default=None, description="Signs with HS256. `app keys secret` makes one.")
     keys_file: Path | None = Field(default=None, description="Signs with EdDSA. `app keys generate` makes one.")
+    public_keys_file: Path | None = Field(default=None, description="Signs nothing. `app keys public` makes one.")
     issuer: str = Field(default="app", min_length=1, description="Who signs: `iss` of the tokens.")
     audience: str = Field(default="app", min_length=1, description="Whom the tokens are for: `aud`.")
     access_token_minutes: int = Field(default=15, ge=1, le=60, description="A stolen one works for so long.")
@@ -42,9 +44,10 @@ class JwtSettings(EnvSettings):
     @model_validator(mode="after")
     def _require_usable_keys(self) -> "JwtSettings":
         """Refuse what could not sign, or what others could sign with."""
-        if self.secret_key is not None and self.keys_file is not None:
-            raise ValueError("JWT_SECRET_KEY: must not be set beside JWT_KEYS_FILE")
-        if self.secret_key is None and self.keys_file is None and self.env is Environment.PROD:
+        given = [self.variable(name) for name in KEYS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{given[0]}: must not be set beside {given[1]}")
+        if not given and self.env is Environment.PROD:
             raise ValueError("JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE. Make one: app keys secret")
         if self.secret_key is not None:
             _refuse_guessable(self.secret_key.get_secret_value(), self.env)
@@ -57,11 +60,12 @@ class JwtSettings(EnvSettings):
         Raises:
             ValueError: If the file does not hold any; it says why, and never what the file holds.
         """
-        if self.keys_file is not None:
-            try:
-                return SigningKeys.ed25519(read_keys(self.keys_file))
-            except ValueError as error:
-                raise ValueError(f"JWT_KEYS_FILE: {error}") from None
+        for name, read in (("keys_file", read_keys), ("public_keys_file", read_public_keys)):
+            if (file := getattr(self, name)) is not None:
+                try:
+                    return SigningKeys.ed25519(read(file))
+                except ValueError as error:
+                    raise ValueError(f"{self.variable(name)}: {error}") from None
         return SigningKeys.hs256(self.secret_key.get_secret_value() if self.secret_key else development_secret())
 
 

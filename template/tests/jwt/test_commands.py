@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.jwt.commands import commands
-from app.jwt.keys import read_keys, thumbprint
+from app.jwt.keys import read_keys, read_public_keys, thumbprint
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +111,23 @@ def test_keys_are_rotated() -> None:
     assert [path.name for path in Path.cwd().iterdir()] == ["keys.json"]
 
 
+def test_the_public_halves_are_written() -> None:
+    run("generate", "keys.json")
+    result = run("public", "keys.json", "public.json")
+
+    assert result.output.startswith("written: public.json\nSet JWT_PUBLIC_KEYS_FILE=public.json")
+    assert list(map(thumbprint, read_public_keys(Path("public.json")))) == [
+        thumbprint(key) for key in read_keys(Path("keys.json"))
+    ]
+
+
+def test_of_what_has_no_private_keys_nothing_is_written() -> None:
+    result = run("public", "keys.json", "public.json")
+
+    assert (result.exit_code, result.output) == (1, "keys.json cannot be read: No such file or directory\n")
+    assert not Path("public.json").exists()
+
+
 def test_a_file_that_cannot_be_rotated_is_left_alone() -> None:
     Path("keys.json").write_text("hunter2", "utf-8")
     result = run("rotate", "keys.json")
@@ -122,4 +139,4 @@ def test_a_file_that_cannot_be_rotated_is_left_alone() -> None:
 
 def test_the_help_explains_the_commands() -> None:
     shown = run("--help").output
-    assert all(command in shown for command in ("secret", "generate", "rotate"))
+    assert all(command in shown for command in ("secret", "generate", "rotate", "public"))

@@ -8,7 +8,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
-from app.jwt.keys import SigningKeys, dump_keys, generate, read_keys, rotate, thumbprint
+from app.jwt.keys import (
+    NothingToSignWith,
+    SigningKeys,
+    dump_keys,
+    dump_public_keys,
+    generate,
+    read_keys,
+    read_public_keys,
+    rotate,
+    thumbprint,
+)
 from app.jwt.settings import new_secret_key
 
 
@@ -121,3 +131,38 @@ def test_a_broken_file_is_explained_and_not_repeated(file: Path, content: str) -
 def test_a_file_that_is_not_there_is_explained(file: Path) -> None:
     with pytest.raises(ValueError, match=f"{file} cannot be read: No such file or directory"):
         read_keys(file)
+
+
+def test_public_keys_verify_and_do_not_sign(file: Path) -> None:
+    keys = generate()
+    file.write_text(dump_public_keys(keys), "utf-8")
+    checking, signing = SigningKeys.ed25519(read_public_keys(file)), SigningKeys.ed25519(keys)
+
+    assert checking.verify(signing.sign({"sub": "ada"}, "jwt"), "jwt") == {"sub": "ada"}
+    assert checking.jwks() == signing.jwks()
+    assert '"d"' not in file.read_text("utf-8")
+    with pytest.raises(NothingToSignWith, match="JWT_KEYS_FILE"):
+        checking.sign({"sub": "ada"}, "jwt")
+
+
+def test_a_rotation_ends_no_service_that_has_the_keys_of_before(file: Path) -> None:
+    keys = generate()
+    file.write_text(dump_public_keys(keys), "utf-8")
+    before = SigningKeys.ed25519(read_public_keys(file))
+
+    assert before.verify(SigningKeys.ed25519(rotate(keys)).sign({"sub": "ada"}, "jwt"), "jwt") == {"sub": "ada"}
+
+
+def test_private_keys_are_refused_where_tokens_are_checked_only(file: Path) -> None:
+    file.write_text(dump_keys(generate()), "utf-8")
+    with pytest.raises(
+        ValueError, match="must hold public Ed25519 keys and no others; with a private one this service"
+    ):
+        read_public_keys(file)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"keys": [{}]}'])
+def test_what_is_no_set_of_public_keys_is_refused(file: Path, text: str) -> None:
+    file.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match="Make one: app keys public"):
+        read_public_keys(file)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.core.config import ConfigurationError, Environment, load
-from app.jwt.keys import dump_keys, generate
+from app.jwt.keys import dump_keys, dump_public_keys, generate
 from app.jwt.settings import JwtSettings, development_secret, new_secret_key
 
 
@@ -50,6 +50,21 @@ def test_production_takes_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert load(JwtSettings).signing_keys().algorithm == "EdDSA"
 
 
+def test_production_takes_public_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(dump_public_keys(generate()), "utf-8")
+    monkeypatch.setenv("ENV", "prod")
+    monkeypatch.setenv("JWT_PUBLIC_KEYS_FILE", "keys.json")
+
+    assert load(JwtSettings).signing_keys().algorithm == "EdDSA"
+
+
+def test_private_keys_are_not_taken_for_public_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
+    said = refused(monkeypatch, JWT_PUBLIC_KEYS_FILE="keys.json")
+
+    assert "JWT_PUBLIC_KEYS_FILE: keys.json must hold public Ed25519 keys and no others" in said
+
+
 @pytest.mark.parametrize("env", list(Environment))
 def test_a_short_secret_is_refused_everywhere(monkeypatch: pytest.MonkeyPatch, env: Environment) -> None:
     short = new_secret_key()[:31]
@@ -86,6 +101,10 @@ def test_production_refuses_a_placeholder_and_does_not_repeat_it(monkeypatch: py
 def test_two_kinds_of_keys_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     said = refused(monkeypatch, JWT_SECRET_KEY=new_secret_key(), JWT_KEYS_FILE="keys.json")
     assert "JWT_SECRET_KEY: must not be set beside JWT_KEYS_FILE" in said
+
+    monkeypatch.delenv("JWT_SECRET_KEY")
+    said = refused(monkeypatch, JWT_PUBLIC_KEYS_FILE="public.json")
+    assert "JWT_KEYS_FILE: must not be set beside JWT_PUBLIC_KEYS_FILE" in said
 
 
 def test_a_broken_file_is_explained_before_anything_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
