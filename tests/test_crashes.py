@@ -1,6 +1,7 @@
 """Background work survives what happens to its processes; `python -m tests.crashes` has the numbers in a table.
 
-CRASH_JOBS (10,000 if not set; a quarter of it on SQLite) says how many jobs there are in all, and CRASH_SEED repeats a run.
+CRASH_JOBS (10,000 if not set; a quarter of it on SQLite) says how many jobs there are in all, CRASH_EVENTS (20,000) how
+many events, and CRASH_SEED repeats a run.
 """
 
 import os
@@ -8,10 +9,13 @@ import random
 
 import pytest
 
+from tests.crashes.events import EVENT_PLAYS, EVENTS, play_events
+from tests.crashes.events_site import event_site
 from tests.crashes.mishaps import MISHAPS
 from tests.crashes.project import project
 from tests.crashes.scenarios import JOBS, play, plays
 from tests.crashes.site import site
+from tests.kafka.broker import NoKafkaError
 
 pytestmark = pytest.mark.execution
 
@@ -43,3 +47,15 @@ def test_nothing_is_lost_with_sqlite(jobs: int, seed: int, subtests: pytest.Subt
             with subtests.test(each.name, CRASH_SEED=seed):
                 outcome = play(each, made, jobs // 4, seed)
                 assert not outcome.failure, outcome
+
+
+def test_no_event_is_lost_between_a_commit_and_its_effect(seed: int, subtests: pytest.Subtests) -> None:
+    events = int(os.environ.get("CRASH_EVENTS") or EVENTS)
+    try:
+        with event_site() as made:
+            for each in EVENT_PLAYS:
+                with subtests.test(each.name, CRASH_SEED=seed):
+                    outcome = play_events(each, made, events, seed)
+                    assert not outcome.failure, outcome
+    except NoKafkaError as reason:
+        pytest.skip(str(reason))

@@ -10,7 +10,7 @@ from itertools import count, pairwise
 from threading import Event, Thread
 from typing import Any
 
-from tests.crashes.site import Site
+from tests.crashes.site import Processes
 from tests.matrix.service import ask
 
 BATCH = 20
@@ -29,11 +29,12 @@ class Load:
     Who does not get an answer goes on with the next batch: that one may have been taken, or not.
     """
 
-    def __init__(self, site: Site, jobs: int, seconds: float = 0, part: int = 0) -> None:
+    def __init__(self, site: Processes, jobs: int, seconds: float = 0, part: int = 0) -> None:
         """Prepare to ask for at least so many jobs, over so many seconds; parts of a scene do not share their keys."""
         self._site, self._jobs, self._seconds = site, jobs, seconds
         self._between = seconds / jobs
-        self._part, self._numbers = part, count(site.first + PART * (part + 1))
+        self._part, self._first = part, site.first + PART * (part + 1)
+        self._numbers = count(self._first)
         self._enough = Event()
         self.answered: list[int] = []
         self._thread = Thread(target=self._run, daemon=True)
@@ -144,7 +145,7 @@ COLUMNS = (
 )
 
 
-def judge(scenario: str, site: Site, answered: Iterable[int]) -> Outcome:
+def judge(scenario: str, site: Processes, answered: Iterable[int]) -> Outcome:
     """Compare what was asked for with what was done."""
     ledger = site.observe("ledger")
     asked = {number: (kind, key) for number, kind, key in ledger["asked"] if kind.startswith("note")}
@@ -174,7 +175,7 @@ def _out_of_order(asked: dict[int, tuple[str, str | None]], order: list[int]) ->
     return sum(later < earlier for numbers in turns.values() for earlier, later in pairwise(numbers))
 
 
-def _begun_again(site: Site) -> list[float]:
+def _begun_again(site: Processes) -> list[float]:
     """Measure from the death of a worker to the moment at which another begins with the same job."""
     killed = site.killed()
     starts = defaultdict[int, list[tuple[float, int]]](list)

@@ -10,7 +10,7 @@ from tests.matrix.processes import run
 from tests.matrix.service import database as database_of
 from tests.rendering import render, snapshot
 
-PROBE = Path(__file__).with_name("probe.py")
+PROBE = Path(__file__).with_name("probe.py")  # of jobs
 SWITCHED_ON = """
 # isort: split
 from app.modules import probe  # noqa: E402
@@ -26,10 +26,12 @@ SETTINGS = {
     "WORKER_STOP_SECONDS": "0",
 }
 
+ELSEWHERE = {"REDIS_URL": "redis://localhost", "KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}  # for who asks no server
+
 
 @contextmanager
-def project(database: str) -> Generator[Path]:
-    """Make a project in a folder of its own, which goes afterwards.
+def project(database: str, probe: Path = PROBE, **answers: object) -> Generator[Path]:
+    """Make a project with a probe in a folder of its own, which goes afterwards.
 
     Not below pytest's folders: each pytest that starts makes those private, and PostgreSQL may run as somebody else.
     """
@@ -37,20 +39,21 @@ def project(database: str) -> Generator[Path]:
     folder.chmod(0o755)
     try:
         template = snapshot(folder / "template")
-        made = render(template, folder / "project", {"database": database, "auth": "none", "workers": True})
-        _install(made)
+        asked = {"database": database, "auth": "none", **(answers or {"workers": True})}
+        made = render(template, folder / "project", asked)
+        _install(made, probe)
         yield made
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _install(project: Path) -> None:
-    shutil.copy(PROBE, project / "app/modules/probe.py")
+def _install(project: Path, probe: Path) -> None:
+    shutil.copy(probe, project / "app/modules/probe.py")
     with (project / "app/features.py").open("a", encoding="utf-8") as features:
         features.write(SWITCHED_ON)
     run(project, "uv", "sync", "--quiet")
     with database_of(project) as url:  # to compare the models with
-        call(project, {**SETTINGS, "DATABASE_URL": url, "REDIS_URL": "redis://localhost"}, "db", "generate", "probe")
+        call(project, {**SETTINGS, **ELSEWHERE, "DATABASE_URL": url}, "db", "generate", "probe")
 
 
 def call(project: Path, settings: Mapping[str, str], *arguments: str) -> str:

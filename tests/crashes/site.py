@@ -5,10 +5,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.crashes.project import SETTINGS, call
 from tests.crashes.servers import Database, Postgres, Redis, Sqlite, redis_binary
@@ -21,7 +21,7 @@ NOTHING = {"waiting": 0, "sent": 0, "taken": 0, "dead": 0}
 SCENE = 10_000_000  # so many numbers each scene has for its jobs
 
 # `observer` is an API that nobody kills: the test asks it what is there.
-COMMANDS = {"observer": "serve", "api": "serve", "relay": "relay", "worker": "worker"}
+COMMANDS = {"observer": "serve", "api": "serve", "relay": "relay", "worker": "worker", "consumer": "consumer"}
 ROLES = {"api": "api", "relay-1": "relay", "relay-2": "relay", "worker-1": "worker", "worker-2": "worker"}
 
 
@@ -111,19 +111,18 @@ class Member:
         return "\n".join([f"--- {self.name}", *told[-lines:]])
 
 
-class Site:
+class Processes:
     """The whole service."""
 
-    def __init__(self, project: Path, folder: Path, database: Database, redis: Redis) -> None:
-        self.project, self.folder, self.database, self.redis = project, folder, database, redis
-        self.settings = {
-            **SETTINGS,
-            "DATABASE_URL": database.url,
-            "REDIS_URL": redis.url,
-            "PROBE_FOLDER": str(folder),
-        }
+    nothing: ClassVar[Mapping[str, int]] = NOTHING  # what the observer says when all is done
+
+    def __init__(
+        self, project: Path, folder: Path, database: Database, settings: Mapping[str, str], roles: Iterable[str]
+    ) -> None:
+        self.project, self.folder, self.database, self.roles = project, folder, database, tuple(roles)
+        self.settings = {**SETTINGS, "DATABASE_URL": database.url, "PROBE_FOLDER": str(folder), **settings}
         self.first = 0  # the numbers of the jobs of this scene begin here
-        self.members = {name: Member(name, project, folder, self.settings) for name in ("observer", *ROLES)}
+        self.members = {name: Member(name, project, folder, self.settings) for name in ("observer", *self.roles)}
 
     def __getitem__(self, name: str) -> Member:
         """Return one of its processes."""
@@ -132,8 +131,8 @@ class Site:
     def begin(self) -> float:
         """Begin a new scene, with everything running, and return when that was."""
         self.start("observer")
-        if self.observe("waiting") != NOTHING:  # an earlier scene has failed
-            for name in ROLES:
+        if self.observe("waiting") != self.nothing:  # an earlier scene has failed
+            for name in self.roles:
                 self[name].kill()
             self.observe("", "DELETE")
         self.start()
@@ -174,7 +173,7 @@ class Site:
             StepError: If it takes longer.
         """
         self.start()
-        done = NOTHING | {"dead": dead}
+        done = {**self.nothing, "dead": dead}
         if not wait_until(lambda: self.observe("waiting") == done, seconds):
             raise self.error(f"not all is done after {seconds:.0f} seconds: {self.observe('waiting')}")
 
@@ -196,6 +195,14 @@ class Site:
         written = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         read = ((int(number), int(pid), float(moment)) for number, pid, moment in map(str.split, written))
         return [line for line in read if line[0] >= self.first]
+
+
+class Site(Processes):
+    """A service that does its work with Redis."""
+
+    def __init__(self, project: Path, folder: Path, database: Database, redis: Redis) -> None:
+        super().__init__(project, folder, database, {"REDIS_URL": redis.url}, ROLES)
+        self.redis = redis
 
 
 @contextmanager

@@ -1,0 +1,190 @@
+"""One node of Apache Kafka: broker and controller (KRaft) on 127.0.0.1, with a folder of its own."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from filelock import FileLock
+
+from tests.matrix.processes import StepError, environment
+from tests.matrix.service import free_port, kill, wait_until
+
+POM = Path(__file__).with_name("pom.xml")
+START_SECONDS = 90
+STOP_SECONDS = 30
+DOWNLOAD_SECONDS = 600
+CLUSTER = "dGVzdHMtb2YtZXZlbnRzMA"  # 16 bytes as Kafka writes them
+JVM = (
+    *("-Xms192m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"),
+    *("-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"),
+)
+STARTED = "Kafka Server started"
+PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+log.index.size.max.bytes=262144
+log.cleaner.dedupe.buffer.size=4194304
+num.network.threads=2
+num.io.threads=4
+"""
+
+
+class NoKafkaError(Exception):
+    """There can be no Kafka on this machine; says why."""
+
+
+@cache
+def jars() -> Path:
+    """Return the folder with the jars of Kafka, which outlives the tests.
+
+    Raises:
+        NoKafkaError: If something is missing that they need.
+    """
+    for command in ("java", "mvn"):
+        if shutil.which(command) is None:
+            raise NoKafkaError(f"a real Kafka needs `{command}`, which is not installed")
+    pom = POM.read_bytes()
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "copier-fastapi"
+    folder = caches / f"kafka-{hashlib.sha256(pom).hexdigest()[:12]}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            _download(folder)
+    return folder
+
+
+def _download(folder: Path) -> None:
+    unfinished = folder.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    command = ["mvn", "-q", "-B", "-f", POM, "dependency:copy-dependencies", "-DincludeScope=runtime"]
+    try:
+        done = subprocess.run(
+            [*command, f"-DoutputDirectory={unfinished}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DOWNLOAD_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise NoKafkaError(f"the jars of Kafka did not come within {DOWNLOAD_SECONDS} seconds") from None
+    if done.returncode != 0:
+        told = next((line for line in done.stdout.splitlines() if "ERROR" in line), done.stderr)
+        raise NoKafkaError(f"the jars of Kafka cannot be had: {told[:300]}")
+    unfinished.rename(folder)
+
+
+class Broker:
+    """A broker that can be stopped, killed, and started again with its data, on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        """Format its data in `folder`.
+
+        Raises:
+            NoKafkaError: If it cannot run here.
+            StepError: If it does not do what it should.
+        """
+        self.port, self._folder, self.log = free_port(), folder / "kafka", folder / "kafka.log"
+        self.address = f"127.0.0.1:{self.port}"
+        self._classes = f"{jars()}/*"
+        self._properties = self._folder / "server.properties"
+        self._folder.mkdir(parents=True)
+        self._properties.write_text(
+            PROPERTIES.format(port=self.port, controller=free_port(), data=self._folder / "data"), encoding="utf-8"
+        )
+        self.process: subprocess.Popen[str] | None = None
+        formatting = self._run("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(self._properties))
+        if formatting.wait(START_SECONDS) != 0:
+            raise StepError(f"Kafka cannot format its folder\n{self.tail()}")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers.
+
+        Raises:
+            StepError: If it does not.
+        """
+        told = self.log.stat().st_size
+        self.process = process = self._run("kafka.Kafka", str(self._properties))
+        wait_until(lambda: process.poll() is not None or STARTED in self.written(told), START_SECONDS)
+        if process.poll() is not None or STARTED not in self.written(told):
+            kill(process)
+            raise StepError(f"Kafka did not start\n{self.tail()}")
+
+    def stop(self) -> None:
+        """Tell it to stop, and kill it if it does not."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: self.process is None or self.process.poll() is not None, STOP_SECONDS)
+        kill(self.process)
+
+    def kill(self) -> None:
+        """Kill it, as a machine that loses its power does."""
+        if self.process is not None:
+            kill(self.process)
+
+    def outage(self, seconds: float) -> None:
+        """Kill it, and start it again so many seconds later."""
+        self.kill()
+        time.sleep(seconds)
+        self.start()
+
+    def written(self, since: int = 0) -> str:
+        """Return what it has written from some byte on."""
+        return self.log.read_bytes()[since:].decode(errors="replace")
+
+    def tail(self) -> str:
+        """Return the end of its log."""
+        return "\n".join(self.written().splitlines()[-20:])
+
+    def _run(self, main: str, *arguments: str) -> subprocess.Popen[str]:
+        with self.log.open("a", encoding="utf-8") as output:
+            return subprocess.Popen(
+                ["java", *JVM, "-cp", self._classes, main, *arguments],
+                cwd=self._folder,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+
+@contextmanager
+def broker(folder: Path) -> Generator[Broker]:
+    """Run a broker while the block runs.
+
+    Raises:
+        NoKafkaError: If it cannot run here.
+        StepError: If it does not do what it should.
+    """
+    made = Broker(folder)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()

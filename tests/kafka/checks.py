@@ -1,0 +1,98 @@
+# ty: ignore[import-not-found]
+"""What only a real Kafka shows; `tests/test_kafka.py` puts it into a rendered project, among its own tests."""
+
+from collections.abc import Generator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from app.db.session import Database
+from app.events import contracts
+from app.events.contracts import Topic
+from app.events.listening import listening
+from app.events.settings import Client
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from tests.events.conftest import Seen, message
+from tests.events.test_commands import run
+from tests.outbox.conftest import until
+
+
+@pytest.fixture(autouse=True)
+def _served(kafka: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", str(kafka["bootstrap.servers"]))
+
+
+@pytest.fixture
+def declared(kafka: Client, monkeypatch: pytest.MonkeyPatch) -> Generator[list[Topic]]:
+    """Topics that contracts declare, and Kafka does not have."""
+    name = uuid4().hex
+    declared = [
+        Topic(f"test-{name}-plain"),
+        Topic(f"test-{name}-compacted", partitions=3, retention=timedelta(hours=1), compacted=True),
+    ]
+    monkeypatch.setattr(contracts, "topics", lambda: declared)
+    yield declared
+    admin = AdminClient(kafka)
+    known = admin.list_topics().topics
+    if made := [topic.name for topic in declared if topic.name in known]:
+        for gone in admin.delete_topics(made).values():
+            gone.result()
+
+
+def test_topics_are_created_as_they_are_declared(kafka: Client, declared: list[Topic]) -> None:
+    first, second = run("topics", "create", "--replicas", "1"), run("topics", "create", "--replicas", "1")
+
+    assert first.exit_code == 0, first.output
+    assert [line.split(",")[0] for line in first.output.splitlines()] == [f"created: {each.name}" for each in declared]
+    assert (second.exit_code, second.output) == (0, "all topics are there\n")
+    assert run("topics", "check").output == "all topics are there\n"
+    admin = AdminClient(kafka)
+    for topic, policy in zip(declared, ("delete", "compact"), strict=True):
+        assert len(admin.list_topics(topic.name).topics[topic.name].partitions) == topic.partitions
+        resource = ConfigResource(ResourceType.TOPIC, topic.name)
+        config = admin.describe_configs([resource])[resource].result()
+        assert int(config["retention.ms"].value) == topic.retention.total_seconds() * 1000
+        assert config["cleanup.policy"].value == policy
+
+
+def test_more_replicas_than_servers_are_refused(declared: list[Topic]) -> None:
+    refused = run("topics", "create")
+
+    assert refused.exit_code == 1
+    assert f"Kafka does not create {declared[0].name}: " in refused.stderr
+    assert "replication factor" in refused.stderr.lower()
+
+
+@pytest.mark.parametrize("command", [("topics", "check"), ("consumer",)])
+def test_without_its_topics_nothing_starts(declared: list[Topic], command: tuple[str, ...]) -> None:
+    refused = run(*command)
+
+    assert refused.exit_code == 78, refused.output
+    assert f"Kafka has no topic {declared[0].name}, {declared[1].name}." in refused.stderr
+    assert "app topics create" in refused.stderr
+
+
+def test_too_few_partitions_are_told(declared: list[Topic]) -> None:
+    assert run("topics", "create", "--replicas", "1").exit_code == 0
+    declared[0] = replace(declared[0], partitions=12)
+    refused = run("topics", "check")
+
+    assert refused.exit_code == 78
+    assert f"{declared[0].name} has 6 of 12 partitions" in refused.stderr
+
+
+async def test_what_was_taken_back_is_not_read(store: Database, kafka: Client, topic: Topic, seen: Seen) -> None:
+    producer = Producer(kafka | {"transactional.id": f"test-{uuid4().hex}"})
+    producer.init_transactions(30)
+    for number, kept in enumerate([True, False, True]):
+        producer.begin_transaction()
+        producer.produce(topic.name, message("ada", number), key="ada")
+        producer.flush(30)
+        producer.commit_transaction(30) if kept else producer.abort_transaction(30)
+
+    async with listening(store, kafka, [seen.consumer]):
+        await until(lambda: "ada 2" in seen.here)
+    assert seen.here == ["ada 0", "ada 2"]
