@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,16 +16,35 @@ from tests.rendering import render as render_project
 from tests.updating import NEXT
 
 LONG = ("execution", "containers")
+BEGAN = "TESTS_BEGAN"
+
+
+def pytest_configure() -> None:
+    """Note when it began, once for all processes."""
+    os.environ.setdefault(BEGAN, str(time.time()))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that nobody waits for one last long test; the crash tests take longest.
 
-    `--dist worksteal` gives each process the next part of the list, so each part begins with its share of the long ones.
+    Last come the combinations that are there for completeness: there may be no time for them. `--dist worksteal` gives each
+    process the next part of the list, so each part has its share of all.
     """
-    items.sort(key=lambda item: (item.path.stem != "test_crashes", not any(map(item.get_closest_marker, LONG))))
+    items.sort(
+        key=lambda item: (
+            is_for_completeness(item),
+            item.path.stem != "test_crashes",
+            not any(map(item.get_closest_marker, LONG)),
+        )
+    )
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     items[:] = [item for first in range(processes) for item in items[first::processes]]
+
+
+def is_for_completeness(item: pytest.Item) -> bool:
+    """Tell whether it executes a variant of which every pair of answers is executed in others."""
+    variant = getattr(item, "callspec", None) and item.callspec.params.get("variant")  # ty: ignore[missing-attribute]
+    return bool(variant and not variant.counted and item.get_closest_marker("execution"))
 
 
 @pytest.fixture(scope="session")

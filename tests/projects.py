@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 # Where the name of an import is not the name of what is installed, or comes with it as its documented interface.
-DISTRIBUTIONS = {"starlette": "fastapi", "jwt": "pyjwt"}
+DISTRIBUTIONS = {"starlette": "fastapi", "jwt": "pyjwt", "yaml": "pyyaml"}
 
 
 def files(project: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import yaml
-from jinja2 import FileSystemLoader, StrictUndefined, Template
+from jinja2 import FileSystemLoader, StrictUndefined, Template, meta
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2_ansible_filters import AnsibleCoreFiltersExtension
 
@@ -25,6 +25,7 @@ class Question:
     help: str
     choices: tuple[Any, ...]  # none: free text
     labels: tuple[str, ...]  # what a person reads instead of the choices
+    when: str  # asked if this is true; nothing: always
     computed: bool
 
 
@@ -59,6 +60,25 @@ def choices() -> dict[str, tuple[Any, ...]]:
     return {question.name: question.choices for question in questions() if question.choices}
 
 
+def conditions() -> dict[str, set[str]]:
+    """Return the questions that are not always asked, with those that decide about it."""
+    asked = [question for question in questions() if question.when]
+    return {each.name: meta.find_undeclared_variables(environment().parse(each.when)) for each in asked}
+
+
+def possible(answers: Answers, *names: str) -> bool:
+    """Tell whether nothing is answered that is not asked, for some questions or for all of them."""
+    asked = [question for question in questions() if question.when and question.name in (names or answers)]
+    values = {**defaults(), **answers}
+    return all(values[each.name] == defaults()[each.name] or _is_true(each.when, values) for each in asked)
+
+
+@cache
+def defaults() -> dict[str, Any]:
+    """Return what is answered by whoever answers nothing."""
+    return resolve({})
+
+
 def resolve(answers: Answers) -> dict[str, Any]:
     """Add to some answers the defaults of the others, and everything computed, as for a new project."""
     values = {"previous": {}, **answers}
@@ -66,6 +86,19 @@ def resolve(answers: Answers) -> dict[str, Any]:
         if question.name not in values:
             values[question.name] = _default(question, values)
     return values
+
+
+def asked(answers: Answers) -> list[Question]:
+    """Return what a person is asked who gives these answers: some questions make no sense with some others."""
+    values = resolve(answers)
+    return [question for question in questions() if not question.when or _is_true(question.when, values)]
+
+
+def refusals(answers: Answers) -> dict[str, str]:
+    """Return why some answers cannot be given together, by question; nothing, if they can."""
+    values = resolve(answers)
+    said = {name: _compiled(config()[name].get("validator", "")).render(values).strip() for name in answers}
+    return {name: reason for name, reason in said.items() if reason not in {"", "None"}}
 
 
 def _read(name: str, what: dict[str, Any]) -> Question:
@@ -77,6 +110,7 @@ def _read(name: str, what: dict[str, Any]) -> Question:
         help=" ".join(re.sub(r"\{\{.*?\}\}", "", str(what.get("help", ""))).split()),  # what it says in a new project
         choices=values,
         labels=labels,
+        when=what["when"] if isinstance(what.get("when"), str) else "",
         computed=what.get("when") is False,
     )
 
@@ -89,6 +123,10 @@ def _choices(what: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     pairs = given.items() if isinstance(given, dict) else [(value, value) for value in given]
     plain = [(str(label), value["value"] if isinstance(value, dict) else value) for label, value in pairs]
     return tuple(label for label, _ in plain), tuple(value for _, value in plain)
+
+
+def _is_true(condition: str, values: dict[str, Any]) -> bool:
+    return bool(_parsed(_compiled(condition).render(values)))
 
 
 @cache

@@ -69,3 +69,14 @@ def test_a_task_is_written_as_the_guide_says(render: Callable[[Answers], Path], 
     for step in steps:
         follow(step, project)
     check(project, "tests/modules", "tests/workers")
+
+
+def test_a_consumer_is_written_as_the_guide_says(render: Callable[[Answers], Path], tmp_path: Path) -> None:
+    project = Path(shutil.copytree(render({"auth": "none", "kafka": True}), tmp_path / "project"))
+    guide = (project / "docs/events.md").read_text(encoding="utf-8")
+    steps = [block for block in blocks(guide) if block.title or "contracts write" in block.body]
+    assert len(own_tests(steps)) == 1
+    for step in steps:
+        follow(step, project)
+    assert (project / "docs/contracts/events/bonus.earned.v1.json").is_file()
+    check(project, "tests/modules", "tests/events/test_catalogue.py")

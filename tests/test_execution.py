@@ -4,12 +4,14 @@
 """
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import BEGAN
 from tests.matrix.execution import execute, why_not
-from tests.matrix.variants import FULL_PRODUCT, Variant, key, variants
+from tests.matrix.variants import Variant, answered, combinations, main, variants
 from tests.questionnaire import choices
 
 
@@ -22,26 +24,27 @@ def processes() -> int:
 @pytest.mark.execution
 @pytest.mark.parametrize("variant", variants(), ids=str)
 def test_variant_works(variant: Variant, template: Path, tmp_path: Path, processes: int) -> None:
-    if reason := why_not(variant):
+    if reason := why_not(variant) or no_time(variant):
         pytest.skip(reason)
     result = execute(variant, template, tmp_path / "project", processes=processes)
     assert not result.failure, result.failure
 
 
+def no_time(variant: Variant) -> str:
+    """Say that it is too late for a variant that is there for completeness; nothing if it is not, or without a limit."""
+    limit = os.environ.get("PRODUCT_MINUTES")
+    if variant.counted or limit is None or time.time() - float(os.environ[BEGAN]) < 60 * float(limit):
+        return ""
+    return f"{limit} minutes are over (PRODUCT_MINUTES); each pair of its answers is executed in other variants"
+
+
 def test_every_choice_is_executed() -> None:
     """Nothing that can be answered is only rendered, but on machines where it cannot be executed."""
-    executed = [dict(zip(choices(), key(variant), strict=True)) for variant in variants() if not why_not(variant)]
+    executed = [answered(variant) for variant in variants() if not why_not(variant)]
     missing = {v for v in choices()["python_version"] if all(given["python_version"] != v for given in executed)}
     for question, values in choices().items():
         left_out = set(values) - {given[question] for given in executed}
         assert left_out <= missing, f"{question}: {left_out}"
-    assert len({tuple(given[question] for question in FULL_PRODUCT) for given in executed}) == product_size()
+    assert {main(given) for given in executed} == set(combinations())
     if missing:
         pytest.skip(f"all but Python {', '.join(sorted(missing))}, which is not on this machine")
-
-
-def product_size() -> int:
-    size = 1
-    for question in FULL_PRODUCT:
-        size *= len(choices()[question])
-    return size

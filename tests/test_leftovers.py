@@ -17,7 +17,11 @@ NAMES = {
     r"|password_hash|(forgot|reset|change)-password|argon|pwdlib|zxcvbn|multipart",
     "oidc": r"oidc|app[./]oidc|modules[./]identity|authlib|login_attempt|session_cookie|csrf|/callback/",
     "mail": r"smtp|app[./]mail",
-    "workers": r"app[./](outbox|workers|tasks)|outbox_|dramatiq|\bredis(?!tribut)|valkey|cronsim|schedule_tick|dead.?letter|\benqueue",
+    "outbox": r"app[./](outbox|relay)|outbox_|dead.?letter",
+    "workers": r"app[./](workers|tasks)|dramatiq|\bredis(?!tribut)|valkey|cronsim|schedule_tick|\benqueue",
+    "events": r"app[./](events|consumers)|kafka|confluent|faststream|cloud_?event|asyncapi|processed_event|daily_count"
+    r"|modules[./]statistics|traceparent",
+    "services": r"app[./](services|topology)|\btopology\b|traefik|mailpit",
     "reminder": r"modules[./]reminder|\breminder",
 }
 """How the code calls what belongs to it."""
@@ -26,16 +30,16 @@ ENGLISH = {
     "auth": r"login|\bsign(ed|s|ing)?[ -]in\b|administrator|rate.?limit|bearerformat",
     "jwt": r"password(?!=false)|refresh.token|\bregistration\b",
     "oidc": r"open ?id\b|identity.provider",
-    "workers": r"\bscheduler|\bqueues?\b",
+    "events": r"\btopics?\b|\bconsumers?\b|\bpartitions\b|\binbox\b",
 }
 """How a person speaks of it. In the guides of a project with a sign-in it may be compared with the other kind."""
 
 # What may stand in which file all the same, and why.
 ALLOWED = {
     # The answer itself.
-    ".copier-answers.yml": ["auth: none"],
+    ".copier-answers.yml": ["auth: none", "kafka: false", "topology: monolith"],
     # One set of floors for every project; what is in brackets may be missing.
-    "pyproject.toml": ["(mail) | (jwt) | (oidc)", "(workers)", "(outbox)"],
+    "pyproject.toml": ["(mail) | (jwt) | (oidc)", "(workers)", "(outbox)", "| (consumers) |", "| (topology)"],
     # Kinds of errors, and what holds for whoever is signed in, belong to the core: a project may bring its own sign-in.
     "app/api.py": ["What needs a sign-in says so here"],
     "app/core/events.py": ["they write rows or enqueue"],
@@ -51,7 +55,10 @@ ALLOWED = {
     # To say that there is none.
     "app/modules/todo/dependencies.py": ["without sign-in, whoever asks names them"],
     "CONTRIBUTING.md": ["without sign-in, whoever asks names them"],
-    "docs/deployment.md": ["There is no rate limit and no sign-in", "a placeholder password"],
+    "docs/deployment.md": [
+        *("There is no rate limit and no sign-in", "a placeholder password"),
+        *("`KAFKA_PASSWORD`", "where Kafka asks for a password"),
+    ],
     "docs/getting-started.md": ["Nobody signs in here"],
     # To name the alternative.
     "docs/accounts.md": ["answer `auth=oidc` to the template"],
@@ -75,7 +82,22 @@ ALLOWED = {
     "app/workers/settings.py": ["may hold a password"],
     "tests/workers/test_broker.py": ["told_without_its_password"],
     "tests/workers/test_task.py": ["password"],
-    ".env.example": ["The password that docker compose gives", "POSTGRES_PASSWORD", "SMTP_PASSWORD", "user:password@"],
+    # What there is to relay to, if it is there.
+    "tests/test_relay.py": [
+        "REDIS_URL",
+        "redis://localhost",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "app.events.topics.TIMEOUT_SECONDS",
+        "app.events",
+    ],
+    "app/services/mailer.py": ['"reminders", '],
+    ".env.example": [
+        "The password that docker compose gives",
+        "POSTGRES_PASSWORD",
+        "SMTP_PASSWORD",
+        "KAFKA_PASSWORD",
+        "user:password@",
+    ],
     "docker-compose.yml": ["POSTGRES_PASSWORD"],
     "app/db/postgres.py": ["password"],
     "tests/db/test_postgres.py": ["password"],
@@ -83,8 +105,19 @@ ALLOWED = {
 }
 
 
-SIGN_IN_TO_SERVERS = ("app/mail/", "tests/mail/", "docs/mail.md")
-"""Where the words of `auth` and `jwt` mean something else: mail servers want a name and a password, too."""
+HAVING: dict[str, Answers] = {
+    "jwt": {"auth": "jwt"},
+    "oidc": {"auth": "oidc"},
+    "events": {"kafka": True},
+    "services": {"kafka": True, "topology": "services"},
+}
+"""Answers with which a project has something that workers do not bring."""
+
+SIGN_IN_TO_SERVERS = (
+    *("app/mail/", "tests/mail/", "docs/mail.md"),
+    *("app/events/", "tests/events/", "docs/contracts/", "docs/runbook-events.md"),
+)
+"""Where the words of `auth` and `jwt` mean something else: mail servers and Kafka want a name and a password, too."""
 
 
 def found(text: str, allowed: list[str], words: str) -> Iterator[str]:
@@ -111,9 +144,8 @@ def spoken_of(variant: Variant, project: Path) -> Iterator[Path]:
             yield file
 
 
-def forbidden(variant: Variant, file: Path) -> str:
-    """Return the words that must not be in a file."""
-    kinds = off(variant)
+def forbidden(kinds: list[str], file: Path) -> str:
+    """Return the words that must not be in a file, if a project does not have some kinds of things."""
     compares = "auth" not in kinds and file.suffix == ".md"
     if file.as_posix().startswith(SIGN_IN_TO_SERVERS):
         kinds = [kind for kind in kinds if kind not in {"auth", "jwt"}]
@@ -124,11 +156,11 @@ def forbidden(variant: Variant, file: Path) -> str:
 
 @pytest.mark.parametrize("variant", variants(), ids=str)
 def test_nothing_speaks_of_what_is_not_there(variant: Variant, render: Callable[[Answers], Path]) -> None:
-    project = render(variant.answers)
+    project, kinds = render(variant.answers), off(variant)
     left = [
         f"{file}: {line}"
         for file in spoken_of(variant, project)
-        if (words := forbidden(variant, file))
+        if (words := forbidden(kinds, file))
         for line in found(f"{file}\n{text(project / file)}", ALLOWED.get(file.as_posix(), []), words)
     ]
     assert not left, "\n".join(left)
@@ -144,8 +176,7 @@ def test_what_is_allowed_is_needed(render: Callable[[Answers], Path]) -> None:
 @pytest.mark.parametrize("kind", NAMES)
 def test_the_words_are_those_of_the_kind(kind: str, render: Callable[[Answers], Path]) -> None:
     """A project that has it is full of them."""
-    answers = {"auth": kind} if kind in {"jwt", "oidc"} else {"workers": True}
-    project = render(answers)
+    project = render(HAVING.get(kind, {"workers": True}))
     assert sum(1 for file in files(project) for _ in found(text(project / file), [], NAMES[kind])) > 30
 
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.projects import contents, files
-from tests.questionnaire import BOOLEANS, choices, questions, resolve
+from tests.questionnaire import BOOLEANS, asked, choices, questions, refusals, resolve
 from tests.rendering import ROOT, Answers, recorded_answers
 from tests.rendering import render as render_project
 
@@ -50,6 +50,7 @@ WRONG = {
     ],
     "github_user": ["", "-ada", "ada-", "ada--lovelace", "ada_lovelace", "x" * 40, "ada/lovelace", 'a"b', "a\n"],
 }
+NEEDED = {"topology": {"kafka": True}}  # without which a question is not asked
 RIGHT = {
     "project_name": ["x", "x" * 200, "待办事项", 'The "best"', "🚀", r"C:\new"],
     "project_slug": ["a", "a1", "my-service", "x" * 50, "json-service", "null", "on"],
@@ -106,8 +107,38 @@ def test_unknown_questions_are_noticed(template: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("question", choices())
 def test_every_choice_makes_a_difference(question: str, render: Render) -> None:
+    needed = NEEDED.get(question, {})
     for one, other in itertools.combinations(choices()[question], 2):
-        assert contents(render({question: one})) != contents(render({question: other})), f"{one} is {other}"
+        made, others = (contents(render({**needed, question: answer})) for answer in (one, other))
+        assert made != others, f"{one} is {other}"
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({"topology": "services"}, "Services speak by events, so they need Kafka: answer kafka with true"),
+        (
+            {"topology": "services", "kafka": True, "auth": "none"},
+            "Services trust tokens, so they need a sign-in: answer auth with jwt or oidc",
+        ),
+    ],
+)
+def test_answers_that_do_not_go_together_are_refused_with_a_reason(
+    answers: dict[str, object], reason: str, template: Path, tmp_path: Path
+) -> None:
+    assert refusals(answers) == {"topology": reason}
+    assert len(reason) < REFUSAL_WIDTH, "the prompt does not wrap"
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        render_project(template, tmp_path / "project", answers)
+    assert not (tmp_path / "project").exists()
+
+
+def test_what_makes_no_sense_is_not_asked(render: Render) -> None:
+    assert "topology" not in {question.name for question in asked({})}
+    assert "topology" not in {question.name for question in asked({"kafka": True, "auth": "none"})}
+    assert "topology" in {question.name for question in asked({"kafka": True})}
+    assert "topology" not in recorded_answers(render({}))
+    assert recorded_answers(render({"kafka": True}))["topology"] == "monolith"
 
 
 @pytest.mark.parametrize("question", free_text())
@@ -178,12 +209,12 @@ def test_answers_can_be_typed(template: Path, tmp_path: Path) -> None:
 
     answer_on_a_terminal(
         [sys.executable, "-m", "copier", "copy", str(template), str(tmp_path / "project")],
-        [typed.get(question.name, "\r") for question in questions()],
+        [typed.get(question.name, "\r") for question in asked({})],
     )
 
     expected = resolve({"project_name": "Typed by hand", "database": "postgres"})
     recorded = recorded_answers(tmp_path / "project")
-    assert {q.name: recorded[q.name] for q in questions()} == {q.name: expected[q.name] for q in questions()}
+    assert {q.name: recorded[q.name] for q in asked({})} == {q.name: expected[q.name] for q in asked({})}
 
 
 # What a prompt tells the terminal when it begins to read and when it has its answer (bracketed paste on and off).

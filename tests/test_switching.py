@@ -17,7 +17,9 @@ pytestmark = pytest.mark.updates
 
 DEFAULTS = resolve({})
 OTHERS = [(question, answer) for question, all_ in choices().items() for answer in all_ if answer != DEFAULTS[question]]
-YOURS = {"README.md", "CHANGELOG.md", "alembic/versions/0001_initial.py"}
+NEEDS = {"topology": {"kafka": True}}
+"""Without which a question is not asked."""
+YOURS = {"README.md", "CHANGELOG.md", "ROADMAP.md", "alembic/versions/0001_initial.py"}
 """What stays as it was first rendered (`_skip_if_exists`)."""
 
 
@@ -30,7 +32,7 @@ def different(one: Path, other: Path) -> set[str]:
 @pytest.mark.parametrize(("question", "answer"), OTHERS)
 def test_there_and_back_is_where_one_was(question: str, answer: Any, history: Path, tmp_path: Path) -> None:
     """With a team's work in it, which is in nobody's way."""
-    project = begin(history, tmp_path / "project", {}, NEXT)
+    project = begin(history, tmp_path / "project", NEEDS.get(question, {}), NEXT)
     team = Team.of(project)
     team.work(project)
     if question != "auth":  # uv puts them next to a package of `jwt`: docs/how-to/answers.md says what to do
@@ -40,7 +42,7 @@ def test_there_and_back_is_where_one_was(question: str, answer: Any, history: Pa
 
     switch(project, **{question: answer})
     if question != "preset":  # it fills in answers of new projects only
-        fresh = begin(history, tmp_path / "fresh", {question: answer}, NEXT)
+        fresh = begin(history, tmp_path / "fresh", {**NEEDS.get(question, {}), question: answer}, NEXT)
         team.work(fresh)
         if question != "auth":
             team.add_dependencies(fresh)

@@ -38,7 +38,8 @@ def boot(project: Path) -> None:
         _require_json(migrated)
         appointed = people.appoint(settings)
         with serving(project, log, settings) as service, beside.running(settings):
-            person = _use(service, people)
+            administrator, person = _use(service, people)
+            beside.check_counted(service, administrator)
             beside.check_welcome("ada@example.com")
             with ExitStack() as open_answers:
                 if (project / "app/modules/todo").is_dir():
@@ -63,7 +64,7 @@ def _require_refusal(people: SignIn, settings: Settings, variable: str, value: s
     raise StepError(f"It starts and ends with {variable}={value}")
 
 
-def _use(service: Service, people: SignIn) -> Person:
+def _use(service: Service, people: SignIn) -> tuple[Headers, Person]:
     """Register a user as an administrator, read it back, then come as somebody else."""
     people.check_strangers(service)
     administrator = people.enter(service, ADMINISTRATOR)
@@ -73,12 +74,12 @@ def _use(service: Service, people: SignIn) -> Person:
     path = f"{USERS}/{user.json()['id']}"
     assert service.request("GET", path, headers=administrator).body == user.body
     if not administrator:  # whoever reaches the service may do everything
-        return Person(f"{path}/todos", {})
+        return administrator, Person(f"{path}/todos", {})
     grace = people.open(service, "grace@example.com")
     me = service.request("GET", "/api/v1/auth/me", headers=grace)
     assert (me.status, me.json()["email"]) == (200, "grace@example.com"), me
     assert service.request("GET", path, headers=grace).status == 403, "accounts are for administrators"
-    return Person("/api/v1/todos", grace)
+    return administrator, Person("/api/v1/todos", grace)
 
 
 @contextmanager

@@ -63,7 +63,16 @@ def _steps(result: Result, template: Path, folder: Path, processes: int) -> Gene
     if result.reason:
         return
     yield "sync", lambda: run(folder, "uv", "sync")
-    yield "check", lambda: run(folder, "uv", "run", "just", "check", PYTEST_XDIST_AUTO_NUM_WORKERS=str(processes))
+    options = "" if result.variant.counted else "--no-cov"
+    yield (
+        "check",
+        lambda: run(
+            folder,
+            *("uv", "run", "just", "check"),
+            PYTEST_XDIST_AUTO_NUM_WORKERS=str(processes),
+            PYTEST_ADDOPTS=options,
+        ),
+    )
     if (folder / "mkdocs.yml").is_file():
         yield "docs", lambda: run(folder, "uv", "run", "just", "docs-build")
     yield "boot", lambda: boot(folder)

@@ -13,7 +13,7 @@ from pathlib import Path
 OURS = ("PYTEST_", "COVERAGE_", "COV_", "UV_LOCKED", "UV_FROZEN", "UV_PROJECT", "VIRTUAL_ENV", "PYENV_VERSION")
 SETTINGS = (
     *("ENV", "DATABASE_", "HOST", "PORT", "LOG_LEVEL", "DEBUG", "CORS_ORIGINS"),
-    *("AUTH_", "JWT_", "OIDC_", "SMTP_", "REDIS_", "OUTBOX_", "WORKER_"),
+    *("AUTH_", "JWT_", "OIDC_", "SMTP_", "REDIS_", "KAFKA_", "OUTBOX_", "WORKER_"),
     "PYTHONDONTWRITEBYTECODE",  # compiling the same modules for each process takes longer than running most of them
 )
 

@@ -146,7 +146,7 @@ def serving(project: Path, log: Path, settings: Mapping[str, str], command: str 
     port = free_port()
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            [project / ".venv/bin/app", command, "--port", str(port)],
+            [project / ".venv/bin/app", *command.split(), "--port", str(port)],
             cwd=project,
             env=environment(**settings),
             stdin=subprocess.DEVNULL,

@@ -115,7 +115,8 @@ class _ByPassword(_Guarded):
 
     def _signing(self) -> Settings:
         """Make what signs by the project's own commands: keys or a secret, both are executed by some variant."""
-        if recorded_answers(self.project)["database"] == "postgres":
+        answers = recorded_answers(self.project)
+        if "postgres" in answers.values() or "services" in answers.values():
             file = self.project / ".data/jwt-keys.json"
             self.app("keys", "generate", str(file))
             self.secrets += re.findall(r'"d": *"([^"]+)"', file.read_text(encoding="utf-8"))

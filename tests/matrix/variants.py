@@ -5,19 +5,19 @@ copier.yml, so a new choice is in the matrix as soon as it can be given.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
 import covertable
 import yaml
 
-from tests.questionnaire import choices, resolve
+from tests.questionnaire import choices, conditions, defaults, possible, resolve
 from tests.rendering import ROOT
 
-FULL_PRODUCT = ("database", "auth", "workers")
-"""The questions that shape the code: every combination of their choices is executed, not only every pair."""
+FULL_PRODUCT = ("database", "auth", "workers", "kafka", "topology")
+"""The questions that shape the code: every combination of their choices that can be given is executed."""
 
 AWKWARD_NAME = "Łódź \"Café\" \\ '混沌' 🚀 # 1: & <b>"
 """What the projects of the covering array are called, since somebody will call theirs so."""
@@ -29,6 +29,8 @@ class Variant:
 
     name: str
     answers: dict[str, Any]
+    # Whether its tests count lines. It takes a third of their time, and every pair of choices is counted in another.
+    counted: bool = True
 
     def __str__(self) -> str:
         return self.name
@@ -36,11 +38,12 @@ class Variant:
 
 @cache
 def variants() -> tuple[Variant, ...]:
-    """Return every variant once: the default, the examples, and a covering array of all choices."""
+    """Return every variant once: the default, the examples, a covering array of all choices, and what else there is."""
     known: dict[tuple[Any, ...], Variant] = {}
     for variant in (*named(), *map(_named, _covering_array(named()))):
         known.setdefault(key(variant), variant)
-    return tuple(known.values())
+    rest = _rest_of_the_product(known.values())
+    return (*known.values(), *(replace(_named(row), counted=False) for row in rest))
 
 
 def named() -> tuple[Variant, ...]:
@@ -53,7 +56,7 @@ def everything_on() -> Variant:
     """Return the variant with the most files."""
     deciding = {question for feature in resolve({})["features"].values() for question in feature["questions"]}
     lists = [[(name, value) for value in choices()[name]] for name in sorted(deciding)]
-    return Variant("everything", max(map(dict, product(*lists)), key=_files))
+    return Variant("everything", max(filter(possible, map(dict, product(*lists))), key=_files))
 
 
 def _files(answers: dict[str, Any]) -> int:
@@ -72,18 +75,62 @@ def _examples() -> list[Variant]:
 
 
 def _covering_array(given: Iterable[Variant]) -> list[dict[str, Any]]:
-    """Cover every pair of choices, and every combination of FULL_PRODUCT; the given variants do their part.
+    """Cover every pair of choices; the given variants do their part.
 
     Not every machine has the newest Python. Its pairs are in rows of their own, so that
     a machine without it misses those and nothing else.
     """
     *older, newest = choices()["python_version"]
-    main = {"fields": list(FULL_PRODUCT), "strength": len(FULL_PRODUCT)}
-    presets = [dict(zip(choices(), key(variant), strict=True)) for variant in given]
-    array = covertable.make({**_lists(), "python_version": older}, sub_models=[main], presets=presets)
-    longest = max(len(values) for name, values in choices().items() if name != "python_version")
-    rows = [{name: values[row % len(values)] for name, values in _lists().items()} for row in range(longest)]
-    return [*array, *({**row, "python_version": newest} for row in rows)]
+    presets = [answered(variant) for variant in given]
+    limits = [
+        {"operator": "fn", "requires": [name, *others], "evaluate": partial(_may_be, name)}
+        for name, others in conditions().items()
+    ]
+    array = covertable.make({**_lists(), "python_version": older}, presets=presets, constraints=limits)
+    return [*array, *covertable.make({**_lists(), "python_version": [newest]}, strength=1, constraints=limits)]
+
+
+def _rest_of_the_product(given: Iterable[Variant]) -> list[dict[str, Any]]:
+    """Complete the combinations of FULL_PRODUCT, with any answers to the other questions."""
+    *older, newest = choices()["python_version"]
+    known = [answered(variant) for variant in given]
+    done = {main(answers) for answers in known if answers["python_version"] != newest}
+    left = [combination for combination in combinations() if combination not in done]
+    return [
+        {**_row(number), "python_version": older[number % len(older)], **dict(zip(FULL_PRODUCT, each, strict=True))}
+        for number, each in enumerate(left)
+    ]
+
+
+def combinations() -> list[tuple[Any, ...]]:
+    """Return the combinations of FULL_PRODUCT that can be given."""
+    every = product(*(choices()[name] for name in FULL_PRODUCT))
+    return [each for each in every if possible(dict(zip(FULL_PRODUCT, each, strict=True)))]
+
+
+def main(answers: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the answers to FULL_PRODUCT."""
+    return tuple(answers[name] for name in FULL_PRODUCT)
+
+
+def answered(variant: Variant) -> dict[str, Any]:
+    """Return what a variant answers, by question."""
+    return dict(zip(choices(), key(variant), strict=True))
+
+
+def _may_be(name: str, row: dict[str, Any]) -> bool:
+    return _possible(name, tuple((question, row[question]) for question in (name, *conditions()[name])))
+
+
+@cache
+def _possible(name: str, answers: tuple[tuple[str, Any], ...]) -> bool:
+    return possible(dict(answers), name)
+
+
+def _row(number: int) -> dict[str, Any]:
+    """Answer everything, each time otherwise."""
+    row = {name: values[number % len(values)] for name, values in _lists().items()}
+    return {name: value if possible(row, name) else defaults()[name] for name, value in row.items()}
 
 
 def _lists() -> dict[str, list[Any]]:

@@ -1,4 +1,4 @@
-"""What this service is made of: explicit lists, in the order in which things start.
+"""What this service is made of, in the order in which things start: what belongs to one answer stands together.
 
 A feature is a package with three functions. `prepare_development` provides on a
 developer's machine what production must be given; `setup` attaches routes, handlers and
@@ -12,8 +12,7 @@ from typing import Protocol
 import typer
 from fastapi import FastAPI
 
-from app import db, oidc, security
-from app.modules.identity.commands import commands as users
+from app import db
 
 
 class Feature(Protocol):
@@ -29,5 +28,13 @@ class Feature(Protocol):
         """Hold open what the feature needs while the app runs."""
 
 
-FEATURES: tuple[Feature, ...] = (db, security, oidc)
-COMMANDS: dict[str, typer.Typer] = {"users": users}
+FEATURES: tuple[Feature, ...] = (db,)
+COMMANDS: dict[str, typer.Typer] = {}
+
+from app import oidc, security
+from app.modules.identity.commands import commands as users
+
+FEATURES += (security, oidc)
+COMMANDS |= {"users": users}
+
+# Those of your own modules: import them below this line.

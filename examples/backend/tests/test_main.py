@@ -2,6 +2,8 @@
 
 import importlib
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI
@@ -28,3 +30,18 @@ def test_servers_that_ask_for_an_app_get_one() -> None:
 def test_the_lifespan_opens_and_closes_what_the_app_needs() -> None:
     with TestClient(main.create_app()) as client:
         assert client.get("/health").json()["status"] == "ok"
+
+
+def test_what_it_does_beside_answering_goes_on_as_long() -> None:
+    goes_on: list[FastAPI] = []
+
+    @asynccontextmanager
+    async def part(app: FastAPI) -> AsyncGenerator[None]:
+        goes_on.append(app)
+        yield
+        goes_on.remove(app)
+
+    app = main.create_app(background=[part])
+    with TestClient(app):
+        assert goes_on == [app]
+    assert goes_on == []

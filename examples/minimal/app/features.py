@@ -1,4 +1,4 @@
-"""What this service is made of: explicit lists, in the order in which things start.
+"""What this service is made of, in the order in which things start: what belongs to one answer stands together.
 
 A feature is a package with three functions. `prepare_development` provides on a
 developer's machine what production must be given; `setup` attaches routes, handlers and
@@ -30,3 +30,5 @@ class Feature(Protocol):
 
 FEATURES: tuple[Feature, ...] = (db,)
 COMMANDS: dict[str, typer.Typer] = {}
+
+# Those of your own modules: import them below this line.

@@ -5,8 +5,8 @@ for `app`, which is built when it is first asked for (`fastapi dev app/main.py` 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import Any
 
@@ -20,13 +20,20 @@ from app.core.logging import configure_logging
 from app.core.shutdown import noticing_shutdown
 from app.features import FEATURES
 
+Part = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
-def create_app(settings: Settings | None = None, routes: APIRouter = router) -> FastAPI:
+
+def create_app(
+    settings: Settings | None = None,
+    routes: APIRouter = router,
+    background: Sequence[Part] | None = None,
+) -> FastAPI:
     """Build the application.
 
     Args:
         settings: The core settings; read from the environment if not given.
         routes: What it answers, beside questions about its health.
+        background: What it does beside answering. If not given: what no other process does.
 
     Raises:
         ConfigurationError: If the environment does not allow a start.
@@ -46,20 +53,24 @@ def create_app(settings: Settings | None = None, routes: APIRouter = router) -> 
     app.state.settings = settings
     app.state.stopping = asyncio.Event()
     app.state.health_checks = {}
+    app.state.by_itself = []  # features add what no other process does, as in development
     openapi.install(app)
     app.include_router(health.router, responses=openapi.EVERY_ROUTE)
     app.include_router(routes)
     for feature in FEATURES:
         feature.setup(app)
+    app.state.background = app.state.by_itself if background is None else background
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Open the features in order, close them in reverse."""
+    """Open the features in order, then what uses them; close all of it in reverse."""
     async with AsyncExitStack() as stack:
         for feature in FEATURES:
             await stack.enter_async_context(feature.lifespan(app))
+        for part in app.state.background:
+            await stack.enter_async_context(part(app))
         with noticing_shutdown(app.state.stopping):
             yield
 

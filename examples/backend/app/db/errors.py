@@ -31,6 +31,17 @@ def translating(errors: Mapping[str, type[DomainError]]) -> Generator[None]:
         raise
 
 
+def is_away(error: Exception) -> bool:
+    """Tell whether the database cannot be reached or is overloaded, and it is not one statement that has failed.
+
+    PostgreSQL tells by the class of its code: 08 connection, 53 resources, 57P shutdown or start
+    (https://www.postgresql.org/docs/current/errcodes-appendix.html). There is none if it was not reached, and on SQLite.
+    """
+    if isinstance(error, OperationalError):
+        return (getattr(error.orig, "sqlstate", None) or "08").startswith(("08", "53", "57P"))
+    return isinstance(error, InterfaceError | PoolTimeoutError)
+
+
 def register(app: FastAPI) -> None:
     """Answer 503 when the database is away or overloaded, 412 when two changes crossed."""
     for kind in (OperationalError, InterfaceError, PoolTimeoutError):

@@ -4,12 +4,13 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import insert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import ConflictError
-from app.db.errors import translating
+from app.db.errors import is_away, translating
 from app.modules.user.models import EMAIL_UNIQUE, User
 
 
@@ -35,3 +36,31 @@ async def test_a_change_that_was_overtaken_fails_its_precondition(app: FastAPI, 
 
     answer = await client.post("/overtaken")
     assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
+
+
+class Refused(Exception):
+    """An error of a database that says why by a code."""
+
+    def __init__(self, sqlstate: str | None) -> None:
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (OperationalError("SELECT 1", {}, OSError("refused")), True),
+        (OperationalError("SELECT 1", {}, Refused(None)), True),
+        (OperationalError("SELECT 1", {}, Refused("08006")), True),  # the connection broke
+        (OperationalError("SELECT 1", {}, Refused("53300")), True),  # too many connections
+        (OperationalError("SELECT 1", {}, Refused("57P01")), True),  # it shuts down
+        (OperationalError("SELECT 1", {}, Refused("57014")), False),  # this statement took too long
+        (OperationalError("SELECT 1", {}, Refused("40P01")), False),  # a deadlock
+        (InterfaceError("SELECT 1", {}, OSError("closed")), True),
+        (PoolTimeout("all in use"), True),
+        (ValueError("no"), False),
+    ],
+    ids=str,
+)
+def test_a_database_that_is_away_is_told_from_a_statement_that_fails(error: Exception, away: bool) -> None:
+    assert is_away(error) is away

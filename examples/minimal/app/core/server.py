@@ -4,9 +4,11 @@ import errno
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from app.core.config import Settings
 
@@ -31,8 +33,16 @@ def require_free(host: str, port: int, host_from: str = "HOST", another: str = "
         raise typer.Exit(1) from None
 
 
-def run(factory: str, settings: Settings, host: str, port: int, *, reload: bool = False, workers: int = 1) -> None:
-    """Serve what `factory` (`module:function`) makes.
+def run(
+    factory: str | Callable[[], FastAPI],
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    reload: bool = False,
+    workers: int = 1,
+) -> None:
+    """Serve what `factory` makes: a function, or for several processes its name, `module:function`.
 
     Args:
         factory: What makes the app, in each process anew.

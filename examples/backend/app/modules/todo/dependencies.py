@@ -5,9 +5,11 @@ from uuid import UUID
 
 from fastapi import Depends, Query
 
-from app.modules.auth.dependencies import CurrentUser
 from app.modules.todo.models import TodoStatus
 from app.modules.todo.schemas import Moment, TodoFilter
+
+# isort: split
+from app.modules.auth.dependencies import CurrentUser
 
 
 async def get_owner(user: CurrentUser) -> UUID:

@@ -10,7 +10,7 @@ from app.core.events import publish, subscribe
 from app.core.exceptions import ConflictError, NotFoundError
 from app.core.pagination import PageParams
 from app.core.preconditions import Precondition
-from app.modules.todo.events import TodoChanged, TodoCreated, TodoDeleted, TodoEvent
+from app.modules.todo.events import TodoChanged, TodoCompleted, TodoCreated, TodoDeleted, TodoEvent
 from app.modules.todo.models import Todo, TodoChange, TodoStatus
 from app.modules.todo.repository import CHANGES_KEPT, TodoRepository
 from app.modules.todo.schemas import TodoCreate, TodoFilter, TodoOrder, TodoUpdate
@@ -102,6 +102,8 @@ class TodoService:
             todo.sqlmodel_update(changes)
             await self.todos.save(todo)
             await publish(self.session, TodoChanged(owner_id=self.owner_id, todo_id=todo.id))
+        if changes.get("status") == TodoStatus.DONE:
+            await publish(self.session, TodoCompleted(owner_id=self.owner_id, todo_id=todo.id))
         return todo
 
     async def delete(self, todo_id: UUID, precondition: Precondition) -> None:

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.events import Event
 from app.core.preconditions import Precondition
-from app.modules.todo.events import TodoChanged, TodoCreated, TodoDeleted
+from app.modules.todo.events import TodoChanged, TodoCompleted, TodoCreated, TodoDeleted
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.todo.repository import TodoRepository
 from app.modules.todo.schemas import TodoCreate, TodoUpdate
@@ -52,6 +52,14 @@ async def test_each_change_says_so(service: TodoService, published: list[Event])
     await service.delete(todo.id, ANY_VERSION)
 
     assert [type(event) for event in published] == [TodoCreated, TodoChanged, TodoDeleted]
+
+
+async def test_what_is_done_is_completed_beside(service: TodoService, published: list[Event]) -> None:
+    todo = await service.create(TodoCreate(title="Buy milk"))
+    for changes in ({"status": TodoStatus.DONE}, {"status": TodoStatus.DONE}, {"title": "Buy oats"}):
+        await service.update(todo.id, TodoUpdate(**changes), ANY_VERSION)
+
+    assert [type(event) for event in published] == [TodoCreated, TodoChanged, TodoCompleted, TodoChanged]
 
 
 async def test_somebody_elses_is_not_found(service: TodoService, published: list[Event]) -> None:

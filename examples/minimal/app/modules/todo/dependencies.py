@@ -3,10 +3,13 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Query
 
 from app.modules.todo.models import TodoStatus
 from app.modules.todo.schemas import Moment, TodoFilter
+
+# isort: split
+from fastapi import Path
 
 
 async def get_owner(owner_id: Annotated[UUID, Path(description="Whose to-dos.")]) -> UUID:

@@ -31,6 +31,16 @@ class TodoChanged(TodoEvent):
     kind = "changed"
 
 
+# Published beside `TodoChanged`, not in its place: whoever follows a to-do hears of each change by the one, whoever wants
+# to know what was achieved need not look at statuses. It is no `TodoEvent`, so the feed tells it once.
+@dataclass(frozen=True, kw_only=True)
+class TodoCompleted(Event):
+    """It is done."""
+
+    owner_id: UUID
+    todo_id: UUID
+
+
 @dataclass(frozen=True, kw_only=True)
 class TodoDeleted(TodoEvent):
     """It is gone."""
