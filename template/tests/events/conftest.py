@@ -25,6 +25,7 @@ from app.events.consumers import Consumer
 from app.events.contracts import Topic, contract
 from app.events.development import broker
 from app.events.envelope import CloudEvent
+from app.events.publisher import envelope_of
 from app.events.settings import Client
 from app.events.topics import create, missing
 from app.modules.statistics.models import DailyCount
@@ -145,6 +146,18 @@ def message(who: str, number: int = 0, **attributes: Any) -> bytes:
         "data": data,
     }
     return CloudEvent(**(values | attributes)).model_dump_json(exclude_none=True).encode()
+
+
+def as_sent(event: Event) -> CloudEvent:
+    """An event of this service as it leaves."""
+    made = contracts.of(type(event))
+    assert made is not None
+    return envelope_of(event, made)
+
+
+def as_message(event: Event) -> bytes:
+    """The same, as Kafka has it."""
+    return as_sent(event).model_dump_json(exclude_none=True).encode()
 
 
 def send(kafka: Client, topic: Topic, *messages: bytes) -> None:

@@ -1,19 +1,14 @@
 """The processes of events: from what happens to what is counted, in one process or in several."""
 
 import asyncio
-import os
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import httpx2
 import pytest
 from confluent_kafka import KafkaException, Producer
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
 from sqlmodel import select
 
 from app.consumers import create_consumer
@@ -30,22 +25,10 @@ from app.modules.user.events import UserRegistered
 from app.relay import create_relay
 from tests.events.conftest import provide, publish, sent
 from tests.outbox.conftest import rows, until
+from tests.outbox.processes import process, running
 from tests.people import lead
-from tests.test_cli import free_port
 
-PATIENCE_SECONDS = 120
 BOTH = {"database": "ok", "kafka": "ok"}
-
-
-@asynccontextmanager
-async def running(create: Callable[[], FastAPI]) -> AsyncGenerator[AsyncClient]:
-    """Run an app in this process, with all that it does in the background."""
-    app = create()
-    async with (
-        app.router.lifespan_context(app),
-        AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
-    ):
-        yield client
 
 
 @pytest.fixture(autouse=True)
@@ -146,45 +129,6 @@ def test_a_relay_does_not_start_without_its_topics(kafka: Client, monkeypatch: p
     monkeypatch.setattr(contracts, "topics", lambda: [Topic("test-absent")])
     with pytest.raises(ConfigurationError, match="Kafka has no topic test-absent"):
         create_relay()
-
-
-class Running:
-    """A process of ours."""
-
-    def __init__(self, process: Process, url: str) -> None:
-        self.process = process
-        self.url = url
-        self.written = ""
-
-    async def checks(self) -> dict[str, str]:
-        """Wait until it is ready, and return what it has looked at."""
-        async with asyncio.timeout(PATIENCE_SECONDS), AsyncClient() as client:
-            while True:
-                assert self.process.returncode is None, await self.process.communicate()
-                with suppress(httpx2.TransportError):
-                    answer = await client.get(f"{self.url}/health")
-                    if answer.status_code == 200:
-                        checks: dict[str, str] = answer.json()["checks"]
-                        return checks
-                await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def process(name: str, folder: Path, **variables: str) -> AsyncGenerator[Running]:
-    """Start a command, and stop it as an orchestrator would."""
-    command, port = str(Path(sys.executable).with_name("app")), free_port()
-    started = await asyncio.create_subprocess_exec(
-        command, name, "--port", str(port), cwd=folder, env=os.environ | variables, stderr=PIPE
-    )
-    shown = Running(started, f"http://127.0.0.1:{port}")
-    try:
-        yield shown
-    finally:
-        with suppress(ProcessLookupError):
-            started.terminate()
-        _, written = await asyncio.wait_for(started.communicate(), PATIENCE_SECONDS)
-        shown.written = written.decode()
-    assert started.returncode == 0, shown.written
 
 
 async def test_a_relay_and_a_consumer_do_what_happened(

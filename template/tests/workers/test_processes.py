@@ -1,18 +1,13 @@
 """The processes in the background: each answers for its health, and together they do a job."""
 
 import asyncio
-import os
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
 from sqlmodel import select
 
 from app import tasks
@@ -26,28 +21,16 @@ from app.workers.models import ScheduleTick
 from app.workers.purge import purge_expired
 from app.workers.relay import JobRelay
 from tests.outbox.conftest import rows, until
-from tests.test_cli import free_port
+from tests.outbox.processes import process, running
 from tests.workers.conftest import forget, settings_for
 
 NOBODY_THERE = "redis://ada:hunter2@127.0.0.1:1/0"
 BOTH = {"database": "ok", "redis": "ok"}
-PATIENCE_SECONDS = 120
 
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTBOX_POLL_SECONDS", "0.01")
-
-
-@asynccontextmanager
-async def running(create: Callable[[], FastAPI]) -> AsyncGenerator[AsyncClient]:
-    """Run an app in this process, with all that it does in the background."""
-    app = create()
-    async with (
-        app.router.lifespan_context(app),
-        AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
-    ):
-        yield client
 
 
 async def enqueue(database: Database) -> None:
@@ -154,45 +137,6 @@ async def test_a_redis_that_is_away_makes_it_unhealthy(
 
     assert health.status_code == 503
     assert {"database": "ok", "redis": "unavailable"}.items() <= health.json()["checks"].items()
-
-
-class Running:
-    """A process of ours."""
-
-    def __init__(self, process: Process, url: str) -> None:
-        self.process = process
-        self.url = url
-        self.written = ""
-
-    async def checks(self) -> dict[str, str]:
-        """Wait until it is ready, and return what it has looked at."""
-        async with asyncio.timeout(PATIENCE_SECONDS), AsyncClient() as client:
-            while True:
-                assert self.process.returncode is None, await self.process.communicate()
-                with suppress(httpx2.TransportError):
-                    health = await client.get(f"{self.url}/health")
-                    if health.status_code == 200:
-                        checks: dict[str, str] = health.json()["checks"]
-                        return checks
-                await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def process(name: str, folder: Path, **variables: str) -> AsyncGenerator[Running]:
-    """Start a command, and stop it as an orchestrator would."""
-    command, port = str(Path(sys.executable).with_name("app")), free_port()
-    started = await asyncio.create_subprocess_exec(
-        command, name, "--port", str(port), cwd=folder, env=os.environ | variables, stderr=PIPE
-    )
-    shown = Running(started, f"http://127.0.0.1:{port}")
-    try:
-        yield shown
-    finally:
-        with suppress(ProcessLookupError):
-            started.terminate()
-        _, written = await asyncio.wait_for(started.communicate(), PATIENCE_SECONDS)
-        shown.written = written.decode()
-    assert started.returncode == 0, shown.written
 
 
 async def test_three_processes_do_a_job_and_stop_when_told_to(

@@ -12,7 +12,7 @@ from app.modules.reminder.consumers import reminders
 from app.modules.reminder.events import TodoDue
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.user.models import User
-from tests.services.events import as_sent
+from tests.events.conftest import as_message
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ async def due(database: Database, status: TodoStatus = TodoStatus.OPEN) -> TodoD
 async def test_the_owner_is_reminded_once_however_often_it_is_said(database: Database) -> None:
     event = await due(database)
     for _ in range(2):
-        await Inbox(database, reminders).take([as_sent(event)])
+        await Inbox(database, reminders).take([as_message(event)])
 
     [mail] = shown
     assert mail["To"] == "ada@example.com"
@@ -43,5 +43,5 @@ async def test_the_owner_is_reminded_once_however_often_it_is_said(database: Dat
 
 
 async def test_what_is_finished_meanwhile_needs_no_mail(database: Database) -> None:
-    await Inbox(database, reminders).take([as_sent(await due(database, TodoStatus.DONE))])
+    await Inbox(database, reminders).take([as_message(await due(database, TodoStatus.DONE))])
     assert list(shown) == []

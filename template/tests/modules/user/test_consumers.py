@@ -13,7 +13,7 @@ from app.mail.terminal import shown
 from app.modules.user.consumers import welcoming
 from app.modules.user.events import UserRegistered
 from app.modules.user.models import User
-from tests.services.events import as_sent
+from tests.events.conftest import as_message
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ async def join(database: Database, name: str = "ada") -> UUID:
 async def test_whoever_registers_is_welcomed_once_however_often_it_is_said(database: Database) -> None:
     event = UserRegistered(user_id=await join(database))
     for _ in range(2):
-        await Inbox(database, welcoming).take([as_sent(event), as_sent(event)])
+        await Inbox(database, welcoming).take([as_message(event), as_message(event)])
 
     [mail] = shown
     assert (mail["To"], mail["Subject"]) == ("ada@example.com", f"{about()['title']}: Your account is open")
@@ -39,7 +39,7 @@ async def test_whoever_registers_is_welcomed_once_however_often_it_is_said(datab
 
 
 async def test_whoever_has_left_meanwhile_is_not_welcomed(database: Database) -> None:
-    await Inbox(database, welcoming).take([as_sent(UserRegistered(user_id=uuid4()))])
+    await Inbox(database, welcoming).take([as_message(UserRegistered(user_id=uuid4()))])
     assert list(shown) == []
 
 
@@ -54,7 +54,7 @@ async def test_a_server_that_goes_away_between_two_mails_gets_neither_twice(
 
     asked: list[str] = []
     monkeypatch.setattr(delivery, "send", go_away_once)
-    events = [as_sent(UserRegistered(user_id=await join(database, name))) for name in ("ada", "eve")]
+    events = [as_message(UserRegistered(user_id=await join(database, name))) for name in ("ada", "eve")]
     with pytest.raises(MailNotSentYet):
         await Inbox(database, welcoming).take(events)
     await Inbox(database, welcoming).take(events)
