@@ -5,8 +5,10 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import cast
 
 import structlog
+from confluent_kafka import Consumer as Reader
 from confluent_kafka import KafkaError, KafkaException, Message
 from faststream import AckPolicy
 from faststream.confluent import KafkaBroker
@@ -48,7 +50,7 @@ async def listening(database: Database, client: Client, consumers: Sequence[Cons
         str(client["bootstrap.servers"]),
         allow_auto_create_topics=False,  # otherwise it creates them with a partition each, by an API that may be refused
         apply_types=False,
-        config=dict(client),  # ty: ignore[invalid-argument-type] - it names its options one by one, and passes on any
+        config=client | {"enable.auto.offset.store": False},  # ty: ignore[invalid-argument-type] - it passes on any
         logger=logging.getLogger(__name__),
         log_level=logging.DEBUG,
     )
@@ -106,13 +108,26 @@ def _subscribe(broker: KafkaBroker, inbox: Inbox, stopping: asyncio.Event) -> No
                 if await _is_set(stopping, PAUSE_SECONDS):
                     raise NackMessage from error  # it comes again, wherever this consumer goes on
             else:
-                return await _commit(batch.consumer, stopping)  # ty: ignore[invalid-argument-type] - it is Kafka's own
+                consumer = cast("AsyncConfluentConsumer", batch.consumer)
+                _note(consumer.consumer, _raw(batch))
+                return await _commit(consumer, stopping)
 
     subscriber(take, decoder=_as_it_is)
 
 
+def _note(consumer: Reader, done: Sequence[Message]) -> None:
+    """Note what is done. Left to itself, librdkafka notes what it hands out.
+
+    FastStream's own commit may be under way while the next messages are handed out, and would
+    tell Kafka that they are done, too.
+    """
+    for last in {(each.topic(), each.partition()): each for each in done}.values():
+        with suppress(KafkaException):  # it belongs to another consumer by now, to whom it comes again
+            consumer.store_offsets(last)
+
+
 async def _commit(consumer: AsyncConfluentConsumer, stopping: asyncio.Event) -> None:
-    """Move the position, and wait for the answer.
+    """Tell what is noted, and wait for the answer.
 
     FastStream does not wait. Then a position that Kafka could not note, because it was just
     starting again, is told with the next event only, and all of them seem to be behind.
@@ -126,9 +141,13 @@ async def _commit(consumer: AsyncConfluentConsumer, stopping: asyncio.Event) -> 
                 return None  # it belongs to another consumer by now, to whom they come again
 
 
+def _raw(batch: KafkaMessage) -> tuple[Message, ...]:
+    return cast("tuple[Message, ...]", batch.raw_message)  # with batch=True
+
+
 def _values(batch: KafkaMessage) -> list[bytes]:
-    raw: tuple[Message, ...] = batch.raw_message  # ty: ignore[invalid-assignment] - with batch=True
-    return [value for each in raw if (value := each.value()) is not None]  # one without a value says: forget this key
+    values = (each.value() for each in _raw(batch))
+    return [value for value in values if value is not None]  # one without a value says: forget this key
 
 
 async def _as_it_is(message: KafkaMessage) -> KafkaMessage:

@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from contextlib import closing
 from typing import cast
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer as Reader
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from faststream.confluent import KafkaBroker
 from faststream.confluent.helpers.client import AsyncConfluentConsumer
+from faststream.confluent.subscriber.usecase import BatchSubscriber
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
@@ -72,6 +75,30 @@ async def test_what_waits_is_not_lost_and_what_has_begun_ends_at_a_stop(
         assert numbers(seen, key) == list(range(5))[: len(numbers(seen, key))]
     waits = [line for line in lines if line["event"] == "events: not done, waiting"]
     assert {(line["error"], line["exception"]) for line in waits} == {("TryAgain: not yet", None)}
+
+
+async def test_what_is_not_done_is_not_told_even_if_something_commits_meanwhile(
+    store: Database, kafka: Client, topic: Topic, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastStream does that: the commit of what is done may be under way when the next messages are handed out."""
+    monkeypatch.setattr(ways, "BATCH", 1)
+    seen.fails = {"ada 2": TryAgain("not yet")}
+    send(kafka, topic, *(message("ada", number) for number in range(4)))
+    async with listening(store, kafka, [seen.consumer]) as broker:
+        await until(lambda: "ada 2" in seen.here)
+        consumer = cast("BatchSubscriber", broker.subscribers[0]).consumer
+        assert consumer is not None
+        with pytest.raises(KafkaException, match="No offset stored"):
+            await consumer.commit(asynchronous=False)
+
+    assert committed(kafka, group(seen.consumer), topic) == 2
+
+
+def test_what_went_to_another_consumer_meanwhile_is_not_noted(kafka: Client) -> None:
+    with closing(Reader(kafka | {"group.id": "tests", "enable.auto.offset.store": False})) as reader:
+        ways._note(reader, [Message(topic="users", partition=0, offset=1)])
+
+        assert reader.committed([TopicPartition("users", 0)], timeout=10)[0].offset < 0
 
 
 @pytest.mark.skipif(GIVEN is None, reason="the broker of the wheel does not take back whom it took for dead")
