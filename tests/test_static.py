@@ -19,7 +19,7 @@ from tests.rendering import ROOT, working_tree
 
 TEMPLATE = Path("template")
 BUDGET_FILES = 5  # of app/; beside them, the first migration
-BUDGET_LINES = 74  # a third of them in api.py: what teams have changed beside must merge with the next version
+BUDGET_LINES = 62  # a third of them in api.py: what teams have changed beside must merge with the next version
 HELP_WIDTH = 105
 META = {TEMPLATE / ".gitignore.jinja"}  # under its own name it would govern this repository
 

@@ -1,8 +1,5 @@
 """The process that does events: the app without its routes, and with every module's contracts and consumers."""
 
-import re
-from pathlib import Path
-
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 
@@ -19,13 +16,3 @@ async def test_a_consumer_answers_for_its_health_and_nothing_else(monkeypatch: p
 def test_a_consumer_that_is_not_known_is_named() -> None:
     with pytest.raises(LookupError, match="There is no consumer nobody"):
         create_consumer("statistics", "nobody")
-
-
-@pytest.mark.parametrize("what", ["contracts", "consumers"])
-def test_those_of_every_module_are_listed(project: Path, what: str) -> None:
-    """What a process has not imported neither leaves nor is done, and nobody is told."""
-    written = {path.parent.name for path in (project / "app/modules").glob(f"*/{what}.py")}
-    features = (project / "app/features.py").read_text(encoding="utf-8")
-
-    assert written
-    assert set(re.findall(rf"^from app\.modules\.(\w+) import {what}\b", features, re.MULTILINE)) == written
