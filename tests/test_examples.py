@@ -27,4 +27,4 @@ def test_example_is_up_to_date(name: str, template: Path, tmp_path: Path) -> Non
 
 
 def test_the_promised_examples_are_there() -> None:
-    assert {"backend", "minimal"} <= set(names())
+    assert {"backend", "minimal", "starter", "todo"} <= set(names())

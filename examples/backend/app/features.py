@@ -3,7 +3,7 @@
 A feature is a package with three functions. `prepare_development` provides on a
 developer's machine what production must be given; `setup` attaches routes, handlers and
 middlewares while the app is built; `lifespan` opens what the feature needs and closes it
-again, in reverse order. Nothing is discovered: a missing line fails loudly.
+again, in reverse order. Features are not discovered: a missing line fails loudly.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -37,4 +37,4 @@ from app.modules.identity.commands import commands as users
 FEATURES += (security, oidc)
 COMMANDS |= {"users": users}
 
-# Those of your own modules: import them below this line.
+# Features of your own: import them below this line.

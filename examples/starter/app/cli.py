@@ -1,0 +1,57 @@
+"""The command line: `uv run app --help`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.core import server
+from app.core.config import Environment, load_all
+from app.db import commands as db
+from app.db.commands import configured
+from app.features import COMMANDS, FEATURES
+from app.main import create_app
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Run and look after the service.",
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+openapi = typer.Typer(no_args_is_help=True, help="The description of the API.")
+for name, commands in {"db": db.commands, "openapi": openapi, **COMMANDS}.items():
+    app.add_typer(commands, name=name)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="HOST, else 127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port to listen on.", show_default="PORT, else 8000")
+    ] = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Restart when a file below app/ changes.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+) -> None:
+    """Answer requests, until told to stop.
+
+    In development (ENV=dev) what is not configured is provided first: the database, migrated.
+    """
+    with configured() as settings:
+        host, port = host or settings.host, port or settings.port
+        server.require_free(host, port)
+        os.environ["PORT"] = str(port)  # as the app, and what it starts, shall know it
+        if settings.env is Environment.DEV:
+            for feature in FEATURES:
+                feature.prepare_development()
+        load_all()
+        server.run("app.main:create_app", settings, host, port, reload=reload, workers=workers)
+
+
+@openapi.command()
+def export(path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("openapi.json")) -> None:
+    """Write the description of the API to a file, for client generators and reviews."""
+    with configured():
+        path.write_text(json.dumps(create_app().openapi(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        typer.echo(f"written: {path}")

@@ -1,0 +1,1 @@
+"""The foundation: what every part stands on, and which knows none of them."""

@@ -1,0 +1,51 @@
+"""Domain events: a service says what happened and does not know who listens.
+
+Handlers run at once, inside the caller's transaction: they write rows or enqueue,
+and nothing slow. A handler that raises takes the whole transaction back with it.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import structlog
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that has happened, named in the past tense: `UserRegistered`."""
+
+    event_id: UUID = field(default_factory=uuid4)
+    occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+E = TypeVar("E", bound=Event)
+Handler = Callable[[AsyncSession, E], Awaitable[None]]
+
+_handlers: defaultdict[type[Event], list[Handler[Any]]] = defaultdict(list)
+
+
+def subscribe(*event_types: type[E]) -> Callable[[Handler[E]], Handler[E]]:
+    """Call the decorated function for each event of these types and their subtypes."""
+
+    def register(handler: Handler[E]) -> Handler[E]:
+        for event_type in event_types:
+            _handlers[event_type].append(handler)
+        return handler
+
+    return register
+
+
+async def publish(session: AsyncSession, event: Event) -> None:
+    """Tell every handler what happened, and leave a line in the log."""
+    for event_type in type(event).__mro__:
+        for handler in _handlers.get(event_type, ()):
+            await handler(session, event)
+    ids = {name: str(value) for name, value in asdict(event).items() if isinstance(value, UUID)}
+    logger.info(type(event).__name__, **ids)

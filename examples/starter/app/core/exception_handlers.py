@@ -1,0 +1,124 @@
+"""Errors become answers here, and only here: RFC 9457 `application/problem+json`.
+
+The table is by kind, so a module's own error needs no line of its own.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+
+from app.core.exceptions import (
+    ConflictError,
+    DomainError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    PreconditionFailedError,
+    TooManyRequestsError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+STATUS_BY_KIND: Mapping[type[DomainError], HTTPStatus] = {
+    UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    PreconditionFailedError: HTTPStatus.PRECONDITION_FAILED,
+    InvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
+    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    DomainError: HTTPStatus.BAD_REQUEST,
+}
+
+# Headers that RFC 9110 asks for with these.
+ALWAYS_WITH: Mapping[HTTPStatus, Mapping[str, str]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
+}
+
+
+def status_of(error: type[DomainError]) -> HTTPStatus:
+    """Return the status for an error class: that of the kind it derives from."""
+    return next(status for kind, status in STATUS_BY_KIND.items() if issubclass(error, kind))
+
+
+def problem(
+    status: HTTPStatus, code: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """Build the one shape every error answer has.
+
+    Args:
+        status: HTTP status code.
+        code: Stable name of the error, for programs.
+        detail: Explanation for people; nothing internal.
+        headers: Further response headers.
+        **more: Further members, such as the list of invalid fields.
+    """
+    content = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "code": code,
+        "detail": detail,
+        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+        **more,
+    }
+    headers = {**ALWAYS_WITH.get(status, {}), **(headers or {})}
+    return JSONResponse(content, status.value, headers, media_type="application/problem+json")
+
+
+def answer(error: DomainError) -> JSONResponse:
+    """Turn a domain error into an answer.
+
+    Raising the error does the same, and takes the transaction back; a route that has
+    something to keep returns this instead.
+    """
+    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, TooManyRequestsError) else None
+    return problem(status_of(type(error)), error.code, str(error), headers)
+
+
+async def _domain_error(_: Request, error: DomainError) -> JSONResponse:
+    return answer(error)
+
+
+async def _invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+    """Say which field is wrong and why; what was sent is not repeated, it may be a password."""
+    fields = [{"field": ".".join(map(str, e["loc"])), "message": e["msg"], "code": e["type"]} for e in error.errors()]
+    detail = "; ".join(f"{f['field']}: {f['message']}" for f in fields)
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=fields)
+
+
+async def _http_exception(request: Request, error: HTTPException) -> Response:
+    """Translate what the framework itself raises: unknown path, wrong method, unreadable body."""
+    if error.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        return Response(status_code=error.status_code, headers=error.headers)
+    status = HTTPStatus(error.status_code)
+    # Python 3.13 renamed this status; the code stays the same on every version.
+    code = "content_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
+    headers = _allowed(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return problem(status, code, str(error.detail), headers)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """List the methods of all routes at this path (RFC 9110 §10.2.1); Starlette knows only the first route's."""
+    methods: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.methods and route.path_regex.match(request.url.path):
+            methods |= route.methods
+    return {"Allow": ", ".join(sorted(methods))}
+
+
+# What none of these knows is caught by `middlewares.ErrorBoundary`.
+HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
+    DomainError: _domain_error,
+    RequestValidationError: _invalid_request,
+    HTTPException: _http_exception,
+}

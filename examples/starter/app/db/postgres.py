@@ -1,0 +1,119 @@
+"""PostgreSQL through psycopg 3: settings, engine, and what its errors are called."""
+
+import select
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError, DisconnectionError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.core.config import Environment, EnvSettings
+from app.db.session import Database
+
+EXAMPLE_URL = "postgresql+psycopg://user:password@localhost:5432/app"
+# A peer that vanished without a word (a cable, a silent firewall) is given up after ten seconds, not after minutes.
+NOTICE_SILENCE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 10_000}
+PLACEHOLDERS = frozenset({"change-me", "changeme", "password", "postgres", "secret"})
+
+
+class DatabaseSettings(EnvSettings):
+    """Where the database is and how hard it may be used, by one process."""
+
+    model_config = SettingsConfigDict(env_prefix="DATABASE_")
+
+    url: SecretStr | None = Field(default=None, description="Unset in development: a server of our own is started.")
+    pool_size: int = Field(default=20, ge=1, description="Connections kept open; more requests than that wait.")
+    pool_timeout_seconds: float = Field(default=5, gt=0, description="Wait for a connection, then 503.")
+    connect_timeout_seconds: int = Field(default=3, ge=2, description="libpq allows no less than 2.")
+    statement_timeout_ms: int = Field(default=15_000, ge=1, description="Longest statement.")
+    lock_timeout_ms: int = Field(default=5_000, ge=1, description="Longest wait for a lock.")
+
+    @model_validator(mode="after")
+    def _require_usable_url(self) -> "DatabaseSettings":
+        """Refuse what could not work or would not be safe, before anything connects."""
+        if self.url is None:
+            if self.env is not Environment.DEV:
+                raise ValueError(f"DATABASE_URL: must be set. Example: {EXAMPLE_URL}")
+            return self
+        url = _parse(self.url)
+        if self.env is Environment.PROD and url.password in PLACEHOLDERS:
+            raise ValueError("DATABASE_URL: its password is a placeholder; production needs one of its own")
+        return self
+
+
+def _parse(secret: SecretStr) -> URL:
+    """Read the URL; errors do not repeat it, for it holds a password."""
+    try:
+        url = make_url(secret.get_secret_value())
+    except ArgumentError:
+        raise ValueError(f"DATABASE_URL: is not a URL. Example: {EXAMPLE_URL}") from None
+    if url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise ValueError(f"DATABASE_URL: {url.drivername} is not PostgreSQL. Example: {EXAMPLE_URL}")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def database_url(settings: DatabaseSettings) -> URL:
+    """Return the URL, starting the development server if none is set.
+
+    Raises:
+        ConfigurationError: If the development server cannot start.
+    """
+    if settings.url is not None:
+        return _parse(settings.url)
+    from app.db import embedded  # noqa: PLC0415 - its package is installed for development only
+
+    return embedded.database_url()
+
+
+def migration_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """Create the engine for migrations: an index on a large table may take longer than any request."""
+    return _engine(settings.model_copy(update={"statement_timeout_ms": 0}), connections=1)
+
+
+def _engine(settings: DatabaseSettings, connections: int) -> AsyncEngine:
+    """Create an engine; it connects when it is first used."""
+    options = f"-c statement_timeout={settings.statement_timeout_ms} -c lock_timeout={settings.lock_timeout_ms}"
+    engine = create_async_engine(
+        database_url(settings),
+        pool_size=connections,
+        # No overflow: connections that come and go cost more than they give.
+        max_overflow=0,
+        pool_timeout=settings.pool_timeout_seconds,
+        hide_parameters=settings.env is Environment.PROD,
+        connect_args={"connect_timeout": settings.connect_timeout_seconds, "options": options, **NOTICE_SILENCE},
+    )
+    event.listen(engine.sync_engine, "checkout", _discard_if_closed)
+    return engine
+
+
+def _discard_if_closed(connection: Any, *_: Any) -> None:
+    """Replace a pooled connection that the server has closed, for example by restarting.
+
+    An idle connection has nothing to read unless its end is near. Looking costs a few
+    microseconds; `pool_pre_ping` would cost a round trip a request.
+    """
+    poll = select.poll()
+    poll.register(connection.driver_connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise DisconnectionError("closed by the server")
+
+
+@asynccontextmanager
+async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
+    """Hold a pool open. Reading sessions share it; PostgreSQL itself refuses their writes."""
+    engine, probe = _engine(settings, settings.pool_size), _engine(settings, connections=1)
+    try:
+        yield Database.on(engine, engine.execution_options(postgresql_readonly=True), probe)
+    finally:
+        await probe.dispose()
+        await engine.dispose()
+
+
+def constraint_name(error: IntegrityError) -> str | None:
+    """Return the name of the violated constraint."""
+    name: str | None = error.orig.diag.constraint_name  # ty: ignore[missing-attribute]  # psycopg's own error
+    return name

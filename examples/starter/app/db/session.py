@@ -1,0 +1,90 @@
+"""Sessions and transactions. This is the only file of the project that commits.
+
+One request is one transaction: returning commits it, raising takes it back. The
+commit happens before the answer leaves (`scope="function"`; FastAPI's default would
+commit after the client has been told that all went well).
+
+Requests that only read (GET) get a session that cannot write.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import anyio
+from fastapi import Depends, FastAPI, Request
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where sessions come from: those that may write, and those that may not.
+
+    The probe has a connection of its own, so that a busy pool does not look like a database
+    that is away.
+    """
+
+    writers: Sessions
+    readers: Sessions
+    probe: Sessions
+
+    @classmethod
+    def on(cls, writing: AsyncEngine, reading: AsyncEngine, probing: AsyncEngine) -> "Database":
+        """Make sessions for three engines on the same database."""
+        return cls(_sessions(writing), _sessions(reading), _sessions(probing))
+
+
+def _sessions(engine: AsyncEngine) -> Sessions:
+    """Objects stay readable after the commit: answers are built from them."""
+    return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
+
+
+@asynccontextmanager
+async def transaction(sessions: Sessions) -> AsyncGenerator[AsyncSession]:
+    """Open a session, commit if the block returns, roll back if it raises.
+
+    Requests, commands and background processes all come through here.
+    """
+    async with sessions.begin() as session:
+        yield session
+
+
+async def get_database(request: Request) -> Database:
+    """Return the database that the app has opened."""
+    database: Database = request.app.state.database
+    return database
+
+
+DatabaseDep = Annotated[Database, Depends(get_database)]
+
+
+async def get_session(request: Request, database: DatabaseDep) -> AsyncGenerator[AsyncSession]:
+    """Open the transaction of this request."""
+    async with transaction(database.readers if request.method == "GET" else database.writers) as session:
+        yield session
+
+
+# Always use this alias: a second spelling of the dependency would be a second transaction.
+SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
+
+
+@asynccontextmanager
+async def brief_read(database: Database) -> AsyncGenerator[AsyncSession]:
+    """Look into the database from an answer that goes on, and hold no connection afterwards.
+
+    Shielded: a client that leaves would otherwise cancel the clean-up of the session too.
+    """
+    with anyio.CancelScope(shield=True):
+        async with transaction(database.readers) as session:
+            yield session
+
+
+async def check(app: FastAPI) -> None:
+    """Ask the database for an answer; raises if there is none."""
+    async with transaction(app.state.database.probe) as session:
+        await (await session.connection()).execute(text("SELECT 1"))

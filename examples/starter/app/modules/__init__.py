@@ -1,0 +1,1 @@
+"""The business: one folder a noun, each from `routes` down to `models`."""

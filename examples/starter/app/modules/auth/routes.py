@@ -1,0 +1,60 @@
+"""One's own account and sessions over HTTP."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response, status
+
+from app.core.exceptions import PreconditionFailedError
+from app.core.openapi import problems
+from app.core.preconditions import IfMatch, set_etag
+from app.modules.auth.dependencies import REFUSALS, AuthServiceDep, CurrentUser
+from app.modules.auth.schemas import MeRead, MeUpdate, SessionRead
+from app.modules.auth.service import AuthService, SessionNotFound
+from app.security.principal import Principal
+
+router = APIRouter(tags=["auth"], responses=REFUSALS)
+
+
+@router.get("/me", summary="Read your account")
+async def get_me(user: CurrentUser, auth: AuthServiceDep, response: Response) -> MeRead:
+    """Read your own account, and what you may do."""
+    return await _answer(user, auth, response)
+
+
+@router.patch("/me", summary="Change your account", responses=problems(PreconditionFailedError))
+async def update_me(
+    user: CurrentUser, data: MeUpdate, auth: AuthServiceDep, if_match: IfMatch, response: Response
+) -> MeRead:
+    """Change the fields that are sent."""
+    await auth.update(user.user_id, data, if_match)
+    return await _answer(user, auth, response)
+
+
+async def _answer(principal: Principal, auth: AuthService, response: Response) -> MeRead:
+    user = await auth.user(principal.user_id)
+    set_etag(response, user)
+    return MeRead(**user.model_dump(), scopes=sorted(principal.scopes))
+
+
+@router.get("/sessions", summary="List your sessions")
+async def list_sessions(user: CurrentUser, auth: AuthServiceDep) -> list[SessionRead]:
+    """List where you are signed in, the latest first."""
+    sessions = await auth.sessions(user.user_id)
+    return [SessionRead(**login.model_dump(), current=login.id == user.session_id) for login in sessions]
+
+
+@router.delete(
+    "/sessions/{session_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="End a session",
+    responses=problems(SessionNotFound),
+)
+async def end_session(session_id: UUID, user: CurrentUser, auth: AuthServiceDep) -> None:
+    """Sign out on one device."""
+    await auth.end(user.user_id, session_id)
+
+
+@router.delete("/sessions", status_code=status.HTTP_204_NO_CONTENT, summary="End all your sessions")
+async def end_all_sessions(user: CurrentUser, auth: AuthServiceDep) -> None:
+    """Sign out everywhere, here too."""
+    await auth.end_all(user.user_id)

@@ -1,0 +1,67 @@
+"""How an administrator is made, where people have passwords."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from app.core.config import load
+from app.core.exceptions import DomainError
+from app.db import dialect
+from app.db.commands import configured
+from app.db.session import transaction
+from app.jwt.passwords import Passwords
+from app.jwt.settings import JwtSettings
+from app.modules.auth.commands import commands, read_account
+from app.modules.auth.models import Role
+from app.modules.auth.service import AuthService
+from app.modules.password.repository import PasswordRepository
+from app.modules.user.schemas import UserCreate
+from app.modules.user.service import UserService
+
+
+@commands.command()
+def create_admin(
+    email: Annotated[str, typer.Argument(help="The address to sign in with.")],
+    name: Annotated[str, typer.Option(help="What to call them.")] = "Administrator",
+) -> None:
+    """Make somebody an administrator; the account is opened if there is none.
+
+    The password is asked for, or read from standard input if that is no terminal.
+    """
+    with configured():
+        data = read_account(email, name)
+        try:
+            asyncio.run(_create_admin(data, Passwords(load(JwtSettings))))
+        except DomainError as error:
+            typer.echo(error, err=True)
+            raise typer.Exit(1) from None
+
+
+async def _create_admin(data: UserCreate, passwords: Passwords) -> None:
+    async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
+        async with transaction(database.readers) as session:
+            known = await PasswordRepository(session).find(data.email)
+        hashed = None if known else await _ask(data, passwords)
+        async with transaction(database.writers) as session:
+            users = UserService(session)
+            user = await users.find(data.email) or await users.register(data)
+            if hashed is not None:
+                await PasswordRepository(session).put(user.id, hashed)
+            await AuthService(session).grant(user.id, Role.ADMIN)
+    typer.echo(f"{data.email} is an administrator" + (" and keeps their password" if known else ""))
+
+
+def is_terminal() -> bool:
+    """Tell whether a person types, or a script."""
+    return sys.stdin.isatty()
+
+
+async def _ask(data: UserCreate, passwords: Passwords) -> str:
+    if is_terminal():
+        typed = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        typed = sys.stdin.readline().rstrip("\r\n")
+    await passwords.check(typed, data.email, data.name)
+    return await passwords.hash(typed)

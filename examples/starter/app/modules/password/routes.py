@@ -1,0 +1,138 @@
+"""Accounts with a password over HTTP."""
+
+from fastapi import APIRouter, status
+
+from app.core.exceptions import TooManyRequestsError
+from app.core.openapi import Responses, problems
+from app.jwt.passwords import WeakPassword
+from app.mail import UnusableAddress
+from app.modules.auth.dependencies import REFUSALS, CurrentUser
+from app.modules.password import mails
+from app.modules.password.dependencies import AfterAnswering, AttemptsDep, PasswordServiceDep
+from app.modules.password.repository import InvalidMailToken
+from app.modules.password.schemas import (
+    Accepted,
+    ChangeEmailRequest,
+    ChangePasswordRequest,
+    ConfirmEmailRequest,
+    DeleteAccountRequest,
+    ForgotPasswordRequest,
+    RegisterRequest,
+    ResetPasswordRequest,
+    VerifyEmailRequest,
+)
+from app.modules.password.service import WrongPassword
+from app.modules.user.schemas import UserRead
+
+router = APIRouter(tags=["auth"], responses=problems(TooManyRequestsError))
+
+CONFIRMED = REFUSALS | problems(WrongPassword)
+TAKEN: Responses = {status.HTTP_409_CONFLICT: {"description": "`email_taken`: somebody else was faster."}}
+
+
+@router.post(
+    "/register",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Ask for an account",
+    responses=problems(UnusableAddress),
+)
+async def register(data: RegisterRequest, after_answering: AfterAnswering, attempts: AttemptsDep) -> Accepted:
+    """Ask for an account. It is opened by the link in a mail, with a password of your choice."""
+    await attempts.count("register", data.email)
+    mails.check_address(data.email)
+    after_answering(lambda service: service.register(data))
+    return Accepted()
+
+
+@router.post(
+    "/verify-email",
+    status_code=status.HTTP_201_CREATED,
+    summary="Open your account",
+    responses=problems(InvalidMailToken, WeakPassword) | TAKEN,
+)
+async def verify_email(data: VerifyEmailRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> UserRead:
+    """Open the account with the token from the mail and a password. Then sign in."""
+    await attempts.count("verify_email")
+    return UserRead.model_validate(await service.verify_email(data.token, data.password.get_secret_value()))
+
+
+@router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, summary="Ask for a new password")
+async def forgot_password(
+    data: ForgotPasswordRequest, after_answering: AfterAnswering, attempts: AttemptsDep
+) -> Accepted:
+    """Ask for a link to choose a new password."""
+    await attempts.count("forgot_password", data.email)
+    after_answering(lambda service: service.forgot(data.email))
+    return Accepted()
+
+
+@router.post(
+    "/reset-password",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Choose a new password",
+    responses=problems(InvalidMailToken, WeakPassword),
+)
+async def reset_password(data: ResetPasswordRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> None:
+    """Choose a new password with the token from the mail. All devices are signed out."""
+    await attempts.count("reset_password")
+    await service.reset(data.token, data.new_password.get_secret_value())
+
+
+@router.post(
+    "/change-password",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Change your password",
+    responses=CONFIRMED | problems(WeakPassword),
+)
+async def change_password(
+    data: ChangePasswordRequest,
+    user: CurrentUser,
+    service: PasswordServiceDep,
+    attempts: AttemptsDep,
+) -> None:
+    """Change your password. All other devices are signed out."""
+    await attempts.count("confirm_password", str(user.user_id))
+    await service.change(
+        user.user_id,
+        data.current_password.get_secret_value(),
+        data.new_password.get_secret_value(),
+        keep=user.session_id,
+    )
+
+
+@router.post(
+    "/change-email",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Change your e-mail address",
+    responses=CONFIRMED | problems(UnusableAddress),
+)
+async def change_email(
+    data: ChangeEmailRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptsDep
+) -> Accepted:
+    """Ask for another address. It is yours when you have followed the link in the mail to it."""
+    await attempts.count("confirm_password", str(user.user_id))
+    await service.change_email(user.user_id, data.current_password.get_secret_value(), data.new_email)
+    return Accepted()
+
+
+@router.post(
+    "/confirm-email",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Confirm your new e-mail address",
+    responses=problems(InvalidMailToken) | TAKEN,
+)
+async def confirm_email(data: ConfirmEmailRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> None:
+    """Use the new address from now on. All devices are signed out."""
+    await attempts.count("confirm_email")
+    await service.confirm_email(data.token)
+
+
+@router.post(
+    "/delete-account", status_code=status.HTTP_204_NO_CONTENT, summary="Close your account", responses=CONFIRMED
+)
+async def delete_account(
+    data: DeleteAccountRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptsDep
+) -> None:
+    """Close your account and delete what belongs to it."""
+    await attempts.count("confirm_password", str(user.user_id))
+    await service.delete_account(user.user_id, data.current_password.get_secret_value())

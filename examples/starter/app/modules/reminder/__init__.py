@@ -1,0 +1,1 @@
+"""Reminders of to-dos that are due."""

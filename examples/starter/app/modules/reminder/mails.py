@@ -1,0 +1,36 @@
+"""What people are written about a to-do that is due. The words are in `templates/`."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.mail import Mail, MailTemplate, letter
+from app.modules.todo.models import Todo, TodoStatus
+from app.modules.user.models import User
+
+FINISHED = (TodoStatus.DONE, TodoStatus.CANCELLED)
+
+REMINDER = MailTemplate(
+    __name__, "reminder", name="Ada Lovelace", todo="Buy milk", due="Thursday, 31 January 2030, 17:00 UTC"
+)
+
+
+@letter
+async def reminder(session: AsyncSession, *, todo_id: UUID, due_at: datetime) -> Mail | None:
+    """Remind the owner of a to-do, unless it has been finished, put off or deleted meanwhile."""
+    query = select(Todo, User).join(User, col(User.id) == col(Todo.owner_id)).where(col(Todo.id) == todo_id)
+    found = (await session.exec(query)).one_or_none()
+    if found is None:
+        return None
+    todo, owner = found
+    if todo.due_at != due_at or todo.status in FINISHED:
+        return None
+    return REMINDER.mail(owner.email, name=owner.name, todo=todo.title, due=spell_out(due_at))
+
+
+def spell_out(moment: datetime) -> str:
+    """Write a moment for people anywhere: with its day of the week, and in UTC."""
+    utc = moment.astimezone(UTC)
+    return f"{utc:%A}, {utc.day} {utc:%B %Y, %H:%M} UTC"

@@ -1,0 +1,59 @@
+"""How to-dos are stored."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Index, String
+from sqlmodel import Field
+
+from app.db.base import Base, Entity, UtcDateTime, utc_now
+
+OWNER_EXISTS = "fk_todo_owner_id"
+
+
+class TodoStatus(StrEnum):
+    """How far it has got."""
+
+    OPEN = "open"
+    IN_PROGRESS = "in_progress"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class Todo(Entity, table=True):
+    """Something a user wants to get done."""
+
+    __tablename__ = "todo"
+    __table_args__ = (
+        Index("ix_todo_created_at", "owner_id", "created_at", "id"),
+        Index("ix_todo_due_at", "owner_id", "due_at", "id"),
+    )
+
+    owner_id: UUID = Field(foreign_key="user_account.id", ondelete="CASCADE")
+    title: str = Field(max_length=200)
+    notes: str = Field(default="", max_length=10_000)
+    # Text, not a database enum: a new status then needs no migration that locks the table.
+    status: TodoStatus = Field(default=TodoStatus.OPEN, sa_type=String(20))
+    due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class TodoFeed(Base, table=True):
+    """The number of the last change in an owner's to-dos."""
+
+    __tablename__ = "todo_feed"
+
+    owner_id: UUID = Field(primary_key=True, foreign_key="user_account.id", ondelete="CASCADE")
+    last: int
+
+
+class TodoChange(Base, table=True):
+    """One change, for the feed. The numbers of an owner's changes have no gaps and follow the commits."""
+
+    __tablename__ = "todo_change"
+
+    owner_id: UUID = Field(primary_key=True, foreign_key="user_account.id", ondelete="CASCADE")
+    number: int = Field(primary_key=True)
+    kind: str = Field(max_length=20)
+    todo_id: UUID
+    occurred_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

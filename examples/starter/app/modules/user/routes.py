@@ -1,0 +1,83 @@
+"""Users over HTTP."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response, status
+
+from app.core.exceptions import PreconditionFailedError
+from app.core.openapi import problems
+from app.core.pagination import InvalidCursor, Page, PageDep, link_next
+from app.core.preconditions import IfMatch, set_etag
+from app.db.idempotency import IdempotencyKeyReused, OnceDep
+from app.db.session import SessionDep
+from app.modules.user.repository import EmailTaken
+from app.modules.user.schemas import Email, UserCreate, UserOrder, UserRead, UserUpdate
+from app.modules.user.service import UserNotFound, UserService
+
+router = APIRouter(tags=["user"])
+
+
+async def get_service(session: SessionDep) -> UserService:
+    """Give the service this request's transaction."""
+    return UserService(session)
+
+
+UserServiceDep = Annotated[UserService, Depends(get_service)]
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    summary="Open an account",
+    responses=problems(EmailTaken, IdempotencyKeyReused),
+)
+async def register_user(data: UserCreate, users: UserServiceDep, once: OnceDep) -> UserRead:
+    """Open an account. With an `Idempotency-Key` it is safe to send again."""
+    return await once(users.register, data, UserRead)
+
+
+@router.get("", summary="List accounts", responses=problems(InvalidCursor))
+async def list_users(
+    users: UserServiceDep,
+    page: PageDep,
+    request: Request,
+    response: Response,
+    email: Annotated[Email | None, Query(description="Only the account with this address.")] = None,
+    order: Annotated[UserOrder, Query(description="In which order.")] = UserOrder.CREATED_AT,
+) -> Page[UserRead]:
+    """List accounts, page by page. `next`, or the `Link` header, leads on."""
+    rows, cursor = await users.page(email, order, page)
+    link_next(request, response, cursor)
+    return Page(items=[UserRead.model_validate(row) for row in rows], next=cursor)
+
+
+@router.get("/{user_id}", summary="Read an account", responses=problems(UserNotFound))
+async def get_user(user_id: UUID, users: UserServiceDep, response: Response) -> UserRead:
+    """Read one account. Its `ETag` can be sent back as `If-Match` with a change."""
+    user = await users.get(user_id)
+    set_etag(response, user)
+    return UserRead.model_validate(user)
+
+
+@router.patch(
+    "/{user_id}", summary="Change an account", responses=problems(UserNotFound, EmailTaken, PreconditionFailedError)
+)
+async def update_user(
+    user_id: UUID, data: UserUpdate, users: UserServiceDep, if_match: IfMatch, response: Response
+) -> UserRead:
+    """Change the fields that are sent. With `If-Match`, only if nobody was faster."""
+    user = await users.update(user_id, data, if_match)
+    set_etag(response, user)
+    return UserRead.model_validate(user)
+
+
+@router.delete(
+    "/{user_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Close an account",
+    responses=problems(UserNotFound, PreconditionFailedError),
+)
+async def delete_user(user_id: UUID, users: UserServiceDep, if_match: IfMatch) -> None:
+    """Close an account and delete what belongs to it."""
+    await users.delete(user_id, if_match)

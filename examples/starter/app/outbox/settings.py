@@ -1,0 +1,14 @@
+"""Settings of the relay."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from app.core.config import EnvSettings
+
+
+class OutboxSettings(EnvSettings):
+    """How often the relay looks, whatever wakes it."""
+
+    model_config = SettingsConfigDict(env_prefix="OUTBOX_")
+
+    poll_seconds: float = Field(default=0.25, gt=0, le=60, description="Pause of an idle relay.")

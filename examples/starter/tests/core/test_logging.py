@@ -1,0 +1,95 @@
+"""Logging: one format for everything, and nothing that should stay inside."""
+
+import json
+import logging
+import warnings
+from collections.abc import Generator
+
+import pytest
+import structlog
+
+from app.core.config import Environment, Settings
+from app.core.logging import configure_logging
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Generator[None]:
+    logging.captureWarnings(False)
+    yield
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    """Each line of standard error, which must be one JSON object."""
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_in_production_each_line_is_json_whoever_writes_it(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(Settings(env=Environment.PROD))
+    structlog.get_logger("ours").info("structured", user="Ada")
+    for name in ("uvicorn.error", "sqlalchemy.engine", "alembic.runtime.migration"):
+        logging.getLogger(name).warning("%s says\nhello", name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("careful", UserWarning, stacklevel=1)
+
+    written = lines(capsys)
+    assert [line["logger"] for line in written] == [
+        *("ours", "uvicorn.error", "sqlalchemy.engine", "alembic.runtime.migration", "py.warnings"),
+    ]
+    assert written[0] | {"timestamp": ""} == {
+        "event": "structured",
+        "user": "Ada",
+        "logger": "ours",
+        "level": "info",
+        "timestamp": "",
+    }
+    assert written[1]["event"] == "uvicorn.error says\nhello"
+
+
+def test_a_traceback_does_not_show_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(Settings(env=Environment.PROD))
+
+    def fail(password: str) -> None:
+        raise RuntimeError("broken")
+
+    try:
+        fail("hunter" + str(2))
+    except RuntimeError:
+        structlog.get_logger().exception("failed")
+
+    [line] = lines(capsys)
+    assert "RuntimeError: broken" in str(line["exception"])
+    assert "hunter2" not in json.dumps(line)
+
+
+@pytest.mark.parametrize(("force", "coloured"), [("1", True), ("", False)])
+def test_in_development_lines_are_for_people(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, force: str, coloured: bool
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", force)
+    configure_logging(Settings(env=Environment.DEV))
+    structlog.get_logger("ours").info("hello", color_message="twice")
+
+    written = capsys.readouterr().err
+    assert "hello" in written
+    assert "twice" not in written
+    assert ("\x1b[" in written) is coloured
+
+
+def test_the_level_is_a_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(Settings(env=Environment.PROD, log_level="WARNING"))
+    structlog.get_logger().info("quiet")
+    structlog.get_logger().warning("loud")
+
+    assert [line["event"] for line in lines(capsys)] == ["loud"]
+
+
+def test_uvicorn_brings_no_handlers_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("uvicorn").addHandler(logging.StreamHandler())
+    configure_logging(Settings(env=Environment.PROD))
+    logging.getLogger("uvicorn").info("once")
+    logging.getLogger("uvicorn.access").info("never")
+
+    assert [line["event"] for line in lines(capsys)] == ["once"]

@@ -1,0 +1,75 @@
+"""The description of the API: complete, stable, and true to what is sent."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from app.core.exceptions import ConflictError, DomainError, NotFoundError
+from app.core.openapi import problems
+from app.main import create_app
+
+PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+class Taken(ConflictError):
+    message = "It is taken."
+
+
+class Closed(ConflictError):
+    message = "It is closed."
+
+
+@pytest.fixture(scope="module")
+def description() -> dict[str, Any]:
+    return create_app().openapi()
+
+
+def operations(description: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for path in description["paths"].values() for operation in path.values()]
+
+
+def test_it_is_built_once() -> None:
+    app: FastAPI = create_app()
+
+    assert app.openapi() is app.openapi()
+
+
+def test_every_operation_has_a_name_of_its_own(description: dict[str, Any]) -> None:
+    names = Counter(operation["operationId"] for operation in operations(description))
+
+    assert names["register_user"] == 1
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_every_operation_says_what_it_does(description: dict[str, Any]) -> None:
+    for operation in operations(description):
+        assert operation["summary"]
+        assert operation["description"]
+        assert operation["tags"]
+
+
+def test_every_error_under_the_api_is_a_problem(description: dict[str, Any]) -> None:
+    for path, methods in description["paths"].items():
+        for operation in methods.values():
+            errors = {status: r for status, r in operation["responses"].items() if status >= "400"}
+            if path.startswith("/api/"):
+                assert {"413", "422", "500", "503"} <= errors.keys()
+                assert all(response["content"] == PROBLEM for response in errors.values())
+
+
+def test_every_schema_that_is_named_is_there(description: dict[str, Any]) -> None:
+    schemas = description["components"]["schemas"]
+
+    assert "HTTPValidationError" not in schemas
+    assert schemas["Problem"]["properties"]["errors"]["anyOf"][0]["items"]["$ref"].endswith("/InvalidField")
+    assert "InvalidField" in schemas
+
+
+def test_errors_of_one_status_are_told_together() -> None:
+    assert problems(Taken, NotFoundError, Closed) == {
+        409: {"description": "`taken`: It is taken. `closed`: It is closed."},
+        404: {"description": "`not_found`: There is no such thing."},
+    }
+    assert problems(DomainError).keys() == {400}

@@ -1,0 +1,37 @@
+"""What every table has in common."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy.exc import StatementError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.db.base import Base
+from app.modules.user.models import User
+
+
+async def test_a_moment_comes_back_in_utc(session: AsyncSession) -> None:
+    moment = datetime(2030, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
+    session.add(User(email="ada@example.com", name="Ada", created_at=moment))
+    await session.flush()
+
+    [read] = (await session.exec(select(col(User.created_at)))).all()
+    assert read == moment
+    assert read.tzinfo is UTC
+
+
+async def test_a_datetime_without_time_zone_names_no_moment(session: AsyncSession) -> None:
+    session.add(User(email="ada@example.com", name="Ada", created_at=datetime(2030, 1, 1)))  # noqa: DTZ001
+    with pytest.raises(StatementError, match="has no time zone"):
+        await session.flush()
+
+
+def test_every_constraint_has_a_name() -> None:
+    unnamed = [
+        (table.name, type(constraint).__name__)
+        for table in Base.metadata.tables.values()
+        for constraint in table.constraints
+        if not constraint.name
+    ]
+    assert unnamed == []

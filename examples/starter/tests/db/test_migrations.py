@@ -1,0 +1,99 @@
+"""Migrations: they lead to the models, and back, one step at a time."""
+
+import re
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from alembic.script import ScriptDirectory
+
+from app.db import migrations
+from tests.conftest import in_a_thread
+from tests.database import create_database
+
+REVISIONS = [revision.revision for revision in ScriptDirectory.from_config(migrations.config()).walk_revisions()][::-1]
+
+
+@pytest.fixture
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """An empty database in place of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder: Path = tmp_path_factory.getbasetemp().parent
+        patch.delenv("DATABASE_URL")
+        patch.setenv("DATABASE_URL", create_database(folder, f"empty_{uuid4().hex}"))
+        yield
+
+
+REBUILD = '''
+"""Change a table that others refer to."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "rebuild"
+down_revision = "{newest}"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "child", sa.Column("parent", sa.Uuid(), sa.ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True)
+    )
+    op.execute("INSERT INTO user_account VALUES ({parent}, {now}, {now}, 1, 'ada@example.com', 'Ada')")
+    op.execute("INSERT INTO child VALUES ({parent})")
+    with op.batch_alter_table("user_account") as table:
+        table.alter_column("name", type_=sa.String(length=120), existing_type=sa.String(length=100))
+    assert op.get_bind().execute(sa.text("SELECT count(*) FROM child")).scalar() == 1
+'''
+
+
+def test_changing_a_table_keeps_the_rows_that_refer_to_it(empty: None, project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "alembic", tmp_path / "alembic")
+    shutil.copy(project / "alembic.ini", tmp_path)
+    values = {"newest": REVISIONS[-1], "parent": f"'{uuid4().hex}'", "now": "'2030-01-01 00:00:00'"}
+    (tmp_path / "alembic/versions/rebuild.py").write_text(REBUILD.format(**values), encoding="utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        in_a_thread(migrations.upgrade)
+
+
+CHAIN = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "chain"
+down_revision = "{newest}"
+
+
+def upgrade() -> None:
+    op.create_table("link_0", sa.Column("id", sa.Uuid(), primary_key=True))
+    for number in range(1, 6):
+        refers = sa.ForeignKey(f"link_{{number - 1}}.id", name=f"fk_link_{{number}}")
+        op.create_table(f"link_{{number}}", sa.Column("id", sa.Uuid(), refers, primary_key=True))
+"""
+
+
+def test_tables_that_refer_to_others_go_first(empty: None, project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project / "alembic", tmp_path / "alembic")
+    shutil.copy(project / "alembic.ini", tmp_path)
+    (tmp_path / "alembic/versions/chain.py").write_text(CHAIN.format(newest=REVISIONS[-1]), encoding="utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        in_a_thread(migrations.generate, "without links")
+        in_a_thread(migrations.upgrade)
+        in_a_thread(migrations.downgrade, "-1")
+    [written] = (tmp_path / "alembic/versions").glob("*without_links*")
+    dropped = re.findall(r"op\.drop_table\(.link_(\d)", written.read_text(encoding="utf-8"))
+    assert dropped == ["5", "4", "3", "2", "1", "0"]
+
+
+def test_the_stairs_lead_up_and_down(empty: None) -> None:
+    for revision in REVISIONS:
+        in_a_thread(migrations.upgrade, revision)
+        in_a_thread(migrations.downgrade, "-1")
+        in_a_thread(migrations.upgrade, revision)
+    in_a_thread(migrations.check)
+    in_a_thread(migrations.downgrade, "base")

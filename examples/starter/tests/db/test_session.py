@@ -1,0 +1,109 @@
+"""Transactions: what returning and raising mean, and when the commit happens."""
+
+from collections.abc import AsyncGenerator
+
+import anyio
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlmodel import select
+
+from app.core.exceptions import ConflictError
+from app.db.session import Database, SessionDep, brief_read, transaction
+from app.main import create_app
+from app.modules.user.models import User
+
+
+@pytest.fixture
+async def probe(live_database: Database, live: AsyncClient) -> AsyncGenerator[AsyncClient]:
+    """A client of an app with routes that commit for real; `live` cleans up."""
+    app = create_app()
+    app.state.database = live_database
+
+    @app.post("/returns")
+    async def returns(session: SessionDep) -> None:
+        session.add(User(email="ada@example.com", name="Ada"))
+
+    @app.post("/raises")
+    async def raises(session: SessionDep) -> None:
+        session.add(User(email="ada@example.com", name="Ada"))
+        await session.flush()
+        raise ConflictError
+
+    @app.get("/writes-while-reading")
+    async def writes_while_reading(session: SessionDep) -> None:
+        session.add(User(email="ada@example.com", name="Ada"))
+        await session.flush()
+
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        yield client
+
+
+async def users(database: Database) -> int:
+    async with transaction(database.readers) as session:
+        return len((await session.exec(select(User))).all())
+
+
+async def test_returning_commits(probe: AsyncClient, live_database: Database) -> None:
+    assert (await probe.post("/returns")).status_code == 200
+    assert await users(live_database) == 1
+
+
+async def test_raising_takes_it_back(probe: AsyncClient, live_database: Database) -> None:
+    assert (await probe.post("/raises")).status_code == 409
+    assert await users(live_database) == 0
+
+
+async def test_a_commit_that_fails_is_not_reported_as_success(probe: AsyncClient, live_database: Database) -> None:
+    engine = live_database.writers.kw["bind"].sync_engine
+
+    def fail(_: object) -> None:
+        raise OperationalError("COMMIT", None, Exception("disk full"))
+
+    event.listen(engine, "commit", fail)
+    try:
+        answer = await probe.post("/returns")
+    finally:
+        event.remove(engine, "commit", fail)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert "disk full" not in answer.text
+    assert await users(live_database) == 0
+
+
+async def test_a_request_that_reads_cannot_write(probe: AsyncClient, live_database: Database) -> None:
+    assert (await probe.get("/writes-while-reading")).status_code >= 500
+    assert await users(live_database) == 0
+
+
+async def test_a_brief_read_ends_in_order_although_its_reader_leaves(live_database: Database) -> None:
+    found = None
+    with anyio.move_on_after(0.01):
+        async with brief_read(live_database) as session:
+            await anyio.sleep(0.05)
+            found = (await session.exec(select(User))).all()
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (OperationalError("SELECT", None, Exception("db.internal")), 503),
+        (PoolTimeoutError("QueuePool limit"), 503),
+        (IntegrityError("INSERT", None, Exception("unknown constraint")), 500),
+    ],
+)
+async def test_trouble_with_the_database_is_told_without_details(
+    app: FastAPI, client: AsyncClient, error: SQLAlchemyError, status: int
+) -> None:
+    @app.get("/raises")
+    async def raises() -> None:
+        raise error
+
+    answer = await client.get("/raises")
+    assert answer.status_code == status
+    assert "db.internal" not in answer.text

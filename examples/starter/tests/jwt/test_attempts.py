@@ -1,0 +1,50 @@
+"""Counting attempts on an account."""
+
+import pytest
+
+from app.core.config import load
+from app.core.exceptions import TooManyRequestsError
+from app.jwt.attempts import Attempts
+from app.jwt.settings import JwtSettings
+from app.security.principal import Device
+from app.security.rate_limits import RateLimits
+from app.security.settings import SecuritySettings
+
+EMAIL = "ada@example.com"
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> RateLimits:
+    monkeypatch.setenv("JWT_ACCOUNT_LIMIT", "2/minute")
+    monkeypatch.setenv("JWT_ACCOUNT_TOTAL_LIMIT", "5/minute")
+    return RateLimits(load(SecuritySettings))
+
+
+def of(limits: RateLimits, address: str) -> Attempts:
+    return Attempts(limits, load(JwtSettings), Device("test", address))
+
+
+async def test_a_stranger_does_not_keep_the_owner_out(limits: RateLimits) -> None:
+    for _ in range(2):
+        await of(limits, "192.0.2.1").count("login", EMAIL)
+    for spelled in (EMAIL, f" {EMAIL.upper()}"):
+        with pytest.raises(TooManyRequestsError):
+            await of(limits, "192.0.2.1").count("login", spelled)
+
+    await of(limits, "192.0.2.2").count("login", EMAIL)
+    await of(limits, "192.0.2.1").count("login", "bob@example.com")
+    await of(limits, "192.0.2.1").count("register", EMAIL)
+
+
+async def test_many_strangers_together_have_a_limit_too(limits: RateLimits) -> None:
+    for n in range(5):
+        await of(limits, f"192.0.2.{n}").count("login", EMAIL)
+    with pytest.raises(TooManyRequestsError):
+        await of(limits, "192.0.2.9").count("login", EMAIL)
+
+
+async def test_whoever_comes_through_begins_anew(limits: RateLimits) -> None:
+    for _ in range(2):
+        await of(limits, "192.0.2.1").count("login", EMAIL)
+        await of(limits, "192.0.2.1").forgive("login", EMAIL)
+    await of(limits, "192.0.2.1").count("login")

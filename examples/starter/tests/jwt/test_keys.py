@@ -1,0 +1,168 @@
+"""Signing keys: the file, the public half, and rotation."""
+
+import json
+from pathlib import Path
+from traceback import format_exception
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
+
+from app.jwt.keys import (
+    NothingToSignWith,
+    SigningKeys,
+    dump_keys,
+    dump_public_keys,
+    generate,
+    read_keys,
+    read_public_keys,
+    rotate,
+    thumbprint,
+)
+from app.jwt.settings import new_secret_key
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "keys.json"
+
+
+def ids(keys: list[Ed25519PrivateKey]) -> list[str]:
+    return [thumbprint(key) for key in keys]
+
+
+def test_the_id_of_a_key_is_that_of_the_standard() -> None:
+    # RFC 8037, appendices A.1 and A.3.
+    key = OKPAlgorithm.from_jwk(
+        {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        }
+    )
+    assert isinstance(key, Ed25519PrivateKey)
+    assert thumbprint(key) == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+
+
+def test_keys_are_the_same_after_writing_and_reading(file: Path) -> None:
+    keys = generate()
+    file.write_text(dump_keys(keys), "utf-8")
+
+    assert ids(read_keys(file)) == ids(keys)
+
+
+def test_what_is_published_has_no_private_part() -> None:
+    keys = generate()
+    published = SigningKeys.ed25519(keys).jwks()["keys"]
+
+    assert [key["kid"] for key in published] == ids(keys)
+    for key in published:
+        assert key.keys() == {"kid", "use", "alg", "kty", "crv", "x"}
+        assert (key["use"], key["alg"], key["kty"], key["crv"]) == ("sig", "EdDSA", "OKP", "Ed25519")
+
+
+def test_of_a_secret_nothing_is_published() -> None:
+    assert SigningKeys.hs256(new_secret_key()).jwks() == {"keys": []}
+
+
+def test_keys_do_not_show_what_they_are() -> None:
+    secret, [key, _] = new_secret_key(), generate()
+    private = json.loads(dump_keys([key]))["keys"][0]["d"]
+
+    assert secret not in repr(SigningKeys.hs256(secret)) + str(SigningKeys.hs256(secret))
+    assert private not in repr(SigningKeys.ed25519([key])) + repr(key)
+
+
+def test_a_key_is_published_before_it_signs_and_verifies_after() -> None:
+    first = generate()
+    second = rotate(first)
+    third = rotate(second)
+    [signing, following, before] = ids(second)
+
+    assert (signing, before) == (ids(first)[1], ids(first)[0])
+    assert following not in ids(first)
+    assert ids(third)[0] == following
+    assert ids(third)[2] == signing
+    assert before not in ids(third)
+    assert len(third) == 3
+
+
+def test_a_single_key_gets_a_next_one_before_it_goes() -> None:
+    [key, _] = generate()
+    once = rotate([key])
+
+    assert ids(once)[0] == thumbprint(key)
+    assert ids(rotate(once))[::2] == [ids(once)[1], thumbprint(key)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(
+            "",
+            "{",
+            "[]",
+            "null",
+            "{}",
+            '{"keys": {}}',
+            '{"keys": 1}',
+            '{"keys": [1]}',
+            '{"keys": []}',
+            '{"keys": [{}]}',
+        ),
+        '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}',
+        '{"keys": [{"kty": "OKP", "crv": "Ed448", "x": "AAAA", "d": "BBBB"}]}',
+        '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": 5, "d": "AAAA"}]}',
+        '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}',  # public
+        '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "d": "AAAA"}]}',
+        "\xff",
+    ],
+)
+def test_a_broken_file_is_explained_and_not_repeated(file: Path, content: str) -> None:
+    file.write_text(content, "latin-1")
+
+    with pytest.raises(ValueError, match=r"Make one: app keys generate$") as caught:
+        read_keys(file)
+    assert str(file) in str(caught.value)
+    assert "AAAA" not in "".join(format_exception(caught.value))
+
+
+def test_a_file_that_is_not_there_is_explained(file: Path) -> None:
+    with pytest.raises(ValueError, match=f"{file} cannot be read: No such file or directory"):
+        read_keys(file)
+
+
+def test_public_keys_verify_and_do_not_sign(file: Path) -> None:
+    keys = generate()
+    file.write_text(dump_public_keys(keys), "utf-8")
+    checking, signing = SigningKeys.ed25519(read_public_keys(file)), SigningKeys.ed25519(keys)
+
+    assert checking.verify(signing.sign({"sub": "ada"}, "jwt"), "jwt") == {"sub": "ada"}
+    assert checking.jwks() == signing.jwks()
+    assert '"d"' not in file.read_text("utf-8")
+    with pytest.raises(NothingToSignWith, match="JWT_KEYS_FILE"):
+        checking.sign({"sub": "ada"}, "jwt")
+
+
+def test_a_rotation_ends_no_service_that_has_the_keys_of_before(file: Path) -> None:
+    keys = generate()
+    file.write_text(dump_public_keys(keys), "utf-8")
+    before = SigningKeys.ed25519(read_public_keys(file))
+
+    assert before.verify(SigningKeys.ed25519(rotate(keys)).sign({"sub": "ada"}, "jwt"), "jwt") == {"sub": "ada"}
+
+
+def test_private_keys_are_refused_where_tokens_are_checked_only(file: Path) -> None:
+    file.write_text(dump_keys(generate()), "utf-8")
+    with pytest.raises(
+        ValueError, match="must hold public Ed25519 keys and no others; with a private one this service"
+    ):
+        read_public_keys(file)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"keys": [{}]}'])
+def test_what_is_no_set_of_public_keys_is_refused(file: Path, text: str) -> None:
+    file.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match="Make one: app keys public"):
+        read_public_keys(file)

@@ -1,0 +1,119 @@
+"""Templates: one text for both parts, whatever the values."""
+
+import html
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from jinja2 import TemplateNotFound, UndefinedError
+
+from app.core import openapi
+from app.mail import template as module
+from app.mail.message import UnusableAddress, compose
+from app.mail.settings import sender_address
+from app.mail.template import EXAMPLE_LINK, MailTemplate, known
+
+TITLE = openapi.about()["title"]
+READ = " ".join(TITLE.split())  # as `words` has it
+SENDER = sender_address("no-reply@example.com")
+HOSTILE = (
+    'Ada\r\nBcc: eve@example.com\n\nhttps://evil.example/\n\n<img src="https://evil.example/"> {{ link }} \u2028 🚀'
+)
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The templates of a module that a team might write."""
+    folder = tmp_path / "shop" / "templates"
+    folder.mkdir(parents=True)
+    (tmp_path / "shop/__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "shop", raising=False)
+    module._texts.cache_clear()
+    module._pages.cache_clear()
+    monkeypatch.setattr(module, "known", {})
+    return folder
+
+
+def write(folder: Path, name: str, text: str) -> MailTemplate:
+    (folder / name).write_text(text, encoding="utf-8")
+    return MailTemplate("shop.mails", Path(name).stem)
+
+
+def words(page: str) -> str:
+    """What somebody reads who sees the HTML."""
+    body = page[page.index("<body") :]
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def test_a_text_becomes_a_mail(made: Path) -> None:
+    mail = write(
+        made, "order.txt", "Subject: Your order of {{ what }}\r\n\r\nHello {{ name }},\r\n\nit is on its\nway.\n\n"
+    ).mail("ada@example.com", name="Zoë & Co.", what="tea")
+
+    assert (mail.to, mail.subject) == ("ada@example.com", f"{TITLE}: Your order of tea")
+    assert mail.text == f"Hello Zoë & Co.,\n\nit is on its\nway.\n\n-- \n{TITLE}\n"
+    assert words(mail.html) == f"Hello Zoë & Co., it is on its way. {READ}"
+    assert "Zoë &amp; Co." in mail.html
+
+
+def test_a_link_alone_on_its_line_becomes_a_button_and_stays_readable(made: Path) -> None:
+    link = "https://app.example.com/?a=1&b=2#token=x"
+    mail = write(made, "link.txt", "Subject: Go on\n\nGo on here:\n{{ link }}\nor on {{ link }} itself.").mail(
+        "ada@example.com", link=link
+    )
+
+    assert link in mail.text.splitlines()
+    assert mail.html.count(f'href="{html.escape(link)}"') == 2
+    assert words(mail.html) == f"Go on here: Go on {link} or on {link} itself. {READ}"
+
+
+def test_a_mail_may_have_a_look_of_its_own(made: Path) -> None:
+    (made / "news.html").write_text('{% extends "layout.html" %}{% block content %}<b>{{ name }}</b>{% endblock %}')
+    mail = write(made, "news.txt", "Subject: News\n\nHello {{ name }}").mail("ada@example.com", name="<Ada>")
+
+    assert "<b>&lt;Ada&gt;</b>" in mail.html
+    assert mail.html.startswith("<!doctype html>")
+    assert mail.text.startswith("Hello <Ada>\n")
+
+
+def test_what_is_wrong_with_a_template_is_said(made: Path) -> None:
+    with pytest.raises(ValueError, match=r"shop: the first line of templates/bare\.txt must be 'Subject: …'"):
+        write(made, "bare.txt", "Hello").mail("ada@example.com")
+    with pytest.raises(UndefinedError, match="'nmae' is undefined"):
+        write(made, "wrong.txt", "Subject: Hello\n\n{{ nmae }}").mail("ada@example.com", name="Ada")
+    with pytest.raises(TemplateNotFound, match=r"none\.txt"):
+        MailTemplate("shop.mails", "none").mail("ada@example.com")
+    with pytest.raises(UnusableAddress):
+        write(made, "right.txt", "Subject: Hello\n\nHello").mail("ada")
+
+
+@pytest.mark.parametrize("key", sorted(known))
+def test_both_parts_of_every_mail_say_the_same(key: str) -> None:
+    mail = known[key].example()
+    subject = mail.subject.removeprefix(f"{TITLE}: ")
+    text = " ".join(mail.text.replace("\n\n-- \n", "\n").replace(EXAMPLE_LINK, f"{subject} {EXAMPLE_LINK}").split())
+
+    assert words(mail.html) == text
+    assert "<img" not in mail.html
+    assert max(map(len, compose(mail, SENDER).as_bytes().splitlines())) <= 78
+
+
+@pytest.mark.parametrize("key", sorted(known))
+def test_no_value_adds_anything_to_a_mail(key: str) -> None:
+    template = known[key]
+    mail = template.mail(
+        "ada@example.com", **{name: HOSTILE for name in template.values if name != "link"}, link=EXAMPLE_LINK
+    )
+    message = compose(mail, SENDER)
+
+    assert message["Bcc"] is None
+    assert set(re.findall(r'href="([^"]*)"', mail.html)) <= {EXAMPLE_LINK}
+    assert "<img" not in mail.html
+    assert [line for line in mail.text.splitlines() if line.startswith(("Bcc", "https://evil"))] == []
+
+
+def test_every_text_belongs_to_a_mail(project: Path) -> None:
+    texts = {f"{path.parents[1].name}/{path.stem}" for path in project.glob("app/modules/*/templates/*.txt")}
+    assert texts <= known.keys()

@@ -1,0 +1,91 @@
+"""One's own account and sessions, however one has signed in."""
+
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.db.base import utc_now
+from app.modules.auth.dependencies import Administrator
+from app.modules.auth.service import AuthService
+from app.security.principal import Device, Principal
+from tests.people import administrator, another, join
+
+AUTH = "/api/v1/auth"
+ELSEWHERE = Device(client="A telephone", address="192.0.2.1")
+
+
+@pytest.fixture
+async def client(client: AsyncClient) -> AsyncClient:
+    await join(client)
+    return client
+
+
+@pytest.fixture
+async def me(client: AsyncClient) -> UUID:
+    return UUID((await client.get(f"{AUTH}/me")).json()["id"])
+
+
+async def test_one_can_change_ones_name_and_nothing_else(client: AsyncClient) -> None:
+    before = await client.get(f"{AUTH}/me")
+    after = await client.patch(
+        f"{AUTH}/me", json={"name": "Ada Lovelace"}, headers={"If-Match": before.headers["etag"]}
+    )
+
+    assert (after.status_code, after.json()["name"], after.headers["etag"]) == (200, "Ada Lovelace", '"2"')
+    late = await client.patch(f"{AUTH}/me", json={"name": "A"}, headers={"If-Match": before.headers["etag"]})
+    assert late.status_code == 412
+    for field in ("email", "role", "scopes", "id"):
+        assert (await client.patch(f"{AUTH}/me", json={field: "admin"})).status_code == 422
+
+
+async def test_others_accounts_are_for_administrators(client: AsyncClient, me: UUID) -> None:
+    for method, url in (("GET", "/api/v1/users"), ("GET", f"/api/v1/users/{me}"), ("DELETE", f"/api/v1/users/{me}")):
+        answer = await client.request(method, url)
+        assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+
+
+async def test_sessions_are_listed_and_ended(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
+    login = await AuthService(session).start(me, ELSEWHERE)
+    await session.commit()
+    listed = {entry["id"]: entry for entry in (await client.get(f"{AUTH}/sessions")).json()}
+    elsewhere = listed[str(login.id)]
+
+    assert (elsewhere["client"], elsewhere["address"], elsewhere["current"]) == ("A telephone", "192.0.2.1", False)
+    assert (await client.delete(f"{AUTH}/sessions/{login.id}")).status_code == 204
+    gone = await client.delete(f"{AUTH}/sessions/{login.id}")
+    assert (gone.status_code, gone.json()["code"]) == (404, "session_not_found")
+
+
+async def test_the_sessions_of_others_are_out_of_reach(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
+    login = await AuthService(session).start(me, ELSEWHERE)
+    await session.commit()
+    stranger = another(client)
+    await join(stranger)
+
+    assert (await stranger.delete(f"{AUTH}/sessions/{login.id}")).status_code == 404
+    assert (await stranger.delete(f"{AUTH}/sessions")).status_code == 204
+    assert [entry.id for entry in await AuthService(session).sessions(me) if entry.id == login.id] == [login.id]
+
+
+async def test_whoever_has_no_session_can_sign_out_as_well(me: UUID, session: AsyncSession) -> None:
+    auth = AuthService(session)
+    login = await auth.start(me, ELSEWHERE)
+    await auth.log_out(Principal(me, frozenset(), utc_now()))
+    assert login in await auth.sessions(me)
+
+    await auth.log_out(Principal(me, frozenset(), utc_now(), session_id=login.id))
+    assert login not in await auth.sessions(me)
+
+
+async def test_a_route_names_who_may_use_it(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+    @app.get("/administrators")
+    async def read(admin: Administrator) -> UUID:
+        return admin.user_id
+
+    assert (await another(client).get("/administrators")).status_code == 401
+    assert (await client.get("/administrators")).status_code == 403
+    answer = await client.get("/administrators", headers=await administrator(app))
+    assert answer.status_code == 200

@@ -1,0 +1,31 @@
+"""Fixtures for accounts with a password."""
+
+from collections.abc import Generator
+
+import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from app.mail import Mail
+from app.mail.outbox import posting
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash with Argon2, but not for a fifth of a second each time."""
+    quick = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1),))
+    monkeypatch.setattr(PasswordHash, "recommended", lambda: quick)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what follows the answer without a pause."""
+    monkeypatch.setattr("app.modules.password.dependencies.DELAY_SECONDS", (0, 0))
+
+
+@pytest.fixture(autouse=True)
+def mails() -> Generator[list[Mail]]:
+    """The mails that are sent meanwhile."""
+    sent: list[Mail] = []
+    with posting(sent.append):
+        yield sent

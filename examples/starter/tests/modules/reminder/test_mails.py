@@ -1,0 +1,58 @@
+"""What people are written about a to-do that is due."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.mail import Mail
+from app.modules.reminder.mails import reminder, spell_out
+from app.modules.todo.models import Todo, TodoStatus
+from app.modules.user.models import User
+
+DUE = datetime(2030, 1, 31, 17, 5, tzinfo=UTC)
+
+
+async def remind(session: AsyncSession, **fields: Any) -> Mail | None:
+    owner = User(email="ada@example.com", name="Ada")
+    session.add(owner)
+    await session.flush()
+    todo = Todo(owner_id=owner.id, title="Buy <tea>", due_at=DUE)
+    todo.sqlmodel_update(fields)
+    session.add(todo)
+    await session.flush()
+    return await reminder.write(session, todo_id=todo.id, due_at=DUE)
+
+
+async def test_the_owner_hears_what_is_due_and_when(session: AsyncSession) -> None:
+    mail = await remind(session)
+
+    assert mail is not None
+    assert mail.to == "ada@example.com"
+    assert mail.subject.endswith(": Reminder: Buy <tea>")
+    for part in ("Hello Ada,", "Thursday, 31 January 2030, 17:05 UTC", "“Buy <tea>”"):
+        assert part in mail.text
+    assert "“Buy &lt;tea&gt;”" in mail.html
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"due_at": None},
+        {"due_at": DUE + timedelta(days=30)},
+        {"status": TodoStatus.DONE},
+        {"status": TodoStatus.CANCELLED},
+    ],
+)
+async def test_what_is_settled_needs_no_reminder(session: AsyncSession, fields: dict[str, Any]) -> None:
+    assert await remind(session, **fields) is None
+
+
+async def test_what_was_deleted_needs_no_reminder(session: AsyncSession) -> None:
+    assert await reminder.write(session, todo_id=uuid4(), due_at=DUE) is None
+
+
+def test_moments_are_written_for_people_anywhere() -> None:
+    assert spell_out(DUE.astimezone(timezone(timedelta(hours=9)))) == "Thursday, 31 January 2030, 17:05 UTC"

@@ -1,0 +1,296 @@
+"""To-dos, as a client sees them."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from httpx2 import AsyncClient
+from sqlmodel import delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core import events
+from app.core.exceptions import ConflictError
+from app.db.session import Database, brief_read
+from app.main import create_app
+from app.modules.todo import repository, routes, service
+from app.modules.todo.models import Todo, TodoChange
+from app.modules.user.models import User
+from tests.people import another, app_of, join
+
+NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+async def todos(client: AsyncClient) -> str:
+    return await join(client)
+
+
+async def test_creating_answers_with_the_todo_and_where_it_is(client: AsyncClient, todos: str) -> None:
+    answer = await client.post(todos, json={"title": "Buy milk", "due_at": "2030-01-01T01:00:00+01:00"})
+
+    assert answer.status_code == 201
+    todo = answer.json()
+    assert (todo["title"], todo["notes"], todo["status"]) == ("Buy milk", "", "open")
+    assert todo["due_at"] == "2030-01-01T00:00:00Z"
+    read = await client.get(answer.headers["location"])
+    assert read.json() == todo
+    assert read.headers["etag"] == answer.headers["etag"] == '"1"'
+
+
+async def test_the_same_key_creates_once(client: AsyncClient, todos: str) -> None:
+    key = {"Idempotency-Key": "first-try"}
+    first = await client.post(todos, json={"title": "Buy milk"}, headers=key)
+    second = await client.post(todos, json={"title": "Buy milk"}, headers=key)
+
+    assert first.json() == second.json()
+    assert len((await client.get(todos)).json()["items"]) == 1
+
+
+async def test_an_owner_must_exist(client: AsyncClient, todos: str, session: AsyncSession) -> None:
+    await delete_users(session)
+
+    # 401 where a sign-in ends with the account.
+    assert (await client.post(todos, json={"title": "Buy milk"})).status_code in {401, 404}
+    assert (await client.get(f"{todos}/feed")).status_code in {401, 404}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "body.title"),
+        ({"title": ""}, "body.title"),
+        ({"title": "x" * 201}, "body.title"),
+        ({"title": "Two\nlines"}, "body.title"),
+        ({"title": "Buy milk", "notes": "\x00"}, "body.notes"),
+        ({"title": "Buy milk", "due_at": "2030-01-01T00:00:00"}, "body.due_at"),
+        ({"title": "Buy milk", "due_at": "0001-01-01T00:00:00+14:00"}, "body.due_at"),
+        ({"title": "Buy milk", "status": "done"}, "body.status"),
+    ],
+)
+async def test_a_bad_todo_names_the_field(client: AsyncClient, todos: str, body: dict[str, str], field: str) -> None:
+    answer = await client.post(todos, json=body)
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+async def test_others_do_not_see_it(client: AsyncClient, todos: str) -> None:
+    todo = (await client.post(todos, json={"title": "Buy milk"})).json()
+    stranger = another(client)
+    others = await join(stranger)
+
+    assert (await stranger.get(others)).json()["items"] == []
+    assert (await stranger.get(f"{others}/{todo['id']}")).status_code == 404
+    assert (await stranger.patch(f"{others}/{todo['id']}", json={"title": "Mine"})).status_code == 404
+    assert (await stranger.delete(f"{others}/{todo['id']}")).status_code == 404
+
+
+async def test_a_key_of_one_is_none_of_another(client: AsyncClient, todos: str) -> None:
+    key, body = {"Idempotency-Key": "first-try"}, {"title": "Buy milk"}
+    stranger = another(client)
+    others = await join(stranger)
+    mine, theirs = await client.post(todos, json=body, headers=key), await stranger.post(others, json=body, headers=key)
+
+    assert (mine.status_code, theirs.status_code) == (201, 201)
+    assert mine.json()["id"] != theirs.json()["id"]
+
+
+async def test_todos_are_listed_by_status_and_due_date(client: AsyncClient, todos: str) -> None:
+    for title, days in (("late", 2), ("early", 1), ("never", None)):
+        due_at = None if days is None else (NEW_YEAR + timedelta(days=days)).isoformat()
+        url = (await client.post(todos, json={"title": title, "due_at": due_at})).headers["location"]
+    await client.patch(url, json={"status": "done"})
+
+    async def titles(**query: str) -> list[str]:
+        return [todo["title"] for todo in (await client.get(todos, params=query)).json()["items"]]
+
+    assert await titles() == ["late", "early", "never"]
+    assert await titles(order="due_at") == ["early", "late"]
+    assert await titles(order="-due_at") == ["late", "early"]
+    assert await titles(status="done") == ["never"]
+    assert await titles(due_from="2030-01-03T00:00:00Z") == ["late"]
+    assert await titles(due_before="2030-01-03T00:00:00Z") == ["early"]
+
+
+async def test_pages_lead_through_all_todos_once(client: AsyncClient, todos: str) -> None:
+    for n in range(3):
+        await client.post(todos, json={"title": f"{n}", "due_at": NEW_YEAR.isoformat()})
+
+    found, url = [], f"{todos}?limit=2&order=due_at"
+    while url:
+        answer = await client.get(url)
+        found += [todo["id"] for todo in answer.json()["items"]]
+        url = answer.links.get("next", {}).get("url")
+
+    assert found == sorted(found)
+    assert len(found) == 3
+
+
+async def test_a_status_changes_only_as_it_may(client: AsyncClient, todos: str) -> None:
+    url = (await client.post(todos, json={"title": "Buy milk"})).headers["location"]
+
+    assert (await client.patch(url, json={"status": "done"})).json()["status"] == "done"
+    refused = await client.patch(url, json={"status": "cancelled"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "illegal_transition")
+    assert refused.json()["detail"] == "A to-do that is done cannot become cancelled."
+    assert (await client.patch(url, json={"status": "open", "due_at": None})).status_code == 200
+
+
+async def test_a_change_based_on_an_old_version_is_refused(client: AsyncClient, todos: str) -> None:
+    created = await client.post(todos, json={"title": "Buy milk"})
+    url, seen = created.headers["location"], {"If-Match": created.headers["etag"]}
+
+    assert (await client.patch(url, json={"title": "Buy oats"}, headers=seen)).headers["etag"] == '"2"'
+    assert (await client.patch(url, json={"title": "Buy rice"}, headers=seen)).status_code == 412
+    assert (await client.delete(url, headers=seen)).status_code == 412
+    assert (await client.delete(url, headers={"If-Match": '"2"'})).status_code == 204
+    assert (await client.get(url)).status_code == 404
+
+
+async def test_a_deleted_user_takes_the_todos_along(client: AsyncClient, todos: str, session: AsyncSession) -> None:
+    await client.post(todos, json={"title": "Buy milk"})
+    await delete_users(session)
+
+    assert (await session.exec(select(Todo))).all() == []
+
+
+async def delete_users(session: AsyncSession) -> None:
+    await session.exec(delete(User))
+    await session.commit()
+
+
+class Feed:
+    """A reader of the feed. It counts how often the app looks for changes, and stops the app after so many looks."""
+
+    def __init__(self, client: AsyncClient, stopping: asyncio.Event) -> None:
+        self.client, self.stopping = client, stopping
+        self.looks = 0
+
+    @asynccontextmanager
+    async def brief_read(self, database: Database) -> AsyncGenerator[AsyncSession]:
+        async with brief_read(database) as session:
+            yield session
+        self.looks += 1
+        if self.looks == self.last_look:
+            self.stopping.set()
+
+    async def read(self, todos: str, after: int | None = None, looks: int = 2) -> list[str]:
+        """Return the lines of the feed."""
+        self.stopping.clear()
+        self.last_look = self.looks + looks
+        answer = await self.client.get(f"{todos}/feed", headers={} if after is None else {"Last-Event-ID": str(after)})
+        return answer.text.splitlines()
+
+    async def read_ids(self, todos: str, after: int | None = None) -> list[str]:
+        """Return the numbers of the changes."""
+        return [line.removeprefix("id: ") for line in await self.read(todos, after) if line.startswith("id")]
+
+    async def next_looks(self) -> None:
+        """Wait until the app has certainly looked again."""
+        seen = self.looks
+        while self.looks < seen + 2:  # noqa: ASYNC110 - no event stands for "twice more"
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def feed(live: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Feed:
+    feed = Feed(live, app_of(live).state.stopping)
+    monkeypatch.setattr(routes, "FEED_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(routes, "brief_read", feed.brief_read)
+    return feed
+
+
+async def test_the_feed_goes_on_where_the_client_was(live: AsyncClient, feed: Feed) -> None:
+    todos = await join(live)
+    url = (await live.post(todos, json={"title": "Buy milk"})).headers["location"]
+    await live.patch(url, json={"status": "done"})
+    await live.delete(url)
+
+    lines = await feed.read(todos, after=0)
+    assert [line for line in lines if line.startswith(("event", "id"))] == [
+        *("event: created", "id: 1", "event: changed", "id: 2", "event: deleted", "id: 3"),
+    ]
+    assert all('"todo":null' in line for line in lines if line.startswith("data"))
+    assert await feed.read_ids(todos, after=2) == ["3"]
+
+
+async def test_the_feed_begins_now_and_shows_what_others_do(live: AsyncClient, feed: Feed) -> None:
+    stranger = another(live)
+    todos, others = await join(live), await join(stranger)
+    await live.post(todos, json={"title": "Before"})
+
+    reading = asyncio.create_task(feed.read(todos, looks=1_000_000))
+    await feed.next_looks()
+    await stranger.post(others, json={"title": "Of others"})
+    await live.post(todos, json={"title": "After"})
+    await feed.next_looks()
+    feed.stopping.set()
+
+    [data] = [line for line in await reading if line.startswith("data")]
+    assert '"title":"After"' in data
+
+
+async def test_a_change_that_is_taken_back_is_not_in_the_feed(
+    live: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todos = await join(live)
+    url = (await live.post(todos, json={"title": "Buy milk"})).headers["location"]
+
+    async def fail(session: AsyncSession, event: events.Event) -> None:
+        raise ConflictError
+
+    with monkeypatch.context() as patch:
+        patch.setitem(events._handlers, events.Event, [fail])  # told after the feed's own handler
+        assert (await live.patch(url, json={"title": "Never"})).status_code == 409
+
+    assert await feed.read_ids(todos, after=0) == ["1"]
+
+
+async def test_a_change_that_changes_nothing_is_none(client: AsyncClient, todos: str, session: AsyncSession) -> None:
+    url = (await client.post(todos, json={"title": "Buy milk"})).headers["location"]
+    answers = [await client.patch(url, json=body) for body in ({}, {"title": "Buy milk", "status": "open"})]
+
+    assert [answer.headers["etag"] for answer in answers] == ['"1"', '"1"']
+    assert len((await session.exec(select(TodoChange))).all()) == 1
+
+
+@pytest.mark.parametrize("after", [0, 9])
+async def test_who_was_away_too_long_is_told_so(
+    live: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    for module in (repository, service):
+        monkeypatch.setattr(module, "CHANGES_KEPT", 2)
+    todos = await join(live)
+    for n in range(3):
+        await live.post(todos, json={"title": f"{n}"})
+
+    lines = await feed.read(todos, after=after)
+    assert lines[:3] == ["event: reset", "data: {}", "id: 3"]
+
+
+async def test_a_long_backlog_comes_without_waiting(
+    live: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "CHANGES_AT_ONCE", 2)
+    monkeypatch.setattr(routes, "FEED_POLL_SECONDS", 3600)
+    todos = await join(live)
+    for n in range(2):
+        await live.post(todos, json={"title": f"{n}"})
+
+    async with asyncio.timeout(10):  # the second look does not wait an hour
+        assert await feed.read_ids(todos, after=0) == ["1", "2"]
+
+
+async def test_changes_at_once_are_numbered_without_gaps(live: AsyncClient, feed: Feed) -> None:
+    todos = await join(live)
+    await asyncio.gather(*(live.post(todos, json={"title": f"{n}"}) for n in range(8)))
+
+    assert await feed.read_ids(todos, after=0) == [f"{n}" for n in range(1, 9)]
+
+
+def test_the_app_describes_the_feed() -> None:
+    [feed] = [path for url, path in create_app().openapi()["paths"].items() if url.endswith("/todos/feed")]
+
+    assert "text/event-stream" in feed["get"]["responses"]["200"]["content"]

@@ -1,0 +1,13 @@
+"""What proves who somebody is."""
+
+from uuid import UUID, uuid4
+
+from fastapi import FastAPI
+
+from app.security.principal import Scope
+
+
+async def credentials(app: FastAPI, user_id: UUID, *scopes: Scope) -> dict[str, str]:
+    """Return the headers of requests by a user, who may read and write unless `scopes` say otherwise."""
+    token = app.state.access_tokens.issue(user_id, uuid4(), scopes or (Scope.READ, Scope.WRITE))
+    return {"Authorization": f"Bearer {token}"}

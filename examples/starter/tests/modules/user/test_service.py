@@ -1,0 +1,96 @@
+"""The rules about accounts, with the database replaced by a dictionary."""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.events import Event
+from app.core.exceptions import PreconditionFailedError
+from app.core.pagination import PageParams
+from app.core.preconditions import Precondition
+from app.modules.user.events import EmailChanged, UserDeleted, UserRegistered
+from app.modules.user.models import User
+from app.modules.user.repository import UserRepository
+from app.modules.user.schemas import UserOrder, UserUpdate
+from app.modules.user.service import UserNotFound, UserService
+from tests.factories import UserCreateFactory
+
+
+class UsersInMemory(UserRepository):
+    def __init__(self) -> None:
+        self.users: dict[UUID, User] = {}
+
+    async def get(self, user_id: UUID) -> User | None:
+        return self.users.get(user_id)
+
+    async def find(self, email: str) -> User | None:
+        return next((user for user in self.users.values() if user.email == email), None)
+
+    async def save(self, user: User) -> User:
+        self.users[user.id] = user
+        return user
+
+    async def delete(self, user: User) -> None:
+        del self.users[user.id]
+
+    async def page(self, email: str | None, order: str, params: PageParams) -> tuple[Sequence[User], str | None]:
+        return list(self.users.values()), None
+
+
+@pytest.fixture
+def service() -> UserService:
+    return UserService(AsyncSession(), UsersInMemory())
+
+
+async def test_registering_says_so(service: UserService, published: list[Event]) -> None:
+    user = await service.register(UserCreateFactory.build())
+
+    assert await service.get(user.id) is user
+    assert await service.page(None, UserOrder.EMAIL, PageParams()) == ([user], None)
+    assert [event.user_id for event in published if isinstance(event, UserRegistered)] == [user.id]
+
+
+async def test_deleting_says_so(service: UserService, published: list[Event]) -> None:
+    user = await service.register(UserCreateFactory.build())
+    await service.delete(user.id, Precondition(None))
+
+    assert isinstance(published[-1], UserDeleted)
+    with pytest.raises(UserNotFound):
+        await service.get(user.id)
+
+
+async def test_nothing_happens_to_an_unknown_user(service: UserService, published: list[Event]) -> None:
+    with pytest.raises(UserNotFound):
+        await service.update(uuid4(), UserUpdate(name="Ada"), Precondition(None))
+    with pytest.raises(UserNotFound):
+        await service.delete(uuid4(), Precondition(None))
+    assert published == []
+
+
+async def test_a_change_needs_the_present_version(service: UserService, published: list[Event]) -> None:
+    user = await service.register(UserCreateFactory.build(name="Ada"))
+
+    with pytest.raises(PreconditionFailedError):
+        await service.update(user.id, UserUpdate(name="Eve"), Precondition('"7"'))
+    assert user.name == "Ada"
+    await service.update(user.id, UserUpdate(name="Ada Lovelace"), Precondition('"7", "1"'))
+    assert user.name == "Ada Lovelace"
+
+
+async def test_an_account_is_found_by_address_whatever_its_case(service: UserService, published: list[Event]) -> None:
+    user = await service.register(UserCreateFactory.build(email="ada@example.com"))
+
+    assert await service.find(" Ada@Example.com ") is user
+    assert await service.find("bob@example.com") is None
+
+
+async def test_a_change_of_address_is_told_with_the_one_before(service: UserService, published: list[Event]) -> None:
+    user = await service.register(UserCreateFactory.build(email="ada@example.com"))
+    await service.update(user.id, UserUpdate(name="Ada"), Precondition(None))
+    await service.update(user.id, UserUpdate(email="countess@example.com"), Precondition(None))
+
+    assert [(event.user_id, event.former) for event in published if isinstance(event, EmailChanged)] == [
+        (user.id, "ada@example.com")
+    ]

@@ -1,0 +1,67 @@
+"""What works in the background, in this process or in one of its own."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import httpx2
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+
+from tests.test_cli import free_port
+
+PATIENCE_SECONDS = 120
+
+
+@asynccontextmanager
+async def running(create: Callable[[], FastAPI]) -> AsyncGenerator[AsyncClient]:
+    """Run an app in this process, with all that it does in the background."""
+    app = create()
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
+    ):
+        yield client
+
+
+class Running:
+    """A process of ours."""
+
+    def __init__(self, process: Process, url: str) -> None:
+        self.process = process
+        self.url = url
+        self.written = ""
+
+    async def checks(self) -> dict[str, str]:
+        """Wait until it is ready, and return what it has looked at."""
+        async with asyncio.timeout(PATIENCE_SECONDS), AsyncClient() as client:
+            while True:
+                assert self.process.returncode is None, await self.process.communicate()
+                with suppress(httpx2.TransportError):
+                    health = await client.get(f"{self.url}/health")
+                    if health.status_code == 200:
+                        checks: dict[str, str] = health.json()["checks"]
+                        return checks
+                await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def process(command: str, folder: Path, **variables: str) -> AsyncGenerator[Running]:
+    """Start a command, and stop it as an orchestrator would."""
+    program, port = str(Path(sys.executable).with_name("app")), free_port()
+    started = await asyncio.create_subprocess_exec(
+        program, *command.split(), "--port", str(port), cwd=folder, env=os.environ | variables, stderr=PIPE
+    )
+    shown = Running(started, f"http://127.0.0.1:{port}")
+    try:
+        yield shown
+    finally:
+        with suppress(ProcessLookupError):
+            started.terminate()
+        _, written = await asyncio.wait_for(started.communicate(), PATIENCE_SECONDS)
+        shown.written = written.decode()
+    assert started.returncode == 0, shown.written

@@ -1,0 +1,97 @@
+"""Going on in the background: a stop ends what has begun, and waits for nothing that never ends."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.outbox import background
+from app.outbox.background import going_on, to_its_end
+from tests.outbox.conftest import until
+
+steps: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_steps() -> None:
+    steps.clear()
+
+
+async def work(go_on: asyncio.Event) -> str:
+    steps.append("begun")
+    await go_on.wait()
+    steps.append("ended")
+    return "done"
+
+
+async def test_it_returns_what_the_work_returns() -> None:
+    go_on = asyncio.Event()
+    go_on.set()
+    assert await to_its_end(work(go_on)) == "done"
+
+
+async def test_what_has_begun_is_ended_before_it_stops() -> None:
+    go_on = asyncio.Event()
+    waiting = asyncio.create_task(to_its_end(work(go_on)))
+    await until(lambda: steps == ["begun"])
+    waiting.cancel()
+    asyncio.get_running_loop().call_later(0.05, go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert steps == ["begun", "ended"]
+
+
+async def test_what_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "END_SECONDS", 0.05)
+    waiting = asyncio.create_task(to_its_end(work(asyncio.Event())))
+    await until(lambda: steps == ["begun"])
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert steps == ["begun"]
+
+
+async def test_a_failure_is_told_unless_nobody_waits_any_more() -> None:
+    go_on = asyncio.Event()
+
+    async def fail() -> None:
+        await work(go_on)
+        raise ZeroDivisionError
+
+    waiting = asyncio.create_task(to_its_end(fail()))
+    await until(lambda: steps == ["begun"])
+    waiting.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    with pytest.raises(ZeroDivisionError):
+        await to_its_end(fail())
+
+
+async def test_it_does_not_end_unheard_of() -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    with capture_logs() as lines:
+        async with going_on(fail()):
+            await until(lambda: bool(lines))
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("background work has ended: restart this process", "critical")
+    ]
+
+
+async def test_it_goes_on_as_long_as_the_block() -> None:
+    ended: list[bool] = []
+
+    async def go() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    async with going_on(go()):
+        await asyncio.sleep(0)
+        assert ended == []
+    assert ended == [True]

@@ -1,0 +1,152 @@
+"""Looking after the outbox on the command line."""
+
+import logging
+from collections.abc import Generator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from app.cli import app
+from app.db.base import utc_now
+from app.db.session import Database
+from app.outbox.models import OutboxEvent
+from tests.conftest import in_a_thread
+from tests.outbox.conftest import add, event, rows
+
+
+@pytest.fixture(autouse=True)
+def _logging_restored() -> Generator[None]:
+    handlers = logging.getLogger().handlers[:]
+    yield
+    logging.getLogger().handlers[:] = handlers
+    structlog.reset_defaults()
+
+
+def run(*arguments: object) -> Result:
+    result: Result = in_a_thread(CliRunner().invoke, app, [str(argument) for argument in arguments])
+    return result
+
+
+def dead(name: str, **fields: Any) -> OutboxEvent:
+    """A job that failed for good."""
+    values = {
+        "attempts": 10,
+        "sent_at": utc_now(),
+        "dead_at": utc_now(),
+        "last_error": "RuntimeError: no\nluck",
+    } | fields
+    return event(name, **values)
+
+
+@pytest.fixture
+async def graveyard(outbox: Database) -> Database:
+    """Two dead ones, and one that is alive."""
+    fields: dict[str, Any] = {"payload": '{"email": "ada@example.com"}', "key": "a", "request_id": "abc"}
+    await add(outbox, dead("welcome", **fields), dead("remind"), event("alive"))
+    return outbox
+
+
+async def test_the_status_counts_and_tells_the_age(outbox: Database) -> None:
+    now = utc_now()
+
+    def ago(**time: float) -> dict[str, Any]:
+        return {"due_at": now - timedelta(**time)}
+
+    await add(
+        outbox,
+        event("waiting", **ago(days=2)),
+        event("later", **ago(seconds=1), next_attempt_at=now + timedelta(hours=1)),
+        event("sent", **ago(hours=3), sent_at=now),
+        event("taken", **ago(minutes=5), sent_at=now, taken_until=now),
+        dead("dead", **ago(seconds=0)),
+    )
+    lines = run("outbox", "status").output.splitlines()
+
+    assert [line.split()[:2] for line in lines] == [["waiting", "2"], ["sent", "1"], ["taken", "1"], ["dead", "1"]]
+    assert [line.partition("oldest: ")[2] for line in lines[:3]] == ["2 d", "3 h", "5 min"]
+    assert lines[3].endswith(" s")
+
+
+def test_an_empty_outbox_has_no_age(outbox: Database) -> None:
+    assert run("outbox", "status").output.splitlines()[0].split() == ["waiting", "0"]
+
+
+async def test_dead_letters_are_listed_without_their_arguments(graveyard: Database) -> None:
+    [welcome, remind, _] = await rows(graveyard)
+    result = run("dead-letters", "list")
+
+    assert result.output.splitlines() == [
+        f"{row.id}  {row.dead_at:%Y-%m-%d %H:%M}  {row.name}  RuntimeError: no luck" for row in (welcome, remind)
+    ]
+    assert len(run("dead-letters", "list", "--limit", 1).output.splitlines()) == 1
+
+
+async def test_one_is_shown_with_everything(graveyard: Database) -> None:
+    [welcome, remind, alive] = await rows(graveyard)
+    shown = run("dead-letters", "show", welcome.id).output
+    for said in ("welcome", "ada@example.com", "abc", "RuntimeError: no\nluck", f"{welcome.id}"):
+        assert said in shown
+    assert "key:         -" in run("dead-letters", "show", remind.id).output
+
+    nothing = run("dead-letters", "show", alive.id)
+    assert nothing.exit_code == 1
+    assert nothing.stderr == f"There is no dead letter {alive.id}.\n"
+
+
+async def test_one_is_tried_again_from_the_first_attempt_on(graveyard: Database) -> None:
+    [welcome, *_] = await rows(graveyard)
+    result = run("dead-letters", "replay", welcome.id)
+
+    assert (result.exit_code, result.output) == (0, "1 will be tried again\n")
+    [welcome, remind, _] = await rows(graveyard)
+    assert (welcome.dead_at, welcome.sent_at, welcome.attempts) == (None, None, 0)
+    assert remind.dead_at is not None
+
+
+async def test_one_is_deleted(graveyard: Database) -> None:
+    [_, remind, _] = await rows(graveyard)
+    result = run("dead-letters", "drop", remind.id, remind.id)
+
+    assert (result.exit_code, result.output) == (0, "1 deleted\n")
+    assert [row.name for row in await rows(graveyard)] == ["welcome", "alive"]
+
+
+@pytest.mark.parametrize(("command", "left"), [("replay", ["welcome", "remind", "alive"]), ("drop", ["alive"])])
+async def test_all_of_them(graveyard: Database, command: str, left: list[str]) -> None:
+    assert run("dead-letters", command, "--all").output.startswith("2 ")
+    assert [row.name for row in await rows(graveyard)] == left
+    assert run("dead-letters", "list").output == ""
+    assert run("dead-letters", command, "--all").exit_code == 0, "none left is what was wanted"
+
+
+@pytest.mark.parametrize("command", ["replay", "drop"])
+async def test_what_is_alive_is_left_alone(graveyard: Database, command: str) -> None:
+    [welcome, _, alive] = await rows(graveyard)
+    result = run("dead-letters", command, welcome.id, alive.id, uuid4())
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("1 ")
+    assert result.stderr == "The others are no dead letters.\n"
+    assert "alive" in [row.name for row in await rows(graveyard)]
+
+
+@pytest.mark.parametrize("command", ["replay", "drop"])
+@pytest.mark.parametrize("arguments", [[], [UUID(int=1), "--all"]])
+def test_it_must_be_said_which(outbox: Database, command: str, arguments: list[object]) -> None:
+    result = run("dead-letters", command, *arguments)
+
+    assert (result.exit_code, result.stderr) == (2, "Name ids, or say --all.\n")
+
+
+@pytest.mark.parametrize("command", [("outbox", "status"), ("dead-letters", "list"), ("dead-letters", "drop", "--all")])
+def test_wrong_settings_are_explained(monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+    monkeypatch.setenv("DATABASE_URL", "hunter2")
+    result = run(*command)
+
+    assert result.exit_code == 78
+    assert "DATABASE_URL: is not a URL" in result.stderr
+    assert "hunter2" not in result.output

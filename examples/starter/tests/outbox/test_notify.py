@@ -1,0 +1,160 @@
+"""Waking the relay at the commit, by PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
+
+import psycopg
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
+
+from app import outbox as outbox_feature
+from app.core.config import load
+from app.core.exceptions import ConflictError
+from app.db import dialect
+from app.db.session import Database, transaction
+from app.outbox import notify
+from app.outbox.notify import listening
+from app.outbox.relay import relaying
+from app.outbox.repository import OutboxRepository
+from tests.outbox.conftest import Taking, add, event, until
+
+SOON = 10
+
+
+@pytest.fixture
+def _silent() -> Generator[None]:
+    """A process whose commits notify nobody yet."""
+    on = sqlalchemy_event.contains(Session, "before_commit", notify._notify)
+    if on:
+        sqlalchemy_event.remove(Session, "before_commit", notify._notify)
+    yield
+    if on and not sqlalchemy_event.contains(Session, "before_commit", notify._notify):
+        sqlalchemy_event.listen(Session, "before_commit", notify._notify)
+
+
+@pytest.fixture
+def notifying(app: FastAPI) -> None:
+    """A process whose commits notify: `create_app` sees to it."""
+    assert app.state.relay_wakers == [listening]
+
+
+@pytest.fixture
+async def listener(outbox: Database) -> AsyncGenerator[psycopg.AsyncConnection]:
+    """A connection that hears what there is to be heard."""
+    url = dialect.database_url(load(dialect.DatabaseSettings)).set(drivername="postgresql")
+    async with await psycopg.AsyncConnection.connect(
+        url.render_as_string(hide_password=False), autocommit=True
+    ) as connection:
+        await connection.execute("LISTEN outbox")
+        yield connection
+
+
+async def heard(listener: psycopg.AsyncConnection) -> int:
+    """How many notifications there were, up to one that is sent now."""
+    await listener.execute("SELECT pg_notify('outbox', 'end')")
+    count = 0
+    async for note in listener.notifies(timeout=SOON):
+        if note.payload == "end":
+            return count
+        count += 1
+    raise TimeoutError
+
+
+async def test_a_commit_notifies_once(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
+    await add(outbox, event("first"), event("second"))
+
+    assert await heard(listener) == 1
+
+
+async def test_a_part_of_a_transaction_notifies_nobody(
+    notifying: None, outbox: Database, listener: psycopg.AsyncConnection
+) -> None:
+    async with transaction(outbox.writers) as session:
+        async with session.begin_nested():
+            OutboxRepository(session).add(event("first"))
+        assert await heard(listener) == 0
+    assert await heard(listener) == 1
+
+
+async def test_a_rollback_notifies_nobody(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
+    with suppress(ConflictError):
+        async with transaction(outbox.writers) as session:
+            OutboxRepository(session).add(event("first"))
+            await session.flush()
+            raise ConflictError
+
+    assert await heard(listener) == 0
+
+
+async def test_what_is_no_news_notifies_nobody(
+    notifying: None, outbox: Database, listener: psycopg.AsyncConnection
+) -> None:
+    async with transaction(outbox.writers) as session:
+        await session.exec(text("SELECT 1"))  # ty: ignore
+
+    assert await heard(listener) == 0
+
+
+async def test_a_relay_is_woken(notifying: None, outbox: Database) -> None:
+    relay = Taking(outbox, poll_seconds=60)
+    async with listening(relay.wake), relaying(relay):
+        await asyncio.wait_for(relay.wake.wait(), SOON)
+        await until(lambda: not relay.wake.is_set())
+        await add(outbox, event("first"))
+        async with asyncio.timeout(SOON):
+            await until(lambda: relay.taken == ["first"])
+
+
+async def test_a_connection_that_breaks_is_replaced(
+    notifying: None, outbox: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "AGAIN_SECONDS", 0.01)
+    wake = asyncio.Event()
+    with capture_logs() as lines:
+        async with listening(wake):
+            await asyncio.wait_for(wake.wait(), SOON)
+            wake.clear()
+            async with transaction(outbox.writers) as session:
+                listeners = "pid <> pg_backend_pid() AND query = 'LISTEN outbox' AND datname = current_database()"
+                ended = text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listeners}")  # noqa: S608
+                assert (await session.exec(ended)).all() == [(True,)]  # ty: ignore
+            await asyncio.wait_for(wake.wait(), SOON)
+            wake.clear()
+            await add(outbox, event("first"))
+            await asyncio.wait_for(wake.wait(), SOON)
+
+    [line] = lines
+    assert line["event"] == "outbox: not listening, only looking"
+    assert "\n" not in line["error"]
+
+
+@pytest.mark.usefixtures("_silent")
+async def test_it_can_be_switched_off(
+    outbox: Database, listener: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTBOX_NOTIFY", "false")
+    app = FastAPI()
+    outbox_feature.setup(app)
+    notify.setup(app)
+    async with notify.lifespan(app):
+        await add(outbox, event("first"))
+
+    assert app.state.relay_wakers == []
+    assert await heard(listener) == 0
+
+
+@pytest.mark.usefixtures("_silent")
+async def test_it_is_switched_on_once(outbox: Database, listener: psycopg.AsyncConnection) -> None:
+    for _ in range(2):
+        app = FastAPI()
+        outbox_feature.setup(app)
+        notify.setup(app)
+    await add(outbox, event("first"))
+
+    assert await heard(listener) == 1
+    sqlalchemy_event.remove(Session, "before_commit", notify._notify)

@@ -1,0 +1,71 @@
+"""A relay goes on until it is told to stop, whatever happens."""
+
+import time
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from structlog.testing import capture_logs
+
+from app.db.session import Database
+from app.outbox.relay import Unavailable, relaying
+from tests.outbox.conftest import Taking, add, event, until
+
+
+async def test_it_runs_until_it_is_told_to_stop(outbox: Database, taking: Taking) -> None:
+    async with relaying(taking):
+        await add(outbox, event("first"))
+        await until(lambda: taking.taken == ["first"])
+        await add(outbox, event("second"))
+        taking.wake.set()
+        await until(lambda: taking.taken == ["first", "second"])
+
+
+async def test_it_waits_for_what_is_away_and_says_so(outbox: Database, taking: Taking) -> None:
+    taking.errors.append(Unavailable("nobody there"))
+    await add(outbox, event("first"))
+    with capture_logs() as lines:
+        async with relaying(taking):
+            await until(lambda: len(lines) > 2)
+            taking.errors.clear()
+            await until(lambda: taking.taken == ["first"])
+
+    assert lines[0]["error"] == "Unavailable: nobody there"
+    assert lines[1]["again_in_seconds"] > lines[0]["again_in_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("error", "traced"),
+    [
+        (OperationalError("SELECT 1", {}, OSError("gone\nwith details")), False),
+        (PoolTimeoutError("all in use\nwith details"), False),
+        (KeyError("what nobody has thought of"), True),
+    ],
+    ids=["away", "busy", "bug"],
+)
+async def test_it_outlives_errors(outbox: Database, taking: Taking, error: Exception, traced: bool) -> None:
+    taking.errors.append(error)
+    await add(outbox, event("first"))
+    with capture_logs() as lines:
+        async with relaying(taking):
+            await until(lambda: taking.taken == ["first"])
+
+    assert "details" not in lines[0]["error"]
+    assert lines[0]["error"].startswith(type(error).__name__)
+    assert lines[0]["exc_info"] is (error if traced else None)
+
+
+async def test_a_clock_that_goes_back_is_told(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time
+    monkeypatch.setattr("app.outbox.relay.time.time", lambda: real() - 3600)
+    with capture_logs() as lines:
+        async with relaying(taking):
+            await until(lambda: bool(lines))
+
+    assert lines == [
+        {
+            "event": "the clock went back: retries wait that much longer",
+            "seconds": 3600,
+            "log_level": "warning",
+        }
+    ]

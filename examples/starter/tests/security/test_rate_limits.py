@@ -1,0 +1,137 @@
+"""Counting attempts."""
+
+import pytest
+from fastapi import Request
+
+from app.core.config import ConfigurationError, Environment, load
+from app.core.exceptions import TooManyRequestsError
+from app.security.audit import fingerprint
+from app.security.counters import BoundedMemory
+from app.security.principal import Device
+from app.security.rate_limits import RateLimits, get_device
+from app.security.settings import SecuritySettings, is_safe_url
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> RateLimits:
+    monkeypatch.setenv("AUTH_ADDRESS_LIMIT", "3/minute")
+    return RateLimits(load(SecuritySettings))
+
+
+def at(address: str) -> Device:
+    return Device(client="test", address=address)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "other"),
+    [
+        (["192.0.2.1"] * 3, "192.0.2.2"),
+        (["2001:db8::1", "2001:db8::2", "2001:db8::ffff:3"], "2001:db8:0:1::1"),
+        (["192.0.2.1", "::ffff:192.0.2.1", "::ffff:c000:201"], "::ffff:192.0.2.2"),
+        ([""] * 3, "192.0.2.1"),
+    ],
+)
+async def test_attempts_from_an_address_are_counted(limits: RateLimits, addresses: list[str], other: str) -> None:
+    for address in addresses:
+        await limits.count("login", at(address))
+    with pytest.raises(TooManyRequestsError) as caught:
+        await limits.count("login", at(addresses[-1]))
+
+    assert 1 <= caught.value.retry_after_seconds <= 60
+    await limits.count("login", at(other))
+    await limits.count("register", at(addresses[-1]))
+
+
+@pytest.mark.parametrize(
+    ("client", "address"),
+    [(("192.0.2.1", 1), "192.0.2.1"), (("2001:DB8::1", 1), "2001:db8::1"), (("x" * 99, 1), ""), (None, "")],
+)
+async def test_an_address_is_one_or_none(client: tuple[str, int] | None, address: str) -> None:
+    request = Request({"type": "http", "client": client, "headers": [(b"user-agent", b"x" * 999)]})
+
+    assert await get_device(request) == Device(client="x" * 200, address=address)
+
+
+async def test_counters_end_and_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr("app.security.counters.time.time", lambda: now)
+    counters = BoundedMemory(most=10)
+    assert [await counters.incr("a", 60) for _ in range(2)] == [1, 2]
+    assert await counters.get_expiry("a") == now + 60
+
+    for n in range(9):
+        await counters.incr(f"{n}", 120)
+    await counters.incr("new", 60)  # two of the oldest give way
+    assert [await counters.get(key) for key in ("a", "0", "1", "8", "new")] == [0, 0, 1, 1, 1]
+
+    for key in ("x", "y"):
+        await counters.incr(key, 120)
+    now += 61
+    assert await counters.get("new") == 0
+    await counters.incr("z", 60)
+    assert await counters.incr("y", 120) == 2
+    now += 60
+    assert await counters.incr("y", 120) == 1
+    await counters.clear("y")
+    assert await counters.get("y") == 0
+    assert await counters.check()
+    assert await counters.reset() > 0
+    assert await counters.reset() == 0
+
+
+async def test_counters_that_have_ended_give_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr("app.security.counters.time.time", lambda: now)
+    counters = BoundedMemory(most=3)
+    for key, seconds in (("long", 3600), ("short", 1), ("longer", 7200)):
+        await counters.incr(key, seconds)
+    now += 2
+    await counters.incr("new", 60)
+
+    assert [await counters.get(key) for key in ("long", "short", "longer", "new")] == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("rate", ["often", "0/minute", "10/0 minutes", "10/15 minutes;5/second", "-1/minute"])
+def test_a_rate_must_be_one(monkeypatch: pytest.MonkeyPatch, rate: str) -> None:
+    monkeypatch.setenv("AUTH_ADDRESS_LIMIT", rate)
+
+    with pytest.raises(ConfigurationError, match="AUTH_ADDRESS_LIMIT: is not a rate"):
+        load(SecuritySettings)
+
+
+def test_production_links_lead_to_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENV", "prod")
+    monkeypatch.setenv("AUTH_APP_URL", "https://app.example.com/")
+
+    assert load(SecuritySettings).link("/x") == "https://app.example.com/x"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "http://app.example.com", "https://", "https://a@b.example", "https://x/#x", "https://x/?x", "https://["),
+        *("javascript:alert(1)", "http://127.0.0.1"),
+    ],
+)
+def test_production_links_lead_nowhere_else(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ENV", "prod")
+    monkeypatch.setenv("AUTH_APP_URL", url)
+
+    with pytest.raises(ConfigurationError, match="AUTH_APP_URL: must be an https address"):
+        load(SecuritySettings)
+
+
+def test_outside_production_this_machine_will_do() -> None:
+    assert is_safe_url("http://127.0.0.1:8000", Environment.DEV)
+    assert not is_safe_url("http://192.0.2.1:8000", Environment.DEV)
+
+
+async def test_what_was_counted_can_be_forgiven(limits: RateLimits) -> None:
+    for _ in range(3):
+        await limits.hit("1/minute", "login", "account", "ada")
+        await limits.forgive("1/minute", "login", "account", "ada")
+
+
+def test_a_fingerprint_stands_for_an_address() -> None:
+    assert fingerprint(" Ada@example.com") == fingerprint("ada@example.com") != fingerprint("bob@example.com")
+    assert "ada" not in fingerprint("ada@example.com")

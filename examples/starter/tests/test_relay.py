@@ -1,0 +1,48 @@
+"""The process that relays: the app without its routes, if there is somewhere to relay to."""
+
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+
+from app.core.config import ConfigurationError, EnvSettings
+from app.main import create_app
+from app.relay import create_relay
+from tests.conftest import variables
+
+# Where things are brought to, if it is switched on.
+SERVERS = {"REDIS_URL": "redis://localhost", "KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}
+
+
+@pytest.mark.parametrize("name", sorted(SERVERS.keys() & variables(EnvSettings)))
+async def test_a_relay_answers_for_its_health_and_nothing_else(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, SERVERS[name])
+    if find_spec("app.events"):
+        monkeypatch.setattr("app.events.topics.TIMEOUT_SECONDS", 0.1)  # nobody is there
+    app = create_relay()
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        assert (await client.get("/health/live")).status_code == 200
+        assert (await client.get("/api/v1/users")).status_code == 404
+    assert len(app.state.relays) == 1
+
+
+def test_a_relay_with_nowhere_to_relay_to_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="There is nowhere to relay to: in development the API does it all"):
+        create_relay()
+
+
+def test_a_relay_that_is_not_ready_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: FastAPI) -> None:
+        raise ConfigurationError("There is nothing to bring it to yet.")
+
+    def create(**given: Any) -> FastAPI:
+        app = create_app(**given)
+        app.state.relays.append(None)
+        app.state.relay_checks.append(refuse)
+        return app
+
+    monkeypatch.setattr("app.relay.create_app", create)
+    with pytest.raises(ConfigurationError, match="nothing to bring it to"):
+        create_relay()

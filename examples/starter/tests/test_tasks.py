@@ -1,0 +1,19 @@
+"""The processes in the background: the app without its routes, and with every module's tasks."""
+
+from collections.abc import Callable
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+
+from app import tasks
+
+
+@pytest.mark.parametrize("create", [tasks.create_worker, tasks.create_scheduler])
+async def test_a_process_in_the_background_answers_for_its_health_and_nothing_else(
+    create: Callable[[], FastAPI], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://localhost")
+    async with AsyncClient(transport=ASGITransport(create()), base_url="http://test") as client:
+        assert (await client.get("/health/live")).status_code == 200
+        assert (await client.get("/api/v1/users")).status_code == 404

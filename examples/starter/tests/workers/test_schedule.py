@@ -1,0 +1,83 @@
+"""When a task is due, told in UTC."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from cronsim import CronSimError
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.workers import schedule
+from app.workers.schedule import Missed, Schedule, periodic
+from app.workers.task import task
+
+NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@task()
+async def ring(session: AsyncSession) -> None: ...
+
+
+@task()
+async def ring_for(session: AsyncSession, *, name: str) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _no_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "_schedules", [])
+
+
+def every_minute() -> Schedule:
+    return Schedule(ring, "* * * * *", Missed.EACH)
+
+
+def test_times_are_those_of_utc() -> None:
+    early = Schedule(ring, "17 3 * * *", Missed.ONCE)
+
+    assert early.following(NOON) == datetime(2030, 2, 1, 3, 17, tzinfo=UTC)
+    assert early.latest(NOON) == datetime(2030, 1, 31, 3, 17, tzinfo=UTC)
+    assert every_minute().following(NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))) == NOON + MINUTE
+
+
+def test_a_moment_belongs_to_what_is_due_then() -> None:
+    assert every_minute().due(NOON - MINUTE, NOON) == [NOON]
+    assert every_minute().due(NOON, NOON + MINUTE / 2) == []
+    assert every_minute().latest(NOON) == NOON
+    assert every_minute().latest(NOON - timedelta(microseconds=1)) == NOON - MINUTE
+    assert every_minute().following(NOON) == NOON + MINUTE
+
+
+def test_a_long_time_is_seen_to_in_parts() -> None:
+    due = every_minute().due(NOON - 1000 * MINUTE, NOON)
+    assert (len(due), due[-1]) == (100, NOON - 900 * MINUTE)
+
+
+def test_a_task_gets_its_times() -> None:
+    async def alarm(session: AsyncSession) -> None: ...
+
+    made = periodic("0 0 29 2 *", missed=Missed.SKIP)(ring)
+    periodic("* * * * *", missed=Missed.ONCE)(task()(alarm))
+
+    assert made is ring
+    assert [(one.name, one.cron, one.missed) for one in schedule.schedules()] == [
+        ("alarm", "* * * * *", "once"),
+        ("ring", "0 0 29 2 *", "skip"),
+    ]
+
+
+def test_a_task_may_be_told_its_time_and_have_defaults() -> None:
+    async def alarm_at(session: AsyncSession, *, due: datetime, name: str = "Ada") -> None: ...
+
+    periodic("* * * * *", missed=Missed.ONCE)(task()(alarm_at))
+    assert [one.name for one in schedule.schedules()] == ["alarm_at"]
+
+
+@pytest.mark.parametrize("cron", ["", "soon", "* * * *", "60 * * * *", "0 0 31 2 *"])
+def test_what_is_no_time_is_refused_at_once(cron: str) -> None:
+    with pytest.raises(CronSimError):
+        periodic(cron, missed=Missed.ONCE)
+
+
+def test_a_task_that_wants_to_know_more_than_the_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="ring_for has its times, so nobody gives it name"):
+        periodic("* * * * *", missed=Missed.ONCE)(ring_for)

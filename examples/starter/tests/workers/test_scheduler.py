@@ -1,0 +1,254 @@
+"""The scheduler: each time once, however many there are of it, whatever the clock does."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from structlog.testing import capture_logs
+
+from app.db.base import utc_now
+from app.db.idempotency import IdempotencyKey
+from app.db.session import Database, transaction
+from app.workers import scheduler as module
+from app.workers.models import ScheduleTick
+from app.workers.purge import purge_expired
+from app.workers.schedule import Missed, Schedule, schedules
+from app.workers.scheduler import Scheduler, scheduling
+from app.workers.task import task
+from tests.jobs import drain
+from tests.outbox.conftest import rows, until
+from tests.workers.conftest import enqueue
+
+NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
+HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
+
+
+@task()
+async def chime(session: AsyncSession) -> None: ...
+
+
+@task()
+async def chime_at(session: AsyncSession, *, due: datetime) -> None: ...
+
+
+@task()
+async def break_down(session: AsyncSession, *, due: int) -> None:
+    """Refuse to be enqueued: a moment is no number."""
+
+
+def hourly(missed: Missed, job: Any = chime_at) -> Schedule:
+    return Schedule(job, "0 * * * *", missed)
+
+
+def seeing_to(database: Database, *todo: Schedule) -> Scheduler:
+    return Scheduler(database, todo)
+
+
+async def told(database: Database) -> list[datetime]:
+    """The moments of the jobs that wait."""
+    return [datetime.fromisoformat(json.loads(row.payload)["due"]) for row in await rows(database)]
+
+
+async def tick(database: Database, name: str = "chime_at") -> datetime:
+    async with transaction(database.readers) as session:
+        return (await session.exec(select(ScheduleTick.last).where(ScheduleTick.name == name))).one()
+
+
+async def test_a_new_schedule_begins_with_the_next_time(jobs: Database) -> None:
+    scheduler = seeing_to(jobs, hourly(Missed.EACH))
+
+    await scheduler.run_once(NOON + SECOND)
+    assert await rows(jobs) == []
+    await scheduler.run_once(NOON + HOUR)
+    assert await told(jobs) == [NOON + HOUR]
+    await scheduler.run_once(NOON + HOUR + SECOND)
+    assert await told(jobs) == [NOON + HOUR]
+
+
+async def test_it_says_when_to_look_again(jobs: Database) -> None:
+    scheduler = seeing_to(jobs, hourly(Missed.ONCE), Schedule(chime, "17 3 * * *", Missed.ONCE))
+
+    assert await scheduler.run_once(NOON + SECOND) == 15
+    assert await scheduler.run_once(NOON + HOUR - 2 * SECOND) == 2
+
+
+async def test_of_two_schedulers_one_enqueues(jobs: Database) -> None:
+    both = [seeing_to(jobs, hourly(Missed.EACH)) for _ in range(2)]
+    for now in (NOON + SECOND, NOON + HOUR, NOON + HOUR + SECOND):
+        await asyncio.gather(*(scheduler.run_once(now) for scheduler in both))
+
+    assert await told(jobs) == [NOON + HOUR]
+
+
+async def test_who_is_late_changes_nothing(jobs: Database) -> None:
+    schedule = hourly(Missed.EACH)
+    scheduler = seeing_to(jobs, schedule)
+    await scheduler._begin(schedule, NOON)
+    await scheduler._begin(schedule, NOON + HOUR)
+    assert await tick(jobs) == NOON
+
+    for _ in range(2):
+        await scheduler._fire(schedule, NOON, NOON + HOUR)
+    assert await told(jobs) == [NOON + HOUR]
+
+
+@pytest.mark.parametrize(
+    ("missed", "enqueued"),
+    [
+        (Missed.SKIP, []),
+        (Missed.ONCE, [NOON + 3 * HOUR]),
+        (Missed.EACH, [NOON + HOUR, NOON + 2 * HOUR, NOON + 3 * HOUR]),
+    ],
+)
+async def test_what_was_missed(jobs: Database, missed: Missed, enqueued: list[datetime]) -> None:
+    scheduler = seeing_to(jobs, hourly(missed))
+    await scheduler.run_once(NOON)
+    with capture_logs() as lines:
+        for _ in range(2):
+            await scheduler.run_once(NOON + 3 * HOUR + 10 * MINUTE)
+
+    assert await told(jobs) == enqueued
+    assert await tick(jobs) == NOON + 3 * HOUR
+    [line] = lines
+    assert line["times"] == len(enqueued)
+
+
+async def test_a_little_late_is_not_missed(jobs: Database) -> None:
+    scheduler = seeing_to(jobs, hourly(Missed.SKIP))
+    await scheduler.run_once(NOON)
+    await scheduler.run_once(NOON + HOUR + 30 * SECOND)
+
+    assert await told(jobs) == [NOON + HOUR]
+
+
+@pytest.mark.parametrize(("missed", "count"), [(Missed.EACH, 150), (Missed.ONCE, 1)])
+async def test_many_that_were_missed_come_in_parts(jobs: Database, missed: Missed, count: int) -> None:
+    scheduler = seeing_to(jobs, hourly(missed))
+    await scheduler.run_once(NOON)
+    for _ in range(3):
+        await scheduler.run_once(NOON + 150 * HOUR)
+
+    assert await told(jobs) == [NOON + number * HOUR for number in range(151 - count, 151)]
+
+
+@pytest.mark.parametrize(("missed", "count"), [(Missed.SKIP, 1), (Missed.ONCE, 1), (Missed.EACH, 3)])
+async def test_a_task_does_not_run_beside_itself(jobs: Database, missed: Missed, count: int) -> None:
+    scheduler = seeing_to(jobs, hourly(missed))
+    for number in range(4):
+        await scheduler.run_once(NOON + number * HOUR)
+
+    assert [row.key for row in await rows(jobs)] == ["schedule chime_at"] * count
+    await drain(jobs)
+    await scheduler.run_once(NOON + 4 * HOUR)
+    assert await told(jobs) == [NOON + 4 * HOUR]
+
+
+async def test_a_task_need_not_know_its_time(jobs: Database) -> None:
+    scheduler = seeing_to(jobs, hourly(Missed.ONCE, chime))
+    await scheduler.run_once(NOON)
+    await scheduler.run_once(NOON + HOUR)
+
+    assert [row.payload for row in await rows(jobs)] == ["{}"]
+
+
+async def test_a_clock_that_goes_back_does_nothing_twice(jobs: Database) -> None:
+    scheduler = seeing_to(jobs, hourly(Missed.EACH))
+    await scheduler.run_once(NOON)
+    await scheduler.run_once(NOON + HOUR)
+    with capture_logs() as lines:
+        await scheduler.run_once(NOON + 10 * MINUTE)
+    assert lines == [
+        {"event": "schedule: the clock went back", "schedule": "chime_at", "seconds": 3000, "log_level": "warning"}
+    ]
+
+    await scheduler.run_once(NOON + HOUR)
+    await scheduler.run_once(NOON + 2 * HOUR)
+    assert await told(jobs) == [NOON + HOUR, NOON + 2 * HOUR]
+
+
+async def test_a_clock_that_was_far_ahead_is_not_waited_for(jobs: Database) -> None:
+    scheduler = seeing_to(jobs, hourly(Missed.EACH))
+    await scheduler.run_once(NOON + 1000 * HOUR)
+    await scheduler.run_once(NOON)
+    await scheduler.run_once(NOON + HOUR)
+
+    assert await told(jobs) == [NOON + HOUR]
+
+
+async def test_a_time_that_cannot_be_enqueued_is_not_lost_and_holds_up_no_other(jobs: Database) -> None:
+    scheduler = seeing_to(jobs, hourly(Missed.EACH, break_down), hourly(Missed.EACH))
+    await scheduler.run_once(NOON)
+    with capture_logs() as lines:
+        await scheduler.run_once(NOON + HOUR)
+
+    assert await tick(jobs, "break_down") == NOON
+    assert await told(jobs) == [NOON + HOUR]
+    assert (lines[0]["event"], lines[0]["schedule"]) == ("schedule: not enqueued", "break_down")
+    assert lines[0]["error"].startswith("ValidationError: due: ")
+
+
+async def test_it_runs_until_it_is_told_to_stop(jobs: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    scheduler = seeing_to(jobs, Schedule(chime, "* * * * *", Missed.ONCE))
+    run_once = scheduler.run_once
+    failures = [ZeroDivisionError("by zero"), OperationalError("SELECT 1", {}, OSError("gone"))]
+    looks: list[datetime] = []
+
+    async def fail_once(now: datetime) -> float:
+        if failures:
+            raise failures.pop()
+        looks.append(now)
+        return await run_once(now)
+
+    monkeypatch.setattr(scheduler, "run_once", fail_once)
+    with capture_logs() as lines:
+        async with scheduling(scheduler):
+            await until(lambda: len(looks) > 2)
+
+    assert looks == sorted(looks)
+    assert abs(utc_now() - looks[0]) < MINUTE
+    assert lines[0] == {
+        "event": "schedule: the database is away, waiting",
+        "error": "OperationalError",
+        "log_level": "warning",
+    }
+    assert (lines[1]["event"], lines[1]["error"]) == ("schedule: not seen to, waiting", "ZeroDivisionError: by zero")
+    assert (await tick(jobs, "chime")) >= looks[0] - MINUTE
+
+
+async def test_a_database_that_goes_away_meanwhile_ends_the_round(
+    jobs: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = seeing_to(jobs, hourly(Missed.EACH))
+
+    async def fail(*_: Any) -> None:
+        raise OperationalError("SELECT 1", {}, OSError("gone"))
+
+    monkeypatch.setattr(scheduler, "_begin", fail)
+    with pytest.raises(OperationalError):
+        await scheduler.run_once(NOON)
+
+
+@pytest.fixture
+async def expired(jobs: Database) -> Database:
+    """A database with something in it that has expired, and something that has not."""
+    async with transaction(jobs.writers) as session:
+        for name, hours in (("old", -1), ("new", 1)):
+            session.add(IdempotencyKey(id=name, fingerprint="", expires_at=utc_now() + timedelta(hours=hours)))
+    return jobs
+
+
+async def test_what_has_expired_is_deleted_every_night(expired: Database) -> None:
+    assert [(one.cron, one.missed) for one in schedules() if one.task is purge_expired] == [("17 3 * * *", "once")]
+    await enqueue(expired, purge_expired)
+    with capture_logs() as lines:
+        await drain(expired)
+
+    async with transaction(expired.readers) as session:
+        assert (await session.exec(select(IdempotencyKey.id))).all() == ["new"]
+    assert {"event": "expired rows deleted", "count": 1, "log_level": "info"} in lines

@@ -1,0 +1,5 @@
+"""Which database this is. Everything else asks here, so nothing else has to know."""
+
+from app.db.postgres import DatabaseSettings, constraint_name, database_url, migration_engine, open_database
+
+__all__ = ["DatabaseSettings", "constraint_name", "database_url", "migration_engine", "open_database"]

@@ -1,0 +1,116 @@
+"""The AsyncAPI document: which topics there are, what is in them, who sends and who receives.
+
+It names no servers, because they are other ones everywhere. Source:
+https://www.asyncapi.com/docs/reference/specification/v3.0.0
+"""
+
+from collections.abc import Iterable
+from inspect import getdoc
+from typing import Any
+
+from app.core.openapi import about
+from app.events import consumers, contracts
+from app.events.consumers import Consumer
+from app.events.contracts import Contract, Topic
+from app.events.envelope import CONTENT_TYPE, CloudEvent
+from app.events.listening import group
+
+Document = dict[str, Any]
+
+BINDING = "0.5.0"  # the version of what AsyncAPI says about Kafka
+
+
+def document(envelope: str) -> Document:
+    """Describe all contracts and all consumers.
+
+    Args:
+        envelope: The name of the file with the schema of the envelope.
+    """
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": about()["title"],
+            "version": "1",  # of the document; each event has its own
+            "description": "Events in the envelope of CloudEvents 1.0. Those with the same key come in order.",
+        },
+        "defaultContentType": CONTENT_TYPE,
+        "channels": {topic.name: _channel(topic) for topic in contracts.topics()},
+        "operations": _sent() | _received(),
+        "components": {"messages": {made.type: _message(made, envelope) for made in contracts.contracts()}},
+    }
+
+
+def _channel(topic: Topic) -> Document:
+    return {
+        "address": topic.name,
+        "messages": {made.type: _to("components/messages", made.type) for made in _in(topic)},
+        "bindings": _kafka(
+            partitions=topic.partitions,
+            topicConfiguration={
+                "cleanup.policy": ["compact" if topic.compacted else "delete"],
+                "retention.ms": round(topic.retention.total_seconds() * 1000),
+            },
+        ),
+    }
+
+
+def _message(contract: Contract[Any], envelope: str) -> Document:
+    return {
+        "name": contract.type,
+        "title": contract.event.__name__,
+        "summary": getdoc(contract.event),
+        "payload": {
+            "allOf": [
+                {"$ref": f"./{envelope}.json"},
+                {
+                    "type": "object",
+                    "properties": {"type": {"const": contract.type}, "data": _data(contract)},
+                },
+            ]
+        },
+        "bindings": _kafka(key={"type": "string", "description": f"The subject, which is {contract.key}."}),
+    }
+
+
+def _data(contract: Contract[Any]) -> Document:
+    """Point to our promise, or say what we read of somebody else's."""
+    if contract.topic.ours:
+        return {"$ref": f"./{contract.type}.json"}
+    return {name: rule for name, rule in contract.schema().items() if not name.startswith("$")}
+
+
+def _sent() -> Document:
+    return {f"send-{topic.name}": _operation("send", topic, _in(topic)) for topic in contracts.topics() if topic.ours}
+
+
+def _received() -> Document:
+    return {
+        f"{consumer.name}-{topic.name}": _operation("receive", topic, _wanted(consumer, topic))
+        | {"bindings": _kafka(groupId={"type": "string", "enum": [group(consumer)]})}
+        for consumer in consumers.consumers()
+        for topic in consumer.topics
+    }
+
+
+def _operation(action: str, topic: Topic, messages: Iterable[Contract[Any]]) -> Document:
+    return {
+        "action": action,
+        "channel": _to("channels", topic.name),
+        "messages": [_to(f"channels/{topic.name}/messages", made.type) for made in messages],
+    }
+
+
+def _in(topic: Topic) -> list[Contract[Any]]:
+    return [made for made in contracts.contracts() if made.topic == topic]
+
+
+def _wanted(consumer: Consumer, topic: Topic) -> list[Contract[Any]]:
+    return [made for made in _in(topic) if consumer.wants(CloudEvent.model_construct(type=made.type))]
+
+
+def _kafka(**binding: Any) -> Document:
+    return {"kafka": {**binding, "bindingVersion": BINDING}}
+
+
+def _to(*path: str) -> Document:
+    return {"$ref": "/".join(("#", *path))}

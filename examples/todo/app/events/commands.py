@@ -1,0 +1,123 @@
+"""Commands for events: who does them, and where they go."""
+
+from typing import Annotated, NoReturn
+
+import typer
+
+from app.core.config import ConfigurationError, load
+from app.db.commands import configured
+from app.events import consumers, contracts
+from app.events.lag import lag
+from app.events.settings import EXAMPLE_SERVERS, Client, KafkaSettings
+from app.events.topics import create as create_topics
+from app.events.topics import missing, require, too_narrow
+from app.outbox import processes
+from app.outbox.processes import Host, Port
+from app.outbox.relay import Unavailable
+
+CONSUMER_PORT = 8104
+
+Only = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this one; may be repeated.")]
+
+consumer = typer.Typer(subcommand_metavar="[list]")
+topics = typer.Typer(no_args_is_help=True, help="Where events go.")
+
+
+@consumer.callback(invoke_without_command=True)
+def _consume(context: typer.Context, only: Only = None, host: Host = "127.0.0.1", port: Port = CONSUMER_PORT) -> None:
+    """Do what events ask for, until told to stop.
+
+    Start as many as there are partitions, at most; KAFKA_BOOTSTRAP_SERVERS must be set.
+
+    Exit codes: 0 it was told to stop; 1 the port is in use; 78 a setting is wrong or missing, or a topic is.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    names = [_known(name) for name in only or ()]
+    with configured() as settings:
+        _require_topics(_client())
+        processes.serve("app.consumers:create_consumer", settings, host, port, *names)
+
+
+@consumer.command("list")
+def list_consumers() -> None:
+    """Show every consumer, and how many messages it has not done yet, by topic.
+
+    What stays behind and does not get less has no process, or waits: its log says for what.
+    """
+    with configured():
+        client = _client()
+        _require_topics(client)
+        try:
+            rows = [(each.name, *behind) for each in consumers.consumers() for behind in lag(client, each).items()]
+        except Unavailable as error:
+            _fail(error)
+    width, wide = (max(len(str(row[column])) for row in [*rows, ("consumer", "topic")]) for column in (0, 1))
+    typer.echo(f"{'consumer':{width}}  {'topic':{wide}}  behind")
+    for name, topic, behind in rows:
+        typer.echo(f"{name:{width}}  {topic:{wide}}  {behind:6}")
+
+
+@topics.command()
+def create(
+    replicas: Annotated[int, typer.Option(min=1, help="Servers that keep each partition.")] = 3,
+) -> None:
+    """Create the topics of ours that are missing, with the partitions and the retention that contracts declare."""
+    with configured():
+        client = _client()
+        try:
+            wanted = missing(client, [topic for topic in contracts.topics() if topic.ours])
+            create_topics(client, wanted, replicas)
+        except Unavailable as error:
+            _fail(error)
+    for topic in wanted:
+        typer.echo(f"created: {topic.name}, {topic.partitions} partitions, kept {topic.retention.days} days")
+    if not wanted:
+        typer.echo("all topics are there")
+
+
+@topics.command()
+def check() -> None:
+    """Tell whether all topics are there, with the partitions that contracts declare."""
+    with configured():
+        client = _client()
+        _require_topics(client)
+        if narrow := too_narrow(client, contracts.topics()):
+            told = ", ".join(
+                f"{topic.name} has {has} of {topic.partitions} partitions" for topic, has in narrow.items()
+            )
+            raise ConfigurationError(
+                f"Too few partitions: {told}.\n"
+                "So many consumers can work at once. Either declare as many in the contract, or add them with Kafka's own\n"
+                "tools (kafka-topics.sh --alter --partitions) while nothing waits: keys move to other partitions then."
+            )
+    typer.echo("all topics are there")
+
+
+def _known(name: str) -> str:
+    try:
+        return consumers.find(name).name
+    except LookupError as error:
+        raise typer.BadParameter(str(error), param_hint="--only") from None
+
+
+def _client() -> Client:
+    settings = load(KafkaSettings)
+    if settings.bootstrap_servers is None:
+        raise ConfigurationError(
+            "KAFKA_BOOTSTRAP_SERVERS is not set: in development the API does it all itself, as long as it runs.\n"
+            f"To have processes for it, set it for all of them. Example: {EXAMPLE_SERVERS}"
+        )
+    return settings.client() | {"log_level": 0}  # what goes wrong, a command says itself
+
+
+def _require_topics(client: Client) -> None:
+    try:
+        require(client)
+    except Unavailable as error:
+        _fail(error)
+
+
+def _fail(error: Unavailable) -> NoReturn:
+    typer.echo(f"{error}\nIs KAFKA_BOOTSTRAP_SERVERS right, and does its server run?", err=True)
+    raise typer.Exit(1)

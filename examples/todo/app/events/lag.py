@@ -1,0 +1,49 @@
+"""How far consumers are behind."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+from confluent_kafka import Consumer as Reader
+from confluent_kafka import KafkaException, TopicPartition
+
+from app.events import topics
+from app.events.consumers import Consumer
+from app.events.listening import UNANSWERED, group
+from app.events.settings import Client
+from app.outbox.relay import Unavailable
+
+AGAIN_SECONDS = 0.2
+
+
+def lag(client: Client, consumer: Consumer) -> dict[str, int]:
+    """Count by topic the messages that a consumer has not done yet.
+
+    Raises:
+        Unavailable: If Kafka cannot be reached.
+    """
+    with closing(Reader(client | {"group.id": group(consumer), "enable.auto.commit": False})) as reader:
+        try:
+            return {topic.name: sum(_behind(reader, topic.name)) for topic in consumer.topics}
+        except KafkaException as error:
+            raise Unavailable(f"Kafka does not answer: {error.args[0].str()}") from error
+
+
+def _behind(reader: Reader, topic: str) -> Iterator[int]:
+    known = reader.list_topics(topic, timeout=topics.TIMEOUT_SECONDS).topics[topic].partitions
+    partitions = [TopicPartition(topic, number) for number in known]
+    for each in _committed(reader, partitions):
+        first, end = reader.get_watermark_offsets(each, timeout=topics.TIMEOUT_SECONDS)
+        yield end - max(first, each.offset)  # no position is a number below 0, and what is deleted is not behind
+
+
+def _committed(reader: Reader, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    """Ask for the positions. A Kafka that is new chooses only now who keeps them, and says so by errors."""
+    until = time.monotonic() + topics.TIMEOUT_SECONDS
+    while True:
+        try:
+            return reader.committed(partitions, timeout=topics.TIMEOUT_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() not in UNANSWERED or time.monotonic() > until:
+                raise
+            time.sleep(AGAIN_SECONDS)

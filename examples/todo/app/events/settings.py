@@ -1,0 +1,66 @@
+"""Settings of Kafka."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from app.core.config import Environment, EnvSettings
+
+Client = dict[str, str | int | float | bool]  # what librdkafka is told
+EXAMPLE_SERVERS = "kafka-1:9092,kafka-2:9092"
+
+
+class Protocol(StrEnum):
+    """How the connection is protected."""
+
+    PLAINTEXT = "plaintext"
+    SSL = "ssl"
+    SASL_PLAINTEXT = "sasl_plaintext"
+    SASL_SSL = "sasl_ssl"
+
+
+class Mechanism(StrEnum):
+    """How the service proves who it is."""
+
+    PLAIN = "PLAIN"
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+
+
+class KafkaSettings(EnvSettings):
+    """Where Kafka is, and how it knows the service."""
+
+    model_config = SettingsConfigDict(env_prefix="KAFKA_")
+
+    bootstrap_servers: str | None = Field(
+        default=None, min_length=1, description="Unset in development: a broker in the process of the API."
+    )
+    security_protocol: Protocol = Field(default=Protocol.PLAINTEXT, description="How the connection is protected.")
+    sasl_mechanism: Mechanism = Field(default=Mechanism.SCRAM_SHA_512, description="How a password is proven.")
+    username: str | None = Field(default=None, min_length=1, description="Who the service is, with sasl_….")
+    password: SecretStr | None = Field(default=None, min_length=1, description="With sasl_….")
+    ca_file: Path | None = Field(default=None, description="Authorities to trust; the system's if unset.")
+
+    @model_validator(mode="after")
+    def _require_what_belongs_together(self) -> "KafkaSettings":
+        if self.bootstrap_servers is None and self.env is Environment.PROD:
+            raise ValueError(f"KAFKA_BOOTSTRAP_SERVERS: must be set. Example: {EXAMPLE_SERVERS}")
+        sasl = self.security_protocol in {Protocol.SASL_PLAINTEXT, Protocol.SASL_SSL}
+        for name, value in {"KAFKA_USERNAME": self.username, "KAFKA_PASSWORD": self.password}.items():
+            if (value is not None) is not sasl:
+                word = "must be set" if sasl else "has no effect without KAFKA_SECURITY_PROTOCOL=sasl_ssl"
+                raise ValueError(f"{name}: {word}.")
+        return self
+
+    def client(self) -> Client:
+        """Return what every client of Kafka is told, by the names of librdkafka's CONFIGURATION.md."""
+        told: Client = {"bootstrap.servers": self.bootstrap_servers or "", "security.protocol": self.security_protocol}
+        if self.username is not None and self.password is not None:
+            told |= {
+                "sasl.mechanism": self.sasl_mechanism,
+                "sasl.username": self.username,
+                "sasl.password": self.password.get_secret_value(),
+            }
+        return told if self.ca_file is None else told | {"ssl.ca.location": str(self.ca_file)}

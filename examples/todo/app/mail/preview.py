@@ -1,0 +1,103 @@
+"""Looking at mails, in development only: `/dev/mails` shows each that there is, and those that were sent."""
+
+from collections.abc import Iterator
+from email.headerregistry import Address
+from email.message import EmailMessage
+from functools import cache
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.config import Environment as Where
+from app.core.exceptions import NotFoundError
+from app.mail.message import compose, html_of, text_of
+from app.mail.settings import MailSettings, sender_address
+from app.mail.template import known
+from app.mail.terminal import shown
+
+PATH = "/dev/mails"
+
+# These pages have styles of their own, and the HTML of a mail in a frame. What they still may not do is run scripts.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; frame-src 'self'; frame-ancestors 'self'"
+
+router = APIRouter(prefix=PATH, include_in_schema=False, default_response_class=HTMLResponse)
+
+
+class MailNotFound(NotFoundError):
+    """There is no mail of this name, or it is no longer kept."""
+
+    message = "There is no such mail."
+
+
+def attach(app: FastAPI, settings: MailSettings) -> None:
+    """Add the pages to an app in development, and to no other: mails carry links that open accounts."""
+    if settings.env is Where.DEV:
+        app.state.mail_sender = sender_address(settings.sender)
+        app.include_router(router)
+        app.add_middleware(_Policy)
+
+
+class _Policy:
+    """Allow these pages what all others are forbidden; it is outside of the middleware that forbids."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update({"Content-Security-Policy": POLICY, "X-Frame-Options": "SAMEORIGIN"})
+            await send(message)
+
+        ours = scope["type"] == "http" and scope["path"].startswith(PATH)
+        await self.app(scope, receive, send_with_policy if ours else send)
+
+
+@router.get("")
+async def list_mails(request: Request) -> str:
+    """Show what there is."""
+    sender: Address = request.app.state.mail_sender
+    examples = {key: compose(template.example(), sender) for key, template in sorted(known.items())}
+    return _page("mails.html", examples=examples, sent=dict(_sent()))
+
+
+@router.get("/{folder}/{name}.html")
+async def show_html(folder: str, name: str, request: Request) -> str:
+    """Show the HTML of a mail, as programs show it that do."""
+    html = html_of(_find(folder, name, request))
+    return html.replace("<head>", '<head><base target="_blank">', 1)  # links open beside the frame
+
+
+@router.get("/{folder}/{name}")
+async def show_mail(folder: str, name: str, request: Request) -> str:
+    """Show a mail with its headers, as HTML and as text."""
+    message = _find(folder, name, request)
+    return _page("mail.html", key=f"{folder}/{name}", mail=message, text=text_of(message), html=html_of(message))
+
+
+def _find(folder: str, name: str, request: Request) -> EmailMessage:
+    key = f"{folder}/{name}"
+    if message := dict(_sent()).get(key):
+        return message
+    if template := known.get(key):
+        return compose(template.example(), request.app.state.mail_sender)
+    raise MailNotFound
+
+
+def _sent() -> Iterator[tuple[str, EmailMessage]]:
+    """Name the mails that were sent by what tells them apart, in letters and digits for the address line."""
+    for message in shown:
+        yield "sent/" + "".join(filter(str.isalnum, message["Message-ID"])), message
+
+
+@cache
+def _pages() -> Environment:
+    return Environment(loader=PackageLoader("app.mail"), undefined=StrictUndefined, autoescape=True)
+
+
+def _page(template: str, **values: object) -> str:
+    return _pages().get_template(f"preview/{template}").render(values, path=PATH)

@@ -1,0 +1,1 @@
+"""Accounts with a password: opened, proven, changed and closed by their owners."""

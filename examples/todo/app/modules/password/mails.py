@@ -1,0 +1,77 @@
+"""What people are written. The words are in `templates/`.
+
+A mail with a link is a letter: it makes its secret when it is sent. The others are written
+when something happens, to the address that the account has then.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.config import load
+from app.mail import Mail, MailTemplate, letter
+from app.mail.template import EXAMPLE_LINK
+from app.modules.password.models import Purpose
+from app.modules.password.repository import PasswordRepository
+from app.modules.user.models import User
+from app.security.settings import SecuritySettings
+
+VERIFY_EMAIL = MailTemplate(__name__, "verify_email", link=EXAMPLE_LINK)
+ACCOUNT_EXISTS = MailTemplate(__name__, "account_exists")
+RESET_PASSWORD = MailTemplate(__name__, "reset_password", link=EXAMPLE_LINK)
+PASSWORD_CHANGED = MailTemplate(__name__, "password_changed")
+CONFIRM_EMAIL = MailTemplate(__name__, "confirm_email", link=EXAMPLE_LINK)
+EMAIL_CHANGED = MailTemplate(__name__, "email_changed")
+
+
+def check_address(to: str) -> None:
+    """Refuse an address that no mail can reach, while whoever gave it can be told.
+
+    Raises:
+        UnusableAddress: If no mail can be sent to it.
+    """
+    Mail(to, "", "")
+
+
+@letter
+async def verify_email(session: AsyncSession, *, email: str, name: str) -> Mail:
+    """Ask for proof of the address of a new account."""
+    secret = await PasswordRepository(session).add_registration(email, name)
+    return VERIFY_EMAIL.mail(email, link=_link("/verify-email", secret))
+
+
+@letter
+async def reset_password(session: AsyncSession, *, user_id: UUID, email: str, asked_at: datetime) -> Mail | None:
+    """Send a link to choose a new password."""
+    if not await _still(session, user_id, email, asked_at):
+        return None
+    secret = await PasswordRepository(session).add_token(user_id, Purpose.RESET_PASSWORD, email)
+    return RESET_PASSWORD.mail(email, link=_link("/reset-password", secret))
+
+
+@letter
+async def confirm_email(
+    session: AsyncSession, *, user_id: UUID, former: str, email: str, asked_at: datetime
+) -> Mail | None:
+    """Ask for proof of a new address."""
+    if not await _still(session, user_id, former, asked_at):
+        return None
+    secret = await PasswordRepository(session).add_token(user_id, Purpose.CHANGE_EMAIL, email)
+    return CONFIRM_EMAIL.mail(email, link=_link("/confirm-email", secret))
+
+
+async def _still(session: AsyncSession, user_id: UUID, email: str, asked_at: datetime) -> bool:
+    """Tell whether a link would still be good if it had been made when it was asked for.
+
+    A new password and a new address end all links; a letter that waited meanwhile must not bring one back.
+    """
+    repository = PasswordRepository(session)
+    await repository.lock(user_id)
+    user, password = await session.get(User, user_id), await repository.get(user_id)
+    return user is not None and user.email == email and (password is None or password.changed_at <= asked_at)
+
+
+def _link(path: str, token: str) -> str:
+    """Put the token behind a `#`: browsers keep it to themselves, so it is in no log and no Referer."""
+    return load(SecuritySettings).link(f"{path}#token={token}")

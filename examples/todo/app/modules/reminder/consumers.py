@@ -1,0 +1,18 @@
+"""What is done when a to-do is due."""
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.events.consumers import Consumer
+from app.mail.delivery import send_letter
+from app.modules.reminder.events import TodoDue
+from app.modules.reminder.mails import reminder
+
+reminders = Consumer("reminders", one_by_one=True)
+
+
+@reminders.on(TodoDue)
+async def remind(session: AsyncSession, event: TodoDue) -> None:
+    """Write to the owner."""
+    await send_letter(
+        session, f"{event.event_id}.{reminders.name}", reminder, todo_id=event.todo_id, due_at=event.due_at
+    )

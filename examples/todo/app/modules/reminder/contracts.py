@@ -1,0 +1,7 @@
+"""What other services hear of to-dos that are due. Fields are added and never taken away."""
+
+from app.events.contracts import contract
+from app.modules.reminder.events import TodoDue
+from app.modules.todo.contracts import TODOS
+
+contract(TodoDue, "todo.due.v1", TODOS, key="todo_id")

@@ -1,0 +1,1 @@
+"""What happens how often: a view that events keep up to date."""

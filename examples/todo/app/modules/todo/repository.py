@@ -1,0 +1,106 @@
+"""How to-dos are found and kept. Every query is bound to an owner."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Uuid, bindparam, delete, text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.exceptions import NotFoundError
+from app.core.pagination import PageParams
+from app.db.errors import translating
+from app.db.keyset import fetch_page
+from app.modules.todo.models import OWNER_EXISTS, Todo, TodoChange, TodoFeed
+from app.modules.todo.schemas import TodoFilter
+
+CHANGES_KEPT = 1_000
+CHANGES_AT_ONCE = 100
+
+_NEXT_NUMBER = text(
+    "INSERT INTO todo_feed (owner_id, last) VALUES (:owner_id, 1) "
+    "ON CONFLICT (owner_id) DO UPDATE SET last = todo_feed.last + 1 RETURNING last"
+).bindparams(bindparam("owner_id", type_=Uuid()))
+
+
+class OwnerGone(NotFoundError):
+    """The owner was deleted while the to-do was written; only PostgreSQL lets both happen at once."""
+
+    message = "There is no user with this id."
+
+
+class TodoRepository:
+    """The to-dos in the database."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Work inside the transaction of `session`."""
+        self.session = session
+
+    async def get(self, owner_id: UUID, todo_id: UUID) -> Todo | None:
+        """Find one of the owner's to-dos."""
+        query = select(Todo).where(col(Todo.id) == todo_id, col(Todo.owner_id) == owner_id)
+        return (await self.session.exec(query)).one_or_none()
+
+    async def save(self, todo: Todo) -> Todo:
+        """Write a new or changed to-do.
+
+        Raises:
+            OwnerGone: If the owner was deleted meanwhile.
+        """
+        self.session.add(todo)
+        with translating({OWNER_EXISTS: OwnerGone}):
+            await self.session.flush()
+        return todo
+
+    async def delete(self, todo: Todo) -> None:
+        """Remove a to-do."""
+        await self.session.delete(todo)
+        await self.session.flush()
+
+    async def page(
+        self, owner_id: UUID, which: TodoFilter, order: str, params: PageParams
+    ) -> tuple[Sequence[Todo], str | None]:
+        """List the owner's to-dos page by page. Ordered by due date, only those that have one."""
+        query = select(Todo).where(col(Todo.owner_id) == owner_id)
+        if which.status is not None:
+            query = query.where(col(Todo.status) == which.status)
+        if which.due_from is not None:
+            query = query.where(col(Todo.due_at) >= which.due_from)
+        if which.due_before is not None:
+            query = query.where(col(Todo.due_at) < which.due_before)
+        if order.endswith("due_at"):
+            query = query.where(col(Todo.due_at).is_not(None))
+        return await fetch_page(self.session, query, Todo, order, params)
+
+    async def add_change(self, owner_id: UUID, todo_id: UUID, kind: str) -> None:
+        """Keep a change for the feed, and forget the oldest.
+
+        Taking the number locks the owner's counter until the commit, so changes become
+        visible in the order of their numbers and a reader never misses one.
+        """
+        connection = await self.session.connection()
+        number = (await connection.execute(_NEXT_NUMBER, {"owner_id": owner_id})).scalar_one()
+        self.session.add(TodoChange(owner_id=owner_id, number=number, kind=kind, todo_id=todo_id))
+        await self.session.flush()
+        old = delete(TodoChange).where(
+            col(TodoChange.owner_id) == owner_id, col(TodoChange.number) <= number - CHANGES_KEPT
+        )
+        await self.session.exec(old)
+
+    async def last_change(self, owner_id: UUID) -> int:
+        """Return the number of the owner's last change, 0 if there was none yet."""
+        feed = await self.session.get(TodoFeed, owner_id)
+        return feed.last if feed else 0
+
+    async def changes(
+        self, owner_id: UUID, after: int, limit: int = CHANGES_AT_ONCE
+    ) -> Sequence[tuple[TodoChange, Todo | None]]:
+        """List the owner's changes after a number, each with the to-do as it is now."""
+        query = (
+            select(TodoChange, Todo)
+            .join(Todo, col(Todo.id) == col(TodoChange.todo_id), isouter=True)
+            .where(col(TodoChange.owner_id) == owner_id, col(TodoChange.number) > after)
+            .order_by(col(TodoChange.number))
+            .limit(limit)
+        )
+        return (await self.session.exec(query)).all()

@@ -1,0 +1,137 @@
+"""To-dos over HTTP."""
+
+from collections.abc import AsyncIterable
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app.core.exceptions import NotFoundError, PreconditionFailedError
+from app.core.openapi import problems
+from app.core.pagination import InvalidCursor, Page, PageDep, link_next
+from app.core.preconditions import IfMatch, set_etag
+from app.core.shutdown import goes_on, pause
+from app.db.idempotency import IdempotencyKeyReused, OnceDep
+from app.db.session import DatabaseDep, SessionDep, brief_read
+from app.modules.todo.dependencies import OwnerId, TodoFilterDep
+from app.modules.todo.models import Todo, TodoChange
+from app.modules.todo.repository import CHANGES_AT_ONCE
+from app.modules.todo.schemas import TodoChangeRead, TodoCreate, TodoOrder, TodoRead, TodoUpdate
+from app.modules.todo.service import FeedPosition, IllegalTransition, TodoNotFound, TodoService
+
+FEED_POLL_SECONDS = 1.0
+
+router = APIRouter(tags=["todo"])
+
+
+async def get_service(session: SessionDep, owner_id: OwnerId) -> TodoService:
+    """Give the service this request's transaction and owner."""
+    return TodoService(session, owner_id)
+
+
+TodoServiceDep = Annotated[TodoService, Depends(get_service)]
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    summary="Note something to do",
+    responses=problems(NotFoundError, IdempotencyKeyReused),
+)
+async def create_todo(data: TodoCreate, todos: TodoServiceDep, once: OnceDep) -> TodoRead:
+    """Note something to do. With an `Idempotency-Key` it is safe to send again."""
+    return await once(todos.create, data, TodoRead)
+
+
+@router.get("", summary="List to-dos", responses=problems(InvalidCursor))
+async def list_todos(
+    todos: TodoServiceDep,
+    page: PageDep,
+    which: TodoFilterDep,
+    request: Request,
+    response: Response,
+    order: Annotated[TodoOrder, Query(description="By due date, only those that have one.")] = TodoOrder.CREATED_AT,
+) -> Page[TodoRead]:
+    """List to-dos, page by page. `next`, or the `Link` header, leads on."""
+    rows, cursor = await todos.page(which, order, page)
+    link_next(request, response, cursor)
+    return Page(items=[TodoRead.model_validate(row) for row in rows], next=cursor)
+
+
+async def get_feed_position(
+    todos: TodoServiceDep,
+    last_event_id: Annotated[int | None, Header(ge=0, le=2**31 - 1, description="Go on after this event.")] = None,
+) -> FeedPosition:
+    """Find where the feed begins, while an error can still be answered."""
+    return await todos.feed_position(last_event_id)
+
+
+@router.get(
+    "/feed", summary="Follow the changes", response_class=EventSourceResponse, responses=problems(NotFoundError)
+)
+async def follow_todos(
+    position: Annotated[FeedPosition, Depends(get_feed_position)],
+    owner_id: OwnerId,
+    database: DatabaseDep,
+    request: Request,
+) -> AsyncIterable[ServerSentEvent]:
+    """Stream the changes as Server-Sent Events, from now on or from where the client was.
+
+    The feed looks for new changes every second and holds no connection in between. It ends
+    when the server stops; browsers come back by themselves and go on where they were. After
+    a very long absence there is a `reset` first: changes were missed, list the to-dos anew.
+    """
+    number = position.after
+    if position.missed:
+        yield ServerSentEvent(event="reset", id=str(number), data={})
+    while goes_on(request):
+        async with brief_read(database) as session:
+            changes = await TodoService(session, owner_id).changes(after=number)
+        for change, todo in changes:
+            number = change.number
+            yield _event(change, todo)
+        if len(changes) < CHANGES_AT_ONCE:
+            await pause(request, FEED_POLL_SECONDS)
+
+
+def _event(change: TodoChange, todo: Todo | None) -> ServerSentEvent:
+    data = TodoChangeRead(
+        todo_id=change.todo_id,
+        occurred_at=change.occurred_at,
+        todo=TodoRead.model_validate(todo) if todo else None,
+    )
+    return ServerSentEvent(event=change.kind, id=str(change.number), data=data)
+
+
+@router.get("/{todo_id}", summary="Read a to-do", responses=problems(TodoNotFound))
+async def get_todo(todo_id: UUID, todos: TodoServiceDep, response: Response) -> TodoRead:
+    """Read one to-do. Its `ETag` can be sent back as `If-Match` with a change."""
+    todo = await todos.get(todo_id)
+    set_etag(response, todo)
+    return TodoRead.model_validate(todo)
+
+
+@router.patch(
+    "/{todo_id}",
+    summary="Change a to-do",
+    responses=problems(TodoNotFound, IllegalTransition, PreconditionFailedError),
+)
+async def update_todo(
+    todo_id: UUID, data: TodoUpdate, todos: TodoServiceDep, if_match: IfMatch, response: Response
+) -> TodoRead:
+    """Change the fields that are sent. With `If-Match`, only if nobody was faster."""
+    todo = await todos.update(todo_id, data, if_match)
+    set_etag(response, todo)
+    return TodoRead.model_validate(todo)
+
+
+@router.delete(
+    "/{todo_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Delete a to-do",
+    responses=problems(TodoNotFound, PreconditionFailedError),
+)
+async def delete_todo(todo_id: UUID, todos: TodoServiceDep, if_match: IfMatch) -> None:
+    """Delete a to-do."""
+    await todos.delete(todo_id, if_match)

@@ -1,0 +1,151 @@
+"""What can be done with to-dos."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.events import publish, subscribe
+from app.core.exceptions import ConflictError, NotFoundError
+from app.core.pagination import PageParams
+from app.core.preconditions import Precondition
+from app.modules.todo.events import TodoChanged, TodoCompleted, TodoCreated, TodoDeleted, TodoEvent
+from app.modules.todo.models import Todo, TodoChange, TodoStatus
+from app.modules.todo.repository import CHANGES_KEPT, TodoRepository
+from app.modules.todo.schemas import TodoCreate, TodoFilter, TodoOrder, TodoUpdate
+from app.modules.user.service import UserService
+
+NEXT_STATUS: Mapping[TodoStatus, frozenset[TodoStatus]] = {
+    TodoStatus.OPEN: frozenset({TodoStatus.IN_PROGRESS, TodoStatus.DONE, TodoStatus.CANCELLED}),
+    TodoStatus.IN_PROGRESS: frozenset({TodoStatus.OPEN, TodoStatus.DONE, TodoStatus.CANCELLED}),
+    TodoStatus.DONE: frozenset({TodoStatus.OPEN}),
+    TodoStatus.CANCELLED: frozenset({TodoStatus.OPEN}),
+}
+
+
+class TodoNotFound(NotFoundError):
+    """The owner has no such to-do."""
+
+    message = "There is no to-do with this id."
+
+
+class IllegalTransition(ConflictError):
+    """A to-do cannot go from its status to that one."""
+
+    message = "A to-do cannot go from its present status to that one."
+
+
+@dataclass(frozen=True)
+class FeedPosition:
+    """Where a reader of the feed stands."""
+
+    after: int
+    missed: bool = False  # changes that are no longer kept
+
+
+class TodoService:
+    """The rules about to-dos, for one owner."""
+
+    def __init__(
+        self,
+        session: AsyncSession,
+        owner_id: UUID,
+        todos: TodoRepository | None = None,
+        users: UserService | None = None,
+    ) -> None:
+        """Work inside the transaction of `session`; tests may bring a repository of their own."""
+        self.session = session
+        self.owner_id = owner_id
+        self.todos = todos or TodoRepository(session)
+        self.users = users or UserService(session)
+
+    async def create(self, data: TodoCreate) -> Todo:
+        """Note something to do.
+
+        Raises:
+            UserNotFound: If the owner does not exist.
+        """
+        await self.users.get(self.owner_id)
+        todo = await self.todos.save(Todo(owner_id=self.owner_id, **data.model_dump()))
+        await publish(self.session, TodoCreated(owner_id=self.owner_id, todo_id=todo.id))
+        return todo
+
+    async def get(self, todo_id: UUID) -> Todo:
+        """Find one of the owner's to-dos.
+
+        Raises:
+            TodoNotFound: If there is none, or it is somebody else's.
+        """
+        if todo := await self.todos.get(self.owner_id, todo_id):
+            return todo
+        raise TodoNotFound
+
+    async def page(self, which: TodoFilter, order: TodoOrder, params: PageParams) -> tuple[Sequence[Todo], str | None]:
+        """List the owner's to-dos page by page."""
+        return await self.todos.page(self.owner_id, which, order, params)
+
+    async def update(self, todo_id: UUID, data: TodoUpdate, precondition: Precondition) -> Todo:
+        """Change a to-do.
+
+        Raises:
+            TodoNotFound: If there is none.
+            PreconditionFailedError: If it has changed since the client saw it.
+            IllegalTransition: If its status cannot become the new one.
+        """
+        todo = await self.get(todo_id)
+        precondition.check(todo)
+        sent = data.model_dump(exclude_unset=True)
+        changes = {field: value for field, value in sent.items() if value != getattr(todo, field)}
+        _check_transition(todo.status, changes.get("status", todo.status))
+        if changes:
+            todo.sqlmodel_update(changes)
+            await self.todos.save(todo)
+            await publish(self.session, TodoChanged(owner_id=self.owner_id, todo_id=todo.id))
+        if changes.get("status") == TodoStatus.DONE:
+            await publish(self.session, TodoCompleted(owner_id=self.owner_id, todo_id=todo.id))
+        return todo
+
+    async def delete(self, todo_id: UUID, precondition: Precondition) -> None:
+        """Forget a to-do.
+
+        Raises:
+            TodoNotFound: If there is none.
+            PreconditionFailedError: If it has changed since the client saw it.
+        """
+        todo = await self.get(todo_id)
+        precondition.check(todo)
+        await self.todos.delete(todo)
+        await publish(self.session, TodoDeleted(owner_id=self.owner_id, todo_id=todo_id))
+
+    async def feed_position(self, seen: int | None) -> FeedPosition:
+        """Tell where a reader of the feed begins.
+
+        Args:
+            seen: The last change the reader has seen; without it the feed begins now.
+
+        Raises:
+            UserNotFound: If the owner does not exist.
+        """
+        await self.users.get(self.owner_id)
+        last = await self.todos.last_change(self.owner_id)
+        if seen is None:
+            return FeedPosition(after=last)
+        if last - CHANGES_KEPT <= seen <= last:
+            return FeedPosition(after=seen)
+        return FeedPosition(after=last, missed=True)
+
+    async def changes(self, after: int) -> Sequence[tuple[TodoChange, Todo | None]]:
+        """List what has changed after a number, oldest first."""
+        return await self.todos.changes(self.owner_id, after)
+
+
+def _check_transition(now: TodoStatus, then: TodoStatus) -> None:
+    if then != now and then not in NEXT_STATUS[TodoStatus(now)]:
+        raise IllegalTransition(f"A to-do that is {now} cannot become {then}.")
+
+
+@subscribe(TodoEvent)
+async def keep_for_the_feed(session: AsyncSession, event: TodoEvent) -> None:
+    """Write down each change, in the transaction that makes it."""
+    await TodoRepository(session).add_change(event.owner_id, event.todo_id, event.kind)

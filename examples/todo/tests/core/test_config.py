@@ -1,0 +1,78 @@
+"""Settings: what is refused, and how it is said."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.core.config import ConfigurationError, Environment, Settings, load
+from tests.conftest import variables
+
+
+def test_the_example_names_every_variable_and_no_other(project: Path) -> None:
+    example = (project / ".env.example").read_text(encoding="utf-8")
+    named = set(re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE))
+    of_compose = set(re.findall(r"\$\{([A-Z_]+)", (project / "docker-compose.yml").read_text(encoding="utf-8")))
+
+    assert named == variables() | of_compose
+
+
+def test_unset_means_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ENV")
+    monkeypatch.chdir("/")
+
+    assert load(Settings).env is Environment.PROD
+
+
+def test_a_file_sets_variables_but_not_in_tests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("PORT=9000\n", encoding="utf-8")
+
+    assert load(Settings).port == 8000
+    monkeypatch.setenv("ENV", "dev")
+    assert load(Settings).port == 9000
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("PORT", "eighty", "PORT: Input should be a valid integer"),
+        ("LOG_LEVEL", "LOUD", "LOG_LEVEL: String should match"),
+        ("ENV", "staging", "ENV: Input should be 'dev', 'test' or 'prod'"),
+        ("MAX_BODY_BYTES", "0", "MAX_BODY_BYTES: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_value_is_named_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load(Settings)
+    assert said in str(caught.value)
+    assert ".env.example" in str(caught.value)
+
+
+@pytest.mark.parametrize(("variable", "value"), [("DEBUG", "true"), ("CORS_ORIGINS", "https://a.example, *")])
+def test_production_refuses_what_is_lax(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    load(Settings)
+
+    monkeypatch.setenv("ENV", "prod")
+    with pytest.raises(ConfigurationError, match=variable):
+        load(Settings)
+
+
+def test_everything_that_is_lax_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in {"ENV": "prod", "DEBUG": "true", "CORS_ORIGINS": "*"}.items():
+        monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ConfigurationError, match=r"\n  DEBUG: .*\n  CORS_ORIGINS: "):
+        load(Settings)
+
+
+def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", "https://a.example, https://b.example,")
+
+    assert load(Settings).cors_origins == ("https://a.example", "https://b.example")
+    assert Settings(cors_origins=("https://a.example",)).cors_origins == ("https://a.example",)

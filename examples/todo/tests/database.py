@@ -1,0 +1,27 @@
+"""Where the tests get their database from."""
+
+import os
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import make_url
+
+from app.db import embedded
+
+
+def create_database(folder: Path, name: str) -> str:
+    """Create an empty database and return its URL.
+
+    It is made on the server of DATABASE_URL if that is set, beside the database it names;
+    otherwise on a server that all test processes share and that ends with the last of them.
+    """
+    given = os.environ.get("DATABASE_URL")
+    if given is None:
+        return embedded.database_url(folder / "postgres", name).render_as_string(hide_password=False)
+    server, name = make_url(given), f"todo_{name}"
+    uri = server.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(uri, autocommit=True) as db:
+        db.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        db.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return server.set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)

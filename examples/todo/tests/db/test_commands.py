@@ -1,0 +1,136 @@
+"""Carrying the data away and back, as a person does it."""
+
+import logging
+import stat
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from sqlalchemy import delete, func, select
+from typer.testing import CliRunner, Result
+
+from app.cli import app
+from app.db import transfer
+from app.db.base import Base
+from app.db.commands import EXIT_DATA
+from app.db.lines import TransferError
+from app.db.session import Database, transaction
+from app.modules.user.models import User
+from tests.conftest import in_a_thread
+
+
+@pytest.fixture(autouse=True)
+def _logging_restored() -> Generator[None]:
+    handlers = logging.getLogger().handlers[:]
+    yield
+    logging.getLogger().handlers[:] = handlers
+    structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+async def live(live_database: Database) -> AsyncGenerator[Database]:
+    """A database with somebody in it."""
+    async with transaction(live_database.writers) as session:
+        session.add(User(email="ada@example.com", name="Ada"))
+    yield live_database
+    await empty(live_database)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "folder/data.jsonl"
+
+
+async def empty(database: Database) -> None:
+    async with transaction(database.writers) as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            await session.exec(delete(table))
+
+
+async def users(database: Database) -> int:
+    async with transaction(database.readers) as session:
+        return (await (await session.connection()).execute(select(func.count()).select_from(User))).scalar_one()
+
+
+def mode(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+def run(*arguments: object, **options: Any) -> Result:
+    result: Result = in_a_thread(lambda: CliRunner().invoke(app, ["db", *map(str, arguments)], **options))
+    return result
+
+
+async def test_data_are_carried_away_and_back(live: Database, file: Path) -> None:
+    away = run("export", file)
+    assert (away.exit_code, away.stdout) == (0, "")
+    assert "user_account: 1 rows\n" in away.stderr
+    assert mode(file) == 0o600
+
+    await empty(live)
+    back = run("import", file)
+    assert (back.exit_code, back.output) == (0, away.stderr)
+    assert await users(live) == 1
+
+
+async def test_data_travel_through_pipes(live: Database) -> None:
+    away = run("export", "-")
+    await empty(live)
+    back = run("import", "-", input=away.stdout_bytes)
+
+    assert (away.exit_code, back.exit_code) == (0, 0)
+    assert await users(live) == 1
+
+
+def test_a_file_that_exists_is_kept(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text("precious", encoding="utf-8")
+    result = run("export", file)
+
+    assert (result.exit_code, result.output) == (1, f"{file} exists. Name another.\n")
+    assert file.read_text(encoding="utf-8") == "precious"
+
+
+def test_a_file_that_cannot_be_written_is_explained(file: Path) -> None:
+    file.parent.touch()
+    result = run("export", file)
+
+    assert result.exit_code == 1
+    assert result.output.startswith("[Errno")
+
+
+def test_an_export_that_fails_leaves_no_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: object, stream: Any, *__: object) -> None:
+        stream.write(b"half")
+        raise TransferError("This is why.")
+
+    monkeypatch.setattr(transfer, "export_rows", fail)
+    result = run("export", file)
+
+    assert (result.exit_code, result.output) == (1, "This is why.\n")
+    assert not file.exists()
+
+
+async def test_what_is_no_export_is_not_imported(live: Database, file: Path) -> None:
+    await empty(live)
+    result = run("import", "-", input="nonsense")
+
+    assert result.exit_code == EXIT_DATA
+    assert result.output == "The first line is not that of an export: is not JSON, or was cut off.\n"
+    assert run("import", file).exit_code == 2
+
+
+async def test_nothing_is_put_into_a_database_in_use(live: Database, file: Path) -> None:
+    run("export", file)
+    result = run("import", file)
+
+    assert result.exit_code == 1
+    assert result.output.startswith("These tables are not empty: user_account.\n")
+    assert await users(live) == 1
+
+
+def test_the_help_says_what_the_file_is() -> None:
+    for command, said in (("export", "secrets included"), ("import", "or, if one of them is refused, none")):
+        assert said in " ".join(run(command, "--help").output.split())

@@ -1,0 +1,125 @@
+"""Idempotency keys: how long they last, what they are bound to, and what is repeated."""
+
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
+from sqlmodel import col, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.schemas import EntityModel, RequestModel
+from app.db.base import Entity, utc_now
+from app.db.expiry import purge
+from app.db.idempotency import KEPT_FOR, IdempotencyKey, OnceDep
+
+
+class NumberCreate(RequestModel):
+    value: int
+    unit: str = "m"
+
+
+class NumberRead(EntityModel):
+    value: int
+
+
+class Number(Entity):
+    value: int
+
+
+class Numbers:
+    def __init__(self) -> None:
+        self.created: list[Number] = []
+
+    async def create(self, body: NumberCreate) -> Number:
+        self.created.append(Number(id=UUID(int=len(self.created)), value=body.value))
+        return self.created[-1]
+
+
+@pytest.fixture
+def numbers(app: FastAPI) -> Numbers:
+    numbers = Numbers()
+
+    @app.post("/numbers", status_code=201)
+    @app.post("/others", status_code=201)
+    async def create(body: NumberCreate, once: OnceDep) -> NumberRead:
+        return await once(numbers.create, body, NumberRead)
+
+    return numbers
+
+
+async def post(client: AsyncClient, path: str = "/numbers", key: str | None = "key", value: int = 7) -> Response:
+    return await client.post(path, json={"value": value}, headers={"Idempotency-Key": key} if key else {})
+
+
+async def age(session: AsyncSession, **changes: object) -> None:
+    changes = changes or {"expires_at": utc_now() - KEPT_FOR}
+    await session.exec(update(IdempotencyKey).values(changes).where(col(IdempotencyKey.id) != ""))
+    await session.commit()
+
+
+async def test_without_a_key_everything_happens_each_time(client: AsyncClient, numbers: Numbers) -> None:
+    first, second = await post(client, key=None), await post(client, key=None)
+
+    assert first.headers["location"] == f"/numbers/{numbers.created[0].id}"
+    assert first.headers["etag"] == '"1"'
+    assert first.json()["id"] != second.json()["id"]
+
+
+async def test_with_a_key_the_answer_is_repeated_byte_for_byte(client: AsyncClient, numbers: Numbers) -> None:
+    first, second = await post(client), await post(client)
+
+    assert len(numbers.created) == 1
+    assert (second.status_code, second.content) == (first.status_code, first.content)
+    for header in ("location", "etag", "content-type"):
+        assert second.headers[header] == first.headers[header]
+
+
+async def test_an_answer_of_an_older_release_is_repeated_as_it_was(
+    client: AsyncClient, numbers: Numbers, session: AsyncSession
+) -> None:
+    await post(client)
+    await age(session, body='{"of": "an older release"}')
+
+    assert (await post(client)).json() == {"of": "an older release"}
+
+
+async def test_a_key_is_bound_to_its_address(client: AsyncClient, numbers: Numbers) -> None:
+    for path in ("/numbers", "/others", "/numbers"):
+        await post(client, path)
+
+    assert len(numbers.created) == 2
+
+
+async def test_a_key_is_bound_to_what_was_sent(client: AsyncClient, numbers: Numbers) -> None:
+    await post(client)
+    answer = await post(client, value=8)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+
+
+async def test_an_expired_key_is_as_new(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
+    await post(client)
+    await age(session)
+
+    assert (await post(client, value=8)).status_code == 201
+
+
+async def test_expired_keys_are_purged(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
+    await post(client, key="old")
+    await age(session)
+    await post(client, key="new")
+
+    assert await purge(session) == 1
+    assert await purge(session) == 0
+
+
+async def test_many_are_purged_in_batches(
+    client: AsyncClient, numbers: Numbers, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.db.expiry.BATCH", 2)
+    for key in "abcde":
+        await post(client, key=key)
+    await age(session)
+
+    assert await purge(session) == 5

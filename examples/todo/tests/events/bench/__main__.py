@@ -1,0 +1,49 @@
+"""What events cost: `uv run python -m tests.events.bench`.
+
+Machines differ, so each figure stands beside one that was measured in turn with it, in the
+same process: compare the two, and not with those of another day. It takes about a minute,
+and needs nothing: the database and Kafka are those of the tests (or those that DATABASE_URL
+and KAFKA_BOOTSTRAP_SERVERS name; a database and a topic of its own are made there).
+"""
+
+import asyncio
+import logging
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+import typer
+
+from app.core.config import Environment
+from app.db import migrations
+from tests.database import create_database
+from tests.events.bench import receiving, sending
+from tests.events.bench.stage import stage
+
+MEASURES = (sending.requests, sending.relaying, receiving.consuming, receiving.latency)
+
+
+def main() -> None:
+    """Measure everything, and print a table."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # on a machine's root account, PostgreSQL runs as somebody else
+        servers = os.environ.pop("KAFKA_BOOTSTRAP_SERVERS", None)
+        os.environ |= {"DATABASE_URL": create_database(folder, "bench"), "ENV": Environment.TEST, "LOG_LEVEL": "ERROR"}
+        with ThreadPoolExecutor(1) as pool:  # it runs an event loop of its own
+            pool.submit(migrations.upgrade).result()
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+        asyncio.run(_measure(servers))
+
+
+async def _measure(servers: str | None) -> None:
+    async with stage(servers) as made:
+        for measure in MEASURES:
+            for figure in await measure(made):
+                typer.echo(f"{figure.what:56} {figure.value:>12}   {figure.compared}".rstrip())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""A consumer with its inbox, beside Kafka alone; and the time from a commit to the consumer."""
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, closing
+from uuid import uuid4
+
+from confluent_kafka import Consumer as Reader
+from confluent_kafka import TopicPartition
+from fastapi import FastAPI
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.events import publish
+from app.db.session import transaction
+from app.events.consumers import Consumer
+from app.events.kafka import Kafka
+from app.events.listening import BATCH, listening
+from app.events.relay import EventRelay
+from app.events.settings import Client
+from app.features import FEATURES
+from app.outbox.relay import relaying
+from app.outbox.settings import OutboxSettings
+from tests.events.bench.stage import EVENTS, TOPIC, Figure, Measured, Stage
+
+ROUNDS, ALONE = 3, 100
+POLL_SECONDS: float = OutboxSettings.model_fields["poll_seconds"].default
+
+
+class Watch:
+    """A consumer that does nothing but look at the clock, and remembers how many it has had, and when."""
+
+    def __init__(self) -> None:
+        self.consumer = Consumer(f"bench-{uuid4().hex}")
+        self.consumer.on_batch(Measured)(self._look)
+        self.batches: list[tuple[float, int]] = []
+        self.seen: dict[int, float] = {}
+
+    async def _look(self, _: AsyncSession, events: Sequence[Measured]) -> None:
+        now = time.perf_counter()
+        self.batches.append((now, len(events)))
+        self.seen |= {event.number: now for event in events}
+
+    @property
+    def count(self) -> int:
+        return sum(count for _, count in self.batches)
+
+
+async def consuming(stage: Stage) -> list[Figure]:
+    """Read what was relayed both ways, in turn."""
+    mine, bare = [], []
+    for _ in range(ROUNDS):
+        (waiting, rate), watch = await asyncio.to_thread(_read, stage.kafka), Watch()
+        bare.append(rate)
+        async with listening(stage.database, stage.kafka, [watch.consumer]):
+            while watch.count < waiting:  # noqa: ASYNC110 - what is waited for is a list
+                await asyncio.sleep(0.005)
+        mine.append(_rate(watch.batches))
+    alone, with_inbox = statistics.median(bare), statistics.median(mine)
+    return [
+        Figure("read from Kafka, with nothing else", f"{alone:,.0f} /s"),
+        Figure("done by a consumer, with its inbox", f"{with_inbox:,.0f} /s", f"{with_inbox / alone:.1%} of it"),
+    ]
+
+
+async def latency(stage: Stage) -> list[Figure]:
+    """Let one event after the other come from a commit to a consumer."""
+    await stage.clear()
+    relay, watch, waited = EventRelay(stage.database, Kafka(stage.kafka), POLL_SECONDS), Watch(), []
+    async with AsyncExitStack() as stack:
+        for waking in _wakers():
+            await stack.enter_async_context(waking(relay.wake))
+        await stack.enter_async_context(relaying(relay))
+        await stack.enter_async_context(listening(stage.database, stage.kafka, [watch.consumer]))
+        await _one(stage, watch, -1)  # until all of it listens
+        for number in range(EVENTS, EVENTS + ALONE):
+            waited.append(await _one(stage, watch, number))  # noqa: PERF401 - one after the other
+    p50, p99 = statistics.median(waited), statistics.quantiles(waited, n=100)[-1]
+    return [Figure("from commit to consumer: median", f"{p50 * 1e3:.1f} ms", f"p99 {p99 * 1e3:.1f} ms")]
+
+
+def _wakers() -> list:
+    """Ask the features for what wakes a relay; SQLite has nothing."""
+    app = FastAPI()
+    app.state.relay_wakers = []
+    for feature in FEATURES:
+        if getattr(feature, "__name__", "") == "app.outbox.notify":
+            feature.setup(app)
+    return app.state.relay_wakers
+
+
+async def _one(stage: Stage, watch: Watch, number: int) -> float:
+    await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311 - at any moment between two looks
+    async with transaction(stage.database.writers) as session:
+        await publish(session, Measured(who=f"key {number}", number=number))
+    committed = time.perf_counter()
+    async with asyncio.timeout(60):
+        while number not in watch.seen:  # noqa: ASYNC110 - what is waited for is a dictionary
+            await asyncio.sleep(0.0005)
+    return max(0.0, watch.seen[number] - committed)
+
+
+def _read(client: Client) -> tuple[int, float]:
+    """Read all that is there; return how many that are, and how many in a second."""
+    with closing(Reader(client | {"group.id": "bench", "enable.auto.commit": False})) as reader:
+        known = reader.list_topics(TOPIC.name, timeout=10).topics[TOPIC.name].partitions
+        partitions = [TopicPartition(TOPIC.name, number, 0) for number in known]
+        there = sum(reader.get_watermark_offsets(each, timeout=10)[1] for each in partitions)
+        began, count = time.perf_counter(), 0
+        reader.assign(partitions)
+        while count < there:
+            count += len(reader.consume(BATCH, timeout=0.1))
+        return there, there / (time.perf_counter() - began)
+
+
+def _rate(batches: Sequence[tuple[float, int]]) -> float:
+    """Count from the end of the first batch on: before that, the group has to meet."""
+    (first, _), (last, _) = batches[0], batches[-1]
+    return sum(count for _, count in batches[1:]) / (last - first)

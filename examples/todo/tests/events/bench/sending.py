@@ -1,0 +1,73 @@
+"""What an event costs the request that publishes it; and the relay from a full outbox to Kafka, beside Kafka alone."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Sequence
+from uuid import uuid4
+
+from confluent_kafka import Producer
+
+from app.core.events import publish
+from app.db.base import utc_now
+from app.db.session import transaction
+from app.events.kafka import CONFIGURATION, Kafka
+from app.events.models import ProcessedEvent
+from app.events.relay import EventRelay
+from app.outbox.models import OutboxEvent
+from tests.events.bench.stage import ASIDE, EVENTS, ROUNDS, Figure, Measured, Stage
+
+TRANSACTIONS = 50
+
+
+async def requests(stage: Stage) -> list[Figure]:
+    """Add a row, without an event and with one, in turn."""
+    plain, published = [], []
+    for _ in range(ROUNDS):
+        plain += [await _one(stage, event=False) for _ in range(TRANSACTIONS)]
+        published += [await _one(stage, event=True) for _ in range(TRANSACTIONS)]
+    without, with_one = statistics.median(plain), statistics.median(published)
+    return [
+        Figure("a transaction that adds a row", f"{without * 1e3:.2f} ms"),
+        Figure("the same, and it publishes an event", f"{with_one * 1e3:.2f} ms", f"{with_one / without:.0%} of it"),
+    ]
+
+
+async def relaying(stage: Stage) -> list[Figure]:
+    """Bring the same events to Kafka both ways, in turn."""
+    kafka, producer = Kafka(stage.kafka), Producer(stage.kafka | CONFIGURATION)
+    relay = EventRelay(stage.database, kafka, poll_seconds=1)
+    relayed, sent = [], []
+    _send(producer, (await stage.fill())[:1])  # both are connected before the clock starts
+    await relay.run_once()
+    for _ in range(ROUNDS):
+        events = await stage.fill()
+        began = time.perf_counter()
+        while await relay.run_once():
+            pass
+        relayed.append(EVENTS / (time.perf_counter() - began))
+        began = time.perf_counter()
+        await asyncio.to_thread(_send, producer, events)
+        sent.append(EVENTS / (time.perf_counter() - began))
+    kafka.close()
+    mine, bare = statistics.median(relayed), statistics.median(sent)
+    return [
+        Figure("sent to Kafka, with nothing else", f"{bare:,.0f} /s"),
+        Figure("relayed from the database to Kafka", f"{mine:,.0f} /s", f"{mine / bare:.0%} of it"),
+    ]
+
+
+def _send(producer: Producer, events: Sequence[OutboxEvent]) -> None:
+    for event in events:
+        producer.produce(ASIDE.name, event.payload.encode(), event.key)
+    producer.flush()
+
+
+async def _one(stage: Stage, *, event: bool) -> float:
+    began = time.perf_counter()
+    async with transaction(stage.database.writers) as session:
+        session.add(ProcessedEvent(id=f"bench {uuid4()}", expires_at=utc_now()))
+        await session.flush()
+        if event:
+            await publish(session, Measured(who="ada", number=0))
+    return time.perf_counter() - began

@@ -1,0 +1,214 @@
+"""A Kafka for these tests: that of KAFKA_BOOTSTRAP_SERVERS, or a broker in this process; and events to send."""
+
+import os
+import time
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from confluent_kafka import Consumer as Reader
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from sqlmodel import delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core import events
+from app.core.events import Event
+from app.db.base import Base
+from app.db.session import Database, transaction
+from app.events import consumers, contracts
+from app.events.consumers import Consumer
+from app.events.contracts import Topic, contract
+from app.events.development import broker
+from app.events.envelope import CloudEvent
+from app.events.publisher import envelope_of
+from app.events.settings import Client
+from app.events.topics import create, missing
+from app.modules.statistics.models import DailyCount
+
+GIVEN = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")  # read before the tests' own environment hides it
+TYPE = "test.happened.v1"
+DAY = datetime(2030, 1, 31, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happened(Event):
+    """What these tests are about."""
+
+    who: str
+    number: int = 0
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Generator[Client]:
+    """What a client is told to find Kafka."""
+    if GIVEN is not None:
+        yield {"bootstrap.servers": GIVEN}
+        return
+    with broker([]) as address:
+        yield {"bootstrap.servers": address}
+
+
+@pytest.fixture
+def topic(kafka: Client) -> Generator[Topic]:
+    """A topic of the test's own."""
+    topic = Topic(f"test-{uuid4().hex}", partitions=4)
+    provide(kafka, topic)
+    yield topic
+    if GIVEN is not None:
+        admin = AdminClient(kafka)
+        admin.delete_topics([topic.name])[topic.name].result()
+
+
+def provide(kafka: Client, *topics: Topic) -> None:
+    """Create topics. The broker of the wheel does that when it is asked for one, and in no other way."""
+    if GIVEN is not None:
+        create(kafka, missing(kafka, topics), replicas=1)
+        while missing(kafka, topics):  # it says that they are there a moment before they are
+            time.sleep(0.01)
+        return
+    asking = Producer(kafka)
+    for topic in topics:
+        asking.list_topics(topic.name, timeout=10)
+
+
+@pytest.fixture(autouse=True)
+def _registries_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the contracts and the consumers of a test at its end."""
+    for module, name in ((contracts, "_by_event"), (contracts, "_by_type"), (consumers, "_consumers")):
+        monkeypatch.setattr(module, name, dict(getattr(module, name)))
+
+
+@pytest.fixture
+def happened(topic: Topic) -> type[Happened]:
+    """Events with a contract."""
+    contract(Happened, TYPE, topic, key="who")
+    return Happened
+
+
+@pytest.fixture
+async def store(live_database: Database) -> AsyncGenerator[Database]:
+    """A database with real commits, empty before and after."""
+    await _empty(live_database)
+    yield live_database
+    await _empty(live_database)
+
+
+async def _empty(database: Database) -> None:
+    async with transaction(database.writers) as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            await session.exec(delete(table))
+
+
+class Seen:
+    """A consumer that notes what it is called with, here and in the database, and fails when it is told to."""
+
+    def __init__(self, name: str) -> None:
+        self.consumer = Consumer(name)
+        self.consumer.on(Happened)(self._happened)
+        self.here: list[str] = []
+        self.fails: dict[str, Exception] = {}
+
+    async def _happened(self, session: AsyncSession, event: Happened) -> None:
+        what = f"{event.who} {event.number}"
+        self.here.append(what)
+        session.add(DailyCount(day=DAY.date(), type=what, count=1))
+        await session.flush()
+        if what in self.fails:
+            raise self.fails[what]
+
+
+@pytest.fixture
+def seen(happened: type[Happened]) -> Seen:
+    """A consumer of a name of its own, so that Kafka has no position for it."""
+    return Seen(f"test-{uuid4().hex}")
+
+
+async def effects(database: Database) -> list[str]:
+    """What `Seen` has left in the database."""
+    async with transaction(database.readers) as session:
+        return list((await session.exec(select(DailyCount.type).order_by("type"))).all())
+
+
+def message(who: str, number: int = 0, **attributes: Any) -> bytes:
+    """An event as another service would send it."""
+    data = {"who": who, "number": number} | attributes.pop("data", {})
+    values: dict[str, Any] = {
+        "id": str(uuid4()),
+        "source": "/another",
+        "type": TYPE,
+        "subject": who,
+        "time": DAY,
+        "data": data,
+    }
+    return CloudEvent(**(values | attributes)).model_dump_json(exclude_none=True).encode()
+
+
+def as_sent(event: Event) -> CloudEvent:
+    """An event of this service as it leaves."""
+    made = contracts.of(type(event))
+    assert made is not None
+    return envelope_of(event, made)
+
+
+def as_message(event: Event) -> bytes:
+    """The same, as Kafka has it."""
+    return as_sent(event).model_dump_json(exclude_none=True).encode()
+
+
+def send(kafka: Client, topic: Topic, *messages: bytes) -> None:
+    """Send as another service would, with the subject as the key."""
+    producer = Producer(kafka)
+    for each in messages:
+        producer.produce(topic.name, each, key=CloudEvent.model_validate_json(each).subject)
+    assert producer.flush(30) == 0
+
+
+async def publish(database: Database, *happened: Event) -> list[UUID]:
+    """Publish in a transaction, as a service does."""
+    async with transaction(database.writers) as session:
+        for event in happened:
+            await events.publish(session, event)
+            await session.flush()
+    return [event.event_id for event in happened]
+
+
+def sent(kafka: Client, topic: Topic) -> list[CloudEvent]:
+    """Everything that is in a topic, partition by partition."""
+    return [CloudEvent.model_validate_json(value) for _, value, _ in records(kafka, topic)]
+
+
+def records(kafka: Client, topic: Topic) -> list[tuple[int, bytes, dict[str, Any]]]:
+    """Everything that is in a topic, with its partition and its headers."""
+    found: list[tuple[int, bytes, dict[str, Any]]] = []
+    with closing(Reader(kafka | {"group.id": "tests", "enable.auto.commit": False})) as reader:
+        known = reader.list_topics(topic.name, timeout=10).topics[topic.name].partitions
+        partitions = [TopicPartition(topic.name, number, 0) for number in known]
+        left = sum(reader.get_watermark_offsets(each, timeout=10)[1] for each in partitions)
+        reader.assign(partitions)
+        while len(found) < left:
+            for record in reader.consume(500, timeout=0.1):
+                value, partition = record.value(), record.partition()
+                assert value is not None
+                assert partition is not None
+                found.append((partition, value, dict(record.headers() or [])))
+    return sorted(found, key=lambda each: each[0])
+
+
+def committed(kafka: Client, group: str, topic: Topic) -> int:
+    """How many messages of a topic a group has behind it."""
+    partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+    with closing(Reader(kafka | {"group.id": group})) as reader:
+        return sum(max(each.offset, 0) for each in reader.committed(partitions, timeout=10))
+
+
+def numbers(sent: Sequence[CloudEvent]) -> dict[str, list[int]]:
+    """The numbers of what was sent, for each key."""
+    found: dict[str, list[int]] = {}
+    for each in sent:
+        found.setdefault(each.subject, []).append(each.data["number"])
+    return found

@@ -1,0 +1,244 @@
+"""What was promised about events stands in files, and the code is held to it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import make_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+import jsonschema_rs
+import pytest
+import yaml
+from polyfactory.factories import DataclassFactory
+from pydantic import Field
+from sqlmodel.ext.asyncio.session import AsyncSession
+from typer.testing import CliRunner, Result
+
+from app import features  # noqa: F401 - with it come the contracts of all modules
+from app.core.events import Event
+from app.db.base import utc_now
+from app.events import asyncapi, catalogue, consumers, contracts, publisher
+from app.events.consumers import Consumer
+from app.events.contract_commands import contracts as commands
+from app.events.contracts import Contract, Topic
+from app.events.envelope import CloudEvent
+from app.outbox.models import OutboxEvent
+
+NAME = "thing.happened.v1"
+
+Promise = Callable[..., Contract[Any]]
+
+
+class EventFactory(DataclassFactory[Any]):
+    """Makes events up."""
+
+    __is_base_factory__ = True
+
+    @classmethod
+    def get_provider_map(cls) -> dict[Any, Callable[[], Any]]:
+        return super().get_provider_map() | {datetime: utc_now}
+
+
+def event(name: str, *fields: Any) -> Any:
+    """Make a class of events."""
+    said = {"__doc__": "It has happened."}
+    everything = [("thing_id", UUID), *fields]
+    return make_dataclass(name, everything, bases=(Event,), namespace=said, frozen=True, kw_only=True)
+
+
+@pytest.fixture
+def promise(monkeypatch: pytest.MonkeyPatch) -> Promise:
+    """Let there be one contract, in place of all others and of the one before."""
+
+    def make(*fields: Any, topic: str = "things", key: str = "thing_id", name: str = NAME) -> Contract[Any]:
+        monkeypatch.setattr(contracts, "_by_event", {})
+        monkeypatch.setattr(contracts, "_by_type", {})
+        monkeypatch.setattr(consumers, "_consumers", {})
+        return contracts.contract(event("Happened", *fields), name, Topic(topic), key=key)
+
+    return make
+
+
+@pytest.fixture
+def folder(tmp_path: Path, promise: Promise) -> Path:
+    """Files with a promise that the code keeps."""
+    promise(("size", int))
+    folder = tmp_path / "contracts"
+    assert run("write", folder).exit_code == 0
+    return folder
+
+
+def run(command: str, folder: Path) -> Result:
+    return CliRunner().invoke(commands, [command, "--folder", str(folder)])
+
+
+def test_the_project_keeps_its_promises(project: Path) -> None:
+    command = [Path(sys.executable).with_name("app"), "contracts", "check"]
+    answer = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout == "all files are up to date\n"
+
+
+def test_what_is_written_is_up_to_date(tmp_path: Path, promise: Promise) -> None:
+    promise()
+    missing = run("check", tmp_path / "new")
+    assert missing.exit_code == 1
+    assert f"{tmp_path / 'new' / NAME}.json is not there yet\n" in missing.output
+    assert "app contracts write" in missing.output
+
+    written = run("write", tmp_path / "new")
+    names = ["cloudevent.json", f"{NAME}.json", "asyncapi.yaml"]
+    assert written.output.splitlines() == [f"written: {tmp_path / 'new' / name}" for name in names]
+    for command in ("check", "write"):
+        again = run(command, tmp_path / "new")
+        assert (again.exit_code, again.output) == (0, "all files are up to date\n")
+
+
+def test_how_a_file_is_laid_out_does_not_matter(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.write_text(json.dumps(catalogue._read(path), ensure_ascii=False), encoding="utf-8")
+    assert run("check", folder).exit_code == 0
+
+
+def test_an_addition_is_shown_and_written(folder: Path, promise: Promise) -> None:
+    promise(("size", int), ("note", str, ""))
+
+    shown = run("check", folder)
+    assert shown.exit_code == 1
+    assert '+    "note"' in shown.output
+    assert run("write", folder).output == f"written: {folder / NAME}.json\n"
+    assert run("check", folder).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "changed", "said"),
+    [
+        ([], {}, "size: is gone"),
+        ([("size", str)], {}, 'size: type was "integer", is "string"'),
+        ([("size", Literal[1, 2])], {}, "size: enum was not there, is [1, 2]"),
+        ([("size", int), ("note", str)], {}, "note: is new and has no default"),
+        ([("size", int)], {"topic": "others"}, 'event: x-topic was "things", is "others"'),
+        ([("size", int)], {"key": "size"}, 'event: x-key was "thing_id", is "size"'),
+    ],
+)
+def test_a_broken_promise_is_refused(
+    folder: Path, promise: Promise, fields: list[Any], changed: dict[str, str], said: str
+) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    promise(*fields, **changed)
+
+    for command in ("check", "write"):
+        result = run(command, folder)
+        assert result.exit_code == 1
+        assert f"{NAME} was promised, and the code does not keep it:\n  {said}" in result.output
+        assert "Leave Happened as it was" in result.output
+        assert '"thing.happened.v2"' in result.output
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_contract_that_is_gone_is_refused(folder: Path, promise: Promise) -> None:
+    promise(name="thing.happened.v2")
+
+    result = run("write", folder)
+    assert result.exit_code == 1
+    assert f"{NAME} was promised" in result.output
+    assert f"delete {folder / NAME}.json." in result.output
+    (folder / f"{NAME}.json").unlink()
+    assert run("write", folder).exit_code == 0
+
+
+def test_the_envelope_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other(CloudEvent):
+        subject: str = Field(max_length=5)
+        dataschema: str = ""
+
+    monkeypatch.setattr(catalogue, "CloudEvent", Other)
+    result = run("write", folder)
+    assert result.exit_code == 1
+    assert "  subject: maxLength was not there, is 5\nIt is the envelope of all events" in result.output
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n{}", "[]"])
+def test_a_promise_that_cannot_be_read_is_explained(folder: Path, text: str) -> None:
+    (folder / f"{NAME}.json").write_text(text, encoding="utf-8")
+    for command in ("check", "write"):
+        result = run(command, folder)
+        assert result.exit_code == 1
+        assert f"{folder / NAME}.json is not " in result.output
+        assert f"git restore {folder / NAME}.json" in result.output
+
+
+def test_the_document_is_written_again_after_a_merge(folder: Path) -> None:
+    document = folder / "asyncapi.yaml"
+    document.write_text(
+        f"<<<<<<< HEAD\n{document.read_text(encoding='utf-8')}=======\n>>>>>>> main\n", encoding="utf-8"
+    )
+
+    assert run("check", folder).exit_code == 1
+    assert run("write", folder).output == f"written: {document}\n"
+
+
+def test_the_document_says_who_receives_what(promise: Promise) -> None:
+    wanted = promise()
+    contracts.contract(event("Ignored"), "thing.ignored.v1", wanted.topic, key="thing_id")
+    contracts.contract(event("Elsewhere"), "other.happened.v1", Topic("others"), key="thing_id")
+
+    @Consumer("counts").on(wanted.event)
+    async def count(session: AsyncSession, event: Event) -> None: ...
+
+    operations = asyncapi.document("cloudevent")["operations"]
+    assert {name: (each["action"], messages(each)) for name, each in operations.items()} == {
+        "send-others": ("send", ["#/channels/others/messages/other.happened.v1"]),
+        "send-things": ("send", [f"#/channels/things/messages/{name}" for name in (NAME, "thing.ignored.v1")]),
+        "counts-things": ("receive", [f"#/channels/things/messages/{NAME}"]),
+    }
+
+
+def messages(operation: dict[str, Any]) -> list[str]:
+    return [each["$ref"] for each in operation["messages"]]
+
+
+def test_what_others_say_is_described_and_not_promised(tmp_path: Path, promise: Promise) -> None:
+    made = promise()
+    paid = contracts.contract(
+        event("Paid", ("total", int)), "order.paid.v1", Topic("orders", ours=False), key="thing_id"
+    )
+
+    @Consumer("test").on_batch(made.event, paid.event)
+    async def take(_: AsyncSession, __: Sequence[Event]) -> None: ...
+
+    catalogue.write(tmp_path)
+    document = yaml.safe_load((tmp_path / catalogue.DOCUMENT).read_text(encoding="utf-8"))
+
+    assert sorted(path.stem for path in tmp_path.glob("*.json")) == [catalogue.ENVELOPE_NAME, NAME]
+    assert set(document["operations"]) == {"send-things", "test-things", "test-orders"}
+    [message] = document["channels"]["orders"]["messages"].values()
+    described = json.dumps(document["components"]["messages"]["order.paid.v1"] if "$ref" in message else message)
+    assert '"total"' in described
+    assert "order.paid.v1.json" not in described
+
+
+async def test_what_is_sent_is_what_the_files_say(session: AsyncSession, project: Path) -> None:
+    for path in (project / catalogue.FOLDER).glob("*.v*.json"):
+        made = contracts.named(path.stem)
+        happened = EventFactory.create_factory(made.event).build()
+        await publisher.send_after_commit(session, happened)
+
+        [row] = [each for each in session.new if isinstance(each, OutboxEvent) and each.id == happened.event_id]
+        document = yaml.safe_load((project / catalogue.FOLDER / catalogue.DOCUMENT).read_text(encoding="utf-8"))
+        message = document["components"]["messages"][made.type]
+        accept(project, message["payload"], json.loads(row.payload))
+        assert f"#/components/messages/{made.type}" in str(document["channels"][row.queue])
+        with pytest.raises(jsonschema_rs.ValidationError, match="is a required property"):
+            accept(project, message["payload"], json.loads(row.payload) | {"data": {}})
+
+
+def accept(project: Path, schema: dict[str, Any], message: Any) -> None:
+    """Read a message as others would, who have the files only."""
+    base = f"{(project / catalogue.FOLDER).as_uri()}/"
+    jsonschema_rs.Draft202012Validator(schema, validate_formats=True, base_uri=base).validate(message)

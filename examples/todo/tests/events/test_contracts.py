@@ -1,0 +1,113 @@
+"""Contracts: what leaves, under which name, and who can read it."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import pytest
+from polyfactory.factories import DataclassFactory
+from pydantic import ValidationError
+
+from app.core.events import Event
+from app.events import contracts
+from app.events.contracts import Contract, Topic, contract
+from app.events.envelope import CloudEvent
+from tests.events.conftest import DAY, TYPE, Happened, message
+
+OURS = list(contracts.contracts())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Another(Event):
+    """An event of these tests."""
+
+    who: UUID
+
+
+@pytest.mark.parametrize("made", OURS, ids=lambda made: made.type)
+def test_what_leaves_can_be_read_again(made: Contract[Event]) -> None:
+    event = DataclassFactory.create_factory(made.event).build(occurred_at=DAY)
+    envelope = CloudEvent(
+        id=str(event.event_id), source="/x", type=made.type, subject=made.key_of(event), time=DAY, data=made.data(event)
+    )
+
+    assert made.read(envelope) == event
+    assert set(made.data(event)) == set(made.schema()["required"])
+    assert made.data(event)[made.key] == made.key_of(event)
+
+
+@pytest.mark.parametrize("made", OURS, ids=lambda made: made.type)
+def test_a_name_has_a_version(made: Contract[Event]) -> None:
+    assert made.type.rpartition(".")[2][0] == "v"
+    assert made.type.rpartition(".v")[2].isdecimal()
+
+
+def test_users_are_heard_of() -> None:
+    assert {"user.registered.v1", "user.deleted.v1"} <= {made.type for made in OURS}
+    assert "users" in {topic.name for topic in contracts.topics()}
+
+
+def test_a_contract_says_where_and_under_which_name(happened: type[Happened], topic: Topic) -> None:
+    made = contracts.of(Happened)
+
+    assert made == contracts.named(TYPE)
+    assert contracts.known(TYPE)
+    assert not contracts.known("test.unknown.v1")
+    assert topic in contracts.topics()
+    assert made is not None
+    assert made.schema() == {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": TYPE,
+        "title": "Happened",
+        "description": "What these tests are about.",
+        "type": "object",
+        "properties": {
+            "who": {"title": "Who", "type": "string"},
+            "number": {"title": "Number", "type": "integer", "default": 0},
+        },
+        "required": ["number", "who"],
+    }
+
+
+def test_what_has_no_contract_stays_here() -> None:
+    assert contracts.of(Another) is None
+
+
+@pytest.mark.usefixtures("happened")
+@pytest.mark.parametrize(
+    ("event", "type_", "key", "said"),
+    [
+        (Happened, "test.happened.v2", "who", "Happened and test.happened.v2 can have one contract."),
+        (Another, "Another", "who", "'Another' is no name of an event. Example: user.registered.v1"),
+        (Another, TYPE, "who", f"Another and {TYPE} can have one contract."),
+        (Another, "test.another.v1", "whom", "Another has no field whom, which is to be its key."),
+        (Another, "test.another.v1", "event_id", "Another has no field event_id, which is to be its key."),
+    ],
+)
+def test_a_contract_that_could_not_be_kept_is_refused(event: type[Event], type_: str, key: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        contract(event, type_, Topic("test"), key=key)
+    assert (contracts.of(Another), contracts.known("test.another.v1")) == (None, False)
+
+
+@pytest.mark.usefixtures("happened")
+def test_a_new_field_is_left_out() -> None:
+    envelope = CloudEvent.model_validate_json(message("ada", 3, data={"mood": "good"}, id=(id_ := str(uuid4()))))
+
+    assert contracts.named(TYPE).read(envelope) == Happened(who="ada", number=3, event_id=UUID(id_), occurred_at=DAY)
+
+
+@pytest.mark.usefixtures("happened")
+def test_others_name_their_events_as_they_like() -> None:
+    def read(id_: str, source: str) -> UUID:
+        made: Event = contracts.named(TYPE).read(CloudEvent.model_validate_json(message("ada", id=id_, source=source)))
+        return made.event_id
+
+    assert read("order-1", "/shop") == read("order-1", "/shop")
+    assert len({read("order-1", "/shop"), read("order-2", "/shop"), read("order-1", "/bank")}) == 3
+
+
+@pytest.mark.usefixtures("happened")
+def test_a_field_that_is_missing_breaks_the_contract() -> None:
+    envelope = CloudEvent.model_validate_json(message("ada")).model_copy(update={"data": {}})
+    with pytest.raises(ValidationError, match="who"):
+        contracts.named(TYPE).read(envelope)

@@ -1,0 +1,55 @@
+"""The envelope: what CloudEvents 1.0 demands, and no more."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from app.events.envelope import CloudEvent
+
+FEWEST: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "/another",
+    "type": "test.happened.v1",
+    "subject": "ada",
+    "time": "2030-01-31T12:00:00Z",
+    "data": {},
+}
+
+
+def test_attributes_of_others_are_left_out() -> None:
+    envelope = CloudEvent.model_validate_json(json.dumps(FEWEST | {"partitionkey": "7"}))
+
+    assert json.loads(envelope.model_dump_json(exclude_none=True)) == FEWEST | {"datacontenttype": "application/json"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"specversion": "0.3"},
+        {"id": ""},
+        {"id": "a\x00b"},
+        {"id": "1" * 101},
+        {"source": "/an\nother"},
+        {"type": "t" * 201},
+        {"requestid": "r" * 201},
+        {"requestid": "\x7f"},
+        {"time": "2030-01-31T12:00:00"},
+        {"datacontenttype": "text/plain"},
+        {"data": None},
+        {"data": "hunter2"},
+    ],
+    ids=str,
+)
+def test_what_is_no_event_is_refused_and_not_repeated(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        CloudEvent.model_validate_json(json.dumps(FEWEST | wrong))
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", sorted(FEWEST.keys() - {"specversion"}))
+def test_what_must_be_there_must_be_there(name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        CloudEvent.model_validate({key: value for key, value in FEWEST.items() if key != name})

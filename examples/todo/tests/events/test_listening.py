@@ -1,0 +1,172 @@
+"""Listening: what comes is done in its order, what waits is not lost, and a stop ends what has begun."""
+
+import asyncio
+import time
+from contextlib import closing
+from typing import cast
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Consumer as Reader
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from faststream.confluent import KafkaBroker
+from faststream.confluent.helpers.client import AsyncConfluentConsumer
+from faststream.confluent.subscriber.usecase import BatchSubscriber
+from sqlmodel.ext.asyncio.session import AsyncSession
+from structlog.testing import capture_logs
+
+from app.core.openapi import about
+from app.db.session import Database
+from app.events import listening as ways
+from app.events.consumers import Consumer
+from app.events.contracts import Topic
+from app.events.listening import group, listening
+from app.events.settings import Client
+from app.outbox.failures import TryAgain
+from app.outbox.relay import Unavailable
+from tests.events.conftest import GIVEN, Happened, Seen, committed, effects, message, send
+from tests.outbox.conftest import until
+
+KEYS = [f"key-{number}" for number in range(6)]
+LAST = 9
+
+
+def numbers(seen: Seen, key: str) -> list[int]:
+    """What was done of a key, without what was done again."""
+    return list(dict.fromkeys(int(number) for who, number in map(str.split, seen.here) if who == key))
+
+
+async def test_what_waits_is_not_lost_and_what_has_begun_ends_at_a_stop(
+    store: Database, kafka: Client, topic: Topic, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message at a time: those of other partitions could go by, and be committed with the one that waits.
+
+    Two consumers at once, for a new one has to wait some seconds for Kafka.
+    """
+    monkeypatch.setattr(ways, "BATCH", 1)
+    monkeypatch.setattr(ways, "PAUSE_SECONDS", 0.2)
+    seen.fails = {f"{key} 2": TryAgain("not yet") for key in KEYS}
+    slow, begun, go_on = Consumer(f"test-{uuid4().hex}"), asyncio.Event(), asyncio.Event()
+    ended: list[int] = []
+
+    @slow.on(Happened)
+    async def linger(session: AsyncSession, event: Happened) -> None:
+        if event.number == LAST:
+            begun.set()
+            await go_on.wait()
+        ended.append(event.number)
+
+    send(kafka, topic, *(message(key, number) for number in range(5) for key in KEYS))
+    with capture_logs() as lines:
+        async with listening(store, kafka, [seen.consumer, slow]):
+            await until(lambda: sum(what.endswith(" 2") for what in seen.here) >= 3)
+            seen.fails.pop(seen.here[-1])
+            await until(lambda: sum(what.endswith(" 2") for what in seen.here) >= 6)
+            send(kafka, topic, message("last", LAST))
+            await begun.wait()
+            asyncio.get_running_loop().call_later(0.3, go_on.set)
+            stopped = time.monotonic()
+        assert time.monotonic() - stopped < 5, "what waits does not hold up a stop"
+
+    assert ended[-1] == LAST
+    assert committed(kafka, group(slow), topic) == len(ended)
+    assert committed(kafka, group(seen.consumer), topic) == len(await effects(store)) > 0
+    for key in KEYS:
+        assert numbers(seen, key) == list(range(5))[: len(numbers(seen, key))]
+    waits = [line for line in lines if line["event"] == "events: not done, waiting"]
+    assert {(line["error"], line["exception"]) for line in waits} == {("TryAgain: not yet", None)}
+
+
+async def test_what_is_not_done_is_not_told_even_if_something_commits_meanwhile(
+    store: Database, kafka: Client, topic: Topic, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastStream does that: the commit of what is done may be under way when the next messages are handed out."""
+    monkeypatch.setattr(ways, "BATCH", 1)
+    seen.fails = {"ada 2": TryAgain("not yet")}
+    send(kafka, topic, *(message("ada", number) for number in range(4)))
+    async with listening(store, kafka, [seen.consumer]) as broker:
+        await until(lambda: "ada 2" in seen.here)
+        consumer = cast("BatchSubscriber", broker.subscribers[0]).consumer
+        assert consumer is not None
+        with pytest.raises(KafkaException, match="No offset stored"):
+            await consumer.commit(asynchronous=False)
+
+    assert committed(kafka, group(seen.consumer), topic) == 2
+
+
+def test_what_went_to_another_consumer_meanwhile_is_not_noted(kafka: Client) -> None:
+    with closing(Reader(kafka | {"group.id": "tests", "enable.auto.offset.store": False})) as reader:
+        ways._note(reader, [Message(topic="users", partition=0, offset=1)])
+
+        assert reader.committed([TopicPartition("users", 0)], timeout=10)[0].offset < 0
+
+
+@pytest.mark.skipif(GIVEN is None, reason="the broker of the wheel does not take back whom it took for dead")
+async def test_a_consumer_that_was_taken_for_dead_goes_on(
+    store: Database, kafka: Client, topic: Topic, seen: Seen
+) -> None:
+    """Kafka gives its partitions to others when it takes too long; that must not be its end."""
+    impatient = kafka | {"max.poll.interval.ms": 6000, "session.timeout.ms": 6000}  # the least that Kafka takes
+    slow, done = Consumer(f"test-{uuid4().hex}"), []
+
+    @slow.on(Happened)
+    async def linger(_: AsyncSession, event: Happened) -> None:
+        if event.number == 1 and not done:
+            await asyncio.sleep(8)
+        done.append(event.number)
+
+    send(kafka, topic, message("a", 1))
+    async with listening(store, impatient, [slow]):
+        await until(lambda: done == [1])
+        send(kafka, topic, message("a", 2))
+        await until(lambda: 2 in done)
+
+    assert done == [1, 2]
+
+
+class Position:
+    """What remembers a position, with the answers of Kafka in turn."""
+
+    def __init__(self, *answers: int | None) -> None:
+        self.answers = list(answers)
+
+    async def commit(self, asynchronous: bool = True) -> None:
+        assert not asynchronous
+        if (code := self.answers.pop(0)) is not None:
+            raise KafkaException(KafkaError(code))
+
+
+@pytest.mark.parametrize(
+    ("answers", "left"),
+    [
+        ([None, None], 1),
+        ([KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError._TRANSPORT, None, None], 1),
+        ([KafkaError.ILLEGAL_GENERATION, None], 1),  # its partitions are with another
+    ],
+)
+async def test_a_position_that_kafka_could_not_note_is_told_again(
+    monkeypatch: pytest.MonkeyPatch, answers: list[int | None], left: int
+) -> None:
+    monkeypatch.setattr(ways, "PAUSE_SECONDS", 0.01)
+    position = Position(*answers)
+    await ways._commit(cast("AsyncConfluentConsumer", position), asyncio.Event())
+
+    assert len(position.answers) == left
+
+
+async def test_a_position_that_cannot_be_noted_holds_up_no_stop() -> None:
+    stopping = asyncio.Event()
+    stopping.set()
+    position = Position(KafkaError._WAIT_COORD, None)
+    await ways._commit(cast("AsyncConfluentConsumer", position), stopping)
+
+    assert position.answers == [None]
+
+
+async def test_a_kafka_that_does_not_answer_is_told() -> None:
+    with pytest.raises(Unavailable, match="Kafka does not answer"):
+        await ways.require_answer(KafkaBroker("127.0.0.1:1"))
+
+
+def test_the_position_is_known_by_the_names_of_service_and_consumer(seen: Seen) -> None:
+    assert group(seen.consumer) == f"{about()['name']}.{seen.consumer.name}"

@@ -1,0 +1,77 @@
+"""Publishing: an event with a contract is a row of the transaction, and nothing without it is."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+from structlog.contextvars import bound_contextvars
+
+from app.core.events import Event
+from app.core.exceptions import ConflictError
+from app.core.openapi import about
+from app.db.session import Database, transaction
+from app.events.contracts import Topic, contract
+from app.modules.user.service import UserService
+from tests.events.conftest import DAY, TYPE, Happened, publish
+from tests.factories import UserCreateFactory
+from tests.outbox.conftest import rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unheard(Event):
+    """An event without a contract."""
+
+
+async def test_an_event_is_a_row(store: Database, happened: type[Happened], topic: Topic) -> None:
+    with bound_contextvars(request_id="abc", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
+        [event_id] = await publish(store, happened(who="ada", number=3, occurred_at=DAY))
+
+    [row] = await rows(store)
+    assert (row.id, row.destination, row.queue, row.name) == (event_id, "kafka", topic.name, TYPE)
+    assert (row.key, row.request_id) == ("ada", "abc")
+    assert json.loads(row.payload) == {
+        "specversion": "1.0",
+        "id": str(event_id),
+        "source": f"/{about()['name']}",
+        "type": TYPE,
+        "subject": "ada",
+        "time": "2030-01-31T12:00:00Z",
+        "datacontenttype": "application/json",
+        "requestid": "abc",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "data": {"who": "ada", "number": 3},
+    }
+
+
+@pytest.mark.usefixtures("happened")
+async def test_what_nobody_asked_for_names_no_request(store: Database) -> None:
+    await publish(store, Happened(who="ada"))
+
+    [row] = await rows(store)
+    assert row.request_id == ""
+    assert not {"requestid", "traceparent"} & json.loads(row.payload).keys()
+
+
+async def test_what_has_no_contract_stays_here(store: Database) -> None:
+    await publish(store, Unheard())
+    assert await rows(store) == []
+
+
+async def test_what_others_say_is_not_said_by_us(store: Database) -> None:
+    contract(Happened, TYPE, Topic("of-the-shop", ours=False), key="who")
+    await publish(store, Happened(who="ada"))
+    assert await rows(store) == []
+
+
+async def test_a_row_goes_with_its_transaction(store: Database) -> None:
+    with suppress(ConflictError):
+        async with transaction(store.writers) as session:
+            await UserService(session).register(UserCreateFactory.build())
+            raise ConflictError
+    assert [row for row in await rows(store) if row.destination == "kafka"] == []
+
+    async with transaction(store.writers) as session:
+        user = await UserService(session).register(UserCreateFactory.build())
+    [row] = [row for row in await rows(store) if row.destination == "kafka"]
+    assert (row.queue, row.name, row.key) == ("users", "user.registered.v1", str(user.id))

@@ -1,0 +1,227 @@
+"""The relay of events: what is committed comes to Kafka, in its order, and nothing is lost while Kafka is away."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from app.db import dialect
+from app.db.session import Database, transaction
+from app.events import kafka as ways
+from app.events.contracts import Topic
+from app.events.development import broker
+from app.events.envelope import CONTENT_TYPE
+from app.events.kafka import Kafka
+from app.events.relay import TURN, EventRelay
+from app.events.settings import Client
+from app.outbox.relay import relaying
+from app.outbox.repository import OutboxRepository
+from tests.events.conftest import Happened, numbers, publish, records, sent
+from tests.outbox.conftest import add, event, rows, until
+from tests.test_cli import free_port
+
+NOBODY_THERE: Client = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
+
+
+@pytest.fixture(scope="module")
+def way(kafka: Client) -> Kafka:
+    return Kafka(kafka)
+
+
+@pytest.fixture
+def relay(store: Database, way: Kafka) -> EventRelay:
+    return EventRelay(store, way, poll_seconds=0.01)
+
+
+async def is_done(database: Database) -> bool:
+    return not await rows(database)
+
+
+@pytest.mark.usefixtures("happened")
+async def test_what_is_committed_comes_to_kafka_once(relay: EventRelay, kafka: Client, topic: Topic) -> None:
+    ids = await publish(relay.database, Happened(who="ada", number=1), Happened(who="ada", number=2))
+    [row, _] = await rows(relay.database)
+
+    assert await relay.run_once() == 2
+    assert await relay.run_once() == 0
+    assert await rows(relay.database) == []
+    assert [each.id for each in sent(kafka, topic)] == [str(event_id) for event_id in ids]
+    [(_, value, headers), _] = records(kafka, topic)
+    assert json.loads(value) == json.loads(row.payload)
+    assert headers == {"content-type": CONTENT_TYPE.encode()}
+
+
+@pytest.mark.usefixtures("happened")
+async def test_events_of_one_key_keep_their_order(relay: EventRelay, kafka: Client, topic: Topic) -> None:
+    keys = [f"key {number}" for number in range(10)]
+    for number in range(20):
+        await publish(relay.database, *(Happened(who=key, number=number) for key in keys))
+    async with relaying(relay):
+        await until(lambda: is_done(relay.database))
+
+    assert numbers(sent(kafka, topic)) == {key: list(range(20)) for key in keys}
+    assert len({partition for partition, *_ in records(kafka, topic)}) > 1
+
+
+@pytest.mark.usefixtures("happened")
+async def test_while_it_is_the_turn_of_another_it_waits(relay: EventRelay, monkeypatch: pytest.MonkeyPatch) -> None:
+    await publish(relay.database, Happened(who="ada"))
+    with monkeypatch.context() as patch:
+        for name in TURN:
+            patch.setitem(TURN, name, "SELECT false")
+        assert await relay.run_once() == 0
+    assert await relay.run_once() == 1
+
+
+@pytest.mark.skipif(not dialect.open_database.__module__.endswith("postgres"), reason="on SQLite there is one relay")
+@pytest.mark.usefixtures("happened")
+async def test_two_relays_take_turns(store: Database, kafka: Client, topic: Topic) -> None:
+    first, second = (EventRelay(store, Kafka(kafka), poll_seconds=0.01) for _ in range(2))
+    async with relaying(first), relaying(second):
+        for number in range(0, 200, 20):
+            await publish(store, *(Happened(who="ada", number=number + each) for each in range(20)))
+        await until(lambda: is_done(store))
+    assert numbers(sent(kafka, topic)) == {"ada": list(range(200))}
+
+    async with transaction(store.readers) as other:
+        assert (await (await other.connection()).execute(text(TURN["postgresql"]))).scalar_one()
+        await publish(store, Happened(who="ada"))
+        assert await first.run_once() == 0
+    assert await first.run_once() == 1
+
+
+async def test_jobs_are_left_to_others(relay: EventRelay) -> None:
+    await add(relay.database, event("welcome"))
+    assert await relay.run_once() == 0
+
+
+@pytest.mark.usefixtures("happened")
+async def test_what_is_too_large_is_a_dead_letter_and_the_others_go_on(
+    relay: EventRelay, kafka: Client, topic: Topic
+) -> None:
+    large = "x" * 1_100_000
+    await publish(relay.database, *(Happened(who="ada", number=number) for number in range(2)))
+    await add(relay.database, event("large", destination="kafka", queue=topic.name, key="ada", payload=large))
+    await publish(relay.database, Happened(who="ada", number=2))
+    with capture_logs() as lines:
+        assert await relay.run_once() == 3
+
+    assert numbers(sent(kafka, topic)) == {"ada": [0, 1, 2]}
+    [letter] = await rows(relay.database)
+    assert (letter.name, letter.dead_at is None) == ("large", False)
+    assert "Message size too large" in letter.last_error
+    assert [(line["event"], line["type"]) for line in lines] == [("outbox: Kafka refuses an event", "large")]
+
+    assert await relay.run_once() == 0
+    async with transaction(relay.database.writers) as session:
+        await OutboxRepository(session).replay(None)
+    assert await relay.run_once() == 0
+    [letter] = await rows(relay.database)
+    assert letter.dead_at is not None, "it has been tried again"
+
+
+@asynccontextmanager
+async def forwarding(port: int, to: str) -> AsyncGenerator[None]:
+    """Be the server that the clients are told of, and pass everything on to another."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while some := await reader.read(65_536):
+            writer.write(some)
+        writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, _, number = to.rpartition(":")
+        there_reader, there_writer = await asyncio.open_connection(host, int(number))
+        async with asyncio.TaskGroup() as pumps:
+            pumps.create_task(pump(reader, there_writer))
+            pumps.create_task(pump(there_reader, writer))
+
+    async with await asyncio.start_server(connect, "127.0.0.1", port):
+        yield
+
+
+@pytest.mark.usefixtures("happened")
+async def test_nothing_is_lost_when_kafka_goes_and_comes_back(
+    store: Database, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another broker takes over where the first has ended, under the address that the relay knows."""
+    port = free_port()
+    relay = EventRelay(store, Kafka({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0}), poll_seconds=0.01)
+    found: list[list[int]] = []
+    with capture_logs() as lines:
+        async with relaying(relay):
+            for number in (1, 2):
+                with broker([topic]) as address:
+                    async with forwarding(port, address):
+                        await publish(store, Happened(who="ada", number=10 * number))
+                        await until(lambda: is_done(store))
+                        found.append(numbers(sent({"bootstrap.servers": address}, topic))["ada"])
+                lines.clear()
+                with monkeypatch.context() as patch:
+                    patch.setattr(ways, "TIMEOUT_SECONDS", 0.5)
+                    await publish(store, Happened(who="ada", number=10 * number + 1))
+                    await until(lambda: bool(_waits(lines)))
+
+    assert found == [[10], [11, 20]]
+    assert [(row.key, row.dead_at) for row in await rows(store)] == [("ada", None)], "it waits for the next"
+    assert (_waits(lines)[0]["error"], _waits(lines)[0]["exc_info"]) == (
+        "Unavailable: Kafka: no answer within 0.5 seconds",
+        None,
+    )
+
+
+def _waits(lines: list[Any]) -> list[Any]:
+    return [line for line in lines if line["event"] == "outbox: not sent, waiting"]
+
+
+@pytest.mark.usefixtures("happened")
+async def test_a_topic_that_is_missing_holds_up_no_other(
+    relay: EventRelay, kafka: Client, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways, "TIMEOUT_SECONDS", 0.5)
+    await add(relay.database, event("lost", destination="kafka", queue="no-such-topic", key="ada"))
+    await publish(relay.database, Happened(who="ada", number=1))
+    async with relaying(relay):
+        await until(lambda: _only(relay.database, "lost"))
+
+    assert numbers(sent(kafka, topic)) == {"ada": [1]}
+    [row] = await rows(relay.database)
+    assert row.dead_at is None
+
+
+async def _only(database: Database, name: str) -> bool:
+    return [row.name for row in await rows(database)] == [name]
+
+
+@pytest.mark.usefixtures("happened")
+async def test_a_client_that_has_ended_for_good_is_replaced(
+    relay: EventRelay, monkeypatch: pytest.MonkeyPatch, kafka: Client, topic: Topic
+) -> None:
+    """As librdkafka does when two of its numbers do not fit: it fails once, and then does nothing any more."""
+    ended: list[str] = []
+
+    class Ended(Producer):
+        def flush(self, timeout: float = -1) -> int:
+            ended.append("once")
+            raise SystemError("<method 'flush' of 'cimpl.Producer' objects> returned NULL without setting an exception")
+
+    relay.kafka.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(ways, "Producer", Ended)
+        await publish(relay.database, Happened(who="ada", number=1))
+        with pytest.raises(SystemError):
+            await relay.run_once()
+
+    assert await relay.run_once() == 1
+    assert ended == ["once"]
+    assert set(numbers(sent(kafka, topic))["ada"]) == {1}
+
+
+async def test_it_can_be_asked_whether_it_is_there(way: Kafka) -> None:
+    await way.ping()

@@ -1,0 +1,103 @@
+"""Topics: looked for before a start, and created as contracts declare them."""
+
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from app.events import topics
+from app.events.contracts import Topic
+from app.events.settings import Client
+from app.events.topics import create, missing, too_narrow
+from app.outbox.relay import Unavailable
+from tests.events.conftest import GIVEN
+
+COMPACTED = Topic("test-compacted", partitions=2, retention=timedelta(hours=1), compacted=True)
+
+
+def test_what_is_missing_is_found(kafka: Client, topic: Topic) -> None:
+    absent = Topic("test-absent")
+    assert missing(kafka, [absent, topic]) == [absent]
+
+
+def test_too_few_partitions_are_found(kafka: Client, topic: Topic) -> None:
+    wide = replace(topic, partitions=5)
+    assert too_narrow(kafka, [Topic("test-absent"), topic, wide]) == {wide: 4}
+
+
+def test_a_kafka_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "TIMEOUT_SECONDS", 0.2)
+    with pytest.raises(Unavailable, match="Kafka does not answer: "):
+        missing({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, [COMPACTED])
+
+
+class Administered(AdminClient):
+    """A client of a Kafka that creates topics, which the broker of the wheel does not."""
+
+    wanted: list[NewTopic]
+    refusal: KafkaException | None = None
+
+    def create_topics(self, new_topics: list[NewTopic], **options: Any) -> dict[str, Future[None]]:
+        type(self).wanted = new_topics
+        answers: dict[str, Future[None]] = {new.topic: Future() for new in new_topics}
+        for answer in answers.values():
+            answer.set_exception(self.refusal) if self.refusal else answer.set_result(None)
+        return answers
+
+
+@pytest.fixture
+def administered(monkeypatch: pytest.MonkeyPatch) -> type[Administered]:
+    client = type("Administered", (Administered,), {})
+    monkeypatch.setattr(topics, "AdminClient", client)
+    return client
+
+
+def test_topics_are_created_as_they_are_declared(kafka: Client, administered: type[Administered]) -> None:
+    create(kafka, [Topic("test-plain"), COMPACTED], replicas=3)
+
+    [plain, compacted] = administered.wanted
+    assert (plain.topic, plain.num_partitions, plain.replication_factor) == ("test-plain", 6, 3)
+    assert plain.config == {"retention.ms": "604800000", "cleanup.policy": "delete"}
+    assert (compacted.topic, compacted.num_partitions) == ("test-compacted", 2)
+    assert compacted.config == {"retention.ms": "3600000", "cleanup.policy": "compact"}
+
+
+def test_there_may_be_nothing_to_create(kafka: Client) -> None:
+    create(kafka, [], replicas=3)
+
+
+def test_a_refusal_is_told(kafka: Client, administered: type[Administered]) -> None:
+    administered.refusal = KafkaException(KafkaError(KafkaError.POLICY_VIOLATION, "no"))
+    with pytest.raises(Unavailable, match="Kafka does not create test-compacted: no"):
+        create(kafka, [COMPACTED], replicas=1)
+
+
+def test_what_somebody_else_has_just_created_is_left_as_it_is(kafka: Client, administered: type[Administered]) -> None:
+    administered.refusal = KafkaException(KafkaError(KafkaError.TOPIC_ALREADY_EXISTS, "it is there"))
+    create(kafka, [COMPACTED, Topic("test-plain")], replicas=1)
+
+    assert len(administered.wanted) == 2
+
+
+@pytest.mark.skipif(
+    GIVEN is None, reason="the broker of the wheel knows no administration: set KAFKA_BOOTSTRAP_SERVERS"
+)
+def test_a_real_kafka_creates_them(kafka: Client) -> None:
+    topic = Topic(f"test-{uuid4().hex}", partitions=2, retention=timedelta(hours=1), compacted=True)
+    create(kafka, [topic], replicas=1)
+    try:
+        admin = AdminClient(kafka)
+        assert missing(kafka, [topic]) == []
+        assert len(admin.list_topics(topic.name).topics[topic.name].partitions) == 2
+        resource = ConfigResource(ResourceType.TOPIC, topic.name)
+        config = admin.describe_configs([resource])[resource].result()
+        assert (config["retention.ms"].value, config["cleanup.policy"].value) == ("3600000", "compact")
+        create(kafka, [topic], replicas=1)  # as somebody else has in between
+        create(kafka, [], replicas=1)
+    finally:
+        admin.delete_topics([topic.name])[topic.name].result()

@@ -1,0 +1,72 @@
+"""The trace of a request: told on by what happens in it, and by what happens because of that."""
+
+import json
+import re
+from collections.abc import AsyncGenerator
+from uuid import uuid4
+
+import pytest
+from httpx2 import ASGITransport, AsyncClient
+from sqlmodel.ext.asyncio.session import AsyncSession
+from structlog.contextvars import get_contextvars
+
+from app.core.events import publish
+from app.db.session import Database
+from app.events.consumers import Consumer
+from app.events.envelope import CloudEvent
+from app.events.inbox import Inbox
+from app.main import create_app
+from tests.events.conftest import Happened, message
+from tests.outbox.conftest import rows
+
+GIVEN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+BEGUN = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00")
+
+
+@pytest.fixture
+async def client() -> AsyncGenerator[AsyncClient]:
+    """An app that tells the trace it is in."""
+    app = create_app()
+    app.get("/trace")(lambda: get_contextvars()["traceparent"])
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        yield client
+
+
+async def test_the_trace_of_the_caller_goes_on(client: AsyncClient) -> None:
+    assert (await client.get("/trace", headers={"traceparent": GIVEN})).json() == GIVEN
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "hunter2",
+        GIVEN.replace("00-", "ff-", 1),
+        GIVEN.replace("0af7651916cd43dd8448eb211c80319c", "0" * 32),
+        GIVEN.replace("b7ad6b7169203331", "0" * 16),
+        GIVEN.upper(),
+        f"{GIVEN[:-2]}",
+    ],
+)
+async def test_another_begins_if_there_is_none(client: AsyncClient, given: str) -> None:
+    one, two = [(await client.get("/trace", headers={"traceparent": given})).json() for _ in range(2)]
+
+    assert BEGUN.fullmatch(one)
+    assert BEGUN.fullmatch(two)
+    assert one != two
+
+
+@pytest.mark.usefixtures("happened")
+async def test_what_comes_of_an_event_tells_its_trace_and_request_on(store: Database) -> None:
+    consumer = Consumer(f"test-{uuid4().hex}")
+
+    @consumer.on(Happened)
+    async def answer(session: AsyncSession, event: Happened) -> None:
+        if event.number == 1:
+            await publish(session, Happened(who="b", number=2))
+
+    await Inbox(store, consumer).take([message("a", 1, requestid="abc", traceparent=GIVEN), message("a", 3)])
+
+    [row] = await rows(store)
+    envelope = CloudEvent.model_validate(json.loads(row.payload))
+    assert (row.request_id, envelope.requestid, envelope.traceparent) == ("abc", "abc", GIVEN)

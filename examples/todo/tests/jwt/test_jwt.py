@@ -1,0 +1,42 @@
+"""The feature: what it attaches, and what it brings along in development."""
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+
+from app import jwt
+from app.jwt.keys import dump_keys, generate
+from app.jwt.settings import development_secret, new_secret_key
+
+
+async def test_the_app_gets_what_routes_need() -> None:
+    app = FastAPI()
+    jwt.setup(app)
+    async with jwt.lifespan(app):
+        user_id = uuid4()
+        assert app.state.access_tokens.verify(app.state.access_tokens.issue(user_id, uuid4(), ())).user_id == user_id
+        assert app.state.passwords._hashing.total_tokens == app.state.jwt.hashing_threads
+
+
+def test_in_development_reloads_share_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JWT_SECRET_KEY", "")  # so that it is unset again in the end
+    monkeypatch.delenv("JWT_SECRET_KEY")
+    jwt.prepare_development()
+
+    assert os.environ["JWT_SECRET_KEY"] == development_secret()
+
+
+def test_in_development_configured_keys_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
+    monkeypatch.setenv("JWT_KEYS_FILE", str(tmp_path / "keys.json"))
+    jwt.prepare_development()
+    assert "JWT_SECRET_KEY" not in os.environ
+
+    monkeypatch.delenv("JWT_KEYS_FILE")
+    monkeypatch.setenv("JWT_SECRET_KEY", own := new_secret_key())
+    jwt.prepare_development()
+    assert os.environ["JWT_SECRET_KEY"] == own

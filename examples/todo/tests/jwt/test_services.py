@@ -1,0 +1,83 @@
+"""With several services one signs, and the others can only check."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+
+from app.core.config import ConfigurationError, load_all
+from app.db.session import Database
+from app.jwt.keys import NothingToSignWith, dump_keys, dump_public_keys, generate
+from app.jwt.settings import JwtSettings, new_secret_key
+from app.services.api import create_api
+from app.services.auth import create_auth
+from tests.modules.token.credentials import credentials
+
+STATISTICS = "/api/v1/statistics"  # for administrators, so that whoever is signed in gets 403
+
+
+@pytest.fixture
+def signer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """The service with the private keys; the public ones are beside them."""
+    keys = generate()
+    (tmp_path / "keys.json").write_text(dump_keys(keys), "utf-8")
+    (tmp_path / "public.json").write_text(dump_public_keys(keys), "utf-8")
+    with monkeypatch.context() as its_own:
+        its_own.setenv("JWT_KEYS_FILE", str(tmp_path / "keys.json"))
+        return create_auth()
+
+
+@pytest.fixture
+def checker(signer: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: Database) -> FastAPI:
+    """A service that has the public keys only."""
+    with monkeypatch.context() as its_own:
+        its_own.setenv("JWT_PUBLIC_KEYS_FILE", str(tmp_path / "public.json"))
+        app = create_api()
+    app.state.database = database
+    return app
+
+
+@pytest.fixture
+async def client(checker: FastAPI) -> AsyncGenerator[AsyncClient]:
+    async with AsyncClient(transport=ASGITransport(checker), base_url="http://test") as client:
+        yield client
+
+
+async def test_a_token_of_the_one_is_good_for_the_other(signer: FastAPI, client: AsyncClient) -> None:
+    answer = await client.get(STATISTICS, headers=await credentials(signer, uuid4()))
+    assert answer.status_code == 403, "signed in, but no administrator"
+
+
+async def test_a_token_of_somebody_else_is_not(
+    client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "others.json").write_text(dump_keys(generate()), "utf-8")
+    for name, value in (("JWT_KEYS_FILE", str(tmp_path / "others.json")), ("JWT_SECRET_KEY", new_secret_key())):
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv(name, value)
+            forger = create_auth()
+        assert (await client.get(STATISTICS, headers=await credentials(forger, uuid4()))).status_code == 401
+
+
+async def test_whoever_checks_cannot_sign(checker: FastAPI) -> None:
+    with pytest.raises(NothingToSignWith, match="Only the service that has JWT_KEYS_FILE signs tokens"):
+        await credentials(checker, uuid4())
+
+
+def test_production_refuses_a_secret_that_all_would_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_SECRET_KEY", new_secret_key())
+    load_all(JwtSettings)
+
+    monkeypatch.setenv("ENV", "prod")
+    with pytest.raises(ConfigurationError, match="JWT_SECRET_KEY: must not be set: every service would know it"):
+        load_all(JwtSettings)
+
+
+def test_production_takes_keys_of_which_others_have_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
+    monkeypatch.setenv("ENV", "prod")
+    monkeypatch.setenv("JWT_KEYS_FILE", str(tmp_path / "keys.json"))
+    load_all(JwtSettings)

@@ -1,0 +1,138 @@
+"""Settings of sign-in by password: nothing goes to production with which others could sign."""
+
+from pathlib import Path
+
+import pytest
+
+from app.core.config import ConfigurationError, Environment, load
+from app.jwt.keys import dump_keys, dump_public_keys, generate
+from app.jwt.settings import JwtSettings, development_secret, new_secret_key
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        load(JwtSettings)
+    return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_outside_production_a_secret_is_made_for_each_process() -> None:
+    keys = load(JwtSettings).signing_keys()
+
+    assert keys._keys == {None: development_secret().encode()}
+    assert development_secret() == development_secret() != new_secret_key()
+
+
+def test_production_asks_for_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE. Make one: app keys secret" in refused(
+        monkeypatch, ENV="prod"
+    )
+
+
+def test_production_takes_a_secret_that_was_made_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENV", "prod")
+    monkeypatch.setenv("JWT_SECRET_KEY", new_secret_key())
+
+    assert load(JwtSettings).signing_keys().algorithm == "HS256"
+
+
+def test_production_takes_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
+    monkeypatch.setenv("ENV", "prod")
+    monkeypatch.setenv("JWT_KEYS_FILE", "keys.json")
+
+    assert load(JwtSettings).signing_keys().algorithm == "EdDSA"
+
+
+def test_production_takes_public_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(dump_public_keys(generate()), "utf-8")
+    monkeypatch.setenv("ENV", "prod")
+    monkeypatch.setenv("JWT_PUBLIC_KEYS_FILE", "keys.json")
+
+    assert load(JwtSettings).signing_keys().algorithm == "EdDSA"
+
+
+def test_private_keys_are_not_taken_for_public_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
+    said = refused(monkeypatch, JWT_PUBLIC_KEYS_FILE="keys.json")
+
+    assert "JWT_PUBLIC_KEYS_FILE: keys.json must hold public Ed25519 keys and no others" in said
+
+
+@pytest.mark.parametrize("env", list(Environment))
+def test_a_short_secret_is_refused_everywhere(monkeypatch: pytest.MonkeyPatch, env: Environment) -> None:
+    short = new_secret_key()[:31]
+    said = refused(monkeypatch, ENV=env, JWT_SECRET_KEY=short)
+
+    assert "JWT_SECRET_KEY: must have 32 bytes or more" in said
+    assert short not in said
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "x" * 64,
+        "abcdefghi" * 8,
+        "change-me-" * 4,
+        "please CHANGE this value before you deploy it",
+        "a-string-secret-at-least-256-bits-long",
+        "replace-me-with-a-long-random-string",
+        "insert-key-here-insert-key-here-insert",
+        "todo-todo-fill-in-before-launch!",
+        "0123456789abcdef0123456789abcdef",
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    ],
+)
+def test_production_refuses_a_placeholder_and_does_not_repeat_it(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    monkeypatch.setenv("JWT_SECRET_KEY", secret)
+    load(JwtSettings)
+
+    said = refused(monkeypatch, ENV="prod")
+    assert "JWT_SECRET_KEY: is a placeholder or easy to guess" in said
+    assert secret not in said
+
+
+def test_two_kinds_of_keys_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refused(monkeypatch, JWT_SECRET_KEY=new_secret_key(), JWT_KEYS_FILE="keys.json")
+    assert "JWT_SECRET_KEY: must not be set beside JWT_KEYS_FILE" in said
+
+    monkeypatch.delenv("JWT_SECRET_KEY")
+    said = refused(monkeypatch, JWT_PUBLIC_KEYS_FILE="public.json")
+    assert "JWT_KEYS_FILE: must not be set beside JWT_PUBLIC_KEYS_FILE" in said
+
+
+def test_a_broken_file_is_explained_before_anything_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text('{"keys": ["hunter2"]}', "utf-8")
+    said = refused(monkeypatch, JWT_KEYS_FILE="keys.json")
+
+    assert "JWT_KEYS_FILE: keys.json is not a JWK set" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("JWT_ACCESS_TOKEN_MINUTES", "61"),
+        ("JWT_ACCESS_TOKEN_MINUTES", "0"),
+        ("JWT_PASSWORD_MIN_LENGTH", "7"),
+        ("JWT_HASHING_THREADS", "0"),
+        ("JWT_REFRESH_GRACE_SECONDS", "-1"),
+        ("JWT_ISSUER", ""),
+    ],
+)
+def test_values_out_of_range_are_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    assert variable in refused(monkeypatch, **{variable: value})
+
+
+def test_settings_do_not_show_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = new_secret_key()
+    monkeypatch.setenv("JWT_SECRET_KEY", secret)
+    settings = load(JwtSettings)
+
+    assert secret not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"

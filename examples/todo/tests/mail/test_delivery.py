@@ -1,0 +1,85 @@
+"""Sending one mail now: done, refused for good, or worth another try."""
+
+import pytest
+from fastapi import FastAPI
+from sqlmodel.ext.asyncio.session import AsyncSession
+from structlog.testing import capture_logs
+
+from app.core.config import Environment
+from app.mail import Mail, delivery, letter
+from app.mail.delivery import MailNotSentYet, send, send_letter
+from app.modules.user.models import User
+from tests.mail.conftest import HOST, Server
+
+MAIL = Mail("ada@example.com", "Grüße", "Hallo Zoë")
+
+
+@letter
+async def note(session: AsyncSession, *, to: str) -> Mail | None:
+    """Write to somebody who is added for it, if there is anybody."""
+    session.add(User(email="ada@example.com", name="Ada"))
+    await session.flush()
+    return Mail(to, "Come in", "") if to else None
+
+
+@pytest.fixture(autouse=True)
+def _server_is_set(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"HOST": HOST, "PORT": str(server.port), "TLS": "none", "SENDER": "a@example.com"}.items():
+        monkeypatch.setenv(f"SMTP_{name}", value)
+
+
+async def test_the_name_of_a_mail_is_its_message_id_each_time(server: Server) -> None:
+    for _ in range(2):
+        await send("event-1.welcome", MAIL)
+    assert [mail["Message-ID"] for mail in server.mails] == 2 * ["<event-1.welcome@example.com>"]
+
+
+async def test_what_may_pass_is_worth_another_try(server: Server) -> None:
+    server.recipient_answers = ["451 ada@example.com? later"]
+    with pytest.raises(MailNotSentYet, match=r"^SMTPRecipientsRefused$"):
+        await send("event-1", MAIL)
+    await server.stop()
+    with pytest.raises(MailNotSentYet, match=r"^SMTPConnectError$"):
+        await send("event-1", MAIL)
+
+
+async def test_a_refused_recipient_is_told_without_a_name_and_done(server: Server) -> None:
+    server.recipient_answers = ["550 no ada@example.com here"]
+    with capture_logs() as lines:
+        await send("event-1", MAIL)
+
+    [line] = lines
+    assert (line["event"], line["log_level"], line["to_domain"]) == ("mail not sent", "error", "example.com")
+    assert "ada@" not in str(line)
+
+
+async def test_a_letter_is_written_and_sent(session: AsyncSession, server: Server) -> None:
+    await send_letter(session, "event-1", note, to="ada@example.com")
+    assert [mail["Subject"] for mail in server.mails] == ["Come in"]
+
+
+async def test_nothing_to_write_is_no_mail(session: AsyncSession, server: Server) -> None:
+    await send_letter(session, "event-1", note, to="")
+    assert server.mails == []
+
+
+async def test_nobody_who_can_be_reached_is_no_mail_and_takes_back_the_letter(
+    session: AsyncSession, server: Server
+) -> None:
+    with capture_logs() as lines:
+        await send_letter(session, "event-1", note, to="nobody")
+
+    assert server.mails == []
+    assert [(line["event"], line["error"]) for line in lines] == [("mail not sent", "UnusableAddress")]
+    assert not list(session.identity_map.values())
+
+
+@pytest.mark.parametrize("env", list(Environment))
+async def test_mails_are_shown_in_development_only(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = FastAPI()
+    delivery.prepare_development()
+    for name, value in {"ENV": env, "SMTP_TLS": "starttls"}.items():
+        monkeypatch.setenv(name, value)
+    delivery.setup(app)
+    async with delivery.lifespan(app):
+        assert hasattr(app.state, "mail_sender") is (env is Environment.DEV)

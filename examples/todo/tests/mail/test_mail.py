@@ -1,0 +1,60 @@
+"""The way out: mails go to the server, or in development to the terminal."""
+
+import sys
+
+import pytest
+
+from app.core.config import Environment
+from app.mail import Mail
+from app.mail.message import compose
+from app.mail.settings import MailSettings, sender_address
+from app.mail.smtp import way_out
+from app.mail.terminal import KEPT, show, shown
+from tests.mail.conftest import Server, settings_for
+
+MAIL = Mail("ada@example.com", "Grüße", "Hallo Zoë,\nhttps://app.example.com/verify#" + "x" * 60, "<p>Hallo Zoë</p>")
+MESSAGE = compose(MAIL, sender_address("no-reply@localhost"))
+
+
+async def test_with_a_server_mails_go_there(server: Server) -> None:
+    async with way_out(settings_for(server)) as deliver:
+        await deliver(MESSAGE)
+
+    assert [mail["Message-ID"] for mail in server.mails] == [MESSAGE["Message-ID"]]
+
+
+SHOWN = f"""
+{"─" * 72}
+From: no-reply@localhost
+To: ada@example.com
+Subject: Grüße
+
+{MAIL.text}
+{"─" * 72}
+
+"""
+
+
+@pytest.mark.parametrize("installed", [True, False])
+async def test_in_development_mails_are_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    if not installed:  # as in a container with the packages of production
+        monkeypatch.delitem(sys.modules, "app.mail.catcher", raising=False)
+        monkeypatch.setitem(sys.modules, "aiosmtpd", None)
+        monkeypatch.setitem(sys.modules, "aiosmtpd.smtp", None)
+    async with way_out(MailSettings(env=Environment.DEV)) as deliver:
+        await deliver(MESSAGE)
+
+    assert SHOWN in capsys.readouterr().err
+    assert shown[0]["Message-ID"] == MESSAGE["Message-ID"]
+
+
+async def test_the_last_ones_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    messages = [
+        compose(Mail("ada@example.com", f"{n}", "Hello"), sender_address("a@localhost")) for n in range(KEPT + 1)
+    ]
+    for message in messages:
+        await show(message)
+
+    assert [message["Subject"] for message in shown] == [f"{n}" for n in range(KEPT, 0, -1)]

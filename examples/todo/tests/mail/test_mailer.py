@@ -1,0 +1,176 @@
+"""The mailer: in the background, again if the server is away, and to the end before a stop."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from structlog.testing import capture_logs
+
+from app.core.config import Environment
+from app.db.session import Database, transaction
+from app.mail import Mail, send_after_commit
+from app.mail import mailer as module
+from app.mail.mailer import CONNECTIONS, Mailer, MailerSettings, mailing
+from app.mail.smtp import deliver
+from tests.mail.conftest import Server, settings_for
+
+MAIL = Mail("ada@example.com", "Hello", "https://app.example.com/verify#hunter2")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSES_SECONDS", (0.01, 0.02, 0.03))
+
+
+def mailer_settings(server: Server, **more: Any) -> MailerSettings:
+    return MailerSettings(**settings_for(server).model_dump(), **{"drain_seconds": 60, **more})
+
+
+@asynccontextmanager
+async def mailing_to(server: Server, **settings: Any) -> AsyncGenerator[Mailer]:
+    chosen = mailer_settings(server, **settings)
+    mailer = Mailer(chosen, partial(deliver, chosen))
+    yield mailer
+    await mailer.drain()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110 - what is waited for is a list
+            await asyncio.sleep(0.005)
+
+
+async def test_posting_does_not_wait_and_draining_does(server: Server) -> None:
+    async with mailing_to(server) as mailer:
+        with capture_logs() as lines:
+            for _ in range(3):
+                mailer.post(MAIL)
+            assert server.mails == []
+            await mailer.drain()
+
+    assert [mail["To"] for mail in server.mails] == ["ada@example.com"] * 3
+    assert [line["event"] for line in lines] == ["mail sent"] * 3
+
+
+async def test_few_are_sent_at_a_time(server: Server) -> None:
+    server.go_on.clear()
+    async with mailing_to(server) as mailer:
+        for _ in range(3 * CONNECTIONS):
+            mailer.post(MAIL)
+        await until(lambda: server.connections == CONNECTIONS)
+        server.go_on.set()
+
+    assert server.at_the_same_time == CONNECTIONS
+    assert len(server.mails) == 3 * CONNECTIONS
+
+
+async def test_a_server_that_comes_back_gets_the_mail(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSES_SECONDS", (0.01,) * 1000)
+    await server.stop()
+    with capture_logs() as lines:
+        async with mailing_to(server) as mailer:
+            mailer.post(MAIL)
+            await until(lambda: bool(lines))
+            await server.start()
+
+    assert len(server.mails) == 1
+    assert lines[0]["event"] == "mail not sent yet"
+    assert lines[0]["error"] == "SMTPConnectError"
+    assert lines[-1]["event"] == "mail sent"
+
+
+async def test_a_server_that_is_busy_is_asked_again_with_the_same_mail(server: Server) -> None:
+    server.recipient_answers = ["450 greylisted"]
+    server.data_answers = ["451 later"]
+    with capture_logs() as lines:
+        async with mailing_to(server) as mailer:
+            mailer.post(MAIL)
+
+    assert len(server.mails) == 1
+    assert [line["event"] for line in lines] == ["mail not sent yet", "mail not sent yet", "mail sent"]
+    assert {line["message_id"] for line in lines} == {server.mails[0]["Message-ID"]}
+    assert [line.get("again_in_seconds") for line in lines] == [0.01, 0.02, None]
+
+
+async def test_a_refused_recipient_is_not_asked_for_again(server: Server) -> None:
+    server.recipient_answers = ["550 no ada@example.com here"]
+    with capture_logs() as lines:
+        async with mailing_to(server) as mailer:
+            mailer.post(MAIL)
+
+    [line] = lines
+    assert (line["event"], line["log_level"], line["error"]) == ("mail not sent", "error", "SMTPRecipientsRefused")
+    assert line["to_domain"] == "example.com"
+    assert server.mails == []
+
+
+async def test_a_server_that_stays_away_is_given_up(server: Server) -> None:
+    await server.stop()
+    with capture_logs() as lines:
+        async with mailing_to(server) as mailer:
+            mailer.post(MAIL)
+
+    assert [line["event"] for line in lines] == ["mail not sent yet"] * 3 + ["mail not sent"]
+
+
+async def test_the_log_names_no_address_and_no_content(server: Server) -> None:
+    server.recipient_answers = ["451 try ada@example.com later", "550 ada@example.com is gone"]
+    with capture_logs() as lines:
+        async with mailing_to(server) as mailer:
+            mailer.post(MAIL)
+            await mailer.drain()
+            mailer.post(MAIL)
+
+    assert len(lines) == 3
+    for secret in ("ada@example.com", "ada", "hunter2", "Hello"):
+        assert secret not in str(lines)
+
+
+async def test_a_stop_waits_for_so_long_and_says_what_is_lost(server: Server) -> None:
+    server.go_on.clear()
+    with capture_logs() as lines:
+        async with mailing_to(server, drain_seconds=0) as mailer:
+            mailer.post(MAIL)
+            mailer.post(MAIL)
+
+    assert lines == [{"event": "mails not sent: the service stops", "count": 2, "log_level": "error"}]
+    assert mailer._under_way == set()
+
+
+async def send(database: Database) -> None:
+    async with transaction(database.writers) as session:
+        send_after_commit(session, MAIL)
+
+
+async def test_a_mail_reaches_the_server_before_the_app_has_stopped(server: Server, database: Database) -> None:
+    app = FastAPI()
+    module.prepare_development()
+    module.setup(app)
+    app.state.mail = mailer_settings(server)
+    async with module.lifespan(app):
+        await send(database)
+
+    assert server.mails[0].get_content().splitlines() == MAIL.text.splitlines()
+
+
+async def test_mails_under_way_are_sent_although_the_app_stops_with_an_error(
+    server: Server, database: Database
+) -> None:
+    with suppress(KeyError):
+        async with mailing(mailer_settings(server)):
+            await send(database)
+            raise KeyError
+
+    assert len(server.mails) == 1
+
+
+def test_in_development_the_mails_can_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "load", lambda kind: kind(env=Environment.DEV))
+    app = FastAPI()
+    module.setup(app)
+
+    assert app.url_path_for("list_mails") == "/dev/mails"

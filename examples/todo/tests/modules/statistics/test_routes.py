@@ -1,0 +1,47 @@
+"""Statistics, as a client sees them."""
+
+from datetime import timedelta
+
+import pytest
+from httpx2 import AsyncClient
+
+from app.db.base import utc_now
+from app.db.session import transaction
+from app.modules.statistics.service import StatisticsService
+from tests.people import app_of, lead
+
+STATISTICS = "/api/v1/statistics"
+
+
+@pytest.fixture
+def client(client: AsyncClient) -> AsyncClient:
+    lead(client)
+    return client
+
+
+async def test_counts_are_listed_the_newest_first(client: AsyncClient) -> None:
+    now = utc_now()
+    async with transaction(app_of(client).state.database.writers) as session:
+        await StatisticsService(session).count(
+            [(now, "Opened"), (now, "Opened"), (now - timedelta(days=6), "Opened"), (now - timedelta(days=7), "Opened")]
+        )
+    answer = await client.get(STATISTICS)
+
+    assert answer.status_code == 200
+    assert answer.json() == [
+        {"day": f"{now.date()}", "type": "Opened", "count": 2},
+        {"day": f"{(now - timedelta(days=6)).date()}", "type": "Opened", "count": 1},
+    ]
+    assert len((await client.get(STATISTICS, params={"days": 8})).json()) == 3
+
+
+async def test_without_events_there_are_none(client: AsyncClient) -> None:
+    assert (await client.get(STATISTICS)).json() == []
+
+
+@pytest.mark.parametrize("days", ["0", "367", "all"])
+async def test_a_time_that_makes_no_sense_is_refused(client: AsyncClient, days: str) -> None:
+    answer = await client.get(STATISTICS, params={"days": days})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "query.days"

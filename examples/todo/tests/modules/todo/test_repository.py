@@ -1,0 +1,36 @@
+"""How to-dos are found and kept, on the real database."""
+
+import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.modules.todo import repository
+from app.modules.todo.models import Todo
+from app.modules.todo.repository import TodoRepository
+from app.modules.user.models import User
+
+
+@pytest.fixture
+async def owner(session: AsyncSession) -> User:
+    owner = User(email="ada@example.com", name="Ada")
+    session.add(owner)
+    await session.flush()
+    return owner
+
+
+async def test_a_change_shows_the_todo_as_it_is_now(session: AsyncSession, owner: User) -> None:
+    todos = TodoRepository(session)
+    todo = await todos.save(Todo(owner_id=owner.id, title="Buy milk"))
+    await todos.add_change(owner.id, todo.id, "created")
+
+    assert await todos.last_change(owner.id) == 1
+    [(change, seen)] = await todos.changes(owner.id, after=0)
+    assert (change.number, change.kind, seen) == (1, "created", todo)
+
+
+async def test_old_changes_are_forgotten(session: AsyncSession, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repository, "CHANGES_KEPT", 2)
+    todos = TodoRepository(session)
+    for _ in range(4):
+        await todos.add_change(owner.id, owner.id, "changed")
+
+    assert [change.number for change, _ in await todos.changes(owner.id, after=0)] == [3, 4]

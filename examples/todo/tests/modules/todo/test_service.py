@@ -1,0 +1,85 @@
+"""The rules about to-dos, with the database replaced by a dictionary."""
+
+from itertools import product
+from uuid import UUID, uuid4
+
+import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.events import Event
+from app.core.preconditions import Precondition
+from app.modules.todo.events import TodoChanged, TodoCompleted, TodoCreated, TodoDeleted
+from app.modules.todo.models import Todo, TodoStatus
+from app.modules.todo.repository import TodoRepository
+from app.modules.todo.schemas import TodoCreate, TodoUpdate
+from app.modules.todo.service import NEXT_STATUS, IllegalTransition, TodoNotFound, TodoService
+from app.modules.user.models import User
+from app.modules.user.service import UserService
+
+ANY_VERSION = Precondition(None)
+
+
+class TodosInMemory(TodoRepository):
+    def __init__(self) -> None:
+        self.todos: dict[UUID, Todo] = {}
+
+    async def get(self, owner_id: UUID, todo_id: UUID) -> Todo | None:
+        todo = self.todos.get(todo_id)
+        return todo if todo and todo.owner_id == owner_id else None
+
+    async def save(self, todo: Todo) -> Todo:
+        self.todos[todo.id] = todo
+        return todo
+
+    async def delete(self, todo: Todo) -> None:
+        del self.todos[todo.id]
+
+
+class EverybodyExists(UserService):
+    async def get(self, user_id: UUID) -> User:
+        return User(id=user_id, email="ada@example.com", name="Ada")
+
+
+@pytest.fixture
+def service() -> TodoService:
+    session = AsyncSession()
+    return TodoService(session, uuid4(), TodosInMemory(), EverybodyExists(session))
+
+
+async def test_each_change_says_so(service: TodoService, published: list[Event]) -> None:
+    todo = await service.create(TodoCreate(title="Buy milk"))
+    await service.update(todo.id, TodoUpdate(title="Buy oats"), ANY_VERSION)
+    await service.delete(todo.id, ANY_VERSION)
+
+    assert [type(event) for event in published] == [TodoCreated, TodoChanged, TodoDeleted]
+
+
+async def test_what_is_done_is_completed_beside(service: TodoService, published: list[Event]) -> None:
+    todo = await service.create(TodoCreate(title="Buy milk"))
+    for changes in ({"status": TodoStatus.DONE}, {"status": TodoStatus.DONE}, {"title": "Buy oats"}):
+        await service.update(todo.id, TodoUpdate(**changes), ANY_VERSION)
+
+    assert [type(event) for event in published] == [TodoCreated, TodoChanged, TodoCompleted, TodoChanged]
+
+
+async def test_somebody_elses_is_not_found(service: TodoService, published: list[Event]) -> None:
+    todo = await service.create(TodoCreate(title="Buy milk"))
+    somebody = TodoService(service.session, uuid4(), service.todos, service.users)
+
+    with pytest.raises(TodoNotFound):
+        await somebody.get(todo.id)
+
+
+@pytest.mark.parametrize(("now", "then"), list(product(TodoStatus, TodoStatus)))
+async def test_a_status_changes_only_as_it_may(
+    service: TodoService, published: list[Event], now: TodoStatus, then: TodoStatus
+) -> None:
+    todo = await service.create(TodoCreate(title="Buy milk"))
+    todo.status = now
+
+    if now == then or then in NEXT_STATUS[now]:
+        assert (await service.update(todo.id, TodoUpdate(status=then), ANY_VERSION)).status == then
+    else:
+        with pytest.raises(IllegalTransition):
+            await service.update(todo.id, TodoUpdate(status=then), ANY_VERSION)
+        assert todo.status == now

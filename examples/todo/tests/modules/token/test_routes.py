@@ -1,0 +1,388 @@
+"""Signing in and out, as a client does it."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from httpx2 import ASGITransport, AsyncClient, Response
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from structlog.testing import capture_logs
+
+from app.db.base import utc_now
+from app.db.session import transaction
+from app.jwt.keys import dump_keys, generate, rotate
+from app.jwt.passwords import Passwords
+from app.main import create_app
+from app.modules.auth.models import LoginSession, Role
+from app.modules.auth.service import AuthService
+from app.modules.password.repository import PasswordRepository
+from app.modules.token.models import RefreshToken
+from app.modules.user.schemas import UserCreate
+from app.modules.user.service import UserService
+from app.security.secrets import digest
+from tests.people import app_of
+
+AUTH = "/api/v1/auth"
+EMAIL, PASSWORD = "ada@example.com", "orbit-walnut-teapot-47"
+
+
+async def open_account(client: AsyncClient, *roles: Role) -> None:
+    """Open an account as the link in the mail does."""
+    state = app_of(client).state
+    hashed = await state.passwords.hash(PASSWORD)
+    async with transaction(state.database.writers) as session:
+        user = await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
+        await PasswordRepository(session).put(user.id, hashed)
+        for role in roles:
+            await AuthService(session).grant(user.id, role)
+
+
+async def log_in(client: AsyncClient, **fields: str) -> Response:
+    return await client.post(f"{AUTH}/token", data={"username": EMAIL, "password": PASSWORD} | fields)
+
+
+async def refresh(client: AsyncClient, token: str) -> Response:
+    return await client.post(f"{AUTH}/refresh", json={"refresh_token": token})
+
+
+def bearing(answer: Response) -> dict[str, str]:
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+async def test_signing_in_opens_doors(client: AsyncClient) -> None:
+    await open_account(client)
+    answer = await log_in(client, username=" Ada@Example.com ")
+
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert (answer.json()["token_type"], answer.json()["expires_in"], answer.json()["scope"]) == (
+        *("bearer", 900, "read write"),
+    )
+    me = await client.get(f"{AUTH}/me", headers=bearing(answer))
+    assert (me.json()["email"], me.json()["scopes"]) == (EMAIL, ["read", "write"])
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [
+        (EMAIL, "orbit-walnut-teapot-48"),
+        ("bob@example.com", PASSWORD),
+        ("old@example.com", PASSWORD),
+        ("' OR 1=1 --", "' OR 1=1 --"),
+        (EMAIL, "x" * 128),
+        ("ada@example.com\r\nX-Injected: 1", PASSWORD),
+        ("\x01", "\x00"),
+    ],
+)
+async def test_whatever_is_wrong_the_answer_is_the_same(client: AsyncClient, email: str, password: str) -> None:
+    await open_account(client)
+    async with transaction(app_of(client).state.database.writers) as session:
+        await UserService(session).register(
+            UserCreate(email="old@example.com", name="From before there were passwords")
+        )
+    answer = await log_in(client, username=email, password=password)
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json() | {"request_id": ""} == {
+        "type": "about:blank",
+        "title": "Unauthorized",
+        "status": 401,
+        "code": "wrong_credentials",
+        "detail": "The e-mail address or the password is wrong.",
+        "request_id": "",
+    }
+
+
+@pytest.mark.parametrize("email", [EMAIL, "bob@example.com"])
+async def test_an_oversized_password_is_not_even_hashed(client: AsyncClient, email: str) -> None:
+    await open_account(client)
+    answer = await log_in(client, username=email, password="x" * 100_000)
+
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["body.password"])
+    assert "xxx" not in answer.text
+
+
+async def test_what_no_database_stores_is_refused(client: AsyncClient) -> None:
+    answer = await log_in(client, username="ada\x00@example.com")
+
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["body.username"])
+
+
+@pytest.mark.parametrize("email", [EMAIL, "bob@example.com"])
+async def test_the_work_is_the_same_whether_there_is_an_account(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, email: str
+) -> None:
+    await open_account(client)
+    verified, verify = [], Passwords.verify
+
+    async def noting(self: Passwords, password: str, stored: str | None) -> tuple[bool, str | None]:
+        verified.append(password)
+        return await verify(self, password, stored)
+
+    monkeypatch.setattr(Passwords, "verify", noting)
+    await log_in(client, username=email, password="orbit-walnut-teapot-48")
+    assert verified == ["orbit-walnut-teapot-48"]
+
+
+async def test_an_account_that_changes_while_one_signs_in_is_looked_at_again(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_account(client)
+    verify = Passwords.verify
+
+    async def interrupted(self: Passwords, password: str, stored: str | None) -> tuple[bool, str | None]:
+        right = await verify(self, password, stored)
+        async with transaction(app_of(client).state.database.writers) as session:
+            user = await UserService(session).find(EMAIL)
+            assert user is not None
+            await PasswordRepository(session).put(user.id, "another hash")
+        return right
+
+    monkeypatch.setattr(Passwords, "verify", interrupted)
+    assert (await log_in(client)).status_code == 401
+
+
+async def test_an_outdated_hash_is_renewed(
+    client: AsyncClient, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await open_account(client)
+
+    async def outdated(self: Passwords, password: str, stored: str | None) -> tuple[bool, str | None]:
+        return True, "a better hash"
+
+    monkeypatch.setattr(Passwords, "verify", outdated)
+    assert (await log_in(client)).status_code == 200
+    found = await PasswordRepository(session).find(EMAIL)
+    assert found is not None
+    assert found[1].hash == "a better hash"
+
+
+async def test_a_token_can_be_asked_to_do_less(client: AsyncClient) -> None:
+    await open_account(client)
+    reading = await log_in(client, scope="read")
+
+    assert reading.json()["scope"] == "read"
+    assert (await client.get(f"{AUTH}/me", headers=bearing(reading))).status_code == 200
+    refused = await client.patch(f"{AUTH}/me", json={"name": "A"}, headers=bearing(reading))
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed")
+    assert (await refresh(client, reading.json()["refresh_token"])).json()["scope"] == "read"
+    assert (await client.post(f"{AUTH}/logout", headers=bearing(reading))).status_code == 204
+
+
+async def test_nobody_gets_more_than_they_may(client: AsyncClient) -> None:
+    await open_account(client)
+
+    assert (await log_in(client, scope="read admin")).json()["scope"] == "read"
+    for asked in ("admin", "everything"):
+        refused = await log_in(client, scope=asked)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_scope")
+
+
+async def test_administrators_look_after_accounts_until_they_are_none(
+    client: AsyncClient, session: AsyncSession
+) -> None:
+    await open_account(client, Role.ADMIN)
+    admin = await log_in(client)
+    users = await client.get("/api/v1/users", headers=bearing(admin))
+    assert (admin.json()["scope"], users.status_code) == ("admin read write", 200)
+
+    await AuthService(session).withdraw(UUID(users.json()["items"][0]["id"]), Role.ADMIN)
+    await session.commit()
+    refreshed = await refresh(client, admin.json()["refresh_token"])
+    assert refreshed.json()["scope"] == "read write"
+    assert (await client.get("/api/v1/users", headers=bearing(refreshed))).status_code == 403
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer x.y.z", "Basic YWRhOnB3", "Bearer e30.e30."])
+async def test_what_is_no_token_opens_nothing(client: AsyncClient, header: str) -> None:
+    answer = await client.get(f"{AUTH}/me", headers={"Authorization": header})
+
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+async def test_a_refresh_token_is_exchanged_for_another(client: AsyncClient, session: AsyncSession) -> None:
+    await open_account(client)
+    first = (await log_in(client)).json()["refresh_token"]
+    answer = await refresh(client, first)
+    second = answer.json()["refresh_token"]
+
+    assert answer.headers["cache-control"] == "no-store"
+    assert (await client.get(f"{AUTH}/me", headers=bearing(answer))).status_code == 200
+    stored = {token.digest: token.used_at for token in (await session.exec(select(RefreshToken))).all()}
+    assert set(stored) == {digest(first), digest(second)}
+    assert stored[digest(first)] is not None
+    assert stored[digest(second)] is None
+
+
+async def test_a_client_in_a_hurry_is_forgiven(client: AsyncClient) -> None:
+    await open_account(client)
+    first = (await log_in(client)).json()["refresh_token"]
+    second = (await refresh(client, first)).json()["refresh_token"]
+
+    again = await refresh(client, first)
+    assert (again.status_code, again.json()["code"]) == (409, "refreshed_just_now")
+    assert (await refresh(client, second)).status_code == 200
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgive no second use of a refresh token."""
+    monkeypatch.setenv("JWT_REFRESH_GRACE_SECONDS", "0")
+
+
+async def test_a_token_that_is_used_twice_ends_the_session_for_the_thief_too(strict: None, client: AsyncClient) -> None:
+    await open_account(client)
+    first = (await log_in(client)).json()["refresh_token"]
+    stolen = await refresh(client, first)
+
+    assert (await refresh(client, first)).json()["code"] == "invalid_refresh_token"
+    assert (await refresh(client, stolen.json()["refresh_token"])).status_code == 401
+    assert (await client.get(f"{AUTH}/sessions", headers=bearing(stolen))).json() == []
+
+
+@pytest.fixture(params=[0, 60])
+def grace_seconds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setenv("JWT_REFRESH_GRACE_SECONDS", str(request.param))
+    return request.param
+
+
+async def test_of_many_refreshes_at_once_one_wins(grace_seconds: int, live: AsyncClient) -> None:
+    await open_account(live)
+    first = (await log_in(live)).json()["refresh_token"]
+    answers = await asyncio.gather(*(refresh(live, first) for _ in range(20)))
+
+    winners = [answer for answer in answers if answer.status_code == 200]
+    assert [answer.status_code for answer in answers if answer not in winners] == [409 if grace_seconds else 401] * 19
+    [winner] = winners
+    afterwards = await refresh(live, winner.json()["refresh_token"])
+    assert afterwards.status_code == (200 if grace_seconds else 401)
+
+
+@pytest.mark.parametrize("token", ["x" * 43, "' OR 1=1 -- " + "x" * 30])
+async def test_an_unknown_refresh_token_is_refused(client: AsyncClient, token: str) -> None:
+    answer = await refresh(client, token)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_refresh_token")
+
+
+async def test_a_session_ends_by_itself(client: AsyncClient, session: AsyncSession) -> None:
+    await open_account(client)
+    signed_in = await log_in(client)
+    [login] = (await session.exec(select(LoginSession))).all()
+    login.expires_at = utc_now() - timedelta(seconds=1)
+    await session.commit()
+
+    assert (await refresh(client, signed_in.json()["refresh_token"])).status_code == 401
+    assert (await client.get(f"{AUTH}/sessions", headers=bearing(signed_in))).json() == []
+
+
+async def test_signing_out_here_leaves_other_devices_alone(client: AsyncClient) -> None:
+    await open_account(client)
+    here, there = await log_in(client), await log_in(client)
+
+    for _ in range(2):
+        assert (await client.post(f"{AUTH}/logout", headers=bearing(here))).status_code == 204
+    assert (await refresh(client, here.json()["refresh_token"])).status_code == 401
+    assert (await refresh(client, there.json()["refresh_token"])).status_code == 200
+
+
+async def test_signing_out_everywhere(client: AsyncClient) -> None:
+    await open_account(client)
+    devices = [await log_in(client) for _ in range(3)]
+
+    assert (await client.delete(f"{AUTH}/sessions", headers=bearing(devices[0]))).status_code == 204
+    assert [(await refresh(client, device.json()["refresh_token"])).status_code for device in devices] == [401] * 3
+
+
+async def test_one_sees_ones_sessions_and_which_is_this(client: AsyncClient) -> None:
+    await open_account(client)
+    await client.post(
+        f"{AUTH}/token", data={"username": EMAIL, "password": PASSWORD}, headers={"User-Agent": "A telephone" * 50}
+    )
+    here = await log_in(client)
+    there, current = sorted(
+        (await client.get(f"{AUTH}/sessions", headers=bearing(here))).json(), key=lambda login: login["current"]
+    )
+    assert (there["current"], current["current"]) == (False, True)
+    assert (there["client"], there["address"]) == (("A telephone" * 50)[:200], "127.0.0.1")
+
+
+async def test_attempts_are_limited(client: AsyncClient) -> None:
+    await open_account(client)
+    answers = [(await log_in(client, password="wrong")).status_code for _ in range(11)]
+    refused = await log_in(client)
+
+    assert answers == [401] * 10 + [429]
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+    assert 1 <= int(refused.headers["retry-after"]) <= 900
+
+
+async def test_the_right_password_clears_the_count(client: AsyncClient) -> None:
+    await open_account(client)
+    for _ in range(2):
+        for _ in range(9):
+            await log_in(client, password="wrong")
+        assert (await log_in(client)).status_code == 200
+
+
+async def test_keys_are_changed_without_signing_anybody_out(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file, keys = tmp_path / "keys.json", generate()
+    file.write_text(dump_keys(keys), encoding="utf-8")
+    monkeypatch.setenv("JWT_KEYS_FILE", str(file))
+    before = restarted(client)
+    await open_account(before)
+    signed_in = await log_in(before)
+
+    file.write_text(dump_keys(rotate(keys)), encoding="utf-8")
+    after = restarted(client)
+    assert (await after.get(f"{AUTH}/me", headers=bearing(signed_in))).status_code == 200
+    assert (await refresh(after, signed_in.json()["refresh_token"])).status_code == 200
+    published = [(await app.get(f"{AUTH}/jwks")).json()["keys"] for app in (before, after)]
+    assert [len(keys) for keys in published] == [2, 3]
+    assert all(set(key) == {"kty", "crv", "x", "kid", "use", "alg"} for keys in published for key in keys)
+
+
+def restarted(client: AsyncClient) -> AsyncClient:
+    """Start the app again on the same database."""
+    app = create_app()
+    app.state.database = app_of(client).state.database
+    return AsyncClient(transport=ASGITransport(app), base_url="http://test")
+
+
+async def test_a_secret_is_not_published(client: AsyncClient) -> None:
+    assert (await client.get(f"{AUTH}/jwks")).json() == {"keys": []}
+
+
+async def test_nothing_secret_is_logged(client: AsyncClient) -> None:
+    await open_account(client)
+    with capture_logs() as logs:
+        signed_in = await log_in(client)
+        refreshed = await refresh(client, signed_in.json()["refresh_token"])
+        await log_in(client, password="orbit-walnut-teapot-48")
+        await log_in(client, scope="admin")
+
+    written = str(logs)
+    for tokens in (signed_in.json(), refreshed.json()):
+        assert tokens["access_token"] not in written
+        assert tokens["refresh_token"] not in written
+    assert "orbit-walnut" not in written
+    assert EMAIL not in written
+    trail = [(line["event"], line["outcome"]) for line in logs if line.get("audit")]
+    assert trail == [("login", "success"), ("login", "wrong_credentials"), ("login", "invalid_scope")]
+
+
+def test_the_api_description_says_how_to_sign_in() -> None:
+    described = create_app().openapi()
+
+    [scheme] = described["components"]["securitySchemes"].values()
+    assert scheme["flows"]["password"]["tokenUrl"] == f"{AUTH}/token"
+    assert set(scheme["flows"]["password"]["scopes"]) == {"read", "write", "admin"}
+    assert described["paths"]["/api/v1/users"]["get"]["security"] == [{"OAuth2PasswordBearer": ["admin"]}]
+    assert described["paths"][f"{AUTH}/me"]["get"]["security"] == [{"OAuth2PasswordBearer": []}]
+    assert "security" not in described["paths"][f"{AUTH}/token"]["post"]

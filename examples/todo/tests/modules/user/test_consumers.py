@@ -1,0 +1,62 @@
+"""Who opens an account is welcomed once, by the mailer."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.core.openapi import about
+from app.db.session import Database, transaction
+from app.events.inbox import Inbox
+from app.mail import Mail, delivery
+from app.mail.delivery import MailNotSentYet, send
+from app.mail.terminal import shown
+from app.modules.user.consumers import welcoming
+from app.modules.user.events import UserRegistered
+from app.modules.user.models import User
+from tests.events.conftest import as_message
+
+
+@pytest.fixture(autouse=True)
+def _no_mails() -> None:
+    shown.clear()
+
+
+async def join(database: Database, name: str = "ada") -> UUID:
+    async with transaction(database.writers) as session:
+        user = User(email=f"{name}@example.com", name=name.title())
+        session.add(user)
+    return user.id
+
+
+async def test_whoever_registers_is_welcomed_once_however_often_it_is_said(database: Database) -> None:
+    event = UserRegistered(user_id=await join(database))
+    for _ in range(2):
+        await Inbox(database, welcoming).take([as_message(event), as_message(event)])
+
+    [mail] = shown
+    assert (mail["To"], mail["Subject"]) == ("ada@example.com", f"{about()['title']}: Your account is open")
+    assert mail["Message-ID"].startswith(f"<{event.event_id}.welcome@")
+
+
+async def test_whoever_has_left_meanwhile_is_not_welcomed(database: Database) -> None:
+    await Inbox(database, welcoming).take([as_message(UserRegistered(user_id=uuid4()))])
+    assert list(shown) == []
+
+
+async def test_a_server_that_goes_away_between_two_mails_gets_neither_twice(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go_away_once(name: str, mail: Mail) -> None:
+        asked.append(mail.to)
+        if len(asked) == 2:
+            raise MailNotSentYet
+        await send(name, mail)
+
+    asked: list[str] = []
+    monkeypatch.setattr(delivery, "send", go_away_once)
+    events = [as_message(UserRegistered(user_id=await join(database, name))) for name in ("ada", "eve")]
+    with pytest.raises(MailNotSentYet):
+        await Inbox(database, welcoming).take(events)
+    await Inbox(database, welcoming).take(events)
+
+    assert [mail["To"] for mail in reversed(shown)] == ["ada@example.com", "eve@example.com"]

@@ -1,0 +1,22 @@
+"""What people are written about their account."""
+
+from uuid import uuid4
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.modules.user.mails import welcome
+from app.modules.user.models import User
+
+
+async def test_a_newcomer_is_greeted_by_name(session: AsyncSession) -> None:
+    user = User(email="ada@example.com", name="Ada <3")
+    session.add(user)
+    await session.flush()
+    mail = await welcome.write(session, user_id=user.id)
+
+    assert mail is not None
+    assert (mail.to, "Hello Ada <3," in mail.text, "Hello Ada &lt;3," in mail.html) == (user.email, True, True)
+
+
+async def test_whoever_is_gone_is_not_written_to(session: AsyncSession) -> None:
+    assert await welcome.write(session, user_id=uuid4()) is None

@@ -1,0 +1,228 @@
+"""Users, as a client sees them."""
+
+import asyncio
+
+import pytest
+from httpx2 import AsyncClient, Response
+
+from app.core.pagination import Cursor
+from tests.factories import UserCreateFactory
+from tests.people import lead
+
+USERS = "/api/v1/users"
+UUID_ZERO = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture
+def client(client: AsyncClient) -> AsyncClient:
+    lead(client)
+    return client
+
+
+@pytest.fixture
+def live(live: AsyncClient) -> AsyncClient:
+    lead(live)
+    return live
+
+
+async def register(client: AsyncClient, **fields: str) -> Response:
+    return await client.post(USERS, json=UserCreateFactory.build().model_dump() | fields)
+
+
+async def test_registering_answers_with_the_user_and_where_it_is(client: AsyncClient) -> None:
+    answer = await register(client, email="Ada@Example.com", name="Ada")
+
+    assert answer.status_code == 201
+    user = answer.json()
+    assert (user["email"], user["name"], user["version"]) == ("ada@example.com", "Ada", 1)
+    assert answer.headers["etag"] == '"1"'
+    assert (await client.get(answer.headers["location"])).json() == user
+
+
+async def test_an_address_is_taken_whatever_its_case(client: AsyncClient) -> None:
+    await register(client, email="ada@example.com")
+    answer = await register(client, email="ADA@EXAMPLE.COM")
+
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "email_taken"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"email": "ada", "name": "Ada"}, "body.email"),
+        ({"email": "ada@example.com"}, "body.name"),
+        ({"email": "ada@example.com", "name": ""}, "body.name"),
+        ({"email": "ada@example.com", "name": "A\x00"}, "body.name"),
+        ({"email": "ada@example.com", "name": "Ada", "admin": True}, "body.admin"),
+    ],
+)
+async def test_a_bad_registration_names_the_field(client: AsyncClient, body: dict[str, object], field: str) -> None:
+    answer = await client.post(USERS, json=body)
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+async def test_the_same_key_registers_once_and_answers_twice(client: AsyncClient) -> None:
+    body, key = UserCreateFactory.build().model_dump(), {"Idempotency-Key": "first-try"}
+    first = await client.post(USERS, json=body, headers=key)
+    second = await client.post(USERS, json=body, headers=key)
+
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+    assert first.headers["location"] == second.headers["location"]
+
+
+async def test_a_key_is_not_for_another_request(client: AsyncClient) -> None:
+    key = {"Idempotency-Key": "first-try"}
+    await client.post(USERS, json=UserCreateFactory.build().model_dump(), headers=key)
+    answer = await client.post(USERS, json=UserCreateFactory.build().model_dump(), headers=key)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+
+
+async def test_a_key_is_free_again_after_a_failure(client: AsyncClient) -> None:
+    taken = UserCreateFactory.build().model_dump()
+    await client.post(USERS, json=taken)
+    key = {"Idempotency-Key": "first-try"}
+
+    assert (await client.post(USERS, json=taken, headers=key)).status_code == 409
+    assert (await client.post(USERS, json=UserCreateFactory.build().model_dump(), headers=key)).status_code == 201
+
+
+async def test_of_many_at_once_with_one_key_one_registers(live: AsyncClient) -> None:
+    body, key = UserCreateFactory.build().model_dump(), {"Idempotency-Key": "all-at-once"}
+    answers = await asyncio.gather(*(live.post(USERS, json=body, headers=key) for _ in range(5)))
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len((await live.get(USERS)).json()["items"]) == 1
+
+
+async def test_of_many_at_once_with_one_address_one_registers(live: AsyncClient) -> None:
+    body = UserCreateFactory.build().model_dump()
+    answers = await asyncio.gather(*(live.post(USERS, json=body) for _ in range(5)))
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+
+
+async def test_an_unknown_user_is_not_found(client: AsyncClient) -> None:
+    answer = await client.get(f"{USERS}/00000000-0000-0000-0000-000000000000")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "user_not_found")
+
+
+async def test_pages_lead_through_all_users_once(client: AsyncClient) -> None:
+    registered = [(await register(client)).json()["id"] for _ in range(5)]
+
+    found, url = [], f"{USERS}?limit=2"
+    while url:
+        answer = await client.get(url)
+        found += [user["id"] for user in answer.json()["items"]]
+        url = answer.links.get("next", {}).get("url")
+
+    assert found == registered
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [("created_at", "bca"), ("-created_at", "acb"), ("email", "abc"), ("-email", "cba")],
+)
+async def test_users_are_listed_in_the_order_asked_for(client: AsyncClient, order: str, expected: str) -> None:
+    for letter in "bca":
+        await register(client, email=f"{letter}@example.com")
+
+    found, cursor = "", ""
+    while cursor is not None:
+        page = (
+            await client.get(USERS, params={"order": order, "limit": 1} | ({"cursor": cursor} if cursor else {}))
+        ).json()
+        found += page["items"][0]["email"][0]
+        cursor = page["next"]
+
+    assert found == expected
+
+
+async def test_a_user_is_found_by_address(client: AsyncClient) -> None:
+    await register(client)
+    await register(client, email="ada@example.com")
+
+    page = (await client.get(USERS, params={"email": "ADA@example.com"})).json()
+
+    assert [user["email"] for user in page["items"]] == ["ada@example.com"]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "nonsense",
+        "%",
+        "a" * 1001,
+        "W10",  # []
+        "W10" * 300,
+        "WzEsMiwzXQ",  # [1,2,3]
+        "WyJlbWFpbCIsImEiLCJiIl0",  # of another order
+        "WyJjcmVhdGVkX2F0Iiwibm93IiwibWUiXQ",  # ["created_at","now","me"]
+        "WyJjcmVhdGVkX2F0IiwiXHUwMDAwIiwibWUiXQ",  # with a null byte
+        Cursor("created_at", "now", UUID_ZERO),
+        Cursor("created_at", "2020-01-01T00:00:00", "me"),
+    ],
+)
+async def test_a_cursor_that_is_not_ours_is_refused(client: AsyncClient, cursor: str | Cursor) -> None:
+    assert (await client.get(USERS, params={"cursor": str(cursor)})).status_code == 422
+
+
+@pytest.mark.parametrize("moment", ["2020-01-01T00:00:00", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+async def test_a_forged_cursor_does_no_harm(client: AsyncClient, moment: str) -> None:
+    cursor = str(Cursor("created_at", moment, UUID_ZERO))
+
+    assert (await client.get(USERS, params={"cursor": cursor})).status_code == 200
+
+
+async def test_a_change_keeps_what_is_not_sent(client: AsyncClient) -> None:
+    created = await register(client, email="ada@example.com", name="Ada")
+    answer = await client.patch(created.headers["location"], json={"name": "Ada Lovelace"})
+
+    assert answer.status_code == 200
+    assert answer.headers["etag"] == '"2"'
+    changed = answer.json()
+    assert (changed["email"], changed["name"]) == ("ada@example.com", "Ada Lovelace")
+    assert changed["updated_at"] > changed["created_at"]
+
+
+async def test_a_change_cannot_take_an_address_or_set_null(client: AsyncClient) -> None:
+    await register(client, email="ada@example.com")
+    url = (await register(client)).headers["location"]
+
+    assert (await client.patch(url, json={"email": "Ada@example.com"})).status_code == 409
+    assert (await client.patch(url, json={"name": None})).status_code == 422
+
+
+async def test_a_change_based_on_an_old_version_is_refused(client: AsyncClient) -> None:
+    url = (await register(client)).headers["location"]
+    seen = (await client.get(url)).headers["etag"]
+
+    assert (await client.patch(url, json={"name": "First"}, headers={"If-Match": seen})).status_code == 200
+    late = await client.patch(url, json={"name": "Second"}, headers={"If-Match": seen})
+    assert (late.status_code, late.json()["code"]) == (412, "precondition_failed")
+    assert (await client.delete(url, headers={"If-Match": seen})).status_code == 412
+    assert (await client.get(url)).json()["name"] == "First"
+
+
+async def test_of_two_changes_at_once_none_is_lost_silently(live: AsyncClient) -> None:
+    url = (await register(live)).headers["location"]
+    answers = await asyncio.gather(*(live.patch(url, json={"name": f"Name {n}"}) for n in range(5)))
+
+    done = sum(answer.status_code == 200 for answer in answers)
+    assert {answer.status_code for answer in answers} <= {200, 412}
+    assert (await live.get(url)).json()["version"] == 1 + done
+
+
+async def test_a_deleted_user_is_gone(client: AsyncClient) -> None:
+    url = (await register(client)).headers["location"]
+
+    assert (await client.delete(url)).status_code == 204
+    assert (await client.get(url)).status_code == 404
+    assert (await client.delete(url)).status_code == 404

@@ -1,0 +1,36 @@
+"""Every route asks who is there, or is on the list of those that do not."""
+
+import re
+from uuid import uuid4
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from httpx2 import AsyncClient
+
+# What anybody may ask. A new route is either protected or written down here, which a review will notice.
+PUBLIC = {
+    *("GET /docs", "GET /docs/oauth2-redirect", "GET /openapi.json", "GET /redoc"),
+    *("GET /health", "GET /health/live", "GET /health/ready"),
+    *("POST /api/v1/auth/register", "POST /api/v1/auth/verify-email", "POST /api/v1/auth/confirm-email"),
+    *("POST /api/v1/auth/forgot-password", "POST /api/v1/auth/reset-password"),
+    *("POST /api/v1/auth/token", "POST /api/v1/auth/refresh", "GET /api/v1/auth/jwks"),
+    *("GET /api/v1/auth/providers", "GET /api/v1/auth/login/{provider}", "GET /api/v1/auth/callback/{provider}"),
+}
+
+
+async def test_every_route_is_protected_or_public(app: FastAPI, client: AsyncClient) -> None:
+    routes = {
+        f"{method} {context.path}"
+        for context in iter_route_contexts(app.routes)
+        for method in (context.methods or ())
+        if method != "HEAD"
+    }
+    open_to_all = set()
+    for route in routes:
+        method, path = route.split()
+        answer = await client.request(method, re.sub(r"{[^}]+}", str(uuid4()), path))
+        if answer.status_code != 401:
+            open_to_all.add(route)
+
+    assert open_to_all == PUBLIC & routes
+    assert any(route.endswith("/users") for route in routes - open_to_all)

@@ -1,0 +1,204 @@
+"""The command line, as a person uses it."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import structlog
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import OperationalError
+from typer.testing import CliRunner, Result
+
+from app.cli import app
+from app.db import migrations
+from app.db.commands import EXIT_CONFIGURATION
+from tests.conftest import in_a_thread
+from tests.database import create_database
+
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture
+def folder(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the migrations in it, and nothing else."""
+    shutil.copytree(project / "alembic", tmp_path / "alembic")
+    shutil.copy(project / "alembic.ini", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def empty(tmp_path_factory: pytest.TempPathFactory, worker_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty database in place of the tests' own."""
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("DATABASE_URL", create_database(tmp_path_factory.getbasetemp().parent, f"cli_{worker_id}"))
+
+
+@pytest.fixture(autouse=True)
+def _logging_restored() -> Generator[None]:
+    handlers = logging.getLogger().handlers[:]
+    yield
+    logging.getLogger().handlers[:] = handlers
+    structlog.reset_defaults()
+
+
+def run(*arguments: str) -> Result:
+    result: Result = in_a_thread(CliRunner().invoke, app, arguments)
+    return result
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(folder: Path, *options: str, **variables: str) -> Generator[str]:
+    """Start the server, wait until it is ready, and stop it as an orchestrator would."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("app")), "serve", "--port", str(port), *options]
+    with subprocess.Popen(command, cwd=folder, env=os.environ | variables, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            yield wait_until_ready(f"http://127.0.0.1:{port}", server)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            _, written = server.communicate(timeout=PATIENCE_SECONDS)
+    assert server.returncode == 0, written
+
+
+def wait_until_ready(url: str, server: subprocess.Popen[str]) -> str:
+    for _ in range(PATIENCE_SECONDS * 10):
+        assert server.poll() is None, server.communicate()
+        try:
+            if httpx2.get(f"{url}/health/ready").status_code == 200:
+                return url
+        except httpx2.TransportError:
+            time.sleep(0.1)
+    raise TimeoutError(url)
+
+
+def test_the_help_names_every_command() -> None:
+    for arguments, commands in (
+        ((), ("serve", "db", "openapi")),
+        (("db",), ("upgrade", "downgrade", "check", "purge")),
+    ):
+        shown = run(*arguments, "--help").output
+        assert all(command in shown for command in commands)
+
+
+def test_it_serves_until_it_is_told_to_stop(folder: Path) -> None:
+    with serving(folder) as url:
+        answer = httpx2.get(f"{url}/openapi.json")
+    assert answer.status_code == 200
+
+
+def test_in_development_everything_is_brought_along(folder: Path, project: Path) -> None:
+    (folder / "app").symlink_to(project / "app")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DATABASE_URL")
+        patch.setenv("ENV", "dev")
+        for options in ((), ("--reload",)):
+            with serving(folder, *options) as url:
+                assert httpx2.get(f"{url}/openapi.json").status_code == 200
+        assert run("db", "check").exit_code == 0
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [".data"]
+
+
+def test_a_port_in_use_is_explained() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = run("serve", "--port", str(port))
+
+    assert result.exit_code == 1
+    assert result.output == (
+        f"Cannot listen on 127.0.0.1, port {port}: Address already in use.\nChoose another, for example PORT=8001.\n"
+    )
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "2001:db8::1"])
+def test_a_host_that_is_not_ours_is_explained(host: str) -> None:
+    result = run("serve", "--host", host)
+
+    assert result.exit_code == 1
+    assert f"Cannot listen on {host}, port 8000: " in result.output
+    assert "Is HOST right?" in result.output
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"ENV": "prod", "DATABASE_URL": None}, "DATABASE_URL: must be set"),
+        ({"ENV": None, "DATABASE_URL": None}, "ENV is prod unless it is set"),
+        ({"DATABASE_URL": "mysql://root:hunter2@localhost/app"}, "DATABASE_URL: mysql is not"),
+        ({"DATABASE_URL": "hunter2"}, "DATABASE_URL: is not a URL. Example: "),
+        ({"PORT": "eighty"}, "PORT: Input should be a valid integer"),
+    ],
+)
+def test_wrong_settings_are_explained_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in variables.items():
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+
+    result = run("db", "upgrade")
+    assert result.exit_code == EXIT_CONFIGURATION
+    assert said in result.output
+    assert "hunter2" not in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_database_that_does_not_answer_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(revision: str) -> None:
+        raise OperationalError("SELECT 1", None, Exception("connection refused\nmore"))
+
+    monkeypatch.setattr(migrations, "upgrade", fail)
+    result = run("db", "upgrade")
+
+    assert result.exit_code == 1
+    assert "The database does not answer: connection refused\nIs DATABASE_URL right" in result.output
+
+
+def test_the_database_goes_up_and_down(empty: None) -> None:
+    behind = run("db", "check")
+    assert behind.exit_code == 1
+    assert "not up to date" in behind.output
+
+    assert run("db", "upgrade").exit_code == 0
+    assert run("db", "check").exit_code == 0
+    assert run("db", "downgrade", "-1").exit_code == 0
+    assert run("db", "downgrade", "base").exit_code == 0
+
+
+def test_a_migration_is_written_from_the_models(empty: None, folder: Path) -> None:
+    newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
+    assert run("db", "generate", "nothing new").exit_code == 0
+
+    [written] = (folder / "alembic/versions").glob("*_nothing_new.py")
+    assert f'down_revision = "{newest}"' in written.read_text(encoding="utf-8")
+
+
+def test_what_has_expired_is_purged() -> None:
+    assert run("db", "purge").output == "0 expired rows deleted\n"
+
+
+def test_the_description_of_the_api_is_exported(tmp_path: Path) -> None:
+    assert run("openapi", "export", str(tmp_path / "api.json")).exit_code == 0
+
+    assert json.loads((tmp_path / "api.json").read_text(encoding="utf-8"))["openapi"].startswith("3.")

@@ -1,0 +1,121 @@
+"""What is looked after every few seconds, by one process at a time."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlmodel.ext.asyncio.session import AsyncSession
+from structlog.testing import capture_logs
+
+from app.db.leader import Leadership
+from app.db.session import Database
+from app.outbox.background import going_on
+from app.topology import clock
+from app.topology.clock import Clock, Tick
+from tests.outbox.conftest import until
+
+TIMES = 3
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "LOOK_SECONDS", 0.01)
+
+
+class Called:
+    """Counts, and fails when it is told to."""
+
+    def __init__(self, more: int = 0, *errors: Exception) -> None:
+        self.more = more
+        self.errors = list(errors)
+        self.times = 0
+
+    def as_tick(self) -> Tick:
+        async def call(session: AsyncSession) -> bool:
+            self.times += 1
+            if self.errors:
+                raise self.errors.pop(0)
+            self.more -= 1
+            return self.more >= 0
+
+        return call
+
+
+async def called(*each: Called) -> bool:
+    return all(one.times >= TIMES for one in each)
+
+
+async def test_it_calls_again_and_again(live_database: Database) -> None:
+    one = Called()
+    async with going_on(Clock(live_database, [one.as_tick()]).run()):
+        await until(lambda: called(one))
+
+
+async def test_where_there_is_more_it_does_not_wait(live_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "LOOK_SECONDS", 60)
+    one = Called(more=TIMES)
+    async with going_on(Clock(live_database, [one.as_tick()]).run()):
+        await until(lambda: called(one))
+    assert one.times == TIMES + 1
+
+
+async def test_one_that_fails_holds_up_no_other(live_database: Database) -> None:
+    one, other = Called(0, RuntimeError("no")), Called()
+    with capture_logs() as lines:
+        async with going_on(Clock(live_database, [one.as_tick(), other.as_tick()]).run()):
+            await until(lambda: called(one, other))
+
+    [failed] = [line for line in lines if line["event"] == "clock: failed"]
+    assert failed["error"] == "RuntimeError: no"
+    assert failed["function"].endswith("call")
+
+
+async def test_a_database_that_is_away_is_waited_for(live_database: Database) -> None:
+    one = Called(0, OperationalError("", None, Exception("away")))
+    with capture_logs() as lines:
+        async with going_on(Clock(live_database, [one.as_tick()]).run()):
+            await until(lambda: called(one))
+    assert [line["event"] for line in lines] == [
+        "clock: leading",
+        "clock: no longer leading, trying again",
+        "clock: leading",
+    ]
+
+
+async def test_whoever_does_not_lead_waits_and_takes_over(
+    live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With PostgreSQL, by a lock; here by what stands for it, so that SQLite shows it too."""
+    lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def leading(_: Database) -> AsyncGenerator[Leadership | None]:
+        if lock.locked():
+            yield None
+            return
+        async with lock:
+            yield Always()
+
+    class Always(Leadership):
+        def __init__(self) -> None: ...
+
+        async def confirm(self) -> None: ...
+
+    monkeypatch.setattr(clock, "leading", leading)
+    first, second = Called(), Called()
+    leader = asyncio.create_task(Clock(live_database, [first.as_tick()]).run())
+    await until(lambda: called(first))
+    async with going_on(Clock(live_database, [second.as_tick()]).run()):
+        await asyncio.sleep(0.1)
+        assert second.times == 0
+        leader.cancel()
+        await asyncio.wait({leader})
+        await until(lambda: called(second))
+
+
+def test_what_is_ticking_is_called(live_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "_ticking", [])
+    one = clock.ticking(Called().as_tick())
+    assert list(Clock(live_database).functions) == [one]
