@@ -4,10 +4,13 @@
 default:
     @just --list --unsorted
 
+# More than there are processors, for half of the time a project waits: for its processes to start, for Kafka.
+processes := shell("echo $(( $1 * 3 / 2 ))", num_cpus())
+
 # Everything CI runs: the checks of this repository, its site, and every variant at work
 [group("test")]
 test *arguments: check docs-build
-    uv run pytest -n auto --dist worksteal --durations=15 -rs {{ arguments }}
+    uv run pytest -n {{ processes }} --dist worksteal --durations=15 -rs {{ arguments }}
 
 # What needs neither installed nor updated projects nor containers: a minute or two
 [group("test")]

@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def is_for_completeness(item: pytest.Item) -> bool:
     """Tell whether it executes a variant of which every pair of answers is executed in others."""
     variant = getattr(item, "callspec", None) and item.callspec.params.get("variant")  # ty: ignore[missing-attribute]
-    return bool(variant and not variant.counted and item.get_closest_marker("execution"))
+    return bool(variant and not variant.in_full and item.get_closest_marker("execution"))
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def test_variant_works(variant: Variant, template: Path, tmp_path: Path, process
 def no_time(variant: Variant) -> str:
     """Say that it is too late for a variant that is there for completeness; nothing if it is not, or without a limit."""
     limit = os.environ.get("PRODUCT_MINUTES")
-    if variant.counted or limit is None or time.time() - float(os.environ[BEGAN]) < 60 * float(limit):
+    if variant.in_full or limit is None or time.time() - float(os.environ[BEGAN]) < 60 * float(limit):
         return ""
     return f"{limit} minutes are over (PRODUCT_MINUTES); each pair of its answers is executed in other variants"
 

@@ -11,13 +11,13 @@ from tests.questionnaire import choices, possible
 from tests.rendering import ROOT
 
 
-def answers(counted: bool = False) -> list[dict[str, Any]]:
-    return [answered(variant) for variant in variants() if variant.counted or not counted]
+def answers(in_full: bool = False) -> list[dict[str, Any]]:
+    return [answered(variant) for variant in variants() if variant.in_full or not in_full]
 
 
 def test_every_pair_of_choices_is_in_a_variant_that_counts_lines() -> None:
     for one, other in itertools.combinations(choices(), 2):
-        together = {(given[one], given[other]) for given in answers(counted=True)}
+        together = {(given[one], given[other]) for given in answers(in_full=True)}
         every = set(itertools.product(choices()[one], choices()[other]))
         assert together == {pair for pair in every if can_be_given({one: pair[0], other: pair[1]})}
 

@@ -116,7 +116,9 @@ def _report(results: list[Result]) -> None:
 def _verdict(result: Result) -> str:
     if result.failure:
         return "[red]failed"
-    return "[yellow]rendered" if result.reason else "[green]passed"
+    if result.reason:
+        return "[yellow]rendered"
+    return "[green]passed" if result.variant.in_full else "[green]passed (checks and tests only)"
 
 
 if __name__ == "__main__":

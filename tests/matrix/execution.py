@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 
@@ -37,7 +37,7 @@ def execute(
     processes: int = 1,
     entering: Callable[[str], None] = lambda _: None,
 ) -> Result:
-    """Take a variant through every step, up to the first that fails.
+    """Take a variant through every step, or those of `Variant.in_full`, up to the first that fails.
 
     Args:
         variant: What to render.
@@ -63,16 +63,11 @@ def _steps(result: Result, template: Path, folder: Path, processes: int) -> Gene
     if result.reason:
         return
     yield "sync", lambda: run(folder, "uv", "sync")
-    options = "" if result.variant.counted else "--no-cov"
-    yield (
-        "check",
-        lambda: run(
-            folder,
-            *("uv", "run", "just", "check"),
-            PYTEST_XDIST_AUTO_NUM_WORKERS=str(processes),
-            PYTEST_ADDOPTS=options,
-        ),
-    )
+    check = partial(run, folder, "uv", "run", "just", "check", PYTEST_XDIST_AUTO_NUM_WORKERS=str(processes))
+    if not result.variant.in_full:
+        yield "check", lambda: check(PYTEST_ADDOPTS="--no-cov", CONTRACT_EXAMPLES="1")
+        return
+    yield "check", check
     if (folder / "mkdocs.yml").is_file():
         yield "docs", lambda: run(folder, "uv", "run", "just", "docs-build")
     yield "boot", lambda: boot(folder)
