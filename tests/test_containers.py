@@ -1,4 +1,4 @@
-"""The image is built and the compose file is started for real, on each database.
+"""The image is built and the compose file is started for real: on each database, and with Kafka in each topology.
 
 Needs a Docker engine; without one these tests are skipped. `uv run pytest -m containers` runs them alone.
 """
@@ -6,22 +6,25 @@ Needs a Docker engine; without one these tests are skipped. `uv run pytest -m co
 import json
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
 
-from tests.matrix.service import ask
-from tests.matrix.sign_in import sign_up
+from tests.matrix.service import Answer, ask, free_port
+from tests.matrix.sign_in import AUTH, PASSWORD, Headers, sign_up
+from tests.questionnaire import choices
 
 Render = Callable[[Mapping[str, object]], Path]
 
@@ -66,39 +69,63 @@ def build_options() -> dict[str, Any]:
     return {} if "bridge" in networks else {"network": "host", "args": {"UV_VERSION": "latest"}}
 
 
+@cache
+def why_not(image: str) -> str:
+    """Tell why an image cannot be had; nothing, if it can."""
+    if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode == 0:
+        return ""
+    pulled = subprocess.run(["docker", "pull", "--quiet", image], capture_output=True, text=True, check=False)
+    return f"no {image} on this engine: {pulled.stderr.strip()}" if pulled.returncode else ""
+
+
 @dataclass(frozen=True)
 class Stack:
-    """One rendered project under compose, apart from every other: own name, own port, own images."""
+    """One rendered project under compose, apart from every other: own name, own ports, own images."""
 
     folder: Path
-    name: str
-    port: int
+    name: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:12]}")
+    port: int = field(default_factory=free_port)
+    mailpit: int = field(default_factory=free_port)
 
     def compose(self, *arguments: str) -> str:
         """Run docker compose on this stack."""
         return docker("compose", "--project-name", self.name, "--file", "stack.yml", *arguments, folder=self.folder)
 
     def define(self, change: Callable[[dict[str, Any]], None] | None = None) -> None:
-        """Write stack.yml: the project's compose file on this stack's port, with `change` done to what is built here."""
+        """Write stack.yml: the project's compose file on this stack's ports, with `change` done to what is built here."""
         stack = yaml.safe_load((self.folder / "docker-compose.yml").read_text(encoding="utf-8"))
         for service in (service for service in stack["services"].values() if "build" in service):
             service["build"] = {"context": service["build"], **build_options()}
             if change is not None:
                 change(service)
-        stack["services"]["api"]["ports"] = [f"127.0.0.1:{self.port}:8000"]
+        stack["services"][self.door()]["ports"] = [f"127.0.0.1:{self.port}:8000"]
+        if "mailpit" in stack["services"]:
+            stack["services"]["mailpit"]["ports"] = [f"127.0.0.1:{self.mailpit}:8025"]
         (self.folder / "stack.yml").write_text(yaml.safe_dump(stack), encoding="utf-8")
+
+    def services(self) -> dict[str, Any]:
+        """Return what the project's compose file says about each container."""
+        return yaml.safe_load((self.folder / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+
+    def door(self) -> str:
+        """Return the container that people reach."""
+        return "traefik" if "traefik" in self.services() else "api"
 
     def start(self) -> None:
         """Build, migrate, start, and wait until the service is healthy."""
-        self.compose("up", "--build", "--detach", "--wait", "--wait-timeout", "120")
+        self.compose("up", "--build", "--detach", "--wait", "--wait-timeout", "240")
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None) -> int:
+    def request(self, method: str, path: str, body: object = None, headers: Headers | None = None) -> Answer:
+        """Send a request to the front door."""
+        return ask(HTTPConnection("127.0.0.1", self.port, timeout=10), method, path, body, headers)
+
+    def get(self, path: str, headers: Headers | None = None) -> int:
         """Return the status of an answer."""
-        return ask(HTTPConnection("127.0.0.1", self.port, timeout=10), "GET", path, headers=headers).status
+        return self.request("GET", path, headers=headers).status
 
-    def container(self) -> str:
-        """Return the id of the api container."""
-        return self.compose("ps", "--all", "--quiet", "api").strip()
+    def container(self, service: str = "api") -> str:
+        """Return the id of a container."""
+        return self.compose("ps", "--all", "--quiet", service).strip()
 
     def logs(self) -> list[str]:
         """Return the lines the api container wrote, without what compose adds to them."""
@@ -108,26 +135,55 @@ class Stack:
         """Return what all containers have written."""
         return self.compose("logs", "--no-log-prefix")
 
+    def mails(self) -> str:
+        """Return the mails: from Mailpit where it is, otherwise they are printed."""
+        if "mailpit" not in self.services():
+            return self.terminal()
+        listed = self._mailpit("/api/v1/messages").json()["messages"]
+        return "\n".join(self._mailpit(f"/view/{mail['ID']}.txt").body.decode() + mail["Subject"] for mail in listed)
+
+    def _mailpit(self, path: str) -> Answer:
+        return ask(HTTPConnection("127.0.0.1", self.mailpit, timeout=10), "GET", path)
+
+    def inspect(self, service: str, what: str) -> Any:
+        """Return a part of what the engine knows about a container."""
+        return json.loads(docker("inspect", "--format", f"{{{{json .{what}}}}}", self.container(service)))
+
     def api(self, what: str) -> Any:
         """Return a part of what the engine knows about the api container."""
-        return json.loads(docker("inspect", "--format", f"{{{{json .{what}}}}}", self.container()))
+        return self.inspect("api", what)
 
 
 PROJECTS = {"sqlite": {}, "postgres-workers": {"database": "postgres", "workers": True}}
 
 
-@pytest.fixture(params=PROJECTS)
-def stack(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Iterator[Stack]:
-    """A project that may be changed and started; nothing of it is left afterwards."""
-    folder = shutil.copytree(render(PROJECTS[request.param]), tmp_path / "project")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        stack = Stack(folder, f"test-{uuid.uuid4().hex[:12]}", free.getsockname()[1])
+@contextmanager
+def copied(project: Path, folder: Path) -> Generator[Stack]:
+    """Give a project that may be changed and started; nothing of it is left afterwards."""
+    stack = Stack(shutil.copytree(project, folder))
     stack.define()
     try:
         yield stack
     finally:
         stack.compose("down", "--volumes", "--rmi", "local", "--timeout", "1")
+
+
+@pytest.fixture(params=PROJECTS)
+def stack(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Iterator[Stack]:
+    """A project."""
+    with copied(render(PROJECTS[request.param]), tmp_path / "project") as stack:
+        yield stack
+
+
+@pytest.fixture(params=choices()["topology"])
+def whole(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Iterator[Stack]:
+    """A project with all that there is."""
+    answers = {"database": "postgres", "workers": True, "kafka": True, "topology": request.param}
+    with copied(render(answers), tmp_path / "project") as stack:
+        for image in sorted(service["image"] for service in stack.services().values() if "image" in service):
+            if reason := why_not(image):
+                pytest.skip(reason)
+        yield stack
 
 
 def produce(service: dict[str, Any]) -> None:
@@ -197,3 +253,86 @@ def test_image_holds_what_production_needs_and_no_more(stack: Stack) -> None:
     )
     said = stack.compose("run", "--rm", "--no-deps", "--no-TTY", "api", "python", "-c", python)
     assert said.splitlines()[-1] == "[] None ['alembic', 'alembic.ini', 'app', 'pyproject.toml'] False"
+
+
+SIGNS_TOKENS = """
+import os
+try:
+    print(open("/keys/private/jwt.json").read().count('"d"') > 0, oct(os.stat("/keys/private/jwt.json").st_mode & 0o777))
+except FileNotFoundError:
+    print("no key")
+"""
+BY_ITS_SIGNAL = {"kafka": 143}  # so a Java program ends that has stopped in order
+A_MINUTE = 75  # the schedule of workers knows no less, and something is to happen then
+
+
+def test_everything_starts_stops_and_keeps_what_it_has(whole: Stack) -> None:
+    # As `app keys secret` writes it. Services have other keys, and must start all the same.
+    (whole.folder / ".env").write_text(f"ENV=dev\nJWT_SECRET_KEY={secrets.token_urlsafe(64)}\n", encoding="utf-8")
+    whole.start()
+    check_order(whole)
+    if whole.door() == "traefik":
+        check_keys(whole)
+
+    administrator = appoint(whole)
+    due = datetime.now(UTC) + timedelta(seconds=2)
+    noted = whole.request("POST", "/api/v1/todos", {"title": "Buy milk", "due_at": due.isoformat()}, administrator)
+    assert noted.status == 201, noted
+    assert wait_for(lambda: "Reminder: Buy milk" in whole.mails(), A_MINUTE), whole.terminal()
+    assert wait_for(lambda: len(counted(whole, administrator)) == 3, seconds=20), whole.terminal()
+    before = counted(whole, administrator)
+    assert [line["count"] for line in before] == [1, 1, 1], before
+
+    whole.compose("stop")
+    codes = {name: whole.inspect(name, "State.ExitCode") for name in whole.services()}
+    assert {name: code for name, code in codes.items() if code != BY_ITS_SIGNAL.get(name, 0)} == {}, codes
+
+    whole.compose("down")
+    whole.start()
+    assert whole.request("GET", "/api/v1/todos", headers=administrator).json()["items"][0]["title"] == "Buy milk"
+    assert counted(whole, administrator) == before, "what had been done was done again"
+    assert [line.split()[-1] for line in positions(whole)] == ["0"] * len(positions(whole))
+    assert "created" not in whole.compose("logs", "topics")
+
+
+def check_order(stack: Stack) -> None:
+    """See that who waits for something began when it had ended well."""
+    for name, service in stack.services().items():
+        for awaited, how in service.get("depends_on", {}).items():
+            if how["condition"] == "service_completed_successfully":
+                assert stack.inspect(awaited, "State.ExitCode") == 0, awaited
+                ended, began = stack.inspect(awaited, "State.FinishedAt"), stack.inspect(name, "State.StartedAt")
+                assert datetime.fromisoformat(ended) <= datetime.fromisoformat(began), (awaited, name)
+
+
+def check_keys(stack: Stack) -> None:
+    """See who can sign: one service, and nobody else in its container."""
+    running = [
+        name for name, each in stack.services().items() if "build" in each and stack.inspect(name, "State.Running")
+    ]
+    said = {name: stack.compose("exec", "-T", name, "python", "-c", SIGNS_TOKENS).strip() for name in running}
+    assert said.pop("auth") == "True 0o600"
+    assert set(said.values()) == {"no key"}, said
+
+
+def appoint(stack: Stack) -> Headers:
+    """Register by the front door, read the mail, and become an administrator."""
+    newcomer = sign_up(stack.port, stack.mails)
+    email = stack.request("GET", f"{AUTH}/me", headers=newcomer).json()["email"]
+    accounts = "auth" if stack.door() == "traefik" else "api"
+    stack.compose("exec", "-T", accounts, "app", "users", "create-admin", email)
+    form = urlencode({"username": email, "password": PASSWORD})
+    token = stack.request("POST", f"{AUTH}/token", form).json()["access_token"]
+    return {"Authorization": f"Bearer {token}"}
+
+
+def counted(stack: Stack, administrator: Headers) -> list[dict[str, Any]]:
+    """Return what the consumer has counted."""
+    answer = stack.request("GET", "/api/v1/statistics", headers=administrator)
+    assert answer.status == 200, answer
+    return answer.json()
+
+
+def positions(stack: Stack) -> list[str]:
+    """Return the lines about consumers, which end with how far each is behind."""
+    return stack.compose("exec", "-T", "consumer", "app", "consumer", "list").splitlines()[1:]

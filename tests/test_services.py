@@ -75,9 +75,9 @@ def test_only_auth_has_the_keys_that_sign(render: Render) -> None:
         for name, container in containers.items()
         if any("private-keys" in each for each in container.get("volumes", ()))
     }
-    signing = {name for name, container in containers.items() if "JWT_KEYS_FILE" in container.get("environment", {})}
+    signing = {name for name, container in containers.items() if container.get("environment", {}).get("JWT_KEYS_FILE")}
     checking = {
-        name for name, container in containers.items() if "JWT_PUBLIC_KEYS_FILE" in container.get("environment", {})
+        name for name, container in containers.items() if container.get("environment", {}).get("JWT_PUBLIC_KEYS_FILE")
     }
 
     assert private == {"auth", "keys"}
