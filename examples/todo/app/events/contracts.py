@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -54,7 +55,7 @@ class Contract(Generic[E]):
 
     def data(self, event: E) -> dict[str, Any]:
         """Return the fields of an event as JSON has them."""
-        return _adapter(self.event).dump_python(event, mode="json", exclude=ENVELOPE)
+        return self._adapter.dump_python(event, mode="json", exclude=ENVELOPE)
 
     def read(self, envelope: CloudEvent) -> E:
         """Make the event again that somebody has sent; fields that are not known here are left out.
@@ -63,14 +64,19 @@ class Contract(Generic[E]):
             ValidationError: If it does not keep the promise.
         """
         data = {**envelope.data, "event_id": _uuid(envelope), "occurred_at": envelope.time}
-        return _adapter(self.event).validate_python(data)
+        return self._adapter.validate_python(data)
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the data."""
-        schema = _adapter(self.event).json_schema(mode="serialization")
+        schema = self._adapter.json_schema(mode="serialization")
         schema["properties"] = {name: rule for name, rule in schema["properties"].items() if name not in ENVELOPE}
         schema["required"] = sorted(schema["properties"])  # fields with a default are written all the same
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": self.type, **schema}
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[E]:
+        """What reads and writes the fields. To make it takes longer than all else that is done for an event."""
+        return TypeAdapter(self.event)
 
 
 _by_event: dict[type[Event], Contract[Any]] = {}
@@ -140,10 +146,3 @@ def _uuid(envelope: CloudEvent) -> UUID:
         return UUID(envelope.id)
     except ValueError:
         return uuid5(NAMESPACE_URL, f"{envelope.source} {envelope.id}")
-
-
-def _adapter(event: type[E]) -> TypeAdapter[E]:
-    return _adapters.setdefault(event, TypeAdapter(event))
-
-
-_adapters: dict[type[Event], TypeAdapter[Any]] = {}

@@ -14,10 +14,11 @@ from typing import TypeVar
 
 import structlog
 from pydantic import ValidationError
-from sqlmodel import col, select
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.contextvars import bound_contextvars
 
+from app.db import dialect
 from app.db.base import utc_now
 from app.db.errors import is_away
 from app.db.session import Database, transaction
@@ -32,6 +33,8 @@ DESTINATION = "consumers"
 PAUSES_SECONDS = (0.2, 1.0)
 # Longer than any topic keeps events: one that comes again after that would be done again.
 REMEMBER = timedelta(days=30)
+# Where another has just added the same id, it waits for the other's commit, and then leaves that id out.
+REMEMBER_NEW = dialect.insert(ProcessedEvent).on_conflict_do_nothing().returning(col(ProcessedEvent.id))
 # With one batch, and then what fails has had its pauses: Kafka takes a consumer that is busy for 5 minutes for dead.
 PATIENCE_SECONDS = 60.0
 
@@ -112,12 +115,15 @@ class Inbox:
         return None
 
     async def _fresh(self, session: AsyncSession, named: dict[str, T]) -> list[T]:
-        """Leave out what is done, and remember the rest."""
-        known = set((await session.exec(select(ProcessedEvent.id).where(col(ProcessedEvent.id).in_(named)))).all())
+        """Remember them, and leave out what has been remembered before.
+
+        All do so in the same order: of two with the same events, one waits for the other, and never both.
+        """
         until = utc_now() + REMEMBER
-        session.add_all(ProcessedEvent(id=name, expires_at=until) for name in named.keys() - known)
-        await session.flush()
-        return [each for name, each in named.items() if name not in known]
+        connection = await session.connection()
+        added = await connection.execute(REMEMBER_NEW, [{"id": name, "expires_at": until} for name in sorted(named)])
+        new = set(added.scalars())
+        return [each for name, each in named.items() if name in new]
 
     async def _bury(
         self, name: str, payload: str, error: str, envelope: CloudEvent | None = None, attempts: int = 1

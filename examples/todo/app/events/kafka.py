@@ -5,12 +5,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
+from uuid import UUID
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from app.events.envelope import CONTENT_TYPE
 from app.events.settings import Client
-from app.outbox.models import OutboxEvent
 from app.outbox.relay import Unavailable
 
 TIMEOUT_SECONDS = 10
@@ -33,12 +34,22 @@ ITS_OWN_FAULT = {
 }
 
 
+class Waiting(NamedTuple):
+    """Of an event that waits, what is needed here: its row as an entity would cost as much time as all else."""
+
+    id: UUID
+    topic: str
+    name: str
+    key: str | None
+    payload: str
+
+
 @dataclass
 class Delivery:
     """What became of some events. Those that are neither delivered nor refused are to be sent again."""
 
-    delivered: list[OutboxEvent] = field(default_factory=list)
-    refused: list[tuple[OutboxEvent, str]] = field(default_factory=list)
+    delivered: list[Waiting] = field(default_factory=list)
+    refused: list[tuple[Waiting, str]] = field(default_factory=list)
     away: str = ""  # why there are such
 
 
@@ -50,7 +61,7 @@ class Kafka:
         self._client = client
         self._producer: Producer | None = None
 
-    async def deliver(self, events: Sequence[OutboxEvent]) -> Delivery:
+    async def deliver(self, events: Sequence[Waiting]) -> Delivery:
         """Send events, and wait until it is known what became of them.
 
         Raises:
@@ -78,14 +89,14 @@ class Kafka:
             self._producer = Producer(self._client | CONFIGURATION, logger=logging.getLogger(__name__))
         return self._producer
 
-    def _deliver(self, events: Sequence[OutboxEvent]) -> Delivery:
+    def _deliver(self, events: Sequence[Waiting]) -> Delivery:
         producer, delivery = self._connected(), Delivery()
         self._producer = None  # unless all goes well, the next begins anew: this one may be of no use any more
         for event in events:
             told = partial(_note, delivery, event)
             try:
                 producer.produce(
-                    event.queue,
+                    event.topic,
                     value=event.payload.encode(),
                     key=event.key,
                     headers={"content-type": CONTENT_TYPE},
@@ -102,7 +113,7 @@ class Kafka:
         return delivery
 
 
-def _note(delivery: Delivery, event: OutboxEvent, error: KafkaError | None, _: Message | None) -> None:
+def _note(delivery: Delivery, event: Waiting, error: KafkaError | None, _: Message | None) -> None:
     if error is None:
         delivery.delivered.append(event)
     elif error.code() in ITS_OWN_FAULT:

@@ -41,6 +41,10 @@ UNANSWERED = {
 }
 
 logger = structlog.get_logger(__name__)
+_faststream = logging.getLogger(f"{__name__}.faststream")
+_faststream.setLevel(logging.ERROR)  # it warns that it creates no topics, and tells of each task that ends
+# Its producer, which nobody uses, is told the same as its consumers, and warns of that.
+_faststream.addFilter(lambda record: "is a consumer property" not in record.getMessage())
 
 
 @asynccontextmanager
@@ -51,7 +55,7 @@ async def listening(database: Database, client: Client, consumers: Sequence[Cons
         allow_auto_create_topics=False,  # otherwise it creates them with a partition each, by an API that may be refused
         apply_types=False,
         config=client | {"enable.auto.offset.store": False},  # ty: ignore[invalid-argument-type] - it passes on any
-        logger=logging.getLogger(__name__),
+        logger=_faststream,
         log_level=logging.DEBUG,
     )
     stopping = asyncio.Event()

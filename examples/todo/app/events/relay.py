@@ -11,8 +11,10 @@ from sqlalchemy import text
 from app.db.session import Database, transaction
 from app.events.kafka import Kafka
 from app.events.repository import EventRepository
-from app.outbox.relay import BATCH, Relay
+from app.outbox.relay import Relay
 
+# Kafka takes more at a time than those who take jobs; more than 1 GB (an event has 1 MB at most) its client would not.
+BATCH = 1_000
 # Two relays at once would overtake each other, so they take turns. The number is the relay's among all that use such
 # locks in its database. SQLite has none: there, run one relay.
 TURN = {"postgresql": "SELECT pg_try_advisory_xact_lock(5209271)", "sqlite": "SELECT true"}

@@ -2,13 +2,23 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlmodel import col, delete, select, update
+from sqlalchemy import select
+from sqlmodel import col, delete, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import utc_now
+from app.events.kafka import Waiting
 from app.events.publisher import DESTINATION
 from app.outbox.models import OutboxEvent
 from app.outbox.repository import ALIVE, storable
+
+WAITING = select(
+    col(OutboxEvent.id),
+    col(OutboxEvent.queue),
+    col(OutboxEvent.name),
+    col(OutboxEvent.key),
+    col(OutboxEvent.payload),
+).where(col(OutboxEvent.destination) == DESTINATION, ALIVE)
 
 
 class EventRepository:
@@ -18,17 +28,17 @@ class EventRepository:
         """Work inside the transaction of `session`."""
         self.session = session
 
-    async def due(self, limit: int) -> Sequence[OutboxEvent]:
+    async def due(self, limit: int) -> Sequence[Waiting]:
         """List the events that are to be sent, in the order in which they were added."""
-        query = select(OutboxEvent).where(col(OutboxEvent.destination) == DESTINATION, ALIVE)
-        return (await self.session.exec(query.order_by(col(OutboxEvent.number)).limit(limit))).all()
+        query = WAITING.order_by(col(OutboxEvent.number)).limit(limit)
+        return [Waiting._make(row) for row in await (await self.session.connection()).execute(query)]
 
-    async def delivered(self, events: Iterable[OutboxEvent]) -> None:
+    async def delivered(self, events: Iterable[Waiting]) -> None:
         """Delete those that Kafka has."""
         ids = [event.id for event in events]
         await self.session.exec(delete(OutboxEvent).where(col(OutboxEvent.id).in_(ids)))
 
-    async def refused(self, event: OutboxEvent, reason: str) -> None:
+    async def refused(self, event: Waiting, reason: str) -> None:
         """Keep one for a person that Kafka will never take, and let the next of its key go."""
         row = update(OutboxEvent).where(col(OutboxEvent.id) == event.id, ALIVE)
         await self.session.exec(row.values(dead_at=utc_now(), last_error=storable(reason)))

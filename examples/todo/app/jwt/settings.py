@@ -4,7 +4,7 @@ import secrets
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 from zxcvbn import zxcvbn
 
@@ -40,6 +40,12 @@ class JwtSettings(EnvSettings):
 
     account_limit: Rate = Field(default="10/15 minutes", description="Attempts on one account from one network.")
     account_total_limit: Rate = Field(default="50/hour", description="Attempts on one account from anywhere.")
+
+    @field_validator(*KEYS, mode="before")
+    @classmethod
+    def _take_empty_for_unset(cls, value: object) -> object:
+        """Let a container say that it has none, whatever the .env says that it shares with others."""
+        return value or None
 
     @model_validator(mode="after")
     def _require_usable_keys(self) -> "JwtSettings":

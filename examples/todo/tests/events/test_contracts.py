@@ -1,17 +1,18 @@
 """Contracts: what leaves, under which name, and who can read it."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from polyfactory.factories import DataclassFactory
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from app.core.events import Event
 from app.events import contracts
 from app.events.contracts import Contract, Topic, contract
 from app.events.envelope import CloudEvent
-from tests.events.conftest import DAY, TYPE, Happened, message
+from tests.events.conftest import DAY, TYPE, Happened, as_sent, message
 
 OURS = list(contracts.contracts())
 
@@ -66,6 +67,22 @@ def test_a_contract_says_where_and_under_which_name(happened: type[Happened], to
         },
         "required": ["number", "who"],
     }
+
+
+def test_what_reads_and_writes_is_made_once(happened: type[Happened], monkeypatch: pytest.MonkeyPatch) -> None:
+    """To make it takes as long as to use it a thousand times."""
+    made: list[type] = []
+
+    def counted(type_: type) -> TypeAdapter[Any]:
+        made.append(type_)
+        return TypeAdapter(type_)
+
+    monkeypatch.setattr(contracts, "TypeAdapter", counted)
+    for number in range(3):
+        sent = as_sent(happened(who="ada", number=number))
+        assert contracts.named(TYPE).read(sent).number == number
+
+    assert made == [happened]
 
 
 def test_what_has_no_contract_stays_here() -> None:

@@ -3,15 +3,18 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
+from app.db import dialect
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.events import inbox as inboxes
@@ -74,6 +77,35 @@ async def test_what_comes_twice_is_done_once(inbox: Inbox, seen: Seen) -> None:
 
     assert seen.here == ["a 1", "a 2"]
     assert [(line["count"], line["known"]) for line in lines] == [(1, 2), (0, 2)]
+
+
+@pytest.mark.skipif(not dialect.open_database.__module__.endswith("postgres"), reason="SQLite has one writer at a time")
+@pytest.mark.parametrize("done", [True, False])
+async def test_of_two_with_the_same_events_one_waits_and_none_fails(inbox: Inbox, seen: Seen, done: bool) -> None:
+    """As when Kafka has given to another what one still has. They hold them in opposite orders, and a third has one."""
+    batch = [message("a", number, id=f"event {number}") for number in range(3)]
+    with capture_logs() as lines:
+        async with asyncio.TaskGroup() as group:
+            with suppress(InterruptedError):
+                async with transaction(inbox.database.writers) as third:
+                    third.add(ProcessedEvent(id=f"{seen.consumer.name} /another event 1", expires_at=utc_now()))
+                    await third.flush()
+                    for each in (batch, batch[::-1]):
+                        group.create_task(inbox.take(each))
+                    await until(lambda: _waiting(inbox.database, 2))
+                    if not done:
+                        raise InterruptedError
+
+    assert sorted((line["event"], line["count"], line["known"]) for line in lines) == (
+        [("events done", 0, 3), ("events done", 2, 1)] if done else [("events done", 0, 3), ("events done", 3, 0)]
+    )
+    assert await effects(inbox.database) == (["a 0", "a 2"] if done else ["a 0", "a 1", "a 2"])
+
+
+async def _waiting(database: Database, many: int) -> bool:
+    async with transaction(database.readers) as session:
+        waiting = text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        return (await (await session.connection()).execute(waiting)).scalar_one() == many
 
 
 async def test_ids_are_those_of_their_source(inbox: Inbox, seen: Seen) -> None:

@@ -1,6 +1,7 @@
 """Listening: what comes is done in its order, what waits is not lost, and a stop ends what has begun."""
 
 import asyncio
+import logging
 import time
 from contextlib import closing
 from typing import cast
@@ -78,11 +79,17 @@ async def test_what_waits_is_not_lost_and_what_has_begun_ends_at_a_stop(
 
 
 async def test_what_is_not_done_is_not_told_even_if_something_commits_meanwhile(
-    store: Database, kafka: Client, topic: Topic, seen: Seen, monkeypatch: pytest.MonkeyPatch
+    store: Database,
+    kafka: Client,
+    topic: Topic,
+    seen: Seen,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """FastStream does that: the commit of what is done may be under way when the next messages are handed out."""
     monkeypatch.setattr(ways, "BATCH", 1)
     seen.fails = {"ada 2": TryAgain("not yet")}
+    caplog.set_level(logging.INFO)
     send(kafka, topic, *(message("ada", number) for number in range(4)))
     async with listening(store, kafka, [seen.consumer]) as broker:
         await until(lambda: "ada 2" in seen.here)
@@ -92,6 +99,7 @@ async def test_what_is_not_done_is_not_told_even_if_something_commits_meanwhile(
             await consumer.commit(asynchronous=False)
 
     assert committed(kafka, group(seen.consumer), topic) == 2
+    assert [each.name for each in caplog.records if "faststream" in each.name] == [], "it has nothing to say"
 
 
 def test_what_went_to_another_consumer_meanwhile_is_not_noted(kafka: Client) -> None:

@@ -17,8 +17,8 @@ from app.events import kafka as ways
 from app.events.contracts import Topic
 from app.events.development import broker
 from app.events.envelope import CONTENT_TYPE
-from app.events.kafka import Kafka
-from app.events.relay import TURN, EventRelay
+from app.events.kafka import CONFIGURATION, Kafka
+from app.events.relay import BATCH, TURN, EventRelay
 from app.events.settings import Client
 from app.outbox.relay import relaying
 from app.outbox.repository import OutboxRepository
@@ -94,6 +94,13 @@ async def test_two_relays_take_turns(store: Database, kafka: Client, topic: Topi
         await publish(store, Happened(who="ada"))
         assert await first.run_once() == 0
     assert await first.run_once() == 1
+
+
+def test_a_batch_of_the_largest_events_fits_into_the_client() -> None:
+    """Otherwise it would say that its queue is full, at every attempt. Both are librdkafka's defaults."""
+    most_bytes_of_one, kilobytes_of_all = 1_000_000, 1_048_576
+    assert not {"message.max.bytes", "queue.buffering.max.kbytes"} & CONFIGURATION.keys()
+    assert BATCH * most_bytes_of_one <= kilobytes_of_all * 1024
 
 
 async def test_jobs_are_left_to_others(relay: EventRelay) -> None:

@@ -77,6 +77,7 @@ def test_production_refuses_a_secret_that_all_would_know(monkeypatch: pytest.Mon
 
 
 def test_production_takes_keys_of_which_others_have_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # no .env of a developer is there
     (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
     monkeypatch.setenv("ENV", "prod")
     monkeypatch.setenv("JWT_KEYS_FILE", str(tmp_path / "keys.json"))

@@ -107,6 +107,15 @@ def test_two_kinds_of_keys_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "JWT_KEYS_FILE: must not be set beside JWT_PUBLIC_KEYS_FILE" in said
 
 
+def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("JWT_KEYS_FILE", "JWT_PUBLIC_KEYS_FILE"):
+        monkeypatch.setenv(variable, "")
+    monkeypatch.setenv("JWT_SECRET_KEY", secret := new_secret_key())
+    assert load(JwtSettings).signing_keys()._keys == {None: secret.encode()}
+
+    assert "JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE" in refused(monkeypatch, ENV="prod", JWT_SECRET_KEY="")
+
+
 def test_a_broken_file_is_explained_before_anything_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text('{"keys": ["hunter2"]}', "utf-8")
     said = refused(monkeypatch, JWT_KEYS_FILE="keys.json")

@@ -23,9 +23,9 @@ from app.events.settings import Client
 from app.features import FEATURES
 from app.outbox.relay import relaying
 from app.outbox.settings import OutboxSettings
-from tests.events.bench.stage import EVENTS, TOPIC, Figure, Measured, Stage
+from tests.events.bench.stage import EVENTS, ROUNDS, TOPIC, Figure, Measured, Stage
 
-ROUNDS, ALONE = 3, 100
+ALONE = 100
 POLL_SECONDS: float = OutboxSettings.model_fields["poll_seconds"].default
 
 

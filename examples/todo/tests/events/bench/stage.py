@@ -19,7 +19,7 @@ from app.events.settings import Client
 from app.events.topics import create
 from app.outbox.models import OutboxEvent
 
-ROUNDS, EVENTS, KEYS = 3, 2_000, 100
+ROUNDS, EVENTS, KEYS = 5, 10_000, 100
 TOPIC = Topic(f"bench-{uuid4().hex}")
 ASIDE = Topic(f"{TOPIC.name}-aside")  # for what is sent with nothing else
 
