@@ -40,11 +40,10 @@ COMMANDS |= {"users": users, "keys": keys}
 
 # What happens after a commit, and in other processes.
 from app import modules, outbox
-from app.outbox.beside import import_all
+from app.outbox.beside import import_all  # what modules have beside routes, by the names of their files
 from app.outbox.commands import dead_letters, relay
 from app.outbox.commands import outbox as outbox_status
 
-import_all(modules)
 FEATURES += (outbox,)
 COMMANDS |= {"relay": relay, "outbox": outbox_status, "dead-letters": dead_letters}
 
@@ -56,6 +55,7 @@ from app import workers
 from app.mail import jobs as mail
 from app.workers.commands import scheduler, worker
 
+import_all(modules, "tasks")
 FEATURES += (mail, workers)
 COMMANDS |= {"worker": worker, "scheduler": scheduler}
 

@@ -41,11 +41,10 @@ from app.jwt import services as jwt_services  # noqa: F401 - refuses a secret th
 
 # What happens after a commit, and in other processes.
 from app import modules, outbox
-from app.outbox.beside import import_all
+from app.outbox.beside import import_all  # what modules have beside routes, by the names of their files
 from app.outbox.commands import dead_letters, relay
 from app.outbox.commands import outbox as outbox_status
 
-import_all(modules)
 FEATURES += (outbox,)
 COMMANDS |= {"relay": relay, "outbox": outbox_status, "dead-letters": dead_letters}
 
@@ -57,6 +56,7 @@ from app import events
 from app.events.commands import consumer, topics
 from app.events.contract_commands import contracts
 
+import_all(modules, "contracts", "consumers")
 FEATURES += (events,)
 COMMANDS |= {"consumer": consumer, "contracts": contracts, "topics": topics}
 
@@ -67,6 +67,7 @@ FEATURES += (mail,)
 from app import topology
 from app.topology.commands import service
 
+import_all(modules, "clock")
 FEATURES += (topology,)
 COMMANDS |= {"service": service}
 

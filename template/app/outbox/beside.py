@@ -1,7 +1,7 @@
 """What modules do beside answering requests.
 
-A file of one of these names is imported because it is there: what no process had imported
-would neither leave nor be done, and nobody would be told.
+It is imported because its file is there: what no process had imported would neither leave nor
+be done, and nobody would be told.
 """
 
 from importlib import import_module
@@ -9,13 +9,14 @@ from importlib.util import find_spec
 from pkgutil import iter_modules
 from types import ModuleType
 
-FILES = ("contracts", "consumers", "tasks", "clock")
 
+def import_all(modules: ModuleType, *files: str) -> list[str]:
+    """Import the files of these names in all modules, and return what was imported.
 
-def import_all(modules: ModuleType) -> list[str]:
-    """Import these files of all modules, and return their names. What one of them raises goes through."""
+    What one of them raises goes through.
+    """
     packages = [found.name for found in iter_modules(modules.__path__, f"{modules.__name__}.") if found.ispkg]
-    names = [name for package in packages for file in FILES if find_spec(name := f"{package}.{file}")]
+    names = [name for package in packages for file in files if find_spec(name := f"{package}.{file}")]
     for name in names:
         import_module(name)
     return names
