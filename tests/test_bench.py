@@ -1,0 +1,27 @@
+"""The benchmark runs. What it measures is for people: nothing here depends on how fast this machine is."""
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.rendering import ROOT
+
+
+@pytest.mark.execution
+def test_it_measures_in_turns_and_writes_what_it_saw(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.bench", "--database", "sqlite", "--only", "health,get,create,login"]
+    shortly = ["--rounds", "1", "--seconds", "0.2", "--connections", "2", "--write", str(tmp_path / "performance")]
+    done = subprocess.run([*command, *shortly], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    written = (tmp_path / "performance.md").read_text(encoding="utf-8")
+    for request in ("health", "get", "create", "login"):
+        assert f"### {request}" in written
+        assert request in done.stdout
+    lines = [line for line in written.splitlines() if line.startswith(("| bare", "| ours"))]
+    assert len(lines) == 2 * 5, "four requests, and what both hold of the memory"
+    assert all(" 1.00 x " in line for line in lines[:8] if line.startswith("| bare"))
+    assert len(ET.parse(tmp_path / "performance.svg").findall("{*}rect")) == 2 * 4  # noqa: S314 - it is ours
