@@ -73,7 +73,7 @@ async def database(live_database: Database) -> AsyncGenerator[Database]:
         sessions = async_sessionmaker(
             connection, class_=AsyncSession, expire_on_commit=False, join_transaction_mode="create_savepoint"
         )
-        yield Database(writers=sessions, readers=sessions, probe=live_database.probe)
+        yield Database(writers=sessions, readers=sessions, lookups=sessions, probe=live_database.probe)
         await outer.rollback()
 
 

@@ -4,7 +4,10 @@ One request is one transaction: returning commits it, raising takes it back. The
 commit happens before the answer leaves (`scope="function"`; FastAPI's default would
 commit after the client has been told that all went well).
 
-Requests that only read (GET) get a session that cannot write.
+Requests that only read (GET) get a session that cannot write. On PostgreSQL each of its
+statements stands by itself: to begin and to end a transaction around a read would cost two
+more round trips, and show nothing else, for each statement sees what is committed when it
+begins (READ COMMITTED).
 """
 
 from collections.abc import AsyncGenerator
@@ -23,7 +26,7 @@ Sessions = async_sessionmaker[AsyncSession]
 
 @dataclass(frozen=True)
 class Database:
-    """Where sessions come from: those that may write, and those that may not.
+    """Where sessions come from: those that may write, those that may not, and those for requests that may not.
 
     The probe has a connection of its own, so that a busy pool does not look like a database
     that is away.
@@ -31,12 +34,13 @@ class Database:
 
     writers: Sessions
     readers: Sessions
+    lookups: Sessions
     probe: Sessions
 
     @classmethod
-    def on(cls, writing: AsyncEngine, reading: AsyncEngine, probing: AsyncEngine) -> "Database":
-        """Make sessions for three engines on the same database."""
-        return cls(_sessions(writing), _sessions(reading), _sessions(probing))
+    def on(cls, writing: AsyncEngine, reading: AsyncEngine, looking: AsyncEngine, probing: AsyncEngine) -> "Database":
+        """Make sessions for four engines on the same database."""
+        return cls(_sessions(writing), _sessions(reading), _sessions(looking), _sessions(probing))
 
 
 def _sessions(engine: AsyncEngine) -> Sessions:
@@ -65,7 +69,7 @@ DatabaseDep = Annotated[Database, Depends(get_database)]
 
 async def get_session(request: Request, database: DatabaseDep) -> AsyncGenerator[AsyncSession]:
     """Open the transaction of this request."""
-    async with transaction(database.readers if request.method == "GET" else database.writers) as session:
+    async with transaction(database.lookups if request.method == "GET" else database.writers) as session:
         yield session
 
 

@@ -119,11 +119,12 @@ def _engine(
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
     """Hold the file open: one connection to write, some to read, one to look whether it is there."""
-    engines = _writing_engine(settings), _reading_engine(settings, settings.readers), _reading_engine(settings, 1)
+    writing, probing = _writing_engine(settings), _reading_engine(settings, 1)
+    reading = _reading_engine(settings, settings.readers)
     try:
-        yield Database.on(*engines)
+        yield Database.on(writing, reading, reading, probing)
     finally:
-        for engine in reversed(engines):
+        for engine in (probing, reading, writing):
             await engine.dispose()
 
 

@@ -17,6 +17,9 @@ from app.db.session import Database
 EXAMPLE_URL = "postgresql+psycopg://user:password@localhost:5432/app"
 # A peer that vanished without a word (a cable, a silent firewall) is given up after ten seconds, not after minutes.
 NOTICE_SILENCE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 10_000}
+# What a connection is told when it is taken from the pool; of itself it is read-only.
+WRITING, READING = {"postgresql_readonly": False}, {"postgresql_readonly": True}
+LOOKING = {"isolation_level": "AUTOCOMMIT"}  # no BEGIN and no COMMIT: two round trips less for a request that reads
 PLACEHOLDERS = frozenset({"change-me", "changeme", "password", "postgres", "secret"})
 
 
@@ -71,12 +74,13 @@ def database_url(settings: DatabaseSettings) -> URL:
 
 def migration_engine(settings: DatabaseSettings) -> AsyncEngine:
     """Create the engine for migrations: an index on a large table may take longer than any request."""
-    return _engine(settings.model_copy(update={"statement_timeout_ms": 0}), connections=1)
+    return _engine(settings.model_copy(update={"statement_timeout_ms": 0}), connections=1).execution_options(**WRITING)
 
 
 def _engine(settings: DatabaseSettings, connections: int) -> AsyncEngine:
-    """Create an engine; it connects when it is first used."""
-    options = f"-c statement_timeout={settings.statement_timeout_ms} -c lock_timeout={settings.lock_timeout_ms}"
+    """Create an engine; it connects when it is first used. Nobody writes by it but who says so (`WRITING`)."""
+    limits = f"-c statement_timeout={settings.statement_timeout_ms} -c lock_timeout={settings.lock_timeout_ms}"
+    options = f"{limits} -c default_transaction_read_only=on"
     engine = create_async_engine(
         database_url(settings),
         pool_size=connections,
@@ -104,10 +108,10 @@ def _discard_if_closed(connection: Any, *_: Any) -> None:
 
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
-    """Hold a pool open. Reading sessions share it; PostgreSQL itself refuses their writes."""
+    """Hold a pool open. All sessions share it; PostgreSQL itself refuses to write in those that may not."""
     engine, probe = _engine(settings, settings.pool_size), _engine(settings, connections=1)
     try:
-        yield Database.on(engine, engine.execution_options(postgresql_readonly=True), probe)
+        yield Database.on(*(engine.execution_options(**how) for how in (WRITING, READING, LOOKING)), probe)
     finally:
         await probe.dispose()
         await engine.dispose()

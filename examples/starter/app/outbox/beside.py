@@ -13,10 +13,11 @@ from types import ModuleType
 def import_all(modules: ModuleType, *files: str) -> list[str]:
     """Import the files of these names in all modules, and return what was imported.
 
-    What one of them raises goes through.
+    First those of the first name in every module: what is made there, all that follow can use. What one of them
+    raises goes through.
     """
     packages = [found.name for found in iter_modules(modules.__path__, f"{modules.__name__}.") if found.ispkg]
-    names = [name for package in packages for file in files if find_spec(name := f"{package}.{file}")]
+    names = [name for file in files for package in packages if find_spec(name := f"{package}.{file}")]
     for name in names:
         import_module(name)
     return names

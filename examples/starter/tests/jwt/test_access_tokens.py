@@ -4,8 +4,8 @@ import base64
 import hashlib
 import hmac
 import json
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Self
 from uuid import uuid4
 
 import jwt
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.core.config import Environment
 from app.core.exceptions import UnauthenticatedError
+from app.jwt import access_tokens
 from app.jwt.access_tokens import LEEWAY, REQUIRED, TOKEN_TYPE, AccessTokens, InvalidToken
 from app.jwt.keys import SigningKeys, generate, rotate, thumbprint
 from app.jwt.settings import JwtSettings, new_secret_key
@@ -56,6 +57,21 @@ def test_a_token_tells_whose_it_is(tokens: AccessTokens, token: str) -> None:
     assert (principal.user_id, principal.session_id) == (USER, SESSION)
     assert principal.scopes == {"read", "write"}
     assert timedelta(minutes=14) < principal.expires_at - datetime.now(UTC) <= timedelta(minutes=15)
+
+
+def test_a_token_that_was_good_is_refused_once_it_is_too_old(
+    tokens: AccessTokens, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(minutes=SETTINGS.access_token_minutes) + LEEWAY
+
+    assert tokens.verify(token) is tokens.verify(token), "its signature is checked once"
+
+    monkeypatch.setattr(access_tokens, "datetime", Later)
+    with pytest.raises(InvalidToken):
+        tokens.verify(token)
 
 
 def test_a_token_says_what_the_standard_asks_for(tokens: AccessTokens, token: str) -> None:

