@@ -52,6 +52,7 @@ PAGES = {".md", ".yml"}
 
 READERS: dict[str, Callable[[str], Any]] = {
     ".toml": lambda text: list(values(tomllib.loads(text))),
+    ".yaml": yaml_values,
     ".yml": yaml_values,
 }
 
