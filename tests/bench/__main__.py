@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from rich.table import Table
 from tests.bench.load import send
 from tests.bench.report import HEAD, Measured, Run, chart, markdown, rows
 from tests.bench.targets import Target, databases, full_stack, install, interpreter, ours, reference
+from tests.questionnaire import resolve
 from tests.rendering import snapshot
 
 REQUESTS = ("health", "get", "list", "filter", "create", "login")
@@ -102,8 +102,7 @@ def _circumstances(rounds: int, seconds: float, connections: int) -> list[str]:
     """Say when and where it was measured."""
     today, processors = datetime.now(UTC).date(), psutil.cpu_count()
     return [
-        f"{today}, {processors} processors ({platform.machine()}), Python {platform.python_version()}, "
-        f"Copier {version('copier')}: {rounds} rounds of {seconds:g} s with {connections} connections, one process each."
+        f"{today}, {processors} processors ({platform.machine()}), Python {resolve({})['python_version']}: {rounds} rounds of {seconds:g} s with {connections} connections, one process each."
     ]
 
 

@@ -78,15 +78,16 @@ def markdown(every: Sequence[Measured], said: Sequence[str], held: Mapping[str, 
 def chart(every: Sequence[Measured]) -> str:
     """Draw how many requests a CPU second serves, with the first server as 1."""
     longest = max(measured.cheaper(name) for measured in every for name in measured.runs)
+    colours = dict(zip(dict.fromkeys(name for measured in every for name in measured.runs), BARS, strict=False))
     lines, y = [], 10
     for measured in every:
         lines.append(f'<text x="0" y="{y + 12}" class="name">{measured.request}</text>')
-        for number, name in enumerate(measured.runs):
+        for name in measured.runs:
             ratio = measured.cheaper(name)
             width = (WIDTH - LABEL - 60) * ratio / longest
             lines += [
                 f'<text x="60" y="{y + 12}">{name}</text>',
-                f'<rect x="{LABEL}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{BARS[number % len(BARS)]}"/>',
+                f'<rect x="{LABEL}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{colours[name]}"/>',
                 f'<text x="{LABEL + width + 6:.1f}" y="{y + 12}">{ratio:.2f}</text>',
             ]
             y += BAR + 4
