@@ -60,12 +60,14 @@ async def test_what_is_sent_is_done_a_few_at_a_time(jobs: Database, destination:
 
 
 async def test_what_is_sent_twice_is_begun_once(jobs: Database, destination: InProcess) -> None:
+    door.clear()
     await hand_out(jobs, enter)
     async with destination.running(stop_seconds=10):
         await destination.send(await rows(jobs))
         begun = dict(destination.under_way)
         await destination.send(await rows(jobs))
         assert destination.under_way == begun
+        door.set()
 
     assert most == [1]
     assert await rows(jobs) == []
