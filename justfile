@@ -27,7 +27,7 @@ test-updates *arguments:
 matrix *arguments="list":
     uv run python -m tests.matrix {{ arguments }}
 
-# Measure the generated service beside others: just bench --peer ../full-stack-fastapi-template --write docs/performance-postgres
+# Measure the generated service beside others: just bench --peer ../full-stack-fastapi-template --write docs/performance/postgres
 [group("test")]
 bench *arguments:
     uv run python -m tests.bench {{ arguments }}

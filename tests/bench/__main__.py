@@ -33,7 +33,9 @@ def measure(targets: Sequence[Target], name: str, rounds: int, seconds: float, c
         first = number % len(asked)
         for target in [*asked[first:], *asked[:first]]:
             before = target.cpu_seconds()
-            load = send(target.port, target.requests[name], connections, seconds if number >= 0 else seconds / 2)
+            load = send(
+                target.service.port, target.requests[name], connections, seconds if number >= 0 else seconds / 2
+            )
             used = target.cpu_seconds() - before
             if load.failures:
                 raise typer.BadParameter(f"{target.name}: {load.failures} of {load.requests} answers to {name} failed")

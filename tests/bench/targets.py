@@ -2,13 +2,11 @@
 
 import json
 import secrets
-import subprocess
 import time
 import tomllib
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -17,8 +15,8 @@ import psutil
 
 from tests.bench.load import Request
 from tests.matrix.background import background
-from tests.matrix.processes import environment, run
-from tests.matrix.service import FORM, START_SECONDS, Answer, Service, ask, database, free_port, kill
+from tests.matrix.processes import run
+from tests.matrix.service import FORM, START_SECONDS, Answer, Service, database, launched
 from tests.matrix.sign_in import AUTH, PASSWORD, Settings, sign_in
 from tests.rendering import render
 
@@ -43,8 +41,7 @@ class Target:
     """A server that runs, and what it is asked."""
 
     name: str
-    process: subprocess.Popen[str]
-    port: int
+    service: Service
     cold_seconds: float  # from the start of the process to the first answer
     requests: dict[str, Request] = field(default_factory=dict)
 
@@ -64,8 +61,7 @@ class Target:
             RuntimeError: If the answer is none of 2xx.
         """
         body: Any = request.body if FORM in request.headers.values() else json.loads(request.body or "null")
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
-        answer = ask(connection, request.method, request.path, body, request.headers)
+        answer = self.service.request(request.method, request.path, body, request.headers)
         if answer.status // 100 != 2:
             raise RuntimeError(f"{self.name}: {request.method} {request.path}: {answer}")
         return answer
@@ -79,45 +75,26 @@ class Target:
         self.requests["get"] = Request("GET", path, requests["create"].headers)
 
     def _processes(self) -> list[psutil.Process]:
-        process = psutil.Process(self.process.pid)
+        process = psutil.Process(self.service.process.pid)
         return [process, *process.children(recursive=True)]
 
 
 @contextmanager
 def started(
-    name: str, command: Iterable[str | Path], health: str, folder: Path, settings: Mapping[str, str]
+    name: str, command: Sequence[str | Path], health: str, folder: Path, settings: Mapping[str, str]
 ) -> Generator[Target]:
     """Start a server, and wait for its first answer.
 
     Raises:
         RuntimeError: If it does not answer; with what it wrote.
     """
-    port, began, log = free_port(), time.monotonic(), folder / f"{name}.log"
-    with log.open("w", encoding="utf-8") as written:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)],
-            cwd=folder,
-            env=environment(**settings),
-            stdin=subprocess.DEVNULL,
-            stdout=written,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    try:
-        while not _answers(port, health):
-            if process.poll() is not None or time.monotonic() > began + START_SECONDS:
+    began, log = time.monotonic(), folder / f"{name}.log"
+    with launched(command, folder, log, settings) as service:
+        while service.status(health) != 200:
+            if service.process.poll() is not None or time.monotonic() > began + START_SECONDS:
                 raise RuntimeError(f"{name} does not answer:\n{log.read_text(encoding='utf-8')}")
             time.sleep(0.01)
-        yield Target(name, process, port, time.monotonic() - began)
-    finally:
-        kill(process)
-
-
-def _answers(port: int, path: str) -> bool:
-    try:
-        return ask(HTTPConnection("127.0.0.1", port, timeout=5), "GET", path).status == 200
-    except (OSError, HTTPException):
-        return False
+        yield Target(name, service, time.monotonic() - began)
 
 
 @contextmanager
@@ -133,7 +110,7 @@ def ours(project: Path, name: str = "ours") -> Generator[Target]:
         serve = (project / ".venv/bin/app", "serve")
         target = stack.enter_context(started(name, serve, "/health/live", project, settings))
         stack.enter_context(beside.running(settings))
-        headers = people.open(Service(target.process, target.port, project / f"{name}.log"), EMAIL)
+        headers = people.open(target.service, EMAIL)
         target.fill(
             health=Request("GET", "/health/live"),
             list=Request("GET", "/api/v1/todos?limit=100&order=-created_at", headers),
@@ -155,7 +132,7 @@ def install(template: Path, folder: Path, **answers: object) -> Path:
 def reference(name: str, python: Path, folder: Path, url: str) -> Generator[Target]:
     """Start a reference, `bare` or `limit`, on an empty database."""
     secret = secrets.token_urlsafe(32)
-    settings = {"BENCH_SECRET": secret, "BENCH_PASSWORD": PASSWORD, "DATABASE_URL": url}
+    settings = {"BENCH_SECRET": secret, "BENCH_EMAIL": EMAIL, "BENCH_PASSWORD": PASSWORD, "DATABASE_URL": url}
     command = (python, *UVICORN, "--app-dir", REFERENCE.parent, f"reference.{name}:app")
     with started(name, command, "/health", folder, settings) as target:
         signed_in = target.ask(_log_in("/token", EMAIL, PASSWORD)).json()["access_token"]

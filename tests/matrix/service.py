@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
@@ -143,23 +143,30 @@ def _line(output: Iterable[str], beginning: str, otherwise: str) -> str:
 @contextmanager
 def serving(project: Path, log: Path, settings: Mapping[str, str], command: str = "serve") -> Generator[Service]:
     """Run a process that answers while the block runs; it begins when the process is ready."""
+    with launched([project / ".venv/bin/app", *command.split()], project, log, settings) as service:
+        try:
+            _wait_for(service)
+            yield service
+        except (AssertionError, OSError, http.client.HTTPException) as error:
+            raise StepError(f"{type(error).__name__}: {error}\n{log.read_text(encoding='utf-8')}") from error
+
+
+@contextmanager
+def launched(command: Sequence[str | Path], folder: Path, log: Path, settings: Mapping[str, str]) -> Generator[Service]:
+    """Start a process that takes a `--port`, and kill what is left of it when the block ends."""
     port = free_port()
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            [project / ".venv/bin/app", *command.split(), "--port", str(port)],
-            cwd=project,
+            [*command, "--port", str(port)],
+            cwd=folder,
             env=environment(**settings),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
         )
-    service = Service(process, port, log)
     try:
-        _wait_for(service)
-        yield service
-    except (AssertionError, OSError, http.client.HTTPException) as error:
-        raise StepError(f"{type(error).__name__}: {error}\n{log.read_text(encoding='utf-8')}") from error
+        yield Service(process, port, log)
     finally:
         kill(process)
 

@@ -40,7 +40,7 @@ COMMANDS |= {"users": users, "keys": keys}
 
 # What happens after a commit, and in other processes.
 from app import modules, outbox
-from app.outbox.beside import import_all  # what modules have beside routes, by the names of their files
+from app.outbox.autodiscovery import autodiscover  # what modules have beside routes, by the names of their files
 from app.outbox.commands import dead_letters, relay
 from app.outbox.commands import outbox as outbox_status
 
@@ -55,7 +55,7 @@ from app import workers
 from app.mail import jobs as mail
 from app.workers.commands import scheduler, worker
 
-import_all(modules, "tasks")
+autodiscover(modules, "tasks")
 FEATURES += (mail, workers)
 COMMANDS |= {"worker": worker, "scheduler": scheduler}
 

@@ -41,7 +41,7 @@ from app.jwt import services as jwt_services  # noqa: F401 - refuses a secret th
 
 # What happens after a commit, and in other processes.
 from app import modules, outbox
-from app.outbox.beside import import_all  # what modules have beside routes, by the names of their files
+from app.outbox.autodiscovery import autodiscover  # what modules have beside routes, by the names of their files
 from app.outbox.commands import dead_letters, relay
 from app.outbox.commands import outbox as outbox_status
 
@@ -56,7 +56,7 @@ from app import events
 from app.events.commands import consumer, topics
 from app.events.contract_commands import contracts
 
-import_all(modules, "contracts", "consumers")
+autodiscover(modules, "contracts", "consumers")
 FEATURES += (events,)
 COMMANDS |= {"consumer": consumer, "contracts": contracts, "topics": topics}
 
@@ -67,7 +67,7 @@ FEATURES += (mail,)
 from app import topology
 from app.topology.commands import service
 
-import_all(modules, "clock")
+autodiscover(modules, "clock")
 FEATURES += (topology,)
 COMMANDS |= {"service": service}
 

@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel, ConfigDict
-from reference.data import DATABASE_URL, EMAIL, PASSWORD, USER, rows, token, whose
+from reference.data import DATABASE_URL, EMAIL, PASSWORD, USER, token, whose
 from sqlalchemy import DateTime
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlmodel import Field, SQLModel, col, select
@@ -67,13 +67,11 @@ passwords = PasswordHasher()
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-    """Make the tables and what is in them."""
+    """Make the tables and the user."""
     async with engine.begin() as connection:
         await connection.run_sync(SQLModel.metadata.create_all)
     async with sessions.begin() as session:
         session.add(User(id=USER, email=EMAIL, password=passwords.hash(PASSWORD)))
-        await session.flush()
-        session.add_all(Todo(**row) for row in rows())
     yield
 
 

@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
-from reference.data import DATABASE_URL, EMAIL, PASSWORD, USER, rows, token, whose
+from reference.data import DATABASE_URL, EMAIL, PASSWORD, USER, token, whose
 
 TABLES = """
 CREATE TABLE "user" (id uuid PRIMARY KEY, email varchar UNIQUE NOT NULL, password varchar NOT NULL);
@@ -54,10 +54,6 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     async with pool.connection() as connection:
         await connection.execute(TABLES)
         await connection.execute('INSERT INTO "user" VALUES (%s, %s, %s)', (USER, EMAIL, passwords.hash(PASSWORD)))
-        names = "id, owner_id, title, status, due_at, created_at, updated_at"
-        async with connection.cursor() as cursor:
-            values = [tuple(row.values()) for row in rows()]
-            await cursor.executemany(f"INSERT INTO todo ({names}) VALUES (%s, %s, %s, %s, %s, %s, %s)", values)  # noqa: S608
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await pool.close()

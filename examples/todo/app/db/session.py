@@ -26,10 +26,11 @@ Sessions = async_sessionmaker[AsyncSession]
 
 @dataclass(frozen=True)
 class Database:
-    """Where sessions come from: those that may write, those that may not, and those for requests that may not.
+    """Where sessions come from.
 
-    The probe has a connection of its own, so that a busy pool does not look like a database
-    that is away.
+    `writers` may write; `readers` see one transaction, and may not. `lookups` are for requests that only read: they may
+    not write either, and may do without a transaction. The probe has a connection of its own, so that a busy pool does
+    not look like a database that is away.
     """
 
     writers: Sessions

@@ -1,7 +1,6 @@
-"""What modules do beside answering requests.
+"""Files of modules that are imported because they are there, such as those with what is done beside answering requests.
 
-It is imported because its file is there: what no process had imported would neither leave nor
-be done, and nobody would be told.
+What no process had imported would neither leave nor be done, and nobody would be told.
 """
 
 from importlib import import_module
@@ -10,7 +9,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 
-def import_all(modules: ModuleType, *files: str) -> list[str]:
+def autodiscover(modules: ModuleType, *files: str) -> list[str]:
     """Import the files of these names in all modules, and return what was imported.
 
     First those of the first name in every module: what is made there, all that follow can use. What one of them

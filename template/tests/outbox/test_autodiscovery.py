@@ -1,0 +1,36 @@
+"""What modules do beside answering requests is known because its file is there."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from app.outbox.autodiscovery import autodiscover
+
+
+def package(folder: Path, **files: str) -> None:
+    folder.mkdir()
+    for name, text in {"__init__": "", **files}.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+
+
+def test_the_files_of_all_modules_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package(tmp_path / "found_all")
+    package(tmp_path / "found_all/order", later="DONE = []", rules="", routes="raise RuntimeError")
+    package(tmp_path / "found_all/customer", rules="from found_all.order.later import DONE; DONE.append(1)")
+    (tmp_path / "found_all/rules.py").write_text("raise RuntimeError", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    names = autodiscover(import_module("found_all"), "later", "rules")
+
+    assert names == ["found_all.order.later", "found_all.customer.rules", "found_all.order.rules"]
+    assert import_module("found_all.order.later").DONE == [1]
+
+
+def test_what_cannot_be_imported_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package(tmp_path / "found_broken")
+    package(tmp_path / "found_broken/order", rules="import nothing_of_this_name")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"):
+        autodiscover(import_module("found_broken"), "rules")
