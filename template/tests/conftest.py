@@ -6,6 +6,7 @@ savepoints in it, so the code under test is the code in production. Tests that n
 commits (several connections at once) take `live` instead, which deletes what they leave.
 """
 
+import gc
 import os
 from collections import defaultdict
 from collections.abc import AsyncGenerator
@@ -26,6 +27,12 @@ from app.db.base import Base
 from app.db.session import Database, transaction
 from app.main import create_app
 from tests.database import create_database
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Let the garbage collector leave alone what is there before the first test: pytest calls it often."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
