@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 from tests.matrix.boot import boot
-from tests.matrix.processes import StepError, run
+from tests.matrix.processes import StepError, run, testing
 from tests.matrix.variants import Variant
 from tests.questionnaire import resolve
 from tests.rendering import render
@@ -63,7 +63,7 @@ def _steps(result: Result, template: Path, folder: Path, processes: int) -> Gene
     if result.reason:
         return
     yield "sync", lambda: run(folder, "uv", "sync")
-    check = partial(run, folder, "uv", "run", "just", "check", PYTEST_XDIST_AUTO_NUM_WORKERS=str(processes))
+    check = partial(run, folder, "uv", "run", "just", "check", **testing(processes))
     if not result.variant.in_full:
         yield "check", lambda: check(PYTEST_ADDOPTS="--no-cov", CONTRACT_EXAMPLES="1")
         return

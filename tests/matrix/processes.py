@@ -90,7 +90,12 @@ def just(folder: Path, *recipe: str) -> None:
     Raises:
         StepError: If it fails.
     """
-    run(folder, "uv", "run", "just", *recipe, CONTRACT_EXAMPLES="1", PYTEST_XDIST_AUTO_NUM_WORKERS="1")
+    run(folder, "uv", "run", "just", *recipe, CONTRACT_EXAMPLES="1", **testing(processes=1))
+
+
+def testing(processes: int) -> dict[str, str]:
+    """Tell the tests of a project how many processes they may use; a single one needs nobody beside it to lead it."""
+    return {"PYTEST_XDIST_AUTO_NUM_WORKERS": str(processes if processes > 1 else 0)}
 
 
 def kill_all() -> None:
