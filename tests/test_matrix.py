@@ -4,22 +4,48 @@ import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from tests.matrix.variants import FULL_PRODUCT, Variant, answered, combinations, key, main, variants
+from tests.matrix.variants import FULL_PRODUCT, WORDS, Variant, answered, combinations, key, main, variants
+from tests.projects import contents
 from tests.questionnaire import choices, possible
-from tests.rendering import ROOT
+from tests.rendering import ROOT, Answers
 
 
 def answers(in_full: bool = False) -> list[dict[str, Any]]:
     return [answered(variant) for variant in variants() if variant.in_full or not in_full]
 
 
-def test_every_pair_of_choices_is_in_a_variant_that_counts_lines() -> None:
+def test_every_pair_of_choices_is_in_a_variant() -> None:
     for one, other in itertools.combinations(choices(), 2):
-        together = {(given[one], given[other]) for given in answers(in_full=True)}
-        every = set(itertools.product(choices()[one], choices()[other]))
-        assert together == {pair for pair in every if can_be_given({one: pair[0], other: pair[1]})}
+        assert together(one, other) == every_pair(one, other)
+
+
+def test_every_pair_of_choices_that_reach_the_code_is_in_a_variant_that_counts_lines() -> None:
+    for one, other in itertools.combinations(set(choices()) - set(WORDS), 2):
+        assert together(one, other, in_full=True) == every_pair(one, other)
+
+
+def test_words_reach_no_code(render: Callable[[Answers], Path]) -> None:
+    given = answered(Variant("default", {}))
+    for question in WORDS:
+        first, *others = [contents(render({**given, question: each})) for each in choices()[question]]
+        for other in others:
+            different = {name for name in first.keys() | other.keys() if first.get(name) != other.get(name)}
+            assert different <= {"LICENSE", "README.md", "pyproject.toml"}
+
+
+def together(one: str, other: str, in_full: bool = False) -> set[tuple[Any, Any]]:
+    """Return the pairs of answers to two questions that are in a variant."""
+    return {(given[one], given[other]) for given in answers(in_full)}
+
+
+def every_pair(one: str, other: str) -> set[tuple[Any, Any]]:
+    """Return the pairs of answers to two questions that can be given."""
+    pairs = itertools.product(choices()[one], choices()[other])
+    return {pair for pair in pairs if can_be_given({one: pair[0], other: pair[1]})}
 
 
 def can_be_given(pair: dict[str, Any]) -> bool:

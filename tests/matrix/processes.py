@@ -9,6 +9,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 OURS = ("PYTEST_", "COVERAGE_", "COV_", "UV_LOCKED", "UV_FROZEN", "UV_PROJECT", "VIRTUAL_ENV", "PYENV_VERSION")
 SETTINGS = (
@@ -93,7 +94,7 @@ def just(folder: Path, *recipe: str) -> None:
     run(folder, "uv", "run", "just", *recipe, CONTRACT_EXAMPLES="1", **testing(processes=1))
 
 
-def testing(processes: int) -> dict[str, str]:
+def testing(processes: int) -> dict[str, Any]:
     """Tell the tests of a project how many processes they may use; a single one needs nobody beside it to lead it."""
     return {"PYTEST_XDIST_AUTO_NUM_WORKERS": str(processes if processes > 1 else 0)}
 

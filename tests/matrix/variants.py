@@ -4,7 +4,7 @@ Nothing here names an answer but FULL_PRODUCT. The questions and their choices c
 copier.yml, so a new choice is in the matrix as soon as it can be given.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
@@ -19,6 +19,9 @@ from tests.rendering import ROOT
 FULL_PRODUCT = ("database", "auth", "workers", "kafka", "topology")
 """The questions that shape the code: every combination of their choices that can be given is executed."""
 
+WORDS = ("preset", "license")
+"""The questions that reach no code, only the defaults of others and what is said: their pairs may be in any variant."""
+
 AWKWARD_NAME = "Łódź \"Café\" \\ '混沌' 🚀 # 1: & <b>"
 """What the projects of the covering array are called, since somebody will call theirs so."""
 
@@ -30,7 +33,7 @@ class Variant:
     name: str
     answers: dict[str, Any]
     # Whether its tests count lines and send many requests, its site is built, and it serves as in production.
-    # That is more than half of the time, and every pair of choices has it in another.
+    # That is more than half of the time, and every pair of choices that reach the code has it in another.
     in_full: bool = True
 
     def __str__(self) -> str:
@@ -76,19 +79,36 @@ def _examples() -> list[Variant]:
 
 
 def _covering_array(given: Iterable[Variant]) -> list[dict[str, Any]]:
-    """Cover every pair of choices; the given variants do their part.
+    """Cover every pair of choices that reach the code; the given variants do their part.
 
     Not every machine has the newest Python. Its pairs are in rows of their own, so that
     a machine without it misses those and nothing else.
     """
     *older, newest = choices()["python_version"]
-    presets = [answered(variant) for variant in given]
+    presets = [_without_words(answered(variant)) for variant in given]
+    lists = _without_words(_lists())
     limits = [
         {"operator": "fn", "requires": [name, *others], "evaluate": partial(_may_be, name)}
         for name, others in conditions().items()
     ]
-    array = covertable.make({**_lists(), "python_version": older}, presets=presets, constraints=limits)
-    return [*array, *covertable.make({**_lists(), "python_version": [newest]}, strength=1, constraints=limits)]
+    array = covertable.make({**lists, "python_version": older}, presets=presets, constraints=limits)
+    on_older = [row for row in array if row not in presets]
+    on_newest = covertable.make({**lists, "python_version": [newest]}, strength=1, constraints=limits)
+    return [{**row, **_words(number)} for rows in (on_older, on_newest) for number, row in enumerate(rows)]
+
+
+def _without_words(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in WORDS}
+
+
+def _words(number: int) -> dict[str, Any]:
+    """Answer the questions that reach no code, each time otherwise together."""
+    return {name: _nth(choices()[name], number, turn) for turn, name in enumerate(WORDS, start=1)}
+
+
+def _nth(values: Sequence[Any], number: int, turn: int) -> Any:
+    """Take values in order, and move on by `turn` each time all were taken: lists with other turns meet in every pair."""
+    return values[(number + turn * (number // len(values))) % len(values)]
 
 
 def _rest_of_the_product(given: Iterable[Variant]) -> list[dict[str, Any]]:
@@ -98,7 +118,12 @@ def _rest_of_the_product(given: Iterable[Variant]) -> list[dict[str, Any]]:
     done = {main(answers) for answers in known if answers["python_version"] != newest}
     left = [combination for combination in combinations() if combination not in done]
     return [
-        {**_row(number), "python_version": older[number % len(older)], **dict(zip(FULL_PRODUCT, each, strict=True))}
+        {
+            **_row(number),
+            **_words(number),
+            "python_version": older[number % len(older)],
+            **dict(zip(FULL_PRODUCT, each, strict=True)),
+        }
         for number, each in enumerate(left)
     ]
 
