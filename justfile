@@ -32,6 +32,11 @@ matrix *arguments="list":
 bench *arguments:
     uv run python -m tests.bench {{ arguments }}
 
+# Use the service at full load for ten minutes, and see whether what it holds grows: just soak --minutes 30
+[group("test")]
+soak *arguments:
+    uv run python -m tests.bench.soak {{ arguments }}
+
 # Lint and check the types of what tests the template
 [group("test")]
 check:

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.bench.soak import ALLOWED, Course, Sample
 from tests.rendering import ROOT
 
 
@@ -25,3 +27,18 @@ def test_it_measures_in_turns_and_writes_what_it_saw(tmp_path: Path) -> None:
     assert len(lines) == 2 * 5, "four requests, and what both hold of the memory"
     assert all(" 1.00 x " in line for line in lines[:8] if line.startswith("| bare"))
     assert len(ET.parse(tmp_path / "performance.svg").findall("{*}rect")) == 2 * 4  # noqa: S314 - it is ours
+
+
+@pytest.mark.execution
+def test_what_serves_at_full_load_holds_no_more_than_before() -> None:
+    command = [sys.executable, "-m", "tests.bench.soak", "--minutes", "0.25", "--no-memory"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(name in done.stdout for name in ("login", *ALLOWED)), done.stdout
+
+
+@pytest.mark.parametrize("leaking", [*ALLOWED])
+def test_growth_is_seen(leaking: str) -> None:
+    steady: dict[str, Any] = {"memory": 140.0, "files": 60, "threads": 8, "connections": 20}
+    samples = [Sample(**steady | {leaking: steady[leaking] * (1 + number / 100)}) for number in range(100)]
+    assert [name for name in ALLOWED if Course.of(name, samples).grew] == [leaking]

@@ -1,7 +1,6 @@
 """Measure the generated service beside others that do the same work, in turns, and write the table and the chart."""
 
 import platform
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from rich.table import Table
 
 from tests.bench.load import send
 from tests.bench.report import HEAD, Measured, Run, chart, markdown, rows
-from tests.bench.targets import Target, databases, full_stack, install, interpreter, ours, reference
+from tests.bench.targets import Target, databases, full_stack, install, interpreter, ours, reference, workplace
 from tests.questionnaire import resolve
 from tests.rendering import snapshot
 
@@ -57,9 +56,7 @@ def main(  # noqa: PLR0913, PLR0917 - the options of a command
     write: Annotated[Path | None, typer.Option(help="Write NAME.md and NAME.svg.")] = None,
 ) -> None:
     """Measure, and print ratios: on a machine with neighbours only these are worth quoting."""
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
-        folder.chmod(0o755)  # PostgreSQL may run as somebody else
+    with workplace() as folder, ExitStack() as stack:
         targets = _start(stack, folder, database, kafka=kafka, peer=peer)
         every = [measure(targets, request, rounds, seconds, connections) for request in only.split(",")]
         for measured in every:

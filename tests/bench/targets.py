@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import tempfile
 import time
 import tomllib
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -119,6 +120,15 @@ def ours(project: Path, name: str = "ours") -> Generator[Target]:
             login=_log_in(f"{AUTH}/token", EMAIL, PASSWORD),
         )
         yield target
+
+
+@contextmanager
+def workplace() -> Generator[Path]:
+    """Make a folder that goes afterwards. Others may look into it: PostgreSQL may run as somebody else."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o755)
+        yield folder
 
 
 def install(template: Path, folder: Path, **answers: object) -> Path:
