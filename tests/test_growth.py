@@ -45,3 +45,9 @@ def test_lists_and_look_ups_stay_as_they_are(subtests: pytest.Subtests) -> None:
                 assert large["rows"] <= SIZES[1] / 2, "it reads more than the to-dos of one person"
             else:
                 check_flat(small, large)
+
+
+def test_relays_stay_as_they_are(subtests: pytest.Subtests) -> None:
+    for name, (small, large) in grown("outbox.py", kafka=True, workers=True).items():
+        with subtests.test(name):
+            check_flat(small, large)

@@ -1,1 +1,1 @@
-"""What the queries of a project read while its tables grow; both files run in the project."""
+"""What the queries of a project read while its tables grow; its files run in the project."""

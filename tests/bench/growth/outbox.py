@@ -1,0 +1,33 @@
+# ty: ignore[import-not-found]
+"""Tells what relays read while more and more waits in the outbox; runs in a project with Kafka and workers."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+
+from app.events.relay import BATCH as EVENTS
+from app.events.repository import EventRepository
+from app.outbox.relay import BATCH as JOBS
+from app.workers.relay import SUSPECT_AFTER
+from app.workers.repository import JobRepository
+from explaining import Case, grow
+
+# Every second is an event, in the order of a thousand keys, and every second a job.
+FILL = """
+INSERT INTO outbox_event (id, destination, queue, name, key, payload, request_id, due_at, attempts, last_error)
+SELECT gen_random_uuid(), (ARRAY['kafka', 'workers'])[1 + n %% 2], 'default', 'something',
+    CASE WHEN n %% 2 = 0 THEN 'key' || n %% 2000 END, '{}', '', now(), 0, ''
+FROM generate_series(%(first)s, %(last)s) n;
+"""
+
+
+def cases(_: int) -> Iterator[tuple[str, Case]]:
+    """Name everything that is asked, whatever waits."""
+    yield "events to send", lambda session: EventRepository(session).due(EVENTS)
+    yield "whether a job is due", lambda session: JobRepository(session).anything_due()
+    yield "whether a job is left", lambda session: JobRepository(session).anything_left(SUSPECT_AFTER)
+    yield "jobs to send", lambda session: JobRepository(session).due(JOBS)
+
+
+if __name__ == "__main__":
+    asyncio.run(grow(FILL, [int(size) for size in sys.argv[1:]], cases))
