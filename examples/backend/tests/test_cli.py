@@ -40,10 +40,10 @@ def folder(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 @pytest.fixture
-def empty(tmp_path_factory: pytest.TempPathFactory, worker_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def empty(shared: Path, worker_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty database in place of the tests' own."""
     monkeypatch.delenv("DATABASE_URL")
-    monkeypatch.setenv("DATABASE_URL", create_database(tmp_path_factory.getbasetemp().parent, f"cli_{worker_id}"))
+    monkeypatch.setenv("DATABASE_URL", create_database(shared, f"cli_{worker_id}"))
 
 
 @pytest.fixture(autouse=True)

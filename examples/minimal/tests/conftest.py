@@ -6,6 +6,7 @@ savepoints in it, so the code under test is the code in production. Tests that n
 commits (several connections at once) take `live` instead, which deletes what they leave.
 """
 
+import gc
 import os
 from collections import defaultdict
 from collections.abc import AsyncGenerator
@@ -28,10 +29,22 @@ from app.main import create_app
 from tests.database import create_database
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Let the garbage collector leave alone what is there before the first test: pytest calls it often."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all processes of this test run share, and no other run."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
 @pytest.fixture(scope="session", autouse=True)
-def environment(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+def environment(shared: Path, worker_id: str) -> None:
     """Describe the test environment to everything that reads it, and migrate the database."""
-    shared = tmp_path_factory.getbasetemp().parent if worker_id != "master" else tmp_path_factory.getbasetemp()
     database_url = create_database(shared, f"test_{worker_id}")
     for name in variables():  # what a developer has set for the service is not for its tests
         os.environ.pop(name, None)

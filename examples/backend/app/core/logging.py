@@ -22,15 +22,13 @@ def _drop_color_message(_: Any, __: str, event: structlog.typing.EventDict) -> s
 
 # One line for each file that is written anywhere, and six before each migration.
 _TALKATIVE = ("watchfiles", "alembic.runtime.plugins", "httpx2")
-_SHARED: tuple[structlog.typing.Processor, ...] = (
+_OURS: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
-    structlog.stdlib.PositionalArgumentsFormatter(),
-    structlog.stdlib.ExtraAdder(),
-    _drop_color_message,
     structlog.processors.StackInfoRenderer(),
 )
+_OTHERS = (*_OURS, structlog.stdlib.ExtraAdder(), _drop_color_message)
 
 
 def configure_logging(settings: Settings) -> None:
@@ -38,7 +36,7 @@ def configure_logging(settings: Settings) -> None:
     for_people = settings.env is Environment.DEV
     stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if for_people else "iso", utc=not for_people)
     structlog.configure(
-        processors=[*_SHARED, stamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_OURS, stamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=settings.env is Environment.PROD,
@@ -46,12 +44,14 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*_SHARED, stamp],
+            foreign_pre_chain=[*_OTHERS, stamp],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings)],
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     logging.captureWarnings(True)
+    # What no line shows need not be found out for each (https://docs.python.org/3/howto/logging.html#optimization).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     _adopt_uvicorn()

@@ -36,9 +36,13 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(f"{value!r} has no time zone")
         return value and value.astimezone(UTC)
 
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Any:
+        """Convert what SQLite returns. The connections to PostgreSQL speak UTC, and a list has three moments a row."""
+        return None if dialect.name == "postgresql" else super().result_processor(dialect, coltype)
+
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Put the time zone back that SQLite does not keep."""
-        return value and value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+        return value and value.replace(tzinfo=UTC)
 
 
 def utc_now() -> datetime:

@@ -5,6 +5,7 @@ that connection; writers of other processes wait for the file, up to the busy ti
 Its limits are written down in docs/sqlite.md.
 """
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -129,11 +130,13 @@ async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
 
 
 def constraint_name(error: IntegrityError) -> str | None:
-    """Return the name of the violated unique constraint.
+    """Return the name of the violated constraint.
 
-    SQLite tells the columns only ("UNIQUE constraint failed: user_account.email"), so the
-    constraint on just those columns is looked up.
+    SQLite tells the columns of a unique one only ("UNIQUE constraint failed: user_account.email"), so the
+    constraint on just those columns is looked up. Of a foreign key it tells nothing at all.
     """
+    if str(error.orig) == "FOREIGN KEY constraint failed":
+        return _only_foreign_key(error.statement or "")
     failed = str(error.orig).removeprefix("UNIQUE constraint failed: ")
     table, columns = failed.split(".")[0], {name.rpartition(".")[2] for name in failed.split(", ")}
     constraints = Base.metadata.tables[table].constraints if failed != str(error.orig) else ()
@@ -143,3 +146,10 @@ def constraint_name(error: IntegrityError) -> str | None:
         if isinstance(constraint, UniqueConstraint) and {column.name for column in constraint.columns} == columns
     )
     return next(names, None)
+
+
+def _only_foreign_key(statement: str) -> str | None:
+    """Return the name of the foreign key that an INSERT has violated, if its table has one only."""
+    inserting = re.match(r'INSERT INTO "?(\w+)', statement)
+    keys = Base.metadata.tables[inserting[1]].foreign_key_constraints if inserting else ()
+    return str(next(iter(keys)).name) if len(keys) == 1 else None

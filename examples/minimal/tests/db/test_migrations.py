@@ -17,12 +17,11 @@ REVISIONS = [revision.revision for revision in ScriptDirectory.from_config(migra
 
 
 @pytest.fixture
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+def empty(shared: Path) -> Generator[None]:
     """An empty database in place of the tests' own."""
     with pytest.MonkeyPatch.context() as patch:
-        folder: Path = tmp_path_factory.getbasetemp().parent
         patch.delenv("DATABASE_URL")
-        patch.setenv("DATABASE_URL", create_database(folder, f"empty_{uuid4().hex}"))
+        patch.setenv("DATABASE_URL", create_database(shared, f"empty_{uuid4().hex}"))
         yield
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import insert, text
+from sqlalchemy import Column, ForeignKey, Table, insert, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import ConfigurationError, Environment, load
 from app.db import migrations, sqlite
+from app.db.base import Base
 from app.db.session import Database, transaction
 from app.main import create_app
 from app.modules.user.models import User
@@ -119,6 +120,23 @@ async def test_a_violated_constraint_is_named_if_it_is_unique(
 
 
 def test_an_error_that_names_no_column_names_no_constraint() -> None:
-    error = IntegrityError("INSERT", None, Exception("FOREIGN KEY constraint failed"))
+    error = IntegrityError("INSERT", None, Exception("NOT NULL constraint failed: user_account.email"))
 
     assert sqlite.constraint_name(error) is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("INSERT INTO idempotency_key (id) VALUES (?)", None),
+        ("DELETE FROM user_account", None),
+        ("INSERT INTO referring (id) VALUES (?)", "fk_referring_user_id"),
+    ],
+)
+def test_a_foreign_key_is_known_if_there_is_one_only(statement: str, name: str | None) -> None:
+    table = Table("referring", Base.metadata, Column("user_id", ForeignKey("user_account.id")))
+    try:
+        error = IntegrityError(statement, None, Exception("FOREIGN KEY constraint failed"))
+        assert sqlite.constraint_name(error) == name
+    finally:
+        Base.metadata.remove(table)

@@ -6,7 +6,7 @@ and nothing slow. A handler that raises takes the whole transaction back with it
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -47,5 +47,5 @@ async def publish(session: AsyncSession, event: Event) -> None:
     for event_type in type(event).__mro__:
         for handler in _handlers.get(event_type, ()):
             await handler(session, event)
-    ids = {name: str(value) for name, value in asdict(event).items() if isinstance(value, UUID)}
+    ids = {name: str(value) for name, value in vars(event).items() if isinstance(value, UUID)}
     logger.info(type(event).__name__, **ids)

@@ -70,7 +70,8 @@ def test_in_development_lines_are_for_people(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", force)
     configure_logging(Settings(env=Environment.DEV))
-    structlog.get_logger("ours").info("hello", color_message="twice")
+    structlog.get_logger("ours").info("hello")
+    logging.getLogger("theirs").info("again", extra={"color_message": "twice"})
 
     written = capsys.readouterr().err
     assert "hello" in written

@@ -17,9 +17,10 @@ from app.db.session import Database
 EXAMPLE_URL = "postgresql+psycopg://user:password@localhost:5432/app"
 # A peer that vanished without a word (a cable, a silent firewall) is given up after ten seconds, not after minutes.
 NOTICE_SILENCE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 10_000}
-# What a connection is told when it is taken from the pool; of itself it is read-only.
-WRITING, READING = {"postgresql_readonly": False}, {"postgresql_readonly": True}
-LOOKING = {"isolation_level": "AUTOCOMMIT"}  # no BEGIN and no COMMIT: two round trips less for a request that reads
+# A connection of itself opens no transaction, which saves a read two round trips, and writes nothing. Whoever wants more
+# says so when taking it from the pool.
+WRITING = {"isolation_level": "READ COMMITTED", "postgresql_readonly": False}
+READING = {"isolation_level": "READ COMMITTED", "postgresql_readonly": True}
 PLACEHOLDERS = frozenset({"change-me", "changeme", "password", "postgres", "secret"})
 
 
@@ -80,9 +81,10 @@ def migration_engine(settings: DatabaseSettings) -> AsyncEngine:
 def _engine(settings: DatabaseSettings, connections: int) -> AsyncEngine:
     """Create an engine; it connects when it is first used. Nobody writes by it but who says so (`WRITING`)."""
     limits = f"-c statement_timeout={settings.statement_timeout_ms} -c lock_timeout={settings.lock_timeout_ms}"
-    options = f"{limits} -c default_transaction_read_only=on"
+    options = f"{limits} -c default_transaction_read_only=on -c timezone=UTC"
     engine = create_async_engine(
         database_url(settings),
+        isolation_level="AUTOCOMMIT",
         pool_size=connections,
         # No overflow: connections that come and go cost more than they give.
         max_overflow=0,
@@ -111,7 +113,8 @@ async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
     """Hold a pool open. All sessions share it; PostgreSQL itself refuses to write in those that may not."""
     engine, probe = _engine(settings, settings.pool_size), _engine(settings, connections=1)
     try:
-        yield Database.on(*(engine.execution_options(**how) for how in (WRITING, READING, LOOKING)), probe)
+        writing, reading = (engine.execution_options(**how) for how in (WRITING, READING))
+        yield Database.on(writing, reading, engine, probe)
     finally:
         await probe.dispose()
         await engine.dispose()

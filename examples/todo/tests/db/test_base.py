@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import StatementError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.db.base import Base
+from app.db.base import Base, UtcDateTime
 from app.modules.user.models import User
 
 
@@ -19,6 +20,12 @@ async def test_a_moment_comes_back_in_utc(session: AsyncSession) -> None:
     [read] = (await session.exec(select(col(User.created_at)))).all()
     assert read == moment
     assert read.tzinfo is UTC
+
+
+def test_what_has_lost_its_time_zone_gets_it_back() -> None:
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+
+    assert UtcDateTime().process_result_value(moment.replace(tzinfo=None), sqlite.dialect()) == moment
 
 
 async def test_a_datetime_without_time_zone_names_no_moment(session: AsyncSession) -> None:

@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, delete, text
+from sqlalchemy import Uuid, bindparam, delete, insert, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import NotFoundError
 from app.core.pagination import PageParams
+from app.db.base import utc_now
 from app.db.errors import translating
-from app.db.keyset import fetch_page
+from app.db.keyset import Row, fetch_rows
 from app.modules.todo.models import OWNER_EXISTS, Todo, TodoChange, TodoFeed
 from app.modules.todo.schemas import TodoFilter
 
 CHANGES_KEPT = 1_000
 CHANGES_AT_ONCE = 100
+FORGET_EVERY = 100  # changes: with each of them it would be one statement more for every request that writes
 
 _NEXT_NUMBER = text(
     "INSERT INTO todo_feed (owner_id, last) VALUES (:owner_id, 1) "
@@ -24,7 +26,7 @@ _NEXT_NUMBER = text(
 
 
 class OwnerGone(NotFoundError):
-    """The owner was deleted while the to-do was written; only PostgreSQL lets both happen at once."""
+    """There is no such owner (any more)."""
 
     message = "There is no user with this id."
 
@@ -45,7 +47,7 @@ class TodoRepository:
         """Write a new or changed to-do.
 
         Raises:
-            OwnerGone: If the owner was deleted meanwhile.
+            OwnerGone: If there is no such owner. The database looks, so nobody has to ask it before.
         """
         self.session.add(todo)
         with translating({OWNER_EXISTS: OwnerGone}):
@@ -59,7 +61,7 @@ class TodoRepository:
 
     async def page(
         self, owner_id: UUID, which: TodoFilter, order: str, params: PageParams
-    ) -> tuple[Sequence[Todo], str | None]:
+    ) -> tuple[Sequence[Row], str | None]:
         """List the owner's to-dos page by page. Ordered by due date, only those that have one."""
         query = select(Todo).where(col(Todo.owner_id) == owner_id)
         if which.status is not None:
@@ -70,22 +72,21 @@ class TodoRepository:
             query = query.where(col(Todo.due_at) < which.due_before)
         if order.endswith("due_at"):
             query = query.where(col(Todo.due_at).is_not(None))
-        return await fetch_page(self.session, query, Todo, order, params)
+        return await fetch_rows(self.session, query, Todo, order, params)
 
     async def add_change(self, owner_id: UUID, todo_id: UUID, kind: str) -> None:
-        """Keep a change for the feed, and forget the oldest.
+        """Keep a change for the feed, and now and then forget the oldest.
 
         Taking the number locks the owner's counter until the commit, so changes become
         visible in the order of their numbers and a reader never misses one.
         """
         connection = await self.session.connection()
         number = (await connection.execute(_NEXT_NUMBER, {"owner_id": owner_id})).scalar_one()
-        self.session.add(TodoChange(owner_id=owner_id, number=number, kind=kind, todo_id=todo_id))
-        await self.session.flush()
-        old = delete(TodoChange).where(
-            col(TodoChange.owner_id) == owner_id, col(TodoChange.number) <= number - CHANGES_KEPT
-        )
-        await self.session.exec(old)
+        change = {"owner_id": owner_id, "number": number, "kind": kind, "todo_id": todo_id, "occurred_at": utc_now()}
+        await connection.execute(insert(TodoChange), change)
+        if number % FORGET_EVERY == 0:
+            of_owner, old = col(TodoChange.owner_id) == owner_id, col(TodoChange.number) <= number - CHANGES_KEPT
+            await connection.execute(delete(TodoChange).where(of_owner, old))
 
     async def last_change(self, owner_id: UUID) -> int:
         """Return the number of the owner's last change, 0 if there was none yet."""

@@ -10,6 +10,7 @@ from app.core.events import publish, subscribe
 from app.core.exceptions import ConflictError, NotFoundError
 from app.core.pagination import PageParams
 from app.core.preconditions import Precondition
+from app.db.keyset import Row
 from app.modules.todo.events import TodoChanged, TodoCompleted, TodoCreated, TodoDeleted, TodoEvent
 from app.modules.todo.models import Todo, TodoChange, TodoStatus
 from app.modules.todo.repository import CHANGES_KEPT, TodoRepository
@@ -64,9 +65,8 @@ class TodoService:
         """Note something to do.
 
         Raises:
-            UserNotFound: If the owner does not exist.
+            OwnerGone: If the owner does not exist.
         """
-        await self.users.get(self.owner_id)
         todo = await self.todos.save(Todo(owner_id=self.owner_id, **data.model_dump()))
         await publish(self.session, TodoCreated(owner_id=self.owner_id, todo_id=todo.id))
         return todo
@@ -81,7 +81,7 @@ class TodoService:
             return todo
         raise TodoNotFound
 
-    async def page(self, which: TodoFilter, order: TodoOrder, params: PageParams) -> tuple[Sequence[Todo], str | None]:
+    async def page(self, which: TodoFilter, order: TodoOrder, params: PageParams) -> tuple[Sequence[Row], str | None]:
         """List the owner's to-dos page by page."""
         return await self.todos.page(self.owner_id, which, order, params)
 

@@ -56,7 +56,7 @@ async def list_todos(
     """List to-dos, page by page. `next`, or the `Link` header, leads on."""
     rows, cursor = await todos.page(which, order, page)
     link_next(request, response, cursor)
-    return Page(items=[TodoRead.model_validate(row) for row in rows], next=cursor)
+    return Page[TodoRead].model_validate({"items": rows, "next": cursor})
 
 
 async def get_feed_position(

@@ -29,8 +29,9 @@ async def test_a_change_shows_the_todo_as_it_is_now(session: AsyncSession, owner
 
 async def test_old_changes_are_forgotten(session: AsyncSession, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repository, "CHANGES_KEPT", 2)
+    monkeypatch.setattr(repository, "FORGET_EVERY", 2)
     todos = TodoRepository(session)
-    for _ in range(4):
+    for _ in range(5):
         await todos.add_change(owner.id, owner.id, "changed")
 
-    assert [change.number for change, _ in await todos.changes(owner.id, after=0)] == [3, 4]
+    assert [change.number for change, _ in await todos.changes(owner.id, after=0)] == [3, 4, 5]
