@@ -30,8 +30,8 @@ def test_it_measures_in_turns_and_writes_what_it_saw(tmp_path: Path) -> None:
 
 
 @pytest.mark.execution
-def test_what_serves_at_full_load_holds_no_more_than_before() -> None:
-    command = [sys.executable, "-m", "tests.bench.soak", "--minutes", "0.25", "--no-memory"]
+def test_it_serves_at_full_load_and_everything_comes_to_its_end() -> None:
+    command = [sys.executable, "-m", "tests.bench.soak", "--minutes", "0.25", "--no-judge"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(name in done.stdout for name in ("login", *ALLOWED)), done.stdout
