@@ -161,5 +161,6 @@ async def _as_it_is(message: KafkaMessage) -> KafkaMessage:
 async def _is_set(event: asyncio.Event, seconds: float) -> bool:
     """Wait that long for it at most."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     return event.is_set()

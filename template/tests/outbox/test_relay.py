@@ -1,5 +1,6 @@
 """A relay goes on until it is told to stop, whatever happens."""
 
+import asyncio
 import time
 
 import pytest
@@ -19,6 +20,16 @@ async def test_it_runs_until_it_is_told_to_stop(outbox: Database, taking: Taking
         await add(outbox, event("second"))
         taking.wake.set()
         await until(lambda: taking.taken == ["first", "second"])
+
+
+async def test_it_stops_although_it_is_woken_at_that_moment(outbox: Database) -> None:
+    relay = Taking(outbox, poll_seconds=60)
+    await add(outbox, event("first"))
+    async with asyncio.timeout(20):
+        async with relaying(relay):
+            await until(lambda: relay.taken == ["first"])
+            await asyncio.sleep(0.5)  # it looks once more, finds nothing, and waits
+            relay.wake.set()
 
 
 async def test_it_waits_for_what_is_away_and_says_so(outbox: Database, taking: Taking) -> None:

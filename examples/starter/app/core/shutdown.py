@@ -46,4 +46,5 @@ def goes_on(request: Request) -> bool:
 async def pause(request: Request, seconds: float) -> None:
     """Wait, but not longer than the server stays."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(request.app.state.stopping.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await request.app.state.stopping.wait()

@@ -74,7 +74,8 @@ class Relay(ABC):
                 # A look may take long, for example if very many rows wait behind one: it must not be all there is.
                 idle = max(self.poll_seconds, PAUSE_PER_LOOK * (time.monotonic() - began))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.wake.wait(), idle)
+                    async with asyncio.timeout(idle):  # before Python 3.12 `wait_for` may lose a cancellation
+                        await self.wake.wait()
                 self.wake.clear()
 
     def _watch_the_clock(self) -> None:
