@@ -4,8 +4,8 @@
 default:
     @just --list --unsorted
 
-# Twice as many as there are processors, for a third of its time a project waits: for its processes to start, for Kafka.
-processes := shell("echo $(( $1 * 2 ))", num_cpus())
+# More than there are processors, for half of the time a project waits: for its processes to start, for Kafka.
+processes := shell("echo $(( $1 * 3 / 2 ))", num_cpus())
 
 # Everything CI runs: the checks of this repository, its site, and every variant at work
 [group("test")]
