@@ -23,8 +23,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy import text
 
 REQUESTS, ROUNDS = 200, 15
-TODO = Todo(owner_id=uuid4(), title="Buy milk")
-ANSWER = TodoRead.model_validate(TODO)
+ANSWER = TodoRead.model_validate(Todo(owner_id=uuid4(), title="Buy milk"))
 
 router = APIRouter()
 

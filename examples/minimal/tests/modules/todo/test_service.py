@@ -13,8 +13,6 @@ from app.modules.todo.models import Todo, TodoStatus
 from app.modules.todo.repository import TodoRepository
 from app.modules.todo.schemas import TodoCreate, TodoUpdate
 from app.modules.todo.service import NEXT_STATUS, IllegalTransition, TodoNotFound, TodoService
-from app.modules.user.models import User
-from app.modules.user.service import UserService
 
 ANY_VERSION = Precondition(None)
 
@@ -35,15 +33,9 @@ class TodosInMemory(TodoRepository):
         del self.todos[todo.id]
 
 
-class EverybodyExists(UserService):
-    async def get(self, user_id: UUID) -> User:
-        return User(id=user_id, email="ada@example.com", name="Ada")
-
-
 @pytest.fixture
 def service() -> TodoService:
-    session = AsyncSession()
-    return TodoService(session, uuid4(), TodosInMemory(), EverybodyExists(session))
+    return TodoService(AsyncSession(), uuid4(), TodosInMemory())
 
 
 async def test_each_change_says_so(service: TodoService, published: list[Event]) -> None:
@@ -64,7 +56,7 @@ async def test_what_is_done_is_completed_beside(service: TodoService, published:
 
 async def test_somebody_elses_is_not_found(service: TodoService, published: list[Event]) -> None:
     todo = await service.create(TodoCreate(title="Buy milk"))
-    somebody = TodoService(service.session, uuid4(), service.todos, service.users)
+    somebody = TodoService(service.session, uuid4(), service.todos)
 
     with pytest.raises(TodoNotFound):
         await somebody.get(todo.id)
