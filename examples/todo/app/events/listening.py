@@ -26,7 +26,7 @@ from app.outbox.relay import Unavailable
 
 BATCH = 500
 ONE_BY_ONE = 20  # each may be slow, and Kafka takes a consumer that is busy for 5 minutes for dead
-PAUSE_SECONDS = 1.0  # before what could not be done is tried again
+PAUSE_SECONDS = 1.0  # before what could not be done is tried again; a stop waits for it
 PING_SECONDS = 1.5
 # Kafka is away, or starting again: it has not said no.
 UNANSWERED = {
@@ -109,7 +109,8 @@ def _subscribe(broker: KafkaBroker, inbox: Inbox, stopping: asyncio.Event) -> No
                     again_in_seconds=PAUSE_SECONDS,
                     exception=None if is_waited_for(error) else traced(error),
                 )
-                if await _is_set(stopping, PAUSE_SECONDS):
+                await asyncio.sleep(PAUSE_SECONDS)
+                if stopping.is_set():
                     raise NackMessage from error  # it comes again, wherever this consumer goes on
             else:
                 consumer = cast("AsyncConfluentConsumer", batch.consumer)
@@ -141,8 +142,11 @@ async def _commit(consumer: AsyncConfluentConsumer, stopping: asyncio.Event) -> 
         try:
             return await tell()
         except KafkaException as error:
-            if error.args[0].code() not in UNANSWERED or await _is_set(stopping, PAUSE_SECONDS):
+            if error.args[0].code() not in UNANSWERED:
                 return None  # it belongs to another consumer by now, to whom they come again
+        await asyncio.sleep(PAUSE_SECONDS)
+        if stopping.is_set():
+            return None
 
 
 def _raw(batch: KafkaMessage) -> tuple[Message, ...]:
@@ -156,11 +160,3 @@ def _values(batch: KafkaMessage) -> list[bytes]:
 
 async def _as_it_is(message: KafkaMessage) -> KafkaMessage:
     return message
-
-
-async def _is_set(event: asyncio.Event, seconds: float) -> bool:
-    """Wait that long for it at most."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    return event.is_set()
