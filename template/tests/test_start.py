@@ -1,11 +1,17 @@
 """What it takes to start."""
 
 import gc
+import subprocess
+import sys
 from collections.abc import Generator
 
 import pytest
 
 from app import cli, start
+
+# It holds 8 MB, for those who migrate.
+SPARED = {"alembic"}
+SERVE = "import sys; from app import cli; cli.create_app(); print(*sys.modules)"
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +31,10 @@ def test_the_garbage_collector_leaves_alone_what_is_imported(monkeypatch: pytest
     assert enabled
     assert frozen > 10_000
     assert new_objects == start.NEW_OBJECTS
+
+
+def test_a_process_that_serves_does_without_what_others_need() -> None:
+    imported = subprocess.run([sys.executable, "-c", SERVE], check=True, capture_output=True, text=True).stdout.split()
+
+    assert "app.db.migrations" in imported
+    assert SPARED.isdisjoint(imported)
