@@ -5,10 +5,10 @@ from typing import Any
 
 
 def judge(text: str, words: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what zxcvbn says: it knows the common passwords of breaches, names, dictionaries, keyboards and dates.
+    """Return what zxcvbn finds.
 
-    Its lists take 12 MB and, when they are first read, a tenth of a second. So they are read when something is to be
-    judged: a process in which people only sign in does without.
+    Its lists of known words take 12 MB and, when they are first read, a tenth of a second. So they are read when something
+    is to be judged: a process in which people only sign in does without.
 
     Args:
         text: What somebody may guess. The time grows much faster than its length.
