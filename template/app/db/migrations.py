@@ -1,6 +1,6 @@
 """Migrations, for the command line and the tests. The revisions are in `alembic/`.
 
-Alembic is imported by whoever migrates: a process that only serves does without it, and without its 8 MB.
+Alembic is imported by whoever migrates: a process that only serves does without it, and without its 9 MB.
 """
 
 from types import ModuleType
