@@ -46,7 +46,7 @@ def serve(
             for feature in FEATURES:
                 feature.prepare_development()
         load_all()
-        server.run("app.main:create_app", settings, host, port, reload=reload, workers=workers)
+        server.run("app.start:create_app", settings, host, port, reload=reload, workers=workers)
 
 
 @openapi.command()

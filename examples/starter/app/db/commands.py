@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
-from alembic.util import CommandError
 from sqlalchemy.exc import OperationalError
 
 from app.core.config import ConfigurationError, Settings, load
@@ -57,6 +56,8 @@ def downgrade(revision: Annotated[str, typer.Argument(help="A revision, or -1 fo
 @commands.command()
 def check() -> None:
     """Tell whether the models have changed since the last migration was written."""
+    from alembic.util import CommandError  # noqa: PLC0415 - as in `app/db/migrations.py`
+
     with configured():
         try:
             migrations.check()

@@ -15,10 +15,10 @@ from anyio import CapacityLimiter
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pydantic import Field, SecretStr
-from zxcvbn import zxcvbn
 
 from app.core.exceptions import InvalidError
 from app.core.openapi import about
+from app.jwt.guessing import judge
 from app.jwt.settings import JwtSettings
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class Passwords:
         if not self._min_length <= len(text) or len(password) > MAX_LENGTH:
             raise WeakPassword(f"Use {self._min_length} to {MAX_LENGTH} characters. A few words make a good password.")
         judged = await self._in_thread(
-            _judge, text[:JUDGED_LENGTH], _words((*context, about()["title"])), limiter=self._judging
+            judge, text[:JUDGED_LENGTH], _words((*context, about()["title"])), limiter=self._judging
         )
         if judged["score"] < REQUIRED_SCORE:
             feedback = judged["feedback"]
@@ -120,8 +120,3 @@ def _words(context: Iterable[str]) -> list[str]:
     """Take each text as a whole, as far as the password is judged, and its words."""
     texts = [_composed(text) for text in context]
     return sorted({word for text in texts for word in (text[:JUDGED_LENGTH], *re.split(r"[\W_]+", text)) if word})
-
-
-def _judge(text: str, words: list[str]) -> dict[str, Any]:
-    judged: dict[str, Any] = zxcvbn(text, user_inputs=words)
-    return judged

@@ -1,6 +1,8 @@
 """Passwords: hashed off the event loop, compared without telling anything, judged by how hard they are to guess."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import unicodedata
 from typing import Any
@@ -238,19 +240,27 @@ async def test_the_shortest_length_is_a_setting(hasher: CountingHasher) -> None:
 async def test_judging_is_bounded_and_leaves_the_event_loop_alone(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads, lengths, really_judge = set(), set(), module.zxcvbn
+    threads, lengths, really_judge = set(), set(), module.judge
 
-    def judge(text: str, user_inputs: list[str]) -> Any:
+    def judge(text: str, words: list[str]) -> Any:
         threads.add(threading.get_ident())
-        lengths.update(map(len, [text, *user_inputs]))
-        return really_judge(text, user_inputs=user_inputs)
+        lengths.update(map(len, [text, *words]))
+        return really_judge(text, words)
 
-    monkeypatch.setattr(module, "zxcvbn", judge)
+    monkeypatch.setattr(module, "judge", judge)
     await passwords.check("0!5@|3!1%[#$2%#8/%0([0!#|4|@92+5" * 4, "ada@" + "example-" * 30 + ".com")
 
     assert threading.get_ident() not in threads
     assert max(lengths) == JUDGED_LENGTH
     assert passwords._judging.total_tokens == 1
+
+
+def test_the_lists_of_words_are_not_read_for_signing_in() -> None:
+    serve = "import sys; from app import cli; cli.create_app(); print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", serve], check=True, capture_output=True, text=True).stdout.split()
+
+    assert "app.jwt.guessing" in imported
+    assert "zxcvbn" not in imported
 
 
 def test_a_password_in_a_request_is_bounded_and_not_shown() -> None:

@@ -69,8 +69,9 @@ DatabaseDep = Annotated[Database, Depends(get_database)]
 
 
 async def get_session(request: Request, database: DatabaseDep) -> AsyncGenerator[AsyncSession]:
-    """Open the transaction of this request."""
-    async with transaction(database.lookups if request.method == "GET" else database.writers) as session:
+    """Open the transaction of this request; one that only reads has nothing to commit."""
+    sessions = database.lookups() if request.method == "GET" else transaction(database.writers)
+    async with sessions as session:
         yield session
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
-from zxcvbn import zxcvbn
 
 from app.core.config import Environment, EnvSettings
+from app.jwt.guessing import judge
 from app.jwt.keys import SigningKeys, read_keys, read_public_keys
 from app.security.settings import Rate
 
@@ -83,7 +83,7 @@ def _refuse_guessable(secret: str, env: Environment) -> None:
 
 
 def _guesses_log10(secret: str) -> float:
-    return float(zxcvbn(secret[:SECRET_BYTES])["guesses_log10"])
+    return float(judge(secret[:SECRET_BYTES])["guesses_log10"])
 
 
 def new_secret_key() -> str:

@@ -19,6 +19,8 @@ CHANGES_KEPT = 1_000
 CHANGES_AT_ONCE = 100
 FORGET_EVERY = 100  # changes: with each of them it would be one statement more for every request that writes
 
+# The one query of the most frequent request. To build it each time is a tenth of what that request costs.
+_ONE = select(Todo).where(col(Todo.id) == bindparam("todo_id"), col(Todo.owner_id) == bindparam("owner_id"))
 _NEXT_NUMBER = text(
     "INSERT INTO todo_feed (owner_id, last) VALUES (:owner_id, 1) "
     "ON CONFLICT (owner_id) DO UPDATE SET last = todo_feed.last + 1 RETURNING last"
@@ -40,8 +42,7 @@ class TodoRepository:
 
     async def get(self, owner_id: UUID, todo_id: UUID) -> Todo | None:
         """Find one of the owner's to-dos."""
-        query = select(Todo).where(col(Todo.id) == todo_id, col(Todo.owner_id) == owner_id)
-        return (await self.session.exec(query)).one_or_none()
+        return (await self.session.exec(_ONE, params={"todo_id": todo_id, "owner_id": owner_id})).one_or_none()
 
     async def save(self, todo: Todo) -> Todo:
         """Write a new or changed to-do.
