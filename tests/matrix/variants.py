@@ -46,7 +46,8 @@ def variants() -> tuple[Variant, ...]:
     known: dict[tuple[Any, ...], Variant] = {}
     for variant in (*named(), *map(_named, _covering_array(named()))):
         known.setdefault(key(variant), variant)
-    rest = _rest_of_the_product(known.values())
+    # The largest first, so that nobody waits for one of them at the end.
+    rest = sorted(_rest_of_the_product(known.values()), key=_files, reverse=True)
     return (*known.values(), *(replace(_named(row), in_full=False) for row in rest))
 
 
