@@ -5,15 +5,26 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from confluent_kafka import Consumer as Reader
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from app.events import topics
 from app.events.consumers import Consumer
-from app.events.listening import UNANSWERED, group
+from app.events.listening import group
 from app.events.settings import Client
 from app.outbox.relay import Unavailable
 
 AGAIN_SECONDS = 0.2
+# Kafka is away, or starting again: it has not said no.
+UNANSWERED = {
+    KafkaError._TRANSPORT,  # noqa: SLF001 - the names of librdkafka
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+    KafkaError._WAIT_COORD,  # noqa: SLF001
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.REQUEST_TIMED_OUT,
+}
 
 
 def lag(client: Client, consumer: Consumer) -> dict[str, int]:

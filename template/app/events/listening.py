@@ -4,16 +4,16 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import cast
 
 import structlog
 from confluent_kafka import Consumer as Reader
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaException, Message
 from faststream import AckPolicy
 from faststream.confluent import KafkaBroker
 from faststream.confluent.helpers.client import AsyncConfluentConsumer
 from faststream.confluent.message import KafkaMessage
+from faststream.confluent.subscriber.usecase import BatchSubscriber
 from faststream.exceptions import NackMessage
 
 from app.core.openapi import about
@@ -21,6 +21,7 @@ from app.db.session import Database
 from app.events.consumers import Consumer
 from app.events.inbox import Inbox, is_waited_for
 from app.events.settings import Client
+from app.outbox.background import going_on
 from app.outbox.failures import said, traced
 from app.outbox.relay import Unavailable
 
@@ -28,18 +29,7 @@ BATCH = 500
 ONE_BY_ONE = 20  # each may be slow, and Kafka takes a consumer that is busy for 5 minutes for dead
 PAUSE_SECONDS = 1.0  # before what could not be done is tried again; a stop waits for it
 PING_SECONDS = 1.5
-# Kafka is away, or starting again: it has not said no.
-UNANSWERED = {
-    KafkaError._TRANSPORT,  # noqa: SLF001 - the names of librdkafka
-    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-    KafkaError._TIMED_OUT,  # noqa: SLF001
-    KafkaError._WAIT_COORD,  # noqa: SLF001
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.REQUEST_TIMED_OUT,
-}
-
+TELL_SECONDS = 1.0
 logger = structlog.get_logger(__name__)
 _faststream = logging.getLogger(f"{__name__}.faststream")
 _faststream.setLevel(logging.ERROR)  # it warns that it creates no topics, and tells of each task that ends
@@ -63,10 +53,11 @@ async def listening(database: Database, client: Client, consumers: Sequence[Cons
         _subscribe(broker, Inbox(database, consumer), stopping)
     async with broker:
         await broker.start()
-        try:
-            yield broker
-        finally:
-            stopping.set()  # what waits gives back what it has
+        async with going_on(_telling(broker)):
+            try:
+                yield broker
+            finally:
+                stopping.set()  # what waits gives back what it has
 
 
 async def require_answer(broker: KafkaBroker) -> None:
@@ -114,8 +105,7 @@ def _subscribe(broker: KafkaBroker, inbox: Inbox, stopping: asyncio.Event) -> No
                     raise NackMessage from error  # it comes again, wherever this consumer goes on
             else:
                 consumer = cast("AsyncConfluentConsumer", batch.consumer)
-                _note(consumer.consumer, _raw(batch))
-                return await _commit(consumer, stopping)
+                return _note(consumer.consumer, _raw(batch))
 
     subscriber(take, decoder=_as_it_is)
 
@@ -131,22 +121,19 @@ def _note(consumer: Reader, done: Sequence[Message]) -> None:
             consumer.store_offsets(last)
 
 
-async def _commit(consumer: AsyncConfluentConsumer, stopping: asyncio.Event) -> None:
-    """Tell what is noted, and wait for the answer.
+async def _telling(broker: KafkaBroker) -> None:
+    """Tell Kafka again and again what is noted.
 
-    FastStream does not wait. Then a position that Kafka could not note, because it was just
-    starting again, is told with the next event only, and all of them seem to be behind.
+    FastStream tells it once, and does not wait for the answer. If Kafka is starting again just
+    then, or shares out its partitions anew, a position would be told with the next event only, and
+    all until then would seem to be behind.
     """
-    tell = partial(consumer.commit, asynchronous=False)
     while True:
-        try:
-            return await tell()
-        except KafkaException as error:
-            if error.args[0].code() not in UNANSWERED:
-                return None  # it belongs to another consumer by now, to whom they come again
-        await asyncio.sleep(PAUSE_SECONDS)
-        if stopping.is_set():
-            return None
+        await asyncio.sleep(TELL_SECONDS)
+        for subscriber in cast("list[BatchSubscriber]", broker.subscribers):
+            consumer = cast("AsyncConfluentConsumer", subscriber.consumer)
+            with suppress(KafkaException):  # there is nothing that it does not know
+                await consumer.commit()
 
 
 def _raw(batch: KafkaMessage) -> tuple[Message, ...]:

@@ -53,7 +53,7 @@ def _sessions(engine: AsyncEngine) -> Sessions:
 async def transaction(sessions: Sessions) -> AsyncGenerator[AsyncSession]:
     """Open a session, commit if the block returns, roll back if it raises.
 
-    Requests, commands and background processes all come through here.
+    Requests that write, commands and background processes all come through here.
     """
     async with sessions.begin() as session:
         yield session

@@ -132,43 +132,25 @@ async def test_a_consumer_that_was_taken_for_dead_goes_on(
     assert done == [1, 2]
 
 
-class Position:
-    """What remembers a position, with the answers of Kafka in turn."""
-
-    def __init__(self, *answers: int | None) -> None:
-        self.answers = list(answers)
-
-    async def commit(self, asynchronous: bool = True) -> None:
-        assert not asynchronous
-        if (code := self.answers.pop(0)) is not None:
-            raise KafkaException(KafkaError(code))
-
-
-@pytest.mark.parametrize(
-    ("answers", "left"),
-    [
-        ([None, None], 1),
-        ([KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError._TRANSPORT, None, None], 1),
-        ([KafkaError.ILLEGAL_GENERATION, None], 1),  # its partitions are with another
-    ],
-)
 async def test_a_position_that_kafka_could_not_note_is_told_again(
-    monkeypatch: pytest.MonkeyPatch, answers: list[int | None], left: int
+    store: Database, kafka: Client, topic: Topic, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ways, "PAUSE_SECONDS", 0.01)
-    position = Position(*answers)
-    await ways._commit(cast("AsyncConfluentConsumer", position), asyncio.Event())
+    """It may be starting again just then, or sharing out its partitions anew, and no other event may come for long."""
+    tell, lost = AsyncConfluentConsumer.commit, []
 
-    assert len(position.answers) == left
+    async def commit(consumer: AsyncConfluentConsumer, asynchronous: bool = True) -> None:
+        if len(lost) < 3:
+            lost.append(consumer)
+            raise KafkaException(KafkaError(KafkaError.REBALANCE_IN_PROGRESS))
+        await tell(consumer, asynchronous)
 
-
-async def test_a_position_that_cannot_be_noted_holds_up_no_stop() -> None:
-    stopping = asyncio.Event()
-    stopping.set()
-    position = Position(KafkaError._WAIT_COORD, None)
-    await ways._commit(cast("AsyncConfluentConsumer", position), stopping)
-
-    assert position.answers == [None]
+    monkeypatch.setattr(ways, "TELL_SECONDS", 0.2)
+    monkeypatch.setattr(AsyncConfluentConsumer, "commit", commit)
+    send(kafka, topic, *(message("ada", number) for number in range(4)))
+    async with listening(store, kafka, [seen.consumer]):
+        await until(lambda: "ada 3" in seen.here)
+        await until(lambda: len(lost) == 3)
+        await until(lambda: committed(kafka, group(seen.consumer), topic) == 4)
 
 
 async def test_a_kafka_that_does_not_answer_is_told() -> None:
