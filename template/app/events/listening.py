@@ -128,12 +128,13 @@ async def _telling(broker: KafkaBroker) -> None:
     then, or shares out its partitions anew, a position would be told with the next event only, and
     all until then would seem to be behind.
     """
+    subscribers = cast("list[BatchSubscriber]", broker.subscribers)
+    ways = [cast("AsyncConfluentConsumer", each.consumer).commit for each in subscribers]
     while True:
         await asyncio.sleep(TELL_SECONDS)
-        for subscriber in cast("list[BatchSubscriber]", broker.subscribers):
-            consumer = cast("AsyncConfluentConsumer", subscriber.consumer)
+        for tell in ways:
             with suppress(KafkaException):  # there is nothing that it does not know
-                await consumer.commit()
+                await tell()
 
 
 def _raw(batch: KafkaMessage) -> tuple[Message, ...]:
