@@ -29,7 +29,8 @@ BATCH = 500
 ONE_BY_ONE = 20  # each may be slow, and Kafka takes a consumer that is busy for 5 minutes for dead
 PAUSE_SECONDS = 1.0  # before what could not be done is tried again; a stop waits for it
 PING_SECONDS = 1.5
-TELL_SECONDS = 1.0
+TELL_SECONDS = 1.0  # between two times that Kafka is told what is done
+
 logger = structlog.get_logger(__name__)
 _faststream = logging.getLogger(f"{__name__}.faststream")
 _faststream.setLevel(logging.ERROR)  # it warns that it creates no topics, and tells of each task that ends
