@@ -15,9 +15,7 @@ LOAD_SECONDS = 60  # so much longer than planned it may take to ask for jobs
 AGAIN_SECONDS = 60  # so long after the death of a worker somebody else must have begun with its jobs
 WORK_SECONDS = 1  # so long a hit waits for somebody who is at work
 HITS = 8  # more in a scenario take long, and find nothing new
-TURNS = (
-    3  # so often a scenario is played until it has hit somebody at work: on a busy machine they may have nothing to do
-)
+TURNS = 3  # so often a scenario is played until it has hit somebody at work
 NOT_HIT = "no job was interrupted"
 
 Scenario = Callable[[Site, int, random.Random], list[Load]]
