@@ -55,7 +55,7 @@ class Project:
         just(self.folder, "test", "tests/db/test_migrations.py")
 
     def check_everything(self) -> None:
-        """Run what CI runs."""
+        """Run what CI runs; whether tests reach each line is seen in projects of the same answers."""
         self.app("db", "check")
         just(self.folder, "check")
 

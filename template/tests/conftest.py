@@ -26,13 +26,15 @@ from app.db import dialect, migrations
 from app.db.base import Base
 from app.db.session import Database, transaction
 from app.main import create_app
+from app.start import NEW_OBJECTS
 from tests.database import create_database
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
-    """Let the garbage collector leave alone what is there before the first test: pytest calls it often."""
+    """Let the garbage collector leave alone what is there before the first test, and wait for more than Python lets it."""
     gc.freeze()
+    gc.set_threshold(NEW_OBJECTS)
 
 
 @pytest.fixture(scope="session")

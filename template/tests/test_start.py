@@ -22,6 +22,7 @@ def left_alone() -> bool:
 @pytest.fixture(autouse=True)
 def _restored() -> Generator[None]:
     threshold = gc.get_threshold()
+    gc.set_threshold(700)
     yield
     gc.set_threshold(*threshold)
 

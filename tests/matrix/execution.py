@@ -4,12 +4,12 @@ import tempfile
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from threading import Lock
 
 from tests.matrix.boot import boot
-from tests.matrix.processes import StepError, run, testing
+from tests.matrix.processes import StepError, just, run, testing
 from tests.matrix.variants import Variant
 from tests.questionnaire import resolve
 from tests.rendering import render
@@ -63,11 +63,10 @@ def _steps(result: Result, template: Path, folder: Path, processes: int) -> Gene
     if result.reason:
         return
     yield "sync", lambda: run(folder, "uv", "sync")
-    check = partial(run, folder, "uv", "run", "just", "check", **testing(processes))
     if not result.variant.in_full:
-        yield "check", lambda: check(PYTEST_ADDOPTS="--no-cov", CONTRACT_EXAMPLES="1")
+        yield "check", lambda: just(folder, "check", processes=processes)
         return
-    yield "check", check
+    yield "check", lambda: run(folder, "uv", "run", "just", "check", **testing(processes))
     if (folder / "mkdocs.yml").is_file():
         yield "docs", lambda: run(folder, "uv", "run", "just", "docs-build")
     yield "boot", lambda: boot(folder)

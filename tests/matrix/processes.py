@@ -85,13 +85,22 @@ def run(folder: Path, *command: str, timeout: float = 900, typed: str = "", **ad
     return output
 
 
-def just(folder: Path, *recipe: str) -> None:
-    """Run a recipe of a project that has changed, with one process and few requests: test_execution.py sends the many.
+def just(folder: Path, *recipe: str, counting: bool = False, processes: int = 1) -> None:
+    """Run a recipe of a project of which most is known from others: with few requests, and without counting what is run.
+
+    To count takes longer than all else. test_execution.py counts, and sends many requests.
+
+    Args:
+        folder: The project.
+        recipe: The recipe, and what it is given.
+        counting: Whether its tests shall tell which lines they do not reach.
+        processes: How many processes its tests may use.
 
     Raises:
         StepError: If it fails.
     """
-    run(folder, "uv", "run", "just", *recipe, CONTRACT_EXAMPLES="1", **testing(processes=1))
+    options = {} if counting else {"PYTEST_ADDOPTS": "--no-cov"}
+    run(folder, "uv", "run", "just", *recipe, CONTRACT_EXAMPLES="1", **options, **testing(processes))
 
 
 def testing(processes: int) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def settings(**values: object) -> postgres.DatabaseSettings:
 
 
 async def test_statements_and_waits_for_locks_are_limited() -> None:
-    async with postgres.open_database(settings(statement_timeout_ms=50, lock_timeout_ms=20)) as database:
+    async with postgres.open_database(settings(statement_timeout_ms=300, lock_timeout_ms=100)) as database:
         with pytest.raises(OperationalError, match="statement timeout"):
             async with transaction(database.writers) as session:
                 await scalar(session, "SELECT pg_sleep(5)")
