@@ -1,6 +1,5 @@
 """PostgreSQL through psycopg."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
