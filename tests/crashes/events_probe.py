@@ -17,7 +17,6 @@ from app.db import base
 from app.db.session import SessionDep
 from app.events.consumers import Consumer
 from app.events.contracts import Topic, contract
-from app.events.listening import group
 from app.events.settings import KafkaSettings
 from app.outbox.models import OutboxEvent
 from app.outbox.repository import OutboxRepository
@@ -149,7 +148,7 @@ async def back(since: Since) -> None:
     """Let the consumers begin there again, while none of them runs."""
     partitions = [TopicPartition(TOPIC.name, number, position) for number, position in enumerate(since.positions)]
     admin = AdminClient(client())
-    asked = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group(probe), partitions)])
+    asked = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(probe.group, partitions)])
     for answer in asked.values():
         await asyncio.to_thread(answer.result)
 
@@ -195,7 +194,7 @@ def ends(reader: Reader) -> list[tuple[TopicPartition, int]]:
 
 def reading(read: Callable[[Reader], Any]) -> Any:
     """Read as the group does, without being of it."""
-    with closing(Reader(client() | {"group.id": group(probe), "enable.auto.commit": False, "log_level": 0})) as reader:
+    with closing(Reader(client() | {"group.id": probe.group, "enable.auto.commit": False, "log_level": 0})) as reader:
         return read(reader)
 
 

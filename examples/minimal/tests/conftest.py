@@ -8,6 +8,8 @@ commits (several connections at once) take `live` instead, which deletes what th
 
 import gc
 import os
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,13 +28,15 @@ from app.db import dialect, migrations
 from app.db.base import Base
 from app.db.session import Database, transaction
 from app.main import create_app
+from app.start import NEW_OBJECTS
 from tests.database import create_database
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
-    """Let the garbage collector leave alone what is there before the first test: pytest calls it often."""
+    """Let the garbage collector leave alone what is there before the first test, and wait for more than Python lets it."""
     gc.freeze()
+    gc.set_threshold(NEW_OBJECTS)
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +66,13 @@ def in_a_thread(function: Any, *arguments: Any) -> Any:
     """Call what runs an event loop of its own."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(function, *arguments).result()
+
+
+@pytest.fixture(scope="session")
+def imported() -> set[str]:
+    """The modules that a process has imported when it begins to answer."""
+    serve = "import sys; from app import cli; cli.create_app(); print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", serve], check=True, capture_output=True, text=True).stdout.split())
 
 
 @pytest.fixture

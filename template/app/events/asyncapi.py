@@ -13,7 +13,6 @@ from app.events import consumers, contracts
 from app.events.consumers import Consumer
 from app.events.contracts import Contract, Topic
 from app.events.envelope import CONTENT_TYPE, CloudEvent
-from app.events.listening import group
 
 Document = dict[str, Any]
 
@@ -86,7 +85,7 @@ def _sent() -> Document:
 def _received() -> Document:
     return {
         f"{consumer.name}-{topic.name}": _operation("receive", topic, _wanted(consumer, topic))
-        | {"bindings": _kafka(groupId={"type": "string", "enum": [group(consumer)]})}
+        | {"bindings": _kafka(groupId={"type": "string", "enum": [consumer.group]})}
         for consumer in consumers.consumers()
         for topic in consumer.topics
     }

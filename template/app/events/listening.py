@@ -16,7 +16,6 @@ from faststream.confluent.message import KafkaMessage
 from faststream.confluent.subscriber.usecase import BatchSubscriber
 from faststream.exceptions import NackMessage
 
-from app.core.openapi import about
 from app.db.session import Database
 from app.events.consumers import Consumer
 from app.events.inbox import Inbox, is_waited_for
@@ -71,15 +70,10 @@ async def require_answer(broker: KafkaBroker) -> None:
         raise Unavailable("Kafka does not answer")
 
 
-def group(consumer: Consumer) -> str:
-    """Name the group under which Kafka remembers the position of a consumer."""
-    return f"{about()['name']}.{consumer.name}"
-
-
 def _subscribe(broker: KafkaBroker, inbox: Inbox, stopping: asyncio.Event) -> None:
     subscriber = broker.subscriber(
         *(topic.name for topic in inbox.consumer.topics),
-        group_id=group(inbox.consumer),
+        group_id=inbox.consumer.group,
         auto_offset_reset="earliest",  # a new consumer begins with all there is
         isolation_level="read_committed",
         partition_assignment_strategy=["cooperative-sticky"],  # those that stay where they are go on meanwhile

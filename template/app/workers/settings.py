@@ -1,12 +1,15 @@
 """Settings of the workers."""
 
-from pydantic import Field, SecretStr, model_validator
+from typing import Annotated
+
+from pydantic import AnyUrl, Field, SecretStr, TypeAdapter, UrlConstraints, model_validator
 from pydantic_settings import SettingsConfigDict
-from redis.connection import parse_url
 
 from app.core.config import Environment, EnvSettings
 
 EXAMPLE_URL = "redis://localhost:6379/0"
+
+_URL: TypeAdapter[AnyUrl] = TypeAdapter(Annotated[AnyUrl, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])])
 
 
 class WorkerSettings(EnvSettings):
@@ -28,7 +31,7 @@ class WorkerSettings(EnvSettings):
                 raise ValueError(f"REDIS_URL: must be set. Example: {EXAMPLE_URL}")
             return self
         try:
-            parse_url(self.redis_url.get_secret_value())
+            _URL.validate_python(self.redis_url.get_secret_value())
         except ValueError:  # it names the URL, which may hold a password
             raise ValueError(f"REDIS_URL: is not the URL of a Redis. Example: {EXAMPLE_URL}") from None
         return self

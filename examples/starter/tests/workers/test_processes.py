@@ -57,6 +57,11 @@ async def ticks(database: Database) -> list[str]:
         return list((await session.exec(select(ScheduleTick.name))).all())
 
 
+def test_a_process_that_only_answers_does_without_redis(imported: set[str]) -> None:
+    assert "app.workers.processes" in imported
+    assert not {"dramatiq", "redis"} & imported
+
+
 async def test_without_redis_the_api_does_it_all(jobs: Database) -> None:
     async with running(create_app) as client:
         await enqueue(jobs)

@@ -19,6 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.contextvars import bound_contextvars
 
 from app.core.events import Event
+from app.core.openapi import about
 from app.events import contracts
 from app.events.contracts import Contract, Topic
 from app.events.envelope import CloudEvent
@@ -57,6 +58,11 @@ class Consumer:
         self._called: defaultdict[str, list[Called]] = defaultdict(list)
         self._called_for_all: list[Called] = []
         _consumers[name] = self
+
+    @property
+    def group(self) -> str:
+        """The group under which Kafka remembers its position."""
+        return f"{about()['name']}.{self.name}"
 
     def on(self, *events: type[E]) -> Callable[[Handler[E]], Handler[E]]:
         """Call the decorated function for each event of these classes.

@@ -9,7 +9,6 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from app.events import topics
 from app.events.consumers import Consumer
-from app.events.listening import group
 from app.events.settings import Client
 from app.outbox.relay import Unavailable
 
@@ -33,7 +32,7 @@ def lag(client: Client, consumer: Consumer) -> dict[str, int]:
     Raises:
         Unavailable: If Kafka cannot be reached.
     """
-    with closing(Reader(client | {"group.id": group(consumer), "enable.auto.commit": False})) as reader:
+    with closing(Reader(client | {"group.id": consumer.group, "enable.auto.commit": False})) as reader:
         try:
             return {topic.name: sum(_behind(reader, topic.name)) for topic in consumer.topics}
         except KafkaException as error:

@@ -1,4 +1,7 @@
-"""What each process does with events, while its app runs."""
+"""What each process does with events, while its app runs.
+
+FastStream is imported by whoever listens: a process that only answers does without it.
+"""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -8,7 +11,6 @@ from fastapi import FastAPI
 from app.core.health import add_check
 from app.events import consumers, contracts, development
 from app.events.kafka import Kafka
-from app.events.listening import listening, require_answer
 from app.events.relay import EventRelay
 from app.events.replays import Replays
 from app.outbox.processes import running
@@ -42,6 +44,8 @@ def consuming(*names: str) -> Callable[[FastAPI], AbstractAsyncContextManager[No
         LookupError: If there is no consumer of a name.
     """
     chosen = [consumers.find(name) for name in names] or list(consumers.consumers())
+
+    from app.events.listening import listening, require_answer  # noqa: PLC0415 - see above
 
     @asynccontextmanager
     async def consume(app: FastAPI) -> AsyncGenerator[None]:

@@ -21,7 +21,7 @@ from app.db.session import Database
 from app.events import listening as ways
 from app.events.consumers import Consumer
 from app.events.contracts import Topic
-from app.events.listening import group, listening
+from app.events.listening import listening
 from app.events.settings import Client
 from app.outbox.failures import TryAgain
 from app.outbox.relay import Unavailable
@@ -70,8 +70,8 @@ async def test_what_waits_is_not_lost_and_what_has_begun_ends_at_a_stop(
         assert time.monotonic() - stopped < 5, "what waits does not hold up a stop"
 
     assert ended[-1] == LAST
-    assert committed(kafka, group(slow), topic) == len(ended)
-    assert committed(kafka, group(seen.consumer), topic) == len(await effects(store)) > 0
+    assert committed(kafka, slow.group, topic) == len(ended)
+    assert committed(kafka, seen.consumer.group, topic) == len(await effects(store)) > 0
     for key in KEYS:
         assert numbers(seen, key) == list(range(5))[: len(numbers(seen, key))]
     waits = [line for line in lines if line["event"] == "events: not done, waiting"]
@@ -98,7 +98,7 @@ async def test_what_is_not_done_is_not_told_even_if_something_commits_meanwhile(
         with pytest.raises(KafkaException, match="No offset stored"):
             await consumer.commit(asynchronous=False)
 
-    assert committed(kafka, group(seen.consumer), topic) == 2
+    assert committed(kafka, seen.consumer.group, topic) == 2
     assert [each.name for each in caplog.records if "faststream" in each.name] == [], "it has nothing to say"
 
 
@@ -150,7 +150,7 @@ async def test_a_position_that_kafka_could_not_note_is_told_again(
     async with listening(store, kafka, [seen.consumer]):
         await until(lambda: "ada 3" in seen.here)
         await until(lambda: len(lost) == 3)
-        await until(lambda: committed(kafka, group(seen.consumer), topic) == 4)
+        await until(lambda: committed(kafka, seen.consumer.group, topic) == 4)
 
 
 async def test_a_kafka_that_does_not_answer_is_told() -> None:
@@ -159,4 +159,4 @@ async def test_a_kafka_that_does_not_answer_is_told() -> None:
 
 
 def test_the_position_is_known_by_the_names_of_service_and_consumer(seen: Seen) -> None:
-    assert group(seen.consumer) == f"{about()['name']}.{seen.consumer.name}"
+    assert seen.consumer.group == f"{about()['name']}.{seen.consumer.name}"

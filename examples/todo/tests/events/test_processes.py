@@ -58,6 +58,11 @@ async def are_counted(database: Database, count: int) -> bool:
         return sum(counts.all()) >= count
 
 
+def test_a_process_that_only_answers_does_not_listen(imported: set[str]) -> None:
+    assert "app.events.processes" in imported
+    assert "faststream" not in imported
+
+
 async def test_without_kafka_the_api_does_it_all(store: Database) -> None:
     async with running(create_app) as client:
         lead(client)
