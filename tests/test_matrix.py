@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.questionnaire import choices, possible
 from tests.rendering import ROOT, Answers
 
 
+@cache
 def answers(in_full: bool = False) -> list[dict[str, Any]]:
     return [answered(variant) for variant in variants() if variant.in_full or not in_full]
 
@@ -42,6 +44,7 @@ def together(one: str, other: str, in_full: bool = False) -> set[tuple[Any, Any]
     return {(given[one], given[other]) for given in answers(in_full)}
 
 
+@cache
 def every_pair(one: str, other: str) -> set[tuple[Any, Any]]:
     """Return the pairs of answers to two questions that can be given."""
     pairs = itertools.product(choices()[one], choices()[other])
