@@ -80,7 +80,7 @@ async def test_connections_that_the_server_closed_are_replaced(live_database: Da
             backends = [await scalar(session, "SELECT pg_backend_pid()") for session in (one, two)]
         async with transaction(live_database.writers) as session:
             for backend in backends:
-                assert await scalar(session, f"SELECT pg_terminate_backend({backend}, timeout => 10_000)")
+                assert await scalar(session, f"SELECT pg_terminate_backend({backend}, timeout => 10000)")
 
         for _ in range(2):
             async with transaction(database.readers) as session:
