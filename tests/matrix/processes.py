@@ -99,8 +99,10 @@ def just(folder: Path, *recipe: str, counting: bool = False, processes: int = 1)
     Raises:
         StepError: If it fails.
     """
-    options = {} if counting else {"PYTEST_ADDOPTS": "--no-cov"}
-    run(folder, "uv", "run", "just", *recipe, CONTRACT_EXAMPLES="1", **options, **testing(processes))
+    options = testing(processes) | {"CONTRACT_EXAMPLES": "1"}
+    if not counting:
+        options["PYTEST_ADDOPTS"] = "--no-cov"
+    run(folder, "uv", "run", "just", *recipe, **options)
 
 
 def testing(processes: int) -> dict[str, Any]:
