@@ -99,7 +99,7 @@ def just(folder: Path, *recipe: str, counting: bool = False, processes: int = 1)
     Raises:
         StepError: If it fails.
     """
-    options = testing(processes) | {"CONTRACT_EXAMPLES": "1"}
+    options: dict[str, Any] = testing(processes) | {"CONTRACT_EXAMPLES": "1"}
     if not counting:
         options["PYTEST_ADDOPTS"] = "--no-cov"
     run(folder, "uv", "run", "just", *recipe, **options)
