@@ -51,14 +51,15 @@ def test_people_and_their_todos_move_from_sqlite_to_postgres_and_back(history: P
             add_todo(service, "/api/v1/todos", me)
 
         carried = export(project, "from-sqlite")
-        project = move(project, "postgres", "from-sqlite", stack)
-        assert export(project, "unchanged") == carried
-        with project.serve(people.settings) as service:
-            assert todos(service, me) == [TITLE]  # the session goes on, and
-            again = people.enter(service, EMAIL)  # the password is the same
-            add_todo(service, "/api/v1/todos", again)
+        with ExitStack() as until_it_moves_back:  # to SQLite, which takes away what could stop this server
+            project = move(project, "postgres", "from-sqlite", until_it_moves_back)
+            assert export(project, "unchanged") == carried
+            with project.serve(people.settings) as service:
+                assert todos(service, me) == [TITLE]  # the session goes on, and
+                again = people.enter(service, EMAIL)  # the password is the same
+                add_todo(service, "/api/v1/todos", again)
+            carried = export(project, "from-postgres")
 
-        carried = export(project, "from-postgres")
         (folder / ".data/production.db").unlink()  # the guide says: a new file
         project = move(project, "sqlite", "from-postgres", stack)
         assert export(project, "back") == carried
