@@ -18,7 +18,7 @@ def left_alone() -> bool:
 @pytest.fixture(autouse=True)
 def _restored() -> Generator[None]:
     threshold = gc.get_threshold()
-    gc.set_threshold(700)
+    gc.set_threshold(700)  # that of the tests is that of the service
     yield
     gc.set_threshold(*threshold)
 

@@ -43,9 +43,9 @@ def consuming(*names: str) -> Callable[[FastAPI], AbstractAsyncContextManager[No
     Raises:
         LookupError: If there is no consumer of a name.
     """
-    chosen = [consumers.find(name) for name in names] or list(consumers.consumers())
-
     from app.events.listening import listening, require_answer  # noqa: PLC0415 - see above
+
+    chosen = [consumers.find(name) for name in names] or list(consumers.consumers())
 
     @asynccontextmanager
     async def consume(app: FastAPI) -> AsyncGenerator[None]:

@@ -49,7 +49,7 @@ async def written_to(server: Server, *names: str) -> bool:
     return [str(mail["To"]).partition("@")[0] for mail in server.mails] == list(names)
 
 
-async def test_what_happens_in_one_is_written_by_another_that_starts_later(
+async def test_what_happens_in_one_is_written_by_another_and_a_stop_loses_nothing(
     store: Database, server: Server, variables: dict[str, str], tmp_path: Path
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -58,10 +58,16 @@ async def test_what_happens_in_one_is_written_by_another_that_starts_later(
             await service.checks()
             assert httpx2.get(f"{service.url}/api/v1/auth/me").status_code == (401 if name == "auth" else 404)
         await register(store, "ada")  # nobody relays, and nobody writes
-        async with process("relay", tmp_path, **variables) as relay:
-            assert await relay.checks()
-            await until(lambda: is_relayed(store))
+        relay = await stack.enter_async_context(process("relay", tmp_path, **variables))
+        assert await relay.checks()
+        await until(lambda: is_relayed(store))
         assert await written_to(server)
         async with process("service mailer", tmp_path, **variables) as mailer:
             assert await mailer.checks()
             await until(lambda: written_to(server, "ada"))
+        await register(store, "eve")
+        await until(lambda: is_relayed(store))
+        assert await written_to(server, "ada")
+        async with process("service mailer", tmp_path, **variables) as mailer:
+            assert await mailer.checks()
+            await until(lambda: written_to(server, "ada", "eve"))
