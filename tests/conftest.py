@@ -1,8 +1,11 @@
 """What every test may ask for: the template as it is now, and projects rendered from it."""
 
+import atexit
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +13,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests import releases
+from tests import memory, releases
+from tests.remembering import COMPILED, remember
 from tests.rendering import Answers, snapshot
 from tests.rendering import render as render_project
 from tests.updating import NEXT
@@ -20,8 +24,15 @@ BEGAN = "TESTS_BEGAN"
 
 
 def pytest_configure() -> None:
-    """Note when it began, once for all processes."""
+    """Note when it began and choose where temporary files go, once for all processes."""
     os.environ.setdefault(BEGAN, str(time.time()))
+    if "TMPDIR" not in os.environ and memory.has_room():
+        os.environ["TMPDIR"] = str(memory.FOLDER)
+        tempfile.tempdir = None  # it has been asked before
+    if COMPILED not in os.environ:
+        os.environ[COMPILED] = tempfile.mkdtemp(prefix="compiled-")
+        atexit.register(shutil.rmtree, os.environ[COMPILED], ignore_errors=True)
+    remember()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

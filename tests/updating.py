@@ -9,7 +9,7 @@ import yaml
 
 from tests.matrix.processes import run, scratch
 from tests.releases import commit, git
-from tests.rendering import Answers, recorded_answers
+from tests.rendering import ROOT, Answers, recorded_answers
 
 NEXT = "999.0.0"
 """What the working tree is called where it stands for the release to come."""
@@ -19,15 +19,15 @@ ISOLATED = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def copier(folder: Path, *arguments: str, timeout: float = 300) -> str:
-    """Run the command that a person types, and return what it says.
+    """Run the command that a person types, and return what it says; see `tests.remembering`.
 
     Raises:
         StepError: If it fails.
     """
     settings = Path(scratch(folder), "settings.yml")  # nobody's defaults, and nobody's trust
     settings.write_text("{}", encoding="utf-8")
-    isolated = {**ISOLATED, "COPIER_SETTINGS_PATH": str(settings)}
-    return run(folder, sys.executable, "-m", "copier", *arguments, timeout=timeout, **isolated)
+    isolated = {**ISOLATED, "COPIER_SETTINGS_PATH": str(settings), "PYTHONPATH": str(ROOT)}
+    return run(folder, sys.executable, "-P", "-m", "tests.remembering", *arguments, timeout=timeout, **isolated)
 
 
 def begin(template: Path, folder: Path, answers: Answers, version: str) -> Path:

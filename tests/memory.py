@@ -1,0 +1,20 @@
+"""Where there is room, tests keep their temporary files in memory: many thousand small ones are written and deleted."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+FOLDER = Path("/dev/shm")  # noqa: S108 - only asked for its room; pytest and tempfile make their own folders in it
+ROOM = 8 * 2**30
+"""Bytes that must be free; a whole run holds less than half of it at a time."""
+
+
+def has_room() -> bool:
+    """Tell whether this machine has a folder in memory that is large enough, and from which programs may be run."""
+    try:
+        system = os.statvfs(FOLDER)
+    except OSError:
+        return False
+    free = min(system.f_bavail * system.f_frsize, psutil.virtual_memory().available - ROOM)
+    return free >= ROOM and not system.f_flag & os.ST_NOEXEC
