@@ -1,6 +1,7 @@
 """The front door."""
 
 import importlib
+import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -10,6 +11,12 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app import main
+
+ENV = os.environ.get("ENV")  # while modules are imported
+
+
+def test_modules_are_imported_as_in_tests() -> None:
+    assert ENV == "test"
 
 
 def test_importing_configures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

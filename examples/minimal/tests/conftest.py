@@ -32,6 +32,11 @@ from app.start import NEW_OBJECTS
 from tests.database import create_database
 
 
+def pytest_configure() -> None:
+    """Say that these are tests before a module is imported that asks, also for editors and `uv run pytest`."""
+    os.environ["ENV"] = Environment.TEST
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
     """Let the garbage collector leave alone what is there before the first test, and wait for more than Python lets it."""
