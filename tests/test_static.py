@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -104,11 +105,15 @@ def test_every_file_has_one_owner() -> None:
 
 def enabled_with(folder: str, inner: str) -> bool:
     """Tell whether one feature is on whenever another one is."""
+    return all(on[folder]["enabled"] for on in features_of_all_answers() if on[inner]["enabled"])
+
+
+@cache
+def features_of_all_answers() -> list[dict[str, Any]]:
     lists = [
         [(name, value) for value in answers] for name, answers in choices().items() if name in deciding_questions()
     ]
-    rendered = [resolve(dict(row))["features"] for row in product(*lists)]
-    return all(on[folder]["enabled"] for on in rendered if on[inner]["enabled"])
+    return [resolve(dict(row))["features"] for row in product(*lists)]
 
 
 def deciding_questions() -> set[str]:
