@@ -1,13 +1,19 @@
 """How the tests get the template is not how a person gets it: from git, by a tag. Both must give the same project."""
 
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pytest_copier.plugin import CopierFixture
 
+from tests import updating
+from tests.matrix.processes import run
 from tests.projects import contents
+from tests.releases import released
 from tests.rendering import Answers, recorded_answers, snapshot, tracked, working_tree
+from tests.updating import ISOLATED, begin, tree
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +35,17 @@ def test_a_tag_renders_what_the_working_tree_renders(
 
     assert contents(project.path) == contents(render(answers))
     assert recorded_answers(project.path)["_commit"] == "99.99.99"
+
+
+@pytest.mark.updates
+def test_a_copier_with_a_memory_does_what_the_plain_one_does(history: Path, tmp_path: Path) -> None:
+    """Most tests have the first, see `tests.remembering`; people have the second."""
+    remembering = begin(history, tmp_path / "remembering", {}, released()[0])
+    plain = Path(shutil.copytree(remembering, tmp_path / "plain"))
+    options = ("update", "--defaults", "--data", "database=postgres")
+
+    updating.copier(remembering, *options)
+    run(plain, sys.executable, "-m", "copier", *options, **ISOLATED)
+
+    assert contents(plain).keys() > {"app/db/postgres.py"}
+    assert tree(plain) == tree(remembering)
