@@ -27,12 +27,18 @@ def pytest_configure() -> None:
     """Note when it began and choose where temporary files go, once for all processes."""
     os.environ.setdefault(BEGAN, str(time.time()))
     if "TMPDIR" not in os.environ and memory.has_room():
-        os.environ["TMPDIR"] = str(memory.FOLDER)
-        tempfile.tempdir = None  # it has been asked before
+        os.environ["TMPDIR"] = tempfile.tempdir = fleeting("tests-", memory.FOLDER)
     if COMPILED not in os.environ:
-        os.environ[COMPILED] = tempfile.mkdtemp(prefix="compiled-")
-        atexit.register(shutil.rmtree, os.environ[COMPILED], ignore_errors=True)
+        os.environ[COMPILED] = fleeting("compiled-")
     remember()
+
+
+def fleeting(prefix: str, folder: Path | None = None) -> str:
+    """Make a temporary folder that is gone when the tests are over. As root, PostgreSQL is somebody else, and reads in it."""
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+    path.chmod(0o755)
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return str(path)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

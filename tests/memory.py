@@ -1,4 +1,7 @@
-"""Where there is room, tests keep their temporary files in memory: many thousand small ones are written and deleted."""
+"""Where there is room, tests keep their temporary files in memory: many thousand small ones are written and deleted.
+
+Nothing of them is left afterwards. To look at what a failed test leaves, choose where: `TMPDIR=/tmp just test`.
+"""
 
 import os
 from pathlib import Path

@@ -45,7 +45,7 @@ def test_a_copier_with_a_memory_does_what_the_plain_one_does(history: Path, tmp_
     options = ("update", "--defaults", "--data", "database=postgres")
 
     updating.copier(remembering, *options)
-    run(plain, sys.executable, "-m", "copier", *options, **ISOLATED)
+    run(plain, sys.executable, "-m", "copier", *options, timeout=300, **ISOLATED)
 
     assert contents(plain).keys() > {"app/db/postgres.py"}
     assert tree(plain) == tree(remembering)

@@ -73,24 +73,28 @@ def serving(folder: Path, *options: str, **variables: str) -> Generator[str]:
     """Start the server, wait until it is ready, and stop it as an orchestrator would."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("app")), "serve", "--port", str(port), *options]
-    with subprocess.Popen(command, cwd=folder, env=os.environ | variables, stderr=subprocess.PIPE, text=True) as server:
+    log = folder / "server.log"  # a pipe that nobody reads would stop a server that has much to say
+    with (
+        log.open("w") as file,
+        subprocess.Popen(command, cwd=folder, env=os.environ | variables, stderr=file) as server,
+    ):
         try:
-            yield wait_until_ready(f"http://127.0.0.1:{port}", server)
+            wait_until_ready(f"http://127.0.0.1:{port}", server, log)
+            yield f"http://127.0.0.1:{port}"
         finally:
             server.send_signal(signal.SIGTERM)
-            _, written = server.communicate(timeout=PATIENCE_SECONDS)
-    assert server.returncode == 0, written
+            server.wait(timeout=PATIENCE_SECONDS)
+    assert server.returncode == 0, log.read_text()
 
 
-def wait_until_ready(url: str, server: subprocess.Popen[str]) -> str:
-    for _ in range(PATIENCE_SECONDS * 10):
-        assert server.poll() is None, server.communicate()
-        try:
+def wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        with suppress(httpx2.TransportError):
             if httpx2.get(f"{url}/health/ready").status_code == 200:
-                return url
-        except httpx2.TransportError:
-            time.sleep(0.1)
-    raise TimeoutError(url)
+                return
+        time.sleep(0.1)
+    pytest.fail(f"It did not become ready:\n{log.read_text()}")
 
 
 def test_the_help_names_every_command() -> None:
