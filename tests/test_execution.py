@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import BEGAN
 from tests.matrix.execution import execute, why_not
+from tests.matrix.processes import scratch
 from tests.matrix.variants import Variant, answered, combinations, main, variants
 from tests.questionnaire import choices
 
@@ -32,9 +33,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     """
     base = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(base / "bytecode"))
-    yield base / "variant"
-    if (base / "variant").exists():
-        shutil.rmtree(base / "variant")
+    project = base / "variant"
+    yield project
+    for left in (project, *Path(scratch(project)).iterdir()):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 @pytest.mark.execution

@@ -100,5 +100,6 @@ def test_an_updated_project_passes_its_own_checks(
         run(folder, "uv", "run", "app", "db", "check", ENV="dev")
         for check in checks:
             just(folder, *check)
+        shutil.rmtree(folder / ".venv")
 
     once(f"checked-{tree_id}", check_once)
