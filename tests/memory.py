@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 
-FOLDER = Path("/dev/shm")  # noqa: S108 - only asked for its room; pytest and tempfile make their own folders in it
+FOLDER = Path("/dev/shm")  # noqa: S108 - tempfile makes a folder of its own in it
 ROOM = 8 * 2**30
-"""Bytes that must be free: a whole run has held up to 6.5 GB at a time."""
+"""Bytes that must be free, and as many for programs: a whole run has held up to 6.5 GB at a time."""
 
 
 def has_room() -> bool:
