@@ -24,7 +24,7 @@ BEGAN = "TESTS_BEGAN"
 
 
 def pytest_configure() -> None:
-    """Note when it began and choose where temporary files go, once for all processes."""
+    """Note when it began and choose where temporary files go, once for all processes; let each remember."""
     os.environ.setdefault(BEGAN, str(time.time()))
     if "TMPDIR" not in os.environ and memory.has_room():
         os.environ["TMPDIR"] = tempfile.tempdir = fleeting("tests-", memory.FOLDER)

@@ -31,37 +31,26 @@ _known: dict[str, CodeType] = {}
 
 def remember() -> None:
     """Let Copier compile a text once, and not ask whether git ignores modes: no test tells git to."""
-    Environment.compile = _compile_once
+    Environment.compile = _compile_once  # ty: ignore[invalid-assignment]
     Worker._sync_git_index_executable_bit = lambda *_: None  # noqa: SLF001  # ty: ignore[invalid-assignment]
 
 
-def _compile_once(self: Environment, source: Any, name: str | None = None, *others: Any, **options: Any) -> Any:
-    """Compile a text, unless somebody has with the same options."""
-    if not isinstance(source, str):
-        return _compile(self, source, name, *others, **options)
+def _compile_once(
+    self: Environment, source: Any, name: str | None = None, filename: str | None = None, **options: Any
+) -> Any:
+    """Compile a text, unless a process has with the same options."""
+    if options or not isinstance(source, str):
+        return _compile(self, source, name, filename, **options)
     about = (source, name, [getattr(self, option) for option in OPTIONS], sorted(self.extensions))
     key = hashlib.sha256(repr(about).encode()).hexdigest()
     if key not in _known:
-        _known[key] = _read(key) or _write(key, _compile(self, source, name, *others, **options))
+        file = Path(os.environ[COMPILED], key)
+        if not file.exists():
+            own = file.with_suffix(f".{os.getpid()}")  # nobody reads half of it
+            own.write_bytes(marshal.dumps(_compile(self, source, name, filename)))
+            own.replace(file)
+        _known[key] = marshal.loads(file.read_bytes())  # noqa: S302 - our own
     return _known[key]
-
-
-def _read(key: str) -> CodeType | None:
-    file = _file(key)
-    return marshal.loads(file.read_bytes()) if file and file.is_file() else None  # noqa: S302 - our own
-
-
-def _write(key: str, code: CodeType) -> CodeType:
-    if file := _file(key):
-        own = file.with_suffix(f".{os.getpid()}")  # nobody reads half of it
-        own.write_bytes(marshal.dumps(code))
-        own.replace(file)
-    return code
-
-
-def _file(key: str) -> Path | None:
-    folder = os.environ.get(COMPILED)
-    return Path(folder, key) if folder else None
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def test_people_choose_a_password_by_mail_and_find_their_todos(project: Project)
 def test_people_sign_in_with_a_provider_and_find_their_todos(project: Project) -> None:
     note_something(project)
     switch(project, "oidc")
-    project.check()
+    project.check_everything()
     with by_provider(project.folder) as people, project.serve(people.settings) as service:
         people.check_strangers(service)
         assert todos(service, people.enter(service, EMAIL)) == [TITLE]

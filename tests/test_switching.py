@@ -65,7 +65,7 @@ def test_a_small_service_grows_and_shrinks_with_people_in_its_database(history: 
 
         answer_anew(folder, **large)
         project.migrate("add jobs and to-dos")
-        project.check()
+        project.check_everything()
         run(folder, "uv", "run", "just", "docs-build")
         with project.serve({}) as service:
             todos = f"/api/v1/users/{user['id']}/todos"

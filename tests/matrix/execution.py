@@ -9,8 +9,8 @@ from pathlib import Path
 from threading import Lock
 
 from tests.matrix.boot import boot
-from tests.matrix.processes import StepError, just, run
-from tests.matrix.variants import Variant, named
+from tests.matrix.processes import StepError, just, run, testing
+from tests.matrix.variants import Variant
 from tests.questionnaire import resolve
 from tests.rendering import render
 
@@ -66,7 +66,7 @@ def _steps(result: Result, template: Path, folder: Path, processes: int) -> Gene
     if not result.variant.in_full:
         yield "check", lambda: just(folder, "check", processes=processes)
         return
-    yield "check", lambda: just(folder, "check", counting=True, thorough=result.variant in named(), processes=processes)
+    yield "check", lambda: run(folder, "uv", "run", "just", "check", **testing(processes))
     if (folder / "mkdocs.yml").is_file():
         yield "docs", lambda: run(folder, "uv", "run", "just", "docs-build")
     yield "boot", lambda: boot(folder)

@@ -85,22 +85,21 @@ def run(folder: Path, *command: str, timeout: float = 900, typed: str = "", **ad
     return output
 
 
-def just(folder: Path, *recipe: str, counting: bool = False, thorough: bool = False, processes: int = 1) -> None:
-    """Run a recipe of a project of which most is known from others.
+def just(folder: Path, *recipe: str, counting: bool = False, processes: int = 1) -> None:
+    """Run a recipe of a project of which most is known from others: with few requests, and without counting what is run.
+
+    To count takes longer than all else. test_execution.py counts, and sends many requests.
 
     Args:
         folder: The project.
         recipe: The recipe, and what it is given.
-        counting: Whether its tests shall tell which lines they do not reach, which takes longer than all else.
-        thorough: Whether they shall send each route as many requests as its owner's do.
+        counting: Whether its tests shall tell which lines they do not reach.
         processes: How many processes its tests may use.
 
     Raises:
         StepError: If it fails.
     """
-    options: dict[str, Any] = testing(processes)
-    if not thorough:
-        options["CONTRACT_EXAMPLES"] = "1"
+    options: dict[str, Any] = testing(processes) | {"CONTRACT_EXAMPLES": "1"}
     if not counting:
         options["PYTEST_ADDOPTS"] = "--no-cov"
     run(folder, "uv", "run", "just", *recipe, **options)

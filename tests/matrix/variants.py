@@ -32,7 +32,7 @@ class Variant:
 
     name: str
     answers: dict[str, Any]
-    # Whether its tests count lines, its site is built, and it serves as in production.
+    # Whether its tests count lines and send many requests, its site is built, and it serves as in production.
     # That is more than half of the time, and every pair of choices that reach the code has it in another.
     in_full: bool = True
 
@@ -52,7 +52,7 @@ def variants() -> tuple[Variant, ...]:
 
 
 def named() -> tuple[Variant, ...]:
-    """Return the variants that people know by name: the default, and the examples. Each route of theirs is sent most requests."""
+    """Return the variants that people know by name: the default, and the examples."""
     return (Variant("default", {}), *_examples())
 
 

@@ -3,12 +3,13 @@
 import asyncio
 import os
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx2
+import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
@@ -31,37 +32,44 @@ async def running(create: Callable[[], FastAPI]) -> AsyncGenerator[AsyncClient]:
 class Running:
     """A process of ours."""
 
-    def __init__(self, process: Process, url: str) -> None:
+    def __init__(self, process: Process, url: str, log: Path) -> None:
         self.process = process
         self.url = url
-        self.written = ""
+        self.log = log
+
+    @property
+    def written(self) -> str:
+        """What it has written so far."""
+        return self.log.read_text()
 
     async def checks(self) -> dict[str, str]:
         """Wait until it is ready, and return what it has looked at."""
-        async with asyncio.timeout(PATIENCE_SECONDS), AsyncClient() as client:
-            while True:
-                assert self.process.returncode is None, await self.process.communicate()
-                with suppress(httpx2.TransportError):
-                    health = await client.get(f"{self.url}/health")
-                    if health.status_code == 200:
-                        checks: dict[str, str] = health.json()["checks"]
-                        return checks
-                await asyncio.sleep(0.05)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS), AsyncClient() as client:
+                while self.process.returncode is None:
+                    with suppress(httpx2.TransportError):
+                        health = await client.get(f"{self.url}/health")
+                        if health.status_code == 200:
+                            checks: dict[str, str] = health.json()["checks"]
+                            return checks
+                    await asyncio.sleep(0.05)
+        pytest.fail(f"It did not become ready:\n{self.written}")
 
 
 @asynccontextmanager
 async def process(command: str, folder: Path, **variables: str) -> AsyncGenerator[Running]:
     """Start a command, and stop it as an orchestrator would."""
     program, port = str(Path(sys.executable).with_name("app")), free_port()
-    started = await asyncio.create_subprocess_exec(
-        program, *command.split(), "--port", str(port), cwd=folder, env=os.environ | variables, stderr=PIPE
-    )
-    shown = Running(started, f"http://127.0.0.1:{port}")
+    log = folder / f"{port}.log"  # see tests/test_cli.py
+    with log.open("w") as file:
+        started = await asyncio.create_subprocess_exec(
+            program, *command.split(), "--port", str(port), cwd=folder, env=os.environ | variables, stderr=file
+        )
+    shown = Running(started, f"http://127.0.0.1:{port}", log)
     try:
         yield shown
     finally:
         with suppress(ProcessLookupError):
             started.terminate()
-        _, written = await asyncio.wait_for(started.communicate(), PATIENCE_SECONDS)
-        shown.written = written.decode()
+        await asyncio.wait_for(started.wait(), PATIENCE_SECONDS)
     assert started.returncode == 0, shown.written
