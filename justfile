@@ -4,23 +4,30 @@
 default:
     @just --list --unsorted
 
-# More than there are processors, for half of the time a project waits: for its processes to start, for Kafka.
+# More processes than processors: half of the time a project waits, for its own processes to start or for Kafka.
 processes := shell("echo $(( $1 * 3 / 2 ))", num_cpus())
+pytest := "uv run pytest -n " + processes + " --dist worksteal -rs"
 
-# Everything CI runs: the checks of this repository, its site, and every variant at work
+# Check this repository, read every variant, execute the essential ones: about 10 minutes on two cores
 [group("test")]
 test *arguments: check docs-build
-    uv run pytest -n {{ processes }} --dist worksteal --durations=15 -rs {{ arguments }}
+    @echo "Takes about 10 minutes on two cores. Not included: most variants and updates, nine tenths of the crash tests,"
+    @echo "containers, a real Kafka, benchmarks, guides. \`just test-all\` runs these too."
+    {{ pytest }} -m "not complete" {{ arguments }}
 
-# What needs neither installed nor updated projects nor containers: a minute or two
+# Check everything: `test`, then `test-rest`, about 30 minutes on two cores
+[group("test")]
+test-all: test test-rest
+
+# Only what `test` leaves out of `test-all`
+[group("test")]
+test-rest *arguments:
+    {{ pytest }} -m complete {{ arguments }}
+
+# Only what installs no project: a minute or two
 [group("test")]
 test-fast *arguments:
-    uv run pytest -n auto --dist worksteal -m "not execution and not updates and not containers" {{ arguments }}
-
-# What updates projects, but does not install them
-[group("test")]
-test-updates *arguments:
-    uv run pytest -n auto --dist worksteal -m "updates and not execution" {{ arguments }}
+    {{ pytest }} -m "not complete and not execution" {{ arguments }}
 
 # Render variants and run their own checks: just matrix run --only default
 [group("test")]

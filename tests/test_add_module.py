@@ -19,7 +19,7 @@ RULES = ("tests/test_architecture.py", "tests/security/test_protection.py")
 """What the tests of a project say about every module."""
 
 
-pytestmark = pytest.mark.execution
+pytestmark = [pytest.mark.complete, pytest.mark.execution]
 
 
 def check(project: Path, *tests: str) -> None:

@@ -19,6 +19,7 @@ def _said(*command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.complete
 @pytest.mark.execution
 def test_it_measures_in_turns_and_writes_what_it_saw(tmp_path: Path) -> None:
     what = ["--database", "sqlite", "--only", "health,get,create,login", "--write", str(tmp_path / "performance")]
@@ -34,18 +35,21 @@ def test_it_measures_in_turns_and_writes_what_it_saw(tmp_path: Path) -> None:
     assert len(ET.parse(tmp_path / "performance.svg").findall("{*}rect")) == 2 * 4  # noqa: S314 - it is ours
 
 
+@pytest.mark.complete
 @pytest.mark.execution
 def test_it_serves_at_full_load_and_everything_comes_to_its_end() -> None:
     said = _said("tests.bench.soak", "--minutes", "0.25", "--no-judge")
     assert all(name in said for name in ("login", *ALLOWED)), said
 
 
+@pytest.mark.complete
 @pytest.mark.execution
 def test_it_tells_what_each_layer_of_a_request_costs() -> None:
     said = _said("tests.bench.layers", "--requests", "1", "--rounds", "1")
     assert all(layer in said for layer in ("SELECT 1", "BEGIN", "the row as an entity", "its number in the feed")), said
 
 
+@pytest.mark.complete
 @pytest.mark.execution
 def test_it_compares_a_copy_with_plain_files() -> None:
     assert re.search(r"plain files .*\s\d\.\d\d times", _said("tests.bench.copying", "--rounds", "1"), re.DOTALL)

@@ -37,6 +37,7 @@ def move(project: Project, to: str, name: str, stack: ExitStack) -> Project:
     return moved
 
 
+@pytest.mark.complete
 @pytest.mark.execution
 def test_people_and_their_todos_move_from_sqlite_to_postgres_and_back(history: Path, tmp_path: Path) -> None:
     folder = start(history, tmp_path / "project", database="sqlite", auth="jwt", docs_site=False)

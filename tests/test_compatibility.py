@@ -23,7 +23,7 @@ from tests.releases import CHANGELOG, RELEASES, announced, commit, git, numbers,
 from tests.rendering import ROOT, recorded_answers, working_tree
 from tests.updating import NEXT, begin, tree, update
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
 SCRIPT = "{{ _copier_conf.src_path }}/migrations/moves.py"
 SETTINGS = "copier.yml"

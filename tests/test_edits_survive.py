@@ -23,7 +23,7 @@ from tests.releases import commit, released
 from tests.rendering import Answers
 from tests.updating import NEXT, begin, conflicts, copier, tree
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 Lines = list[bytes]

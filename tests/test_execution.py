@@ -5,17 +5,23 @@
 
 import os
 import shutil
-import time
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import BEGAN
 from tests.matrix.execution import execute, why_not
 from tests.matrix.processes import scratch
 from tests.matrix.variants import Variant, answered, combinations, main, variants
-from tests.questionnaire import choices
+from tests.questionnaire import choices, resolve
+
+ESSENTIAL = ("default", "minimal", "backend", "starter", "everything")
+"""The variants that `just test` executes: between them every feature is on and off."""
+
+ROWS = [
+    pytest.param(variant, id=variant.name, marks=() if variant.name in ESSENTIAL else pytest.mark.complete)
+    for variant in variants()
+]
 
 
 @pytest.fixture(scope="session")
@@ -40,20 +46,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.execution
-@pytest.mark.parametrize("variant", variants(), ids=str)
+@pytest.mark.parametrize("variant", ROWS)
 def test_variant_works(variant: Variant, template: Path, folder: Path, processes: int) -> None:
-    if reason := why_not(variant) or no_time(variant):
+    if reason := why_not(variant):
         pytest.skip(reason)
     result = execute(variant, template, folder, processes=processes)
     assert not result.failure, result.failure
 
 
-def no_time(variant: Variant) -> str:
-    """Say that it is too late for a variant that is there for completeness; nothing if it is not, or without a limit."""
-    limit = os.environ.get("PRODUCT_MINUTES")
-    if variant.in_full or limit is None or time.time() - float(os.environ[BEGAN]) < 60 * float(limit):
-        return ""
-    return f"{limit} minutes are over (PRODUCT_MINUTES); each pair of its answers is executed in other variants"
+def test_the_essential_variants_have_every_feature_on_and_off() -> None:
+    features = [resolve(variant.answers)["features"] for variant in variants() if variant.name in ESSENTIAL]
+    assert len(features) == len(ESSENTIAL)
+    for name in features[0]:
+        assert {each[name]["enabled"] for each in features} == {True, False}, name
 
 
 def test_every_choice_is_executed() -> None:

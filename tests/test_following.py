@@ -23,7 +23,7 @@ from tests.releases import commit, git
 from tests.rendering import recorded_answers
 from tests.trouble import replace
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
 SOURCE = "gh:copier-fastapi/copier-fastapi"
 ADDRESS = "https://github.com/copier-fastapi/copier-fastapi.git"

@@ -11,7 +11,7 @@ from tests.matrix.processes import run
 from tests.matrix.service import database
 from tests.rendering import snapshot
 
-pytestmark = pytest.mark.execution
+pytestmark = [pytest.mark.complete, pytest.mark.execution]
 
 PROGRAMS = Path(__file__).parent / "bench/growth"
 SIZES = 10_000, 1_000_000

@@ -11,7 +11,7 @@ from tests.kafka.broker import Broker, NoKafkaError, broker
 from tests.matrix.processes import run
 from tests.rendering import Answers
 
-pytestmark = pytest.mark.execution
+pytestmark = [pytest.mark.complete, pytest.mark.execution]
 
 CHECKS = Path(__file__).with_name("kafka") / "checks.py"
 ITS_OWN = ("tests/events", "tests/modules/statistics", "tests/test_consumers.py", "tests/test_relay.py")

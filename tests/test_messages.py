@@ -13,7 +13,7 @@ from tests.releases import CHANGELOG, commit, git, numbers, released
 from tests.rendering import ROOT
 from tests.updating import NEXT, begin, update
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
 SMALL = {"docs_site": False, "example": False}
 LATER = "999.1.0"

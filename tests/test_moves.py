@@ -15,7 +15,7 @@ from tests.releases import commit, git
 from tests.rendering import ROOT, recorded_answers
 from tests.updating import NEXT, begin, conflicts, copier
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 

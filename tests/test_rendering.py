@@ -37,15 +37,15 @@ def test_a_tag_renders_what_the_working_tree_renders(
     assert recorded_answers(project.path)["_commit"] == "99.99.99"
 
 
-@pytest.mark.updates
-def test_a_copier_with_a_memory_does_what_the_plain_one_does(history: Path, tmp_path: Path) -> None:
-    """Most tests have the first, see `tests.remembering`; people have the second."""
-    remembering = begin(history, tmp_path / "remembering", {}, released()[0])
-    plain = Path(shutil.copytree(remembering, tmp_path / "plain"))
+@pytest.mark.complete
+def test_the_patched_copier_does_what_the_plain_one_does(history: Path, tmp_path: Path) -> None:
+    """Most tests use the first, see `tests.fast_copier`; users have the second."""
+    patched = begin(history, tmp_path / "patched", {}, released()[0])
+    plain = Path(shutil.copytree(patched, tmp_path / "plain"))
     options = ("update", "--defaults", "--data", "database=postgres")
 
-    updating.copier(remembering, *options)  # by its full name: pytest-copier has a fixture of the short one
+    updating.copier(patched, *options)  # by its full name: pytest-copier has a fixture of the short one
     run(plain, sys.executable, "-m", "copier", *options, timeout=300, **ISOLATED)
 
     assert (plain / "app/db/postgres.py").is_file()
-    assert tree(plain) == tree(remembering)
+    assert tree(plain) == tree(patched)

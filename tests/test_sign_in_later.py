@@ -36,6 +36,7 @@ def switch(project: Project, auth: str) -> None:
     project.migrate("add sign-in")
 
 
+@pytest.mark.complete
 @pytest.mark.execution
 @pytest.mark.parametrize("project", ["sqlite", "postgres"], indirect=True)
 def test_people_choose_a_password_by_mail_and_find_their_todos(project: Project) -> None:
@@ -48,6 +49,7 @@ def test_people_choose_a_password_by_mail_and_find_their_todos(project: Project)
         assert todos(service, people.enter(service, EMAIL)) == [TITLE]
 
 
+@pytest.mark.complete
 @pytest.mark.execution
 @pytest.mark.parametrize("project", ["sqlite"], indirect=True)
 def test_people_sign_in_with_a_provider_and_find_their_todos(project: Project) -> None:

@@ -13,7 +13,7 @@ from tests.releases import commit
 from tests.team import Team
 from tests.updating import NEXT, begin, switch, tree
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
 DEFAULTS = resolve({})
 OTHERS = [(question, answer) for question, all_ in choices().items() for answer in all_ if answer != DEFAULTS[question]]

@@ -11,7 +11,7 @@ from tests.releases import commit
 from tests.trouble import GUIDE, LATER, OLD, OURS, SMALL, THEIRS, Project, replace
 from tests.updating import NEXT, begin, conflicts, copier, tree
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 MIGRATION = "alembic/versions/0001_initial.py"

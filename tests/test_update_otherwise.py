@@ -18,7 +18,7 @@ from tests.releases import commit, released
 from tests.trouble import GUIDE, LATER, OLD, OURS, SMALL, THEIRS, Project, replace
 from tests.updating import ISOLATED, NEXT, begin, conflicts, copier, tree
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 MIGRATION = "alembic/versions/0001_initial.py"

@@ -12,7 +12,7 @@ from tests.rendering import recorded_answers
 from tests.trouble import LATER, OLD, SMALL, THEIRS, Project
 from tests.updating import NEXT, begin, conflicts, copier, tree
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 ANSWERS = ".copier-answers.yml"

@@ -19,7 +19,7 @@ ISOLATED = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def copier(folder: Path, *arguments: str, timeout: float = 300) -> str:
-    """Run the command that a person types, and return what it says; see `tests.remembering`.
+    """Run the command that a person types, and return what it says; see `tests.fast_copier`.
 
     Raises:
         StepError: If it fails.
@@ -27,7 +27,7 @@ def copier(folder: Path, *arguments: str, timeout: float = 300) -> str:
     settings = Path(scratch(folder), "settings.yml")  # nobody's defaults, and nobody's trust
     settings.write_text("{}", encoding="utf-8")
     isolated = {**ISOLATED, "COPIER_SETTINGS_PATH": str(settings), "PYTHONPATH": str(ROOT)}
-    return run(folder, sys.executable, "-P", "-m", "tests.remembering", *arguments, timeout=timeout, **isolated)
+    return run(folder, sys.executable, "-P", "-m", "tests.fast_copier", *arguments, timeout=timeout, **isolated)
 
 
 def begin(template: Path, folder: Path, answers: Answers, version: str) -> Path:

@@ -13,8 +13,8 @@ from tests.crashes.load import KEYS, Load
 from tests.matrix.service import wait_until
 
 EVENTS = 20_000  # in all, shared among the scenarios
-DRAIN_SECONDS = 120  # a consumer that was killed is missed after 45 seconds
-LOAD_SECONDS = 60
+DRAIN_SECONDS = 600  # a consumer that was killed is missed after 45 seconds
+LOAD_SECONDS = 300
 OUTAGE_SECONDS = 60
 PROOF_SECONDS = 20  # so long a hit waits until there is something to be lost
 POISONED = 3

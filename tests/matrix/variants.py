@@ -52,8 +52,8 @@ def variants() -> tuple[Variant, ...]:
 
 
 def named() -> tuple[Variant, ...]:
-    """Return the variants that people know by name: the default, and the examples."""
-    return (Variant("default", {}), *_examples())
+    """Return the variants that have a name: the default, the examples, and the one with every feature."""
+    return (Variant("default", {}), *_examples(), everything_on())
 
 
 @cache
