@@ -59,7 +59,7 @@ ALLOWED = {
         *("There is no rate limit and no sign-in", "a placeholder password"),
         *("`KAFKA_PASSWORD`", "where Kafka asks for a password"),
     ],
-    "docs/getting-started.md": ["Nobody signs in here"],
+    "docs/getting-started.md": ["This service has no sign-in"],
     # To name the alternative.
     "docs/accounts.md": ["answer `auth=oidc` to the template"],
     "app/modules/identity/commands.py": ["There is no password"],
