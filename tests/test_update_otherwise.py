@@ -157,7 +157,7 @@ def test_ctrl_c_at_a_question(project: Project) -> None:
     )
     os.close(theirs)
     said = ""
-    while "Start from which" not in said:
+    while "Which preset" not in said:
         said += os.read(ours, 4096).decode(errors="replace")
     time.sleep(0.5)  # until it listens
     os.write(ours, b"\x03")
