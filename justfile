@@ -29,7 +29,7 @@ test-rest *arguments:
 test-fast *arguments:
     {{ pytest }} -m "not complete and not execution" {{ arguments }}
 
-# Render variants and run their own checks: just matrix run --only default
+# Render variants and run their checks: just matrix run --only default
 [group("test")]
 matrix *arguments="list":
     uv run python -m tests.matrix {{ arguments }}

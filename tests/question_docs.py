@@ -14,7 +14,7 @@ END = "<!-- questions:end -->"
 def table() -> str:
     """Return one line for each question, for the README."""
     rows = [f"| `{question.name}` | {_answers(question)} | {_what(question)} |" for question in questions()]
-    return "\n".join(["| question | answers, the default first | |", "|---|---|---|", *rows])
+    return "\n".join(["| question | answers (default first) | |", "|---|---|---|", *rows])
 
 
 def reference() -> str:
@@ -64,11 +64,11 @@ def _default(question: Question) -> str:
     """Say what is offered, and where a preset offers something else."""
     offered = {preset: resolve({"preset": preset})[question.name] for preset in choices()["preset"]}
     plain = resolve({})[question.name]
-    others = [f"with `preset: {preset}` {_code(value)}" for preset, value in offered.items() if value != plain]
+    others = [f"{_code(value)} with `preset: {preset}`" for preset, value in offered.items() if value != plain]
     if question.name == "preset":
         others = []
     elif "{{" in str(question.default) and not others:
-        others = ["made from the answers before"]
+        others = ["derived from earlier answers"]
     return ", ".join([_code(plain), *others])
 
 

@@ -367,7 +367,7 @@ def test_the_workflow_commits_conflicts_as_a_draft_and_leaves_it_to_who_resolves
     git(published.project, "push", "--quiet")
     resolved = published.on_github("rev-parse", BRANCH)
     published.release("1.2.0")
-    assert "commits of somebody else" in published.works("token")
+    assert "commits by another author" in published.works("token")
     assert published.on_github("rev-parse", BRANCH) == resolved
 
 
@@ -471,7 +471,7 @@ def test_hooks_pass_what_was_rendered_and_refuse_what_a_merge_has_left(team: Tea
     for name, text, reason in [
         ("NOTES.md", CONFLICT, "Conflict markers"),
         (".copier-answers.yml", CONFLICT, "Conflict markers"),
-        ("LICENSE.rej", "rejected\n", "did not fit"),
+        ("LICENSE.rej", "rejected\n", "Rejected changes"),
         ("NOTES.md", "blank \n", "trailing whitespace"),
     ]:
         (project / name).write_text(text, encoding="utf-8")

@@ -54,12 +54,12 @@ ALLOWED = {
     "docs/adr/0005-idempotency-keys-in-the-transaction.md": ["Keys in Redis"],
     # To say that there is none.
     "app/modules/todo/dependencies.py": ["without sign-in, whoever asks names them"],
-    "CONTRIBUTING.md": ["without sign-in, whoever asks names them"],
+    "CONTRIBUTING.md": ["without sign-in, the client names the customer"],
     "docs/deployment.md": [
         *("There is no rate limit and no sign-in", "a placeholder password"),
         *("`KAFKA_PASSWORD`", "where Kafka asks for a password"),
     ],
-    "docs/getting-started.md": ["Nobody signs in here"],
+    "docs/getting-started.md": ["This service has no sign-in"],
     # To name the alternative.
     "docs/accounts.md": ["answer `auth=oidc` to the template"],
     "app/modules/identity/commands.py": ["There is no password"],

@@ -51,7 +51,7 @@ def later(history: Path, tmp_path: Path) -> Path:
 def test_one_reads_what_concerns_ones_answers_since_ones_version(later: Path, tmp_path: Path) -> None:
     said = update(begin(later, tmp_path / "project", SMALL, NEXT))
 
-    assert f"follows version {LATER} of the template; before, {NEXT}." in said
+    assert f"is now at version {LATER} of the template (previously {NEXT})." in said
     assert "those with passwords read this" in said
     assert "Everybody reads this." in said
     for other in ("those with providers", "DATABASE_NEW", "Something new", "Settings in"):
@@ -75,7 +75,7 @@ def test_every_release_reads_the_changelog_as_it_is(version: str, history: Path,
         section.split()[0] for section in sections if re.search(r"^### (?!Added)\w+\n\n- [^`]", section, re.MULTILINE)
     ]
     assert for_everybody, "this test needs a version that has changed something for everybody"
-    assert f"before, {version}." in said
+    assert f"(previously {version})" in said
     for known in for_everybody:
         assert (f" in {known}:" in said) == (numbers(known) > numbers(version)), known
 
@@ -97,7 +97,7 @@ def test_what_goes_is_listed_before(history: Path, tmp_path: Path) -> None:
     for table in ("user_role", "login_session", "password_hash", "refresh_token"):
         assert table in before
         assert table in after
-    assert "Settings that nothing reads any more:" in after
+    assert "Settings that are no longer used:" in after
     assert "JWT_SECRET_KEY" in after
 
 
@@ -106,7 +106,7 @@ def test_what_comes_is_listed_after(history: Path, tmp_path: Path) -> None:
     known = env_keys(project)
     said = update(project, "--vcs-ref", ":current:", auth="oidc")
 
-    assert " goes" not in said
+    assert "delete the following" not in said
     new = re.search(r"New settings, explained in .env.example:\n\n((?: .*\n)+)", said)
     assert new
     assert set(new[1].split()) == env_keys(project) - known
@@ -115,7 +115,7 @@ def test_what_comes_is_listed_after(history: Path, tmp_path: Path) -> None:
 
 def test_nothing_is_said_to_go_that_is_not_there(history: Path, tmp_path: Path) -> None:
     project = begin(history, tmp_path / "project", {**SMALL, "auth": "none"}, NEXT)
-    assert "goes" not in update(project, "--vcs-ref", ":current:", auth="none", example=False)
+    assert "delete the following" not in update(project, "--vcs-ref", ":current:", auth="none", example=False)
 
 
 def test_prompts_say_what_another_answer_deletes() -> None:

@@ -116,10 +116,10 @@ def test_every_choice_makes_a_difference(question: str, render: Render) -> None:
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [
-        ({"topology": "services"}, "Services speak by events, so they need Kafka: answer kafka with true"),
+        ({"topology": "services"}, "Several services communicate through Kafka: answer kafka with true"),
         (
             {"topology": "services", "kafka": True, "auth": "none"},
-            "Services trust tokens, so they need a sign-in: answer auth with jwt or oidc",
+            "Several services rely on access tokens: answer auth with jwt or oidc",
         ),
     ],
 )

@@ -95,7 +95,7 @@ def test_all_is_taken_back(conflicting: Project) -> None:
     before = tree(conflicting.folder)
     for number in (0, 1):
         conflicting.update("--data", "database=postgres")
-        conflicting.follows("## Take it back", number)
+        conflicting.follows("## Undo an update", number)
         assert conflicting.changes == []
         assert tree(conflicting.folder) == before
         assert conflicting.read(".env") == "OURS=1\n"

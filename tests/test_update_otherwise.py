@@ -82,7 +82,7 @@ def test_a_folder_of_a_larger_repository(project: Project) -> None:
 
     inner.update("--data", "database=postgres")
     assert "UU services/billing/LICENSE" in inner.changes
-    inner.follows("## Take it back", 1)
+    inner.follows("## Undo an update", 1)
     assert inner.changes == [" M notes.txt"]
     assert tree(inner.folder) == before
     replace(inner.folder / "LICENSE", OURS, OLD)
@@ -120,7 +120,7 @@ def test_lines_that_end_as_on_windows(project: Project, monkeypatch: pytest.Monk
     assert conflicts(project.folder) == ["LICENSE"]
     assert (project.folder / "LICENSE").read_bytes().startswith(b"<<<<<<<"), "the whole file"
 
-    project.follows("## Take it back", 0)
+    project.follows("## Undo an update", 0)
     project.follows("### Whole files are in conflict")
     assert b"\r\n" not in (project.folder / "LICENSE").read_bytes()
     project.update()
@@ -157,7 +157,7 @@ def test_ctrl_c_at_a_question(project: Project) -> None:
     )
     os.close(theirs)
     said = ""
-    while "Start from which" not in said:
+    while "Which preset" not in said:
         said += os.read(ours, 4096).decode(errors="replace")
     time.sleep(0.5)  # until it listens
     os.write(ours, b"\x03")
@@ -186,7 +186,7 @@ def test_an_update_that_was_killed_half_way(project: Project) -> None:
     assert project.changes
     project.folder.joinpath(".git/index.lock").unlink(missing_ok=True)
 
-    project.follows("## Take it back", 0)
+    project.follows("## Undo an update", 0)
     assert project.changes == []
     assert project.read(".env") == "OURS=1\n"
     project.update()

@@ -70,7 +70,7 @@ def markdown(every: Sequence[Measured], said: Sequence[str], held: Mapping[str, 
     for measured in every:
         table = [HEAD, ("---", *["--:"] * (len(HEAD) - 1)), *rows(measured)]
         parts += [f"### {measured.request}", "", *(f"| {' | '.join(row)} |" for row in table), ""]
-    parts += ["### Memory and start", "", "| server | RSS MB | first answer s |", "| --- | --: | --: |"]
+    parts += ["### Memory and start", "", "| server | RSS MB | first response s |", "| --- | --: | --: |"]
     parts += [f"| {name} | {memory:.0f} | {seconds:.1f} |" for name, (memory, seconds) in held.items()]
     return "\n".join(parts) + "\n"
 

@@ -69,7 +69,7 @@ class Background:
         """See whether somebody who is new was written to, by a worker or a consumer."""
         if self.mails is not None:
             mail = self.mails.mail(address)
-            assert "Your account is open" in mail["Subject"], mail["Subject"]
+            assert "Your account has been created" in mail["Subject"], mail["Subject"]
 
     def check_counted(self, service: Service, headers: Headers) -> None:
         """See whether what has happened was counted, by way of Kafka."""
