@@ -30,6 +30,17 @@ from app.db.session import Database, transaction
 from app.main import create_app
 from app.start import NEW_OBJECTS
 from tests.database import create_database
+from tests.waiting import TIMEOUT_SECONDS
+
+# What gives up after some seconds in production waits here: no test depends on the speed of the machine.
+LIMITS = {
+    "REQUEST_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
+    "DATABASE_POOL_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
+    "DATABASE_CONNECT_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
+    "DATABASE_STATEMENT_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
+    "DATABASE_LOCK_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
+    "DATABASE_BUSY_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
+}
 
 
 def pytest_configure() -> None:
@@ -57,7 +68,7 @@ def environment(shared: Path, worker_id: str) -> None:
     database_url = create_database(shared, f"test_{worker_id}")
     for name in variables():  # what a developer has set for the service is not for its tests
         os.environ.pop(name, None)
-    os.environ.update(ENV=Environment.TEST, DATABASE_URL=database_url)
+    os.environ.update(LIMITS, ENV=Environment.TEST, DATABASE_URL=database_url)
     in_a_thread(migrations.upgrade)
 
 

@@ -29,6 +29,7 @@ from app.events.publisher import envelope_of
 from app.events.settings import Client
 from app.events.topics import create, missing
 from app.modules.statistics.models import DailyCount
+from tests.waiting import TIMEOUT_SECONDS
 
 GIVEN = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")  # read before the tests' own environment hides it
 TYPE = "test.happened.v1"
@@ -73,7 +74,7 @@ def provide(kafka: Client, *topics: Topic) -> None:
         return
     asking = Producer(kafka)
     for topic in topics:
-        asking.list_topics(topic.name, timeout=10)
+        asking.list_topics(topic.name, timeout=TIMEOUT_SECONDS)
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +166,7 @@ def send(kafka: Client, topic: Topic, *messages: bytes) -> None:
     producer = Producer(kafka)
     for each in messages:
         producer.produce(topic.name, each, key=CloudEvent.model_validate_json(each).subject)
-    assert producer.flush(30) == 0
+    assert producer.flush(TIMEOUT_SECONDS) == 0
 
 
 async def publish(database: Database, *happened: Event) -> list[UUID]:
@@ -186,9 +187,9 @@ def records(kafka: Client, topic: Topic) -> list[tuple[int, bytes, dict[str, Any
     """Everything that is in a topic, with its partition and its headers."""
     found: list[tuple[int, bytes, dict[str, Any]]] = []
     with closing(Reader(kafka | {"group.id": "tests", "enable.auto.commit": False})) as reader:
-        known = reader.list_topics(topic.name, timeout=10).topics[topic.name].partitions
+        known = reader.list_topics(topic.name, timeout=TIMEOUT_SECONDS).topics[topic.name].partitions
         partitions = [TopicPartition(topic.name, number, 0) for number in known]
-        left = sum(reader.get_watermark_offsets(each, timeout=10)[1] for each in partitions)
+        left = sum(reader.get_watermark_offsets(each, timeout=TIMEOUT_SECONDS)[1] for each in partitions)
         reader.assign(partitions)
         while len(found) < left:
             for record in reader.consume(500, timeout=0.1):
@@ -203,7 +204,7 @@ def committed(kafka: Client, group: str, topic: Topic) -> int:
     """How many messages of a topic a group has behind it."""
     partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
     with closing(Reader(kafka | {"group.id": group})) as reader:
-        return sum(max(each.offset, 0) for each in reader.committed(partitions, timeout=10))
+        return sum(max(each.offset, 0) for each in reader.committed(partitions, timeout=TIMEOUT_SECONDS))
 
 
 def numbers(sent: Sequence[CloudEvent]) -> dict[str, list[int]]:

@@ -26,7 +26,8 @@ from app.outbox.failures import TryAgain
 from app.outbox.relay import relaying
 from app.outbox.repository import OutboxRepository
 from tests.events.conftest import TYPE, Happened, Seen, effects, message
-from tests.outbox.conftest import rows, until
+from tests.outbox.conftest import rows
+from tests.waiting import TIMEOUT_SECONDS, until
 
 
 class Refused(Exception):
@@ -213,7 +214,7 @@ async def test_a_batch_that_fails_is_not_paused_for_without_end(
     monkeypatch.setattr(inboxes, "PAUSES_SECONDS", (60, 60))
     monkeypatch.setattr(inboxes, "PATIENCE_SECONDS", 0)
     seen.fails = {f"a {number}": ZeroDivisionError() for number in range(20)}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         await inbox.take([message("a", number) for number in range(20)])
 
     assert len(await rows(inbox.database)) == 20

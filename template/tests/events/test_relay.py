@@ -23,8 +23,9 @@ from app.events.settings import Client
 from app.outbox.relay import relaying
 from app.outbox.repository import OutboxRepository
 from tests.events.conftest import Happened, numbers, publish, records, sent
-from tests.outbox.conftest import add, event, rows, until
+from tests.outbox.conftest import add, event, rows
 from tests.test_cli import free_port
+from tests.waiting import until
 
 NOBODY_THERE: Client = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
 

@@ -1,7 +1,6 @@
 """The mailer: in the background, again if the server is away, and to the end before a stop."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from app.mail import mailer as module
 from app.mail.mailer import CONNECTIONS, Mailer, MailerSettings, mailing
 from app.mail.smtp import deliver
 from tests.mail.conftest import Server, settings_for
+from tests.waiting import TIMEOUT_SECONDS, until
 
 MAIL = Mail("ada@example.com", "Hello", "https://app.example.com/verify#hunter2")
 
@@ -27,7 +27,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mailer_settings(server: Server, **more: Any) -> MailerSettings:
-    return MailerSettings(**settings_for(server).model_dump(), **{"drain_seconds": 60, **more})
+    return MailerSettings(**settings_for(server).model_dump(), **{"drain_seconds": TIMEOUT_SECONDS, **more})
 
 
 @asynccontextmanager
@@ -36,12 +36,6 @@ async def mailing_to(server: Server, **settings: Any) -> AsyncGenerator[Mailer]:
     mailer = Mailer(chosen, partial(deliver, chosen))
     yield mailer
     await mailer.drain()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():  # noqa: ASYNC110 - what is waited for is a list
-            await asyncio.sleep(0.005)
 
 
 async def test_posting_does_not_wait_and_draining_does(server: Server) -> None:

@@ -14,7 +14,7 @@ from app.db.session import Database
 from app.outbox.background import going_on
 from app.topology import clock
 from app.topology.clock import Clock, Tick
-from tests.outbox.conftest import until
+from tests.waiting import until
 
 TIMES = 3
 
@@ -88,12 +88,13 @@ async def test_whoever_does_not_lead_waits_and_takes_over(
     live_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With PostgreSQL, by a lock; here by what stands for it, so that SQLite shows it too."""
-    lock = asyncio.Lock()
+    lock, refused = asyncio.Lock(), asyncio.Event()
 
     @asynccontextmanager
     async def leading(_: Database) -> AsyncGenerator[Leadership | None]:
         if lock.locked():
             yield None
+            refused.set()
             return
         async with lock:
             yield Always()
@@ -108,7 +109,7 @@ async def test_whoever_does_not_lead_waits_and_takes_over(
     leader = asyncio.create_task(Clock(live_database, [first.as_tick()]).run())
     await until(lambda: called(first))
     async with going_on(Clock(live_database, [second.as_tick()]).run()):
-        await asyncio.sleep(0.1)
+        await refused.wait()
         assert second.times == 0
         leader.cancel()
         await asyncio.wait({leader})

@@ -17,7 +17,8 @@ from app.outbox.relay import Unavailable, relaying
 from app.outbox.repository import OutboxRepository
 from app.workers.relay import JobRelay
 from app.workers.repository import JobRepository
-from tests.outbox.conftest import add, event, later, rows, until
+from tests.outbox.conftest import add, event, later, rows
+from tests.waiting import until
 from tests.workers.conftest import Shelf, change, take
 
 

@@ -18,6 +18,7 @@ from app.modules.todo import repository, routes, service
 from app.modules.todo.models import Todo, TodoChange
 from app.modules.user.models import User
 from tests.people import another, app_of, join
+from tests.waiting import TIMEOUT_SECONDS, until
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -190,8 +191,7 @@ class Feed:
     async def next_looks(self) -> None:
         """Wait until the app has certainly looked again."""
         seen = self.looks
-        while self.looks < seen + 2:  # noqa: ASYNC110 - no event stands for "twice more"
-            await asyncio.sleep(0.01)
+        await until(lambda: self.looks >= seen + 2)
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ async def test_a_long_backlog_comes_without_waiting(
     for n in range(2):
         await live.post(todos, json={"title": f"{n}"})
 
-    async with asyncio.timeout(10):  # the second look does not wait an hour
+    async with asyncio.timeout(TIMEOUT_SECONDS):  # the second look does not wait an hour
         assert await feed.read_ids(todos, after=0) == ["1", "2"]
 
 
