@@ -1,6 +1,6 @@
 """The image is built and the compose file is started for real: on each database, and with Kafka in each topology.
 
-Needs a Docker engine; without one these tests are skipped. `uv run pytest -m containers` runs them alone.
+Needs a Docker engine, which `.ci/containers up` brings; without one these tests are skipped. `uv run pytest -m containers` runs them alone.
 """
 
 import json
@@ -63,11 +63,10 @@ pytestmark = [
 def build_options() -> dict[str, Any]:
     """Return what a build needs beyond the project's own compose file: on an ordinary engine, nothing.
 
-    An engine without the default network is a sealed-off one: its builds use the machine's network, and it cannot
-    fetch the pinned uv, so it takes the one it has.
+    The engine of `.ci/containers` has no default network, so its builds use the machine's.
     """
     networks = docker("network", "ls", "--format", "{{.Name}}").split()
-    return {} if "bridge" in networks else {"network": "host", "args": {"UV_VERSION": "latest"}}
+    return {} if "bridge" in networks else {"network": "host"}
 
 
 @cache
@@ -114,7 +113,11 @@ class Stack:
 
     def start(self) -> None:
         """Build, migrate, start, and wait until the service is healthy."""
-        self.compose("up", "--build", "--detach", "--wait", "--wait-timeout", "240")
+        try:
+            self.compose("up", "--build", "--detach", "--wait", "--wait-timeout", str(PATIENCE_SECONDS))
+        except AssertionError as failure:
+            failure.add_note(self.terminal())
+            raise
 
     def request(self, method: str, path: str, body: object = None, headers: Headers | None = None) -> Answer:
         """Send a request to the front door."""
@@ -155,6 +158,7 @@ class Stack:
         return self.inspect("api", what)
 
 
+PATIENCE_SECONDS = 300  # a busy machine takes long; what waits ends with what it waits for
 PROJECTS = {"sqlite": {}, "postgres-workers": {"database": "postgres", "workers": True}}
 
 
@@ -224,8 +228,8 @@ def test_development_starts_migrated_and_reloads(stack: Stack) -> None:
     assert stack.get("/api/v1/todos", newcomer) == 200
     with (stack.folder / "app/main.py").open("a", encoding="utf-8") as main:
         main.write("\n")
-    assert wait_for(lambda: any("detected changes" in line for line in stack.logs()), seconds=20)
-    assert wait_for(lambda: stack.get("/health/ready") == 200, seconds=20)
+    assert wait_for(lambda: any("detected changes" in line for line in stack.logs()), seconds=PATIENCE_SECONDS)
+    assert wait_for(lambda: stack.get("/health/ready") == 200, seconds=PATIENCE_SECONDS)
 
 
 def test_production_runs_locked_down_and_stops_in_time(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,10 +242,8 @@ def test_production_runs_locked_down_and_stops_in_time(stack: Stack, monkeypatch
     assert stack.api("HostConfig.CapDrop") == ["ALL"]
     assert stack.compose("exec", "-T", "api", "id", "-u").strip() == "10001"
 
-    began = time.monotonic()
     stack.compose("stop", "api")
-    assert time.monotonic() - began < 10
-    assert stack.api("State.ExitCode") == 0
+    assert stack.api("State.ExitCode") == 0, "killed, because it had not stopped within its grace period"
     assert all("event" in json.loads(line) for line in stack.logs()), "production logs one JSON object a line"
 
 
@@ -264,7 +266,6 @@ except FileNotFoundError:
     print("no key")
 """
 BY_ITS_SIGNAL = {"kafka": 143}  # so a Java program ends that has stopped in order
-A_MINUTE = 75  # the schedule of workers knows no less, and something is to happen then
 
 
 def test_everything_starts_stops_and_keeps_what_it_has(whole: Stack) -> None:
@@ -279,8 +280,8 @@ def test_everything_starts_stops_and_keeps_what_it_has(whole: Stack) -> None:
     due = datetime.now(UTC) + timedelta(seconds=2)
     noted = whole.request("POST", "/api/v1/todos", {"title": "Buy milk", "due_at": due.isoformat()}, administrator)
     assert noted.status == 201, noted
-    assert wait_for(lambda: "Reminder: Buy milk" in whole.mails(), A_MINUTE), whole.terminal()
-    assert wait_for(lambda: len(counted(whole, administrator)) == 3, seconds=20), whole.terminal()
+    assert wait_for(lambda: "Reminder: Buy milk" in whole.mails(), PATIENCE_SECONDS), whole.terminal()
+    assert wait_for(lambda: len(counted(whole, administrator)) == 3, seconds=PATIENCE_SECONDS), whole.terminal()
     before = counted(whole, administrator)
     assert [line["count"] for line in before] == [1, 1, 1], before
 
