@@ -107,6 +107,10 @@ def test_scripts_are_sound(projects: list[Path]) -> None:
         assert last.endswith("; exit"), f"{script.name}: after an update, the shell would read on in the new file"
 
 
+def test_our_own_scripts_are_sound() -> None:
+    succeeds("uvx", "--from", SHELLCHECK, "shellcheck", *sorted((ROOT / ".ci").iterdir()))
+
+
 def test_the_token_is_for_github_alone(projects: list[Path]) -> None:
     """Copier and uv run code of others."""
     script = (projects[0] / ".github/template-pull-request.sh").read_text(encoding="utf-8")

@@ -18,6 +18,9 @@ SETTINGS = (
     "PYTHONDONTWRITEBYTECODE",  # compiling the same modules for each process takes longer than running most of them
 )
 
+INTERPRETERS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "copier-fastapi/python"
+"""Where .ci/python puts the interpreters that uv can neither find nor download."""
+
 _running: set[subprocess.Popen[str]] = set()
 
 
@@ -34,7 +37,7 @@ def environment(**additions: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith((*OURS, *SETTINGS))}
     here = str(Path(sys.executable).parent)
     path = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != here]
-    return {**inherited, "PATH": os.pathsep.join(path), **additions}
+    return {**inherited, "PATH": os.pathsep.join([*path, str(INTERPRETERS / "bin")]), **additions}
 
 
 @cache

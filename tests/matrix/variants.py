@@ -4,7 +4,7 @@ Nothing here names an answer but FULL_PRODUCT. The questions and their choices c
 copier.yml, so a new choice is in the matrix as soon as it can be given.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
@@ -22,6 +22,9 @@ FULL_PRODUCT = ("database", "auth", "workers", "kafka", "topology")
 WORDS = ("preset", "license")
 """The questions that reach no code, only the defaults of others and what is said: their pairs may be in any variant."""
 
+COUNTED_ON = "3.14"
+"""The Python version of the variants that count lines, except the default: the first on which counting is almost free."""
+
 AWKWARD_NAME = "Łódź \"Café\" \\ '混沌' 🚀 # 1: & <b>"
 """What the projects of the covering array are called, since somebody will call theirs so."""
 
@@ -33,7 +36,7 @@ class Variant:
     name: str
     answers: dict[str, Any]
     # Whether its tests count lines and send many requests, its site is built, and it serves as in production.
-    # That is more than half of the time, and every pair of choices that reach the code has it in another.
+    # Every pair of choices that reach the code is in a variant that does; the pairs with a Python version in any.
     in_full: bool = True
 
     def __str__(self) -> str:
@@ -42,13 +45,21 @@ class Variant:
 
 @cache
 def variants() -> tuple[Variant, ...]:
-    """Return every variant once: the default, the examples, a covering array of all choices, and what else there is."""
-    known: dict[tuple[Any, ...], Variant] = {}
-    for variant in (*named(), *map(_named, _covering_array(named()))):
-        known.setdefault(key(variant), variant)
+    """Return every variant once: the default, the examples, two covering arrays, and the rest of the combinations.
+
+    The first array has every pair of choices that reach the code and counts lines on one version of Python. The second
+    has the remaining pairs, above all those with the other versions.
+    """
+    rows = [answered(variant) for variant in named()]
+    code = {name: values for name, values in choices().items() if name not in (*WORDS, "python_version")}
+    counted = [
+        {**_row(number), **row, "python_version": COUNTED_ON}
+        for number, row in enumerate(_covering_array(code, given=rows))
+    ]
+    others = _covering_array(choices(), given=[*rows, *counted])
     # The largest first, so that nobody waits for one of them at the end.
-    rest = sorted(_rest_of_the_product(known.values()), key=_files, reverse=True)
-    return (*known.values(), *(replace(_named(row), in_full=False) for row in rest))
+    others += sorted(_rest_of_the_product([*rows, *counted, *others]), key=_files, reverse=True)
+    return (*named(), *map(_named, counted), *(replace(_named(row), in_full=False) for row in others))
 
 
 def named() -> tuple[Variant, ...]:
@@ -61,7 +72,8 @@ def everything_on() -> Variant:
     """Return the variant with the most files."""
     deciding = {question for feature in resolve({})["features"].values() for question in feature["questions"]}
     lists = [[(name, value) for value in choices()[name]] for name in sorted(deciding)]
-    return Variant("everything", max(filter(possible, map(dict, product(*lists))), key=_files))
+    row = max(filter(possible, map(dict, product(*lists))), key=_files)
+    return Variant("everything", {**row, "python_version": COUNTED_ON})
 
 
 def _files(answers: dict[str, Any]) -> int:
@@ -76,57 +88,28 @@ def key(variant: Variant) -> tuple[Any, ...]:
 
 def _examples() -> list[Variant]:
     files = sorted((ROOT / "examples").glob("*.yml"))
-    return [Variant(file.stem, yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files]
+    rows = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+    return [Variant(name, {**row, "python_version": COUNTED_ON}) for name, row in rows.items()]
 
 
-def _covering_array(given: Iterable[Variant]) -> list[dict[str, Any]]:
-    """Cover every pair of choices that reach the code; the given variants do their part.
-
-    Not every machine has the newest Python. Its pairs are in rows of their own, so that
-    a machine without it misses those and nothing else.
-    """
-    *older, newest = choices()["python_version"]
-    presets = [_without_words(answered(variant)) for variant in given]
-    lists = _without_words(_lists())
+def _covering_array(lists: dict[str, tuple[Any, ...]], given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that complete every pair of choices that is not in a given row."""
+    presets = [{name: row[name] for name in lists} for row in given]
     limits = [
         {"operator": "fn", "requires": [name, *others], "evaluate": partial(_may_be, name)}
         for name, others in conditions().items()
+        if {name, *others} <= lists.keys()
     ]
-    array = covertable.make({**lists, "python_version": older}, presets=presets, constraints=limits)
-    on_older = [row for row in array if row not in presets]
-    on_newest = covertable.make({**lists, "python_version": [newest]}, strength=1, constraints=limits)
-    return [{**row, **_words(number)} for rows in (on_older, on_newest) for number, row in enumerate(rows)]
+    array = covertable.make({name: list(values) for name, values in lists.items()}, presets=presets, constraints=limits)
+    return [row for row in array if row not in presets]
 
 
-def _without_words(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in WORDS}
-
-
-def _words(number: int) -> dict[str, Any]:
-    """Answer the questions that reach no code, each time otherwise together."""
-    return {name: _nth(choices()[name], number, turn) for turn, name in enumerate(WORDS, start=1)}
-
-
-def _nth(values: Sequence[Any], number: int, turn: int) -> Any:
-    """Take values in order, and move on by `turn` each time all were taken: lists with other turns meet in every pair."""
-    return values[(number + turn * (number // len(values))) % len(values)]
-
-
-def _rest_of_the_product(given: Iterable[Variant]) -> list[dict[str, Any]]:
+def _rest_of_the_product(given: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Complete the combinations of FULL_PRODUCT, with any answers to the other questions."""
-    *older, newest = choices()["python_version"]
-    known = [answered(variant) for variant in given]
-    done = {main(answers) for answers in known if answers["python_version"] != newest}
-    left = [combination for combination in combinations() if combination not in done]
-    return [
-        {
-            **_row(number),
-            **_words(number),
-            "python_version": older[number % len(older)],
-            **dict(zip(FULL_PRODUCT, each, strict=True)),
-        }
-        for number, each in enumerate(left)
-    ]
+    done = {main(row) for row in given}
+    left = [dict(zip(FULL_PRODUCT, each, strict=True)) for each in combinations() if each not in done]
+    rows = [{**_row(number), **each} for number, each in enumerate(left)]
+    return [row if possible(row) else {**row, "python_version": defaults()["python_version"]} for row in rows]
 
 
 def combinations() -> list[tuple[Any, ...]]:
@@ -156,12 +139,7 @@ def _possible(name: str, answers: tuple[tuple[str, Any], ...]) -> bool:
 
 def _row(number: int) -> dict[str, Any]:
     """Answer everything, each time otherwise."""
-    row = {name: values[number % len(values)] for name, values in _lists().items()}
-    return {name: value if possible(row, name) else defaults()[name] for name, value in row.items()}
-
-
-def _lists() -> dict[str, list[Any]]:
-    return {name: list(values) for name, values in choices().items()}
+    return {name: values[number % len(values)] for name, values in choices().items()}
 
 
 def _named(row: dict[str, Any]) -> Variant:
