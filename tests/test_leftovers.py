@@ -109,7 +109,7 @@ HAVING: dict[str, Answers] = {
     "jwt": {"auth": "jwt"},
     "oidc": {"auth": "oidc"},
     "events": {"kafka": True},
-    "services": {"kafka": True, "topology": "services"},
+    "services": {"database": "postgres", "workers": True, "kafka": True, "topology": "services"},
 }
 """Answers with which a project has something that workers do not bring."""
 

@@ -50,7 +50,8 @@ WRONG = {
     ],
     "github_user": ["", "-ada", "ada-", "ada--lovelace", "ada_lovelace", "x" * 40, "ada/lovelace", 'a"b', "a\n"],
 }
-NEEDED = {"topology": {"kafka": True}}  # without which a question is not asked
+SEVERAL = {"database": "postgres", "workers": True, "kafka": True}
+NEEDED = {"topology": SEVERAL}  # the answers without which a question is not asked
 RIGHT = {
     "project_name": ["x", "x" * 200, "待办事项", 'The "best"', "🚀", r"C:\new"],
     "project_slug": ["a", "a1", "my-service", "x" * 50, "json-service", "null", "on"],
@@ -118,7 +119,15 @@ def test_every_choice_makes_a_difference(question: str, render: Render) -> None:
     [
         ({"topology": "services"}, "Several services communicate through Kafka: answer kafka with true"),
         (
-            {"topology": "services", "kafka": True, "auth": "none"},
+            {"topology": "services", **SEVERAL, "workers": False},
+            "Several services send emails and reminders in the background: answer workers with true",
+        ),
+        (
+            {"topology": "services", **SEVERAL, "database": "sqlite"},
+            "Several services share one database server: answer database with postgres",
+        ),
+        (
+            {"topology": "services", **SEVERAL, "auth": "none"},
             "Several services rely on access tokens: answer auth with jwt or oidc",
         ),
         (
@@ -143,10 +152,11 @@ def test_answers_that_do_not_go_together_are_refused_with_a_reason(
 
 def test_what_makes_no_sense_is_not_asked(render: Render) -> None:
     assert "topology" not in {question.name for question in asked({})}
-    assert "topology" not in {question.name for question in asked({"kafka": True, "auth": "none"})}
-    assert "topology" in {question.name for question in asked({"kafka": True})}
+    for missing in ({"auth": "none"}, {"database": "sqlite"}, {"workers": False}, {"kafka": False}):
+        assert "topology" not in {question.name for question in asked({**SEVERAL, **missing})}
+    assert "topology" in {question.name for question in asked(SEVERAL)}
     assert "topology" not in recorded_answers(render({}))
-    assert recorded_answers(render({"kafka": True}))["topology"] == "monolith"
+    assert recorded_answers(render(SEVERAL))["topology"] == "monolith"
 
 
 @pytest.mark.parametrize("question", free_text())

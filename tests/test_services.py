@@ -21,7 +21,7 @@ from tests.rendering import Answers
 
 Render = Callable[[Answers], Path]
 
-SERVICES: Answers = {"kafka": True, "topology": "services"}
+SERVICES: Answers = {"database": "postgres", "workers": True, "kafka": True, "topology": "services"}
 SIGN_INS = [auth for auth in choices()["auth"] if auth != "none"]
 RUN_ONCE = {"keys", "migrate", "topics"}
 KEEP_DATA = {"db", "kafka"}  # their images write where they like
@@ -32,9 +32,8 @@ def compose(project: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("auth", SIGN_INS)
-@pytest.mark.parametrize("workers", choices()["workers"])
-def test_every_service_has_a_container_and_a_health(auth: str, workers: bool, render: Render) -> None:
-    project = render({**SERVICES, "auth": auth, "workers": workers})
+def test_every_service_has_a_container_and_a_health(auth: str, render: Render) -> None:
+    project = render({**SERVICES, "auth": auth})
     containers = compose(project)
     commands = {
         container["command"][2] for container in containers.values() if "service" in container.get("command", ())
@@ -42,7 +41,7 @@ def test_every_service_has_a_container_and_a_health(auth: str, workers: bool, re
 
     assert commands == {file.stem for file in (project / "app/services").glob("[a-z]*.py")}
     assert {"traefik", "mailpit", "relay", "consumer", "migrate", "topics", "kafka"} <= set(containers)
-    assert ("worker" in containers) is workers
+    assert "worker" in containers
     waits = {on: how["condition"] for each in containers.values() for on, how in _waits(each).items()}
     for name, condition in waits.items():
         assert condition == ("service_completed_successfully" if name in RUN_ONCE else "service_healthy"), name

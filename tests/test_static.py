@@ -144,7 +144,7 @@ def test_no_folder_is_left_empty() -> None:
 
 def test_every_feature_names_the_questions_that_decide_about_it() -> None:
     deciding: dict[str, set[str]] = {name: set() for name in features()}
-    services = {"kafka": True, "topology": "services"}
+    services = {"database": "postgres", "workers": True, "kafka": True, "topology": "services"}
     for others in ({}, {"auth": "none"}, {"database": "postgres"}, {"workers": True}, {"kafka": True}, services):
         for question, answers in choices().items():
             seen = [resolve({**others, question: answer})["features"] for answer in answers]

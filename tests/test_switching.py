@@ -17,7 +17,7 @@ pytestmark = pytest.mark.complete
 
 DEFAULTS = resolve({})
 OTHERS = [(question, answer) for question, all_ in choices().items() for answer in all_ if answer != DEFAULTS[question]]
-NEEDS = {"topology": {"kafka": True}}
+NEEDS = {"topology": {"database": "postgres", "workers": True, "kafka": True}}
 """Without which a question is not asked."""
 YOURS = {"README.md", "CHANGELOG.md", "ROADMAP.md", "alembic/versions/0001_initial.py"}
 """What stays as it was first rendered (`_skip_if_exists`)."""
