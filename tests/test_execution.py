@@ -15,8 +15,8 @@ from tests.matrix.processes import scratch
 from tests.matrix.variants import Variant, answered, combinations, main, variants
 from tests.questionnaire import choices, resolve
 
-ESSENTIAL = ("default", "minimal", "backend", "starter", "everything")
-"""The variants that `just test` executes: between them every feature is on and off."""
+ESSENTIAL = ("default", "minimal", "backend", "starter", "todo")
+"""The variants that `just test` executes: each feature is on in one of them."""
 
 ROWS = [
     pytest.param(variant, id=variant.name, marks=() if variant.name in ESSENTIAL else pytest.mark.complete)
@@ -54,11 +54,10 @@ def test_variant_works(variant: Variant, template: Path, folder: Path, processes
     assert not result.failure, result.failure
 
 
-def test_the_essential_variants_have_every_feature_on_and_off() -> None:
+def test_each_feature_is_on_in_an_essential_variant() -> None:
     features = [resolve(variant.answers)["features"] for variant in variants() if variant.name in ESSENTIAL]
     assert len(features) == len(ESSENTIAL)
-    for name in features[0]:
-        assert {each[name]["enabled"] for each in features} == {True, False}, name
+    assert [name for name in features[0] if not any(each[name]["enabled"] for each in features)] == []
 
 
 def test_every_choice_is_executed() -> None:

@@ -120,7 +120,7 @@ def test_every_choice_makes_a_difference(question: str, render: Render) -> None:
         ({"topology": "services"}, "Several services communicate through Kafka: answer kafka with true"),
         (
             {"topology": "services", **SEVERAL, "workers": False},
-            "Several services send emails and reminders in the background: answer workers with true",
+            "Several services send reminders in the background: answer workers with true",
         ),
         (
             {"topology": "services", **SEVERAL, "database": "sqlite"},

@@ -15,7 +15,7 @@ from jinja2 import TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 
 from tests.matrix.variants import variants
-from tests.questionnaire import choices, config, environment, everything, questions, resolve
+from tests.questionnaire import choices, config, environment, everything, possible, questions, resolve
 from tests.rendering import ROOT, working_tree
 
 TEMPLATE = Path("template")
@@ -113,7 +113,7 @@ def features_of_all_answers() -> list[dict[str, Any]]:
     lists = [
         [(name, value) for value in answers] for name, answers in choices().items() if name in deciding_questions()
     ]
-    return [resolve(dict(row))["features"] for row in product(*lists)]
+    return [resolve(row)["features"] for row in filter(possible, map(dict, product(*lists)))]
 
 
 def deciding_questions() -> set[str]:

@@ -4,16 +4,14 @@ Nothing here names an answer but FULL_PRODUCT. The questions and their choices c
 copier.yml, so a new choice is in the matrix as soon as it can be given.
 """
 
-from collections.abc import Iterable
+import itertools
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from itertools import product
+from functools import cache
 from typing import Any
 
-import covertable
 import yaml
 
-from tests.questionnaire import choices, conditions, defaults, possible, resolve
+from tests.questionnaire import choices, conditions, possible, resolve
 from tests.rendering import ROOT
 
 FULL_PRODUCT = ("database", "auth", "workers", "kafka", "topology")
@@ -45,10 +43,10 @@ class Variant:
 
 @cache
 def variants() -> tuple[Variant, ...]:
-    """Return every variant once: the default, the examples, two covering arrays, and the rest of the combinations.
+    """Return every variant once: the default, the examples, and two covering arrays.
 
-    The first array has every pair of choices that reach the code and counts lines on one version of Python. The second
-    has the remaining pairs, above all those with the other versions.
+    The first array has every pair of choices that affect the code, and measures coverage on one version of Python. The
+    second has the remaining pairs, above all those with the other versions, and every combination of FULL_PRODUCT.
     """
     rows = [answered(variant) for variant in named()]
     code = {name: values for name, values in choices().items() if name not in (*WORDS, "python_version")}
@@ -56,24 +54,20 @@ def variants() -> tuple[Variant, ...]:
         {**_row(number), **row, "python_version": COUNTED_ON}
         for number, row in enumerate(_covering_array(code, given=rows))
     ]
-    others = _covering_array(choices(), given=[*rows, *counted])
-    # The largest first, so that nobody waits for one of them at the end.
-    others += sorted(_rest_of_the_product([*rows, *counted, *others]), key=_files, reverse=True)
+    others = _covering_array(choices(), given=[*rows, *counted], together=FULL_PRODUCT)
+    # The largest first, so that the run does not end with one of them.
+    others.sort(key=_files, reverse=True)
     return (*named(), *map(_named, counted), *(replace(_named(row), in_full=False) for row in others))
 
 
 def named() -> tuple[Variant, ...]:
-    """Return the variants that have a name: the default, the examples, and the one with every feature."""
-    return (Variant("default", {}), *_examples(), everything_on())
+    """Return the variants that have a name: the default, and the examples on the Python version that measures coverage."""
+    return (Variant("default", {}), *_examples())
 
 
-@cache
 def everything_on() -> Variant:
     """Return the variant with the most files."""
-    deciding = {question for feature in resolve({})["features"].values() for question in feature["questions"]}
-    lists = [[(name, value) for value in choices()[name]] for name in sorted(deciding)]
-    row = max(filter(possible, map(dict, product(*lists))), key=_files)
-    return Variant("everything", {**row, "python_version": COUNTED_ON})
+    return max(named(), key=lambda variant: _files(variant.answers))
 
 
 def _files(answers: dict[str, Any]) -> int:
@@ -92,29 +86,42 @@ def _examples() -> list[Variant]:
     return [Variant(name, {**row, "python_version": COUNTED_ON}) for name, row in rows.items()]
 
 
-def _covering_array(lists: dict[str, tuple[Any, ...]], given: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows that complete every pair of choices that is not in a given row."""
-    presets = [{name: row[name] for name in lists} for row in given]
-    limits = [
-        {"operator": "fn", "requires": [name, *others], "evaluate": partial(_may_be, name)}
-        for name, others in conditions().items()
-        if {name, *others} <= lists.keys()
-    ]
-    array = covertable.make({name: list(values) for name, values in lists.items()}, presets=presets, constraints=limits)
-    return [row for row in array if row not in presets]
+def _covering_array(
+    lists: dict[str, tuple[Any, ...]], given: list[dict[str, Any]], together: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """Complete some rows, so that each pair of choices that can be given is in a row.
 
+    Takes the row with the most missing pairs until none is missing.
 
-def _rest_of_the_product(given: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Complete the combinations of FULL_PRODUCT, with any answers to the other questions."""
-    done = {main(row) for row in given}
-    left = [dict(zip(FULL_PRODUCT, each, strict=True)) for each in combinations() if each not in done]
-    rows = [{**_row(number), **each} for number, each in enumerate(left)]
-    return [row if possible(row) else {**row, "python_version": defaults()["python_version"]} for row in rows]
+    Args:
+        lists: The choices of each question.
+        given: The rows to complete.
+        together: Questions of which each combination must be in a row, not only each pair.
+    """
+    bits: dict[Any, int] = {}
+
+    def covered(row: dict[str, Any]) -> int:
+        """Return what a row covers, as the bits of a number."""
+        pairs = itertools.combinations([(name, row[name]) for name in lists], 2)
+        parts = [*pairs, tuple(row[name] for name in together)]
+        return sum(1 << bits.setdefault(part, len(bits)) for part in parts)
+
+    every = (dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values()))
+    rows = [(covered(row), row) for row in every if _can_be_given(row)]
+    missing = (1 << len(bits)) - 1
+    for row in given:
+        missing &= ~covered(row)
+    added = []
+    while missing:
+        covers, row = max(rows, key=lambda each: (each[0] & missing).bit_count())
+        missing &= ~covers
+        added.append(row)
+    return added
 
 
 def combinations() -> list[tuple[Any, ...]]:
     """Return the combinations of FULL_PRODUCT that can be given."""
-    every = product(*(choices()[name] for name in FULL_PRODUCT))
+    every = itertools.product(*(choices()[name] for name in FULL_PRODUCT))
     return [each for each in every if possible(dict(zip(FULL_PRODUCT, each, strict=True)))]
 
 
@@ -128,8 +135,12 @@ def answered(variant: Variant) -> dict[str, Any]:
     return dict(zip(choices(), key(variant), strict=True))
 
 
-def _may_be(name: str, row: dict[str, Any]) -> bool:
-    return _possible(name, tuple((question, row[question]) for question in (name, *conditions()[name])))
+def _can_be_given(row: dict[str, Any]) -> bool:
+    return all(
+        _possible(name, tuple((question, row[question]) for question in sorted({name, *others}) if question in row))
+        for name, others in conditions().items()
+        if name in row
+    )
 
 
 @cache
