@@ -4,6 +4,7 @@ Needs a Docker engine, which `.ci/containers up` brings; without one these tests
 """
 
 import json
+import re
 import secrets
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from string import Template
 from typing import Any
 from urllib.parse import urlencode
 
@@ -162,11 +164,21 @@ PATIENCE_SECONDS = 300  # a busy machine takes long; what waits ends with what i
 PROJECTS = {"sqlite": {}, "postgres-workers": {"database": "postgres", "workers": True}}
 
 
+def images(stack: Stack) -> set[str]:
+    """Return the images that the compose file and the Dockerfile start from."""
+    dockerfile = (stack.folder / "Dockerfile").read_text(encoding="utf-8")
+    defaults = dict(re.findall(r'^ARG (\w+)="(.+)"$', dockerfile, flags=re.MULTILINE))
+    based_on = {Template(name).substitute(defaults) for name in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)}
+    return based_on | {service["image"] for service in stack.services().values() if "image" in service}
+
+
 @contextmanager
 def copied(project: Path, folder: Path) -> Generator[Stack]:
     """Give a project that may be changed and started; nothing of it is left afterwards."""
     stack = Stack(shutil.copytree(project, folder))
     stack.define()
+    if reasons := [reason for image in sorted(images(stack)) if (reason := why_not(image))]:
+        pytest.skip("; ".join(reasons))
     try:
         yield stack
     finally:
@@ -185,9 +197,6 @@ def whole(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Ite
     """A project with all that there is."""
     answers = {"database": "postgres", "workers": True, "kafka": True, "topology": request.param}
     with copied(render(answers), tmp_path / "project") as stack:
-        for image in sorted(service["image"] for service in stack.services().values() if "image" in service):
-            if reason := why_not(image):
-                pytest.skip(reason)
         yield stack
 
 
