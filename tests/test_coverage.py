@@ -23,8 +23,8 @@ def measure(project: Path, core: str) -> dict[str, Any]:
     """Return what a part of a project's tests reaches, by file; check which core of coverage.py measured it."""
     report, debug = project / f"{core}.json", project / f"{core}.log"
     pytest_run = ("uv", "run", "pytest", *PART, f"--cov-report=json:{report}", "--cov-fail-under=0")
-    options = {**processes.testing(1), "COVERAGE_DEBUG": "sys", "COVERAGE_DEBUG_FILE": str(debug)}
-    processes.run(project, *pytest_run, **options)
+    measured = {"COVERAGE_DEBUG": "sys", "COVERAGE_DEBUG_FILE": str(debug)}
+    processes.run(project, *pytest_run, **processes.testing(1), **measured)
     cores = {line.split()[-1] for line in debug.read_text(encoding="utf-8").splitlines() if " core: " in line}
     assert cores - {"-none-"} == {core}  # what only combines reports measures nothing
     files = json.loads(report.read_text(encoding="utf-8"))["files"]
