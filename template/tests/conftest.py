@@ -10,9 +10,10 @@ import gc
 import os
 import subprocess
 import sys
-from collections import defaultdict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from importlib import import_module
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -178,15 +179,33 @@ async def live(live_database: Database, settings: Settings) -> AsyncGenerator[As
             await session.exec(table.delete())
 
 
+OwnRegistry = Callable[[str], Any]
+
+
 @pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch) -> list[events.Event]:
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> OwnRegistry:
+    """Give the test a copy of what a module registers, so that its changes end with it: `own_registry("app.x._things")`."""
+
+    def replace(name: str) -> Any:
+        module, _, attribute = name.rpartition(".")
+        registry = copy(getattr(import_module(module), attribute))
+        monkeypatch.setattr(name, registry)
+        return registry
+
+    return replace
+
+
+@pytest.fixture
+def published(own_registry: OwnRegistry) -> list[events.Event]:
     """The events that are published, which nobody handles meanwhile."""
     seen: list[events.Event] = []
 
     async def record(_: AsyncSession, event: events.Event) -> None:
         seen.append(event)
 
-    monkeypatch.setattr(events, "_handlers", defaultdict(list, {events.Event: [record]}))
+    handlers = own_registry("app.core.events._handlers")
+    handlers.clear()
+    handlers[events.Event].append(record)
     return seen
 
 
