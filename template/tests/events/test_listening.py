@@ -37,14 +37,12 @@ def numbers(seen: Seen, key: str) -> list[int]:
 
 
 async def test_what_waits_is_not_lost_and_what_has_begun_ends_at_a_stop(
-    store: Database, kafka: Client, topic: Topic, seen: Seen, monkeypatch: pytest.MonkeyPatch
+    store: Database, kafka: Client, topic: Topic, seen: Seen
 ) -> None:
     """One message at a time: those of other partitions could go by, and be committed with the one that waits.
 
     Two consumers at once, for a new one has to wait some seconds for Kafka.
     """
-    monkeypatch.setattr(ways, "BATCH", 1)
-    monkeypatch.setattr(ways, "PAUSE_SECONDS", 0.2)
     seen.fails = {f"{key} 2": TryAgain("not yet") for key in KEYS}
     slow, begun, go_on = Consumer(f"test-{uuid4().hex}"), asyncio.Event(), asyncio.Event()
     ended: list[int] = []
@@ -58,7 +56,8 @@ async def test_what_waits_is_not_lost_and_what_has_begun_ends_at_a_stop(
 
     send(kafka, topic, *(message(key, number) for number in range(5) for key in KEYS))
     with capture_logs() as lines:
-        async with asyncio.timeout(TIMEOUT_SECONDS), listening(store, kafka, [seen.consumer, slow]) as broker:
+        both = listening(store, kafka, [seen.consumer, slow], batch=1, pause_seconds=0.2)
+        async with asyncio.timeout(TIMEOUT_SECONDS), both as broker:
             broker.config.broker_config.graceful_timeout = 2 * TIMEOUT_SECONDS  # what holds up a stop is not cut off
             await until(lambda: sum(what.endswith(" 2") for what in seen.here) >= 3)
             seen.fails.pop(seen.here[-1])
@@ -81,15 +80,13 @@ async def test_what_is_not_done_is_not_told_even_if_something_commits_meanwhile(
     kafka: Client,
     topic: Topic,
     seen: Seen,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """FastStream does that: the commit of what is done may be under way when the next messages are handed out."""
-    monkeypatch.setattr(ways, "BATCH", 1)
     seen.fails = {"ada 2": TryAgain("not yet")}
     caplog.set_level(logging.INFO)
     send(kafka, topic, *(message("ada", number) for number in range(4)))
-    async with listening(store, kafka, [seen.consumer]) as broker:
+    async with listening(store, kafka, [seen.consumer], batch=1) as broker:
         await until(lambda: "ada 2" in seen.here)
         consumer = cast("BatchSubscriber", broker.subscribers[0]).consumer
         assert consumer is not None
@@ -142,10 +139,9 @@ async def test_a_position_that_kafka_could_not_note_is_told_again(
             raise KafkaException(KafkaError(KafkaError.REBALANCE_IN_PROGRESS))
         await tell(consumer, asynchronous)
 
-    monkeypatch.setattr(ways, "TELL_SECONDS", 0.2)
     monkeypatch.setattr(AsyncConfluentConsumer, "commit", commit)
     send(kafka, topic, *(message("ada", number) for number in range(4)))
-    async with listening(store, kafka, [seen.consumer]):
+    async with listening(store, kafka, [seen.consumer], tell_seconds=0.2):
         await until(lambda: "ada 3" in seen.here)
         await until(lambda: len(lost) == 3)
         await until(lambda: committed(kafka, seen.consumer.group, topic) == 4)

@@ -12,10 +12,9 @@ from fastapi import FastAPI
 from sqlmodel import select
 
 from app.consumers import create_consumer
-from app.core import health
 from app.core.config import ConfigurationError
 from app.db.session import Database, transaction
-from app.events import contracts, listening, topics
+from app.events import contracts
 from app.events.contracts import Topic
 from app.events.development import broker
 from app.events.settings import Client
@@ -23,7 +22,7 @@ from app.main import create_app
 from app.modules.statistics.models import DailyCount
 from app.modules.user.events import UserRegistered
 from app.relay import create_relay
-from tests.events.conftest import provide, publish, sent
+from tests.events.conftest import declare, provide, publish, sent
 from tests.outbox.conftest import rows
 from tests.outbox.processes import process, running, running_tasks
 from tests.people import lead
@@ -114,13 +113,11 @@ async def test_a_relay_is_woken_by_whoever_can(store: Database, servers: str, mo
     assert wakers == []
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("create", [create_relay, create_consumer])
 async def test_a_kafka_that_is_away_makes_it_unhealthy(
     store: Database, monkeypatch: pytest.MonkeyPatch, create: Callable[[], FastAPI]
 ) -> None:
-    monkeypatch.setattr(health, "CHECK_TIMEOUT_SECONDS", 0.3)
-    monkeypatch.setattr(topics, "TIMEOUT_SECONDS", 0.1)
-    monkeypatch.setattr(listening, "PING_SECONDS", 0.1)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     async with running(create) as client:
         answer = await client.get("/health")
@@ -131,7 +128,7 @@ async def test_a_kafka_that_is_away_makes_it_unhealthy(
 
 def test_a_relay_does_not_start_without_its_topics(kafka: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", str(kafka["bootstrap.servers"]))
-    monkeypatch.setattr(contracts, "topics", lambda: [Topic("test-absent")])
+    declare(Topic("test-absent"))
     with pytest.raises(ConfigurationError, match="Kafka has no topic test-absent"):
         create_relay()
 

@@ -108,13 +108,10 @@ async def test_a_relay_is_woken(notifying: None, outbox: Database) -> None:
         await until(lambda: relay.taken == ["first"])
 
 
-async def test_a_connection_that_breaks_is_replaced(
-    notifying: None, outbox: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(notify, "AGAIN_SECONDS", 0.01)
+async def test_a_connection_that_breaks_is_replaced(notifying: None, outbox: Database) -> None:
     wake = asyncio.Event()
     with capture_logs() as lines:
-        async with listening(wake):
+        async with listening(wake, again_seconds=0.01):
             await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
             wake.clear()
             async with transaction(outbox.writers) as session:

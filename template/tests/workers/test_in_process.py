@@ -104,13 +104,12 @@ async def test_with_nothing_to_do_it_stops_at_once(destination: InProcess) -> No
         pass
 
 
-async def test_a_job_that_cannot_be_looked_up_is_left_to_the_relay(
-    jobs: Database, destination: InProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(_: UUID) -> None:
-        raise OperationalError("SELECT 1", {}, OSError("gone"))
+async def test_a_job_that_cannot_be_looked_up_is_left_to_the_relay(jobs: Database) -> None:
+    class Failing(Runner):
+        async def run(self, job_id: UUID) -> None:
+            raise OperationalError("SELECT 1", {}, OSError("gone"))
 
-    monkeypatch.setattr(destination.runner, "run", fail)
+    destination = InProcess(Failing(jobs), jobs=2)
     job_id = await hand_out(jobs, enter)
     with capture_logs() as lines:
         async with destination.running(stop_seconds=TIMEOUT_SECONDS):
