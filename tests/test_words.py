@@ -21,7 +21,7 @@ AVOID = {
     r"\bwho asks\b|\bwhat (waits|goes|comes|is there|is new)\b": "a noun: the caller, pending jobs",
     r"\bstands?\b(?! for\b)|\bstood\b": "is, is listed, appears",
     r"\bbr(ings?|ought)\b": "includes, adds",
-    r"\btells?\b|\btold\b": "reports, returns, shows",
+    r"(?<!can )\btells?\b|\btold\b": "reports, returns, shows",
     r"\bcarr(y|ies|ied)\b": "contains, moves",
     r"\bmend(s|ed)?\b|\bput(ting)? right\b": "fix",
     r"\bshall\b": "must, should, will",
@@ -29,12 +29,12 @@ AVOID = {
     r"\bat once\b": "immediately, concurrently",
     r"\bbeside\b|\bmeanwhile\b": "next to, in the meantime",
     r"\bof (its|their|your|our|a|one's) own\b": "its own …, a separate …",
-    r"\b(by|of) (itself|themselves)\b": "automatically, by default",
+    r"\b(by|of) (itself|themselves)\b(?! or)": "automatically, by default",
     r"\bgo(es)? on\b|\bgoing on\b|\bwent on\b": "continues, keeps",
     r"\b(is|are|be|was|were) away\b": "unavailable",
     r"\bno longer good\b|\bis good for\b": "expired, valid for",
     r"\bmoments?\b": "timestamp, instant",
-    r"(?<![-/.|])\bmails?\b(?! server)(?!:|[-/]|\.\w)": "email",
+    r"(?<![-/.|(])\bmails?\b(?! server)(?!:|[-/]|\.\w)": "email",
     r"\b(a|the|each|every|this|its) letter\b(?! of)": "deferred email",
     r"\bfront doors?\b|\bfloors?\b": "entry point, layer",
     r"\b(take|takes|taking|took|taken) (it |that )?back\b": "roll back, undo, revoke",
@@ -50,14 +50,17 @@ ALLOWED = {
     "copier.yml": {
         "starting with a letter": "a letter of the alphabet",
     },
+    "template/.github/workflows/ci.yml": {
+        "python: floor": "a value of the test matrix",
+    },
 }
 """By file: phrases that contain a listed word, and why they are right."""
 
-NOT_YET = ("*.py", "*.py.jinja", "template/*")
+NOT_YET = ("*.py", "*.py.jinja", "template/docs/contracts/events/*")
 """Files that are still to be rewritten. Remove a pattern to check its files."""
 
-NOT_OURS = ("examples/*/*", "template/LICENSE.jinja")
-"""Rendered from the template, or a standard text."""
+NOT_OURS = ("examples/*/*", "template/LICENSE.jinja", "tests/test_words.py")
+"""Rendered from the template, a standard text, or this list."""
 
 
 def markdown(text: str) -> str:

@@ -13,7 +13,7 @@ update() {
     if [ "$code" -eq 4 ]; then
         cat >&2 <<'END'
 
-Nothing was changed. This update runs a script of the template, which carries your edits over to files that have moved.
+Nothing was changed. This update runs a script of the template, which moves your edits to the new location of moved files.
 Copier runs it only if you trust the template. To do that, run:
 
     uv run just template-update --trust      # same as: uvx copier update --trust --defaults
