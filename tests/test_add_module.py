@@ -45,7 +45,7 @@ def test_module_needs_eight_new_files_and_two_edited_lines(
     for step in steps:
         execute_step(step, project)
     if (database, auth) == ("sqlite", "jwt"):
-        just(project, "check", counting=True)
+        just(project, "check", coverage=True)
     else:
         rules = [name for name in RULES if (project / name).exists()]
         check(project, *written_tests(steps), *rules)

@@ -18,7 +18,7 @@ from tests.installed_project import (
     todo_titles,
 )
 from tests.matrix.service import database
-from tests.matrix.sign_in import by_password, by_provider
+from tests.matrix.sign_in import password_sign_in, provider_sign_in
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def test_users_set_password_by_email_and_keep_todos(project: InstalledProject) -
     create_user_with_todo(project)
     add_sign_in(project, "jwt")
     (project.check_all if project.url.startswith("sqlite") else project.check)()
-    with by_password(project.folder) as people, project.serve(people.settings) as service:
-        people.check_strangers(service)
-        people.reset(service, EMAIL)
-        assert todo_titles(service, people.enter(service, EMAIL)) == [TITLE]
+    with password_sign_in(project.folder) as auth, project.serve(auth.settings) as service:
+        auth.check_anonymous(service)
+        auth.reset_password(service, EMAIL)
+        assert todo_titles(service, auth.log_in(service, EMAIL)) == [TITLE]
 
 
 @pytest.mark.complete
@@ -64,6 +64,6 @@ def test_users_sign_in_with_provider_and_keep_todos(project: InstalledProject) -
     create_user_with_todo(project)
     add_sign_in(project, "oidc")
     project.check_all()
-    with by_provider(project.folder) as people, project.serve(people.settings) as service:
-        people.check_strangers(service)
-        assert todo_titles(service, people.enter(service, EMAIL)) == [TITLE]
+    with provider_sign_in(project.folder) as auth, project.serve(auth.settings) as service:
+        auth.check_anonymous(service)
+        assert todo_titles(service, auth.log_in(service, EMAIL)) == [TITLE]

@@ -20,7 +20,7 @@ from tests.installed_project import (
 )
 from tests.matrix.processes import run
 from tests.matrix.service import database
-from tests.matrix.sign_in import by_password
+from tests.matrix.sign_in import password_sign_in
 from tests.releases import commit, git
 
 EXPORT = ".data/{}.jsonl"
@@ -51,12 +51,12 @@ def test_data_moves_from_sqlite_to_postgres_and_back(history: Path, tmp_path: Pa
     folder = create_project(history, tmp_path / "project", database="sqlite", auth="jwt", docs_site=False)
     initial_commit = git(folder, "rev-parse", "HEAD")
     with ExitStack() as stack:
-        people = stack.enter_context(by_password(folder))
+        auth = stack.enter_context(password_sign_in(folder))
         project = InstalledProject(folder, stack.enter_context(database(folder)))
         project.app("db", "upgrade")
         migrations = project.migrations()
-        with project.serve(people.settings) as service:
-            headers = people.open(service, EMAIL)
+        with project.serve(auth.settings) as service:
+            headers = auth.register(service, EMAIL)
             create_todo(service, "/api/v1/todos", headers)
 
         exported = export(project, "from-sqlite")
@@ -65,17 +65,17 @@ def test_data_moves_from_sqlite_to_postgres_and_back(history: Path, tmp_path: Pa
         ):  # ends before the move to SQLite, which removes the code that stops this server
             project = change_database(project, "postgres", "from-sqlite", postgres_stack)
             assert export(project, "unchanged") == exported
-            with project.serve(people.settings) as service:
+            with project.serve(auth.settings) as service:
                 assert todo_titles(service, headers) == [TITLE]  # the session is still valid, and
-                new_headers = people.enter(service, EMAIL)  # the password is the same
+                new_headers = auth.log_in(service, EMAIL)  # the password is the same
                 create_todo(service, "/api/v1/todos", new_headers)
             exported = export(project, "from-postgres")
 
         (folder / ".data/production.db").unlink()  # the guide requires a new file
         project = change_database(project, "sqlite", "from-postgres", stack)
         assert export(project, "back") == exported
-        with project.serve(people.settings) as service:
-            assert todo_titles(service, people.enter(service, EMAIL)) == [TITLE, TITLE]
+        with project.serve(auth.settings) as service:
+            assert todo_titles(service, auth.log_in(service, EMAIL)) == [TITLE, TITLE]
 
         assert project.migrations() == migrations
         assert git(folder, "diff", "--stat", initial_commit, "--", ".", ":(exclude)uv.lock") == ""
