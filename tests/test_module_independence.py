@@ -1,4 +1,4 @@
-"""What a feature leaves alone: the rules of a service do not know who listens."""
+"""Modules do not depend on optional features that react to their events."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,21 +11,21 @@ from tests.rendering import Answers
 
 Render = Callable[[Answers], Path]
 
-BELONGS_TO_WORKERS = ("app/modules/reminder/", "app/modules/user/mails.py", "app/modules/user/tasks.py")
+WORKER_FILES = ("app/modules/reminder/", "app/modules/user/mails.py", "app/modules/user/tasks.py")
 
 
-def modules(project: Path) -> dict[str, bytes]:
-    """Read the modules of a project, but for their templates."""
+def module_files(project: Path) -> dict[str, bytes]:
+    """Return the Python files of the modules of a project."""
     found = (file for file in files(project) if file.match("app/modules/**/*.py") or file.match("app/modules/*.py"))
     return {str(file): (project / file).read_bytes() for file in found}
 
 
 @pytest.mark.parametrize("auth", choices()["auth"])
-def test_modules_are_the_same_with_and_without_workers(auth: str, render: Render) -> None:
-    """Byte for byte; what workers bring are files of their own."""
-    without, with_workers = (modules(render({"auth": auth, "workers": workers})) for workers in (False, True))
+def test_workers_only_add_files_to_modules(auth: str, render: Render) -> None:
+    """All other files are identical byte for byte."""
+    without, with_workers = (module_files(render({"auth": auth, "workers": workers})) for workers in (False, True))
 
     assert "app/modules/user/service.py" in without
     added = with_workers.keys() - without.keys()
     assert with_workers == {**without, **{name: with_workers[name] for name in added}}
-    assert {name for name in added if not name.startswith(BELONGS_TO_WORKERS)} == set()
+    assert {name for name in added if not name.startswith(WORKER_FILES)} == set()

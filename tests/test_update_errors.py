@@ -171,7 +171,7 @@ def test_shallow_clone_of_project(project: OutdatedProject, tmp_path: Path) -> N
     shallow.git("push", "--quiet", "origin", "HEAD:other")
 
 
-@pytest.mark.parametrize("place", ["template", "/nowhere"])
+@pytest.mark.parametrize("source", ["template", "/nowhere"])
 def test_source_does_not_exist(source: str, project: OutdatedProject) -> None:
     project.edit_answer("_src_path", f"_src_path: {source}\n")
     project.expect_error(shown="Local template must be a directory")
@@ -215,8 +215,8 @@ def test_downgrade_is_rejected_but_revert_works(project: OutdatedProject) -> Non
         ("example=flase", "must be true or false"),
     ],
 )
-def test_invalid_answer_is_rejected(edit_answer: str, shown: str, project: OutdatedProject) -> None:
-    project.expect_error("update", "--defaults", "--data", edit_answer, shown=shown)
+def test_invalid_answer_is_rejected(answer: str, shown: str, project: OutdatedProject) -> None:
+    project.expect_error("update", "--defaults", "--data", answer, shown=shown)
 
 
 def test_unknown_question_is_rejected_for_new_project(project: OutdatedProject, tmp_path: Path) -> None:
@@ -226,10 +226,10 @@ def test_unknown_question_is_rejected_for_new_project(project: OutdatedProject, 
     assert not (tmp_path / "fresh").exists()
 
 
-@pytest.mark.parametrize(("answer", "ends_well"), [("database: oracle", False), ("docs_site: true", True)])
-def test_answer_edited_by_hand(edit_answer: str, project: OutdatedProject, *, succeeds: bool) -> None:
+@pytest.mark.parametrize(("answer", "succeeds"), [("database: oracle", False), ("docs_site: true", True)])
+def test_answer_edited_by_hand(answer: str, project: OutdatedProject, *, succeeds: bool) -> None:
     before = project.read(ANSWERS)
-    project.edit_answer(edit_answer.partition(":")[0], f"{edit_answer}\n")
+    project.edit_answer(answer.partition(":")[0], f"{answer}\n")
     if succeeds:
         project.update("--vcs-ref", ":current:")
         assert project.changes == [], "the update has changed files"
