@@ -94,7 +94,7 @@ def test_settings_and_messages_use_known_names() -> None:
 
 
 def test_files_have_at_most_one_owner() -> None:
-    """If two features list a file, one by its folder, the second one must imply the first one."""
+    """If two features list a file, one by its folder, the other feature must imply the one with the folder."""
     owned = {path: name for name, feature in features().items() for path in feature["files"]}
     assert len(owned) == sum(len(feature["files"]) for feature in features().values()), "a path is listed twice"
     for file in map(rendered_path, FILES):

@@ -26,7 +26,7 @@ LONGEST_PAUSE = 1.5  # seconds, half the time limit of the probe's tasks
 class Load:
     """A client that submits jobs to the API in batches, even while the API is unavailable.
 
-    After a failed request, it continues with the next batch: the failed one may have been accepted or not.
+    After a failed request, it continues with the next batch: the API may have accepted the failed batch or not.
     """
 
     def __init__(self, deployment: Deployment, jobs: int, seconds: float = 0, part: int = 0) -> None:
