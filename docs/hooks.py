@@ -8,7 +8,7 @@ from jinja2 import Environment
 from mkdocs.exceptions import PluginError
 
 ROOT = Path(__file__).parents[1]
-WALK = ROOT / "template/CONTRIBUTING.md.jinja"
+GUIDE = ROOT / "template/CONTRIBUTING.md.jinja"
 
 # As in copier.yml. The tutorial uses the default answers; the guide depends on this one.
 JINJA = Environment(block_start_string="# {%", trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - no HTML
@@ -18,9 +18,9 @@ ANSWERS = {"auth": "jwt"}
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Include the root pages, and fail if the tutorial's code differs from the "Add a module" guide."""
     if page.file.src_uri == "tutorial.md":
-        ours, theirs = _files(markdown), _files(JINJA.from_string(WALK.read_text(encoding="utf-8")).render(ANSWERS))
+        ours, theirs = _files(markdown), _files(JINJA.from_string(GUIDE.read_text(encoding="utf-8")).render(ANSWERS))
         if different := [file for file in ours.keys() | theirs.keys() if ours.get(file) != theirs.get(file)]:
-            raise PluginError(f"tutorial.md and {WALK.relative_to(ROOT)} differ in {', '.join(sorted(different))}")
+            raise PluginError(f"tutorial.md and {GUIDE.relative_to(ROOT)} differ in {', '.join(sorted(different))}")
     if page.file.src_uri in {"contributing.md", "changelog.md"}:  # included from the repository root
         return (ROOT / page.file.src_uri.upper().replace(".MD", ".md")).read_text("utf-8").replace("](docs/", "](")
     return markdown

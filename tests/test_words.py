@@ -3,6 +3,7 @@
 The list is a safety net, not a style guide. Exceptions need a reason.
 """
 
+import ast
 import io
 import re
 import subprocess
@@ -56,11 +57,16 @@ ALLOWED = {
 }
 """By file: phrases that contain a listed word, and why they are right."""
 
-NOT_YET = ("*.py", "*.py.jinja", "template/docs/contracts/events/*")
+NOT_YET = (
+    *("template/*.py", "template/*.py.jinja", "template/docs/contracts/events/*"),
+    *("tests/conftest.py", "tests/costs.py", "tests/questionnaire.py", "tests/kafka/*.py"),
+    *("tests/matrix/execution.py", "tests/matrix/variants.py"),
+    *("tests/test_containers.py", "tests/test_execution.py", "tests/test_readme.py"),
+)
 """Files that are still to be rewritten. Remove a pattern to check its files."""
 
 NOT_OURS = ("examples/*/*", "template/LICENSE.jinja", "tests/test_words.py")
-"""Rendered from the template, a standard text, or this list."""
+"""Rendered from the template, a standard text, or this list of words."""
 
 
 def markdown(text: str) -> str:
@@ -80,9 +86,31 @@ def python(text: str) -> str:
     return "\n".join(token.string for token in tokens if token.type in kinds)
 
 
+def python_tests(text: str) -> str:
+    """Return comments, docstrings, messages, help texts and names of tests; other strings may quote something."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    found = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(docstring))):
+                found.append(docstring)
+            case ast.Assert(msg=ast.AST() as message) | ast.Raise(exc=ast.AST() as message):
+                found += _strings(message)
+            case ast.keyword(arg="help" | "description", value=message):
+                found += _strings(message)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if name.startswith("test_"):
+                found.append(name.replace("_", " "))
+    return "\n".join(found)
+
+
+def _strings(node: ast.AST) -> list[str]:
+    return [each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+
+
 READERS: dict[str, Callable[[str], str]] = {
     **dict.fromkeys(("*.md", "*.md.jinja"), markdown),
     **dict.fromkeys(("*.yml", "*.yaml", "*.toml", "*.json", "*.jinja", "*.just", "justfile", "*.sh", ".ci/run"), plain),
+    "tests/*.py": python_tests,
     "*.py": python,
 }
 """How to extract the prose of a file. The first matching pattern applies."""
@@ -127,6 +155,7 @@ def test_texts_are_in_plain_english(name: str) -> None:
         ("The mail server accepts `mails`.", 1),
         (markdown("Dead letters are listed by `app mail`.\n```console\nmails\n```\n"), 0),
         (python('def shall() -> None:\n    """Tell somebody."""  # at once\n'), 3),
+        (python_tests('def test_whoever() -> None:\n    assert "mails", f"somebody {1} told"  # anew\n'), 4),
     ],
 )
 def test_phrases_are_found_in_prose_only(text: str, phrases: int) -> None:
