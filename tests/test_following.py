@@ -426,7 +426,7 @@ def test_the_workflow_fails_when_trust_is_needed(published: Team) -> None:
 def test_a_local_template_cannot_be_followed(published: Team, place: str) -> None:
     replace(published.project / ".copier-answers.yml", f"_src_path: {SOURCE}", f"_src_path: {place}")
     published.save()
-    assert re.search(r"cannot be followed from elsewhere[^#]*_src_path: gh:", published.works("token"))
+    assert re.search(r"other machines cannot access[^#]*_src_path: gh:", published.works("token"))
     assert published.pulls() == []
 
 
