@@ -426,7 +426,7 @@ def test_workflow_fails_if_trust_is_needed(hosted_workspace: Workspace) -> None:
 def test_workflow_rejects_local_template(hosted_workspace: Workspace, place: str) -> None:
     replace_once(hosted_workspace.project / ".copier-answers.yml", f"_src_path: {SOURCE}", f"_src_path: {place}")
     hosted_workspace.push()
-    assert re.search(r"cannot be followed from elsewhere[^#]*_src_path: gh:", hosted_workspace.run_workflow("token"))
+    assert re.search(r"other machines cannot access[^#]*_src_path: gh:", hosted_workspace.run_workflow("token"))
     assert hosted_workspace.pull_requests() == []
 
 
