@@ -41,13 +41,10 @@ ALLOWED = {
     # All projects have the same list of layers; those in parentheses are optional.
     "pyproject.toml": ["(mail) | (jwt) | (oidc)", "(workers)", "(outbox)", "| (consumers) |", "| (topology)"],
     # The core supports sign-in in general, because projects may add their own.
-    "app/api.py": ["What needs a sign-in says so here"],
-    "app/core/events.py": ["they write rows or enqueue"],
-    "app/core/exceptions.py": ["Nobody is signed in", "Sign in first"],
+    "app/api.py": ["requires a sign-in declares it here"],
+    "app/core/events.py": ["write rows or enqueue"],
     "app/core/middlewares.py": ["X-CSRF-Token"],
-    "app/core/shutdown.py": ["so does the sign-in, if there is one"],
-    "app/db/idempotency.py": ['scope.get("principal", "")  # A key belongs to whoever is signed in.'],
-    "tests/core/test_shutdown.py": ["as_long_as_the_sign_in"],
+    "app/db/idempotency.py": ['scope.get("principal", "")'],
     # A command of the GitHub CLI.
     ".github/workflows/template.yml": ["gh auth setup-git"],
     # Rejected alternatives.
@@ -66,13 +63,13 @@ ALLOWED = {
     "tests/modules/identity/test_commands.py": ["needs_no_password"],
     "tests/oidc/test_identity_provider.py": ['{"grant_type": "password"}'],
     # One file hides the differences of sign-in from the other tests, so that those are the same in all projects.
-    "tests/people.py": ["How one really signs in", "without sign-in everybody may do everything", "def administrator"],
+    "tests/people.py": ["cover the actual sign-in", "without sign-in, all requests are allowed", "def administrator"],
     "tests/test_contract.py": ["administrator", "/auth/"],
     "tests/modules/todo/test_routes.py": ["where a sign-in ends with the account"],
     "tests/security/test_protection.py": ["auth/forgot-password", "auth/reset-password", "/api/v1/auth/"],
     # Shared by both kinds of sign-in.
-    "app/security/principal.py": ["if an identity provider's token was shown"],
-    "app/security/secrets.py": ["refresh tokens, cookies, links in mails"],
+    "app/security/principal.py": ["for tokens of an identity provider"],
+    "app/security/secrets.py": ["refresh tokens, cookies, links in emails"],
     "app/security/audit.py": ["`password_reset`"],
     # Examples of secrets that must not be logged.
     "app/core/exception_handlers.py": ["it may be a password"],

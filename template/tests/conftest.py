@@ -1,9 +1,9 @@
-"""Fixtures for every test.
+"""Shared fixtures.
 
-Each xdist worker has a migrated database of its own. A test sees it through one
-connection whose transaction is rolled back at the end; the app's own commits become
-savepoints in it, so the code under test is the code in production. Tests that need real
-commits (several connections at once) take `live` instead, which deletes what they leave.
+Each xdist worker has a separate, migrated database. A test uses it through one connection
+whose transaction is rolled back at the end; commits of the app become savepoints in it, so
+production code is tested unchanged. Tests that need real commits (several connections) use
+`committing_client` instead, which deletes all rows afterwards.
 """
 
 import gc
@@ -34,7 +34,7 @@ from app.start import NEW_OBJECTS
 from tests.database import create_database
 from tests.waiting import TIMEOUT_SECONDS
 
-# What gives up after some seconds in production waits here: no test depends on the speed of the machine.
+# Timeouts are long, so that no test depends on the speed of the machine.
 LIMITS = {
     "REQUEST_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
     "DATABASE_POOL_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
@@ -49,20 +49,20 @@ test_reported, session_finished = Event(), Event()
 
 
 def pytest_configure() -> None:
-    """Say that these are tests before a module is imported that asks, also for editors and `uv run pytest`."""
+    """Set ENV before any module reads it, so that editors and `uv run pytest` need no configuration."""
     os.environ["ENV"] = Environment.TEST
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
-    """Let the garbage collector leave alone what is there before the first test, and wait for more than Python lets it."""
+    """Exclude existing objects from garbage collection, and raise its threshold, as the service does."""
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    """Say now and then that something goes on: on a busy machine, to import the app and to collect takes a minute."""
+    """Report progress while the workers import the app and collect tests, which takes a minute on a busy machine."""
     Thread(target=report_silence, args=[config.pluginmanager.getplugin("terminalreporter")], daemon=True).start()
 
 
@@ -76,7 +76,7 @@ def pytest_sessionfinish() -> None:
 
 
 def report_silence(terminal: pytest.TerminalReporter) -> None:
-    """Write a line whenever no test was reported for a while, until the end."""
+    """Print a line whenever no test has finished for a while."""
     while not session_finished.is_set():
         if not test_reported.wait(SILENCE_SECONDS):
             terminal.write_line(f"\nno result for {SILENCE_SECONDS} seconds: still collecting, or a slow test")
@@ -85,56 +85,56 @@ def report_silence(terminal: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder that all processes of this test run share, and no other run."""
+    """A folder that is shared by all processes of this test run."""
     own = tmp_path_factory.getbasetemp()
     return own if worker_id == "master" else own.parent
 
 
 @pytest.fixture(scope="session", autouse=True)
 def environment(shared: Path, worker_id: str) -> None:
-    """Describe the test environment to everything that reads it, and migrate the database."""
+    """Set the environment variables for the tests, and migrate the database."""
     database_url = create_database(shared, f"test_{worker_id}")
-    for name in variables():  # what a developer has set for the service is not for its tests
+    for name in variables():  # ignore the settings of the developer
         os.environ.pop(name, None)
     os.environ.update(LIMITS, ENV=Environment.TEST, DATABASE_URL=database_url)
     in_a_thread(migrations.upgrade)
 
 
 def variables(base: type[EnvSettings] = EnvSettings) -> set[str]:
-    """The environment variables of all settings classes, whatever is switched on."""
+    """The environment variables of all settings classes."""
     own = {base.variable(field) for field in base.model_fields}
     return own.union(*(variables(child) for child in base.__subclasses__() if child.__module__.startswith("app.")))
 
 
 def in_a_thread(function: Any, *arguments: Any) -> Any:
-    """Call what runs an event loop of its own."""
+    """Call a function that starts its own event loop."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(function, *arguments).result()
 
 
 @pytest.fixture(scope="session")
 def imported() -> set[str]:
-    """The modules that a process has imported when it begins to answer."""
+    """The modules that a server process has imported at startup."""
     serve = "import sys; from app import cli; cli.create_app(); print(*sys.modules)"
     return set(subprocess.run([sys.executable, "-c", serve], check=True, capture_output=True, text=True).stdout.split())
 
 
 @pytest.fixture
 def settings() -> Settings:
-    """Settings of the app under test; override it in a module to test others."""
+    """Settings of the app under test; override the fixture in a module to change them."""
     return load(Settings)
 
 
 @pytest.fixture(scope="session")
 async def live_database() -> AsyncGenerator[Database]:
-    """The database as the app opens it."""
+    """The database, opened as the app does."""
     async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
         yield database
 
 
 @pytest.fixture
 async def database(live_database: Database) -> AsyncGenerator[Database]:
-    """A database whose commits last until the end of the test."""
+    """A database whose commits are rolled back at the end of the test."""
     engine = live_database.writers.kw["bind"]
     async with engine.connect() as connection:
         outer = await connection.begin()
@@ -147,14 +147,14 @@ async def database(live_database: Database) -> AsyncGenerator[Database]:
 
 @pytest.fixture
 async def session(database: Database) -> AsyncGenerator[AsyncSession]:
-    """A session for tests below HTTP."""
+    """A session for tests without HTTP."""
     async with database.writers() as session:
         yield session
 
 
 @pytest.fixture
 def app(settings: Settings, database: Database) -> FastAPI:
-    """The app on the test's database; its lifespan does not run."""
+    """The app with the database of the test; its lifespan does not run."""
     app = create_app(settings)
     app.state.database = database
     return app
@@ -162,14 +162,14 @@ def app(settings: Settings, database: Database) -> FastAPI:
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncGenerator[AsyncClient]:
-    """A client that talks to the app without a socket."""
+    """A client that calls the app in process."""
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
 
 
 @pytest.fixture
 async def live(live_database: Database, settings: Settings) -> AsyncGenerator[AsyncClient]:
-    """A client whose requests commit for real, each in its own transaction."""
+    """A client whose requests commit, each in its own transaction."""
     app = create_app(settings)
     app.state.database = live_database
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
@@ -184,7 +184,7 @@ OwnRegistry = Callable[[str], Any]
 
 @pytest.fixture
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> OwnRegistry:
-    """Give the test a copy of what a module registers, so that its changes end with it: `own_registry("app.x._things")`."""
+    """Replace a registry with a copy during the test: `own_registry("app.x._things")`."""
 
     def replace(name: str) -> Any:
         module, _, attribute = name.rpartition(".")
@@ -197,7 +197,7 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> OwnRegistry:
 
 @pytest.fixture
 def published(own_registry: OwnRegistry) -> list[events.Event]:
-    """The events that are published, which nobody handles meanwhile."""
+    """The published events; their handlers are not called."""
     seen: list[events.Event] = []
 
     async def record(_: AsyncSession, event: events.Event) -> None:

@@ -1,4 +1,4 @@
-"""Coverage.py plugin that adapts the measurement to the Python version; pyproject.toml says why."""
+"""Coverage.py plugin that adapts the measurement to the Python version; pyproject.toml explains why."""
 
 import sys
 

@@ -1,23 +1,23 @@
-"""Waiting for something to happen, on a machine of any speed."""
+"""Waits for conditions, independent of the speed of the machine."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 from httpx2 import AsyncClient
 
-# Only ends a test that would never end: no test depends on the speed of the machine.
+# Only stops a test that would hang; no test depends on the speed of the machine.
 TIMEOUT_SECONDS = 300
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait until a condition is true that no event announces."""
+    """Poll until a condition is true."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while not (await found if isinstance(found := condition(), Awaitable) else found):  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.005)
 
 
 async def until_ready(client: AsyncClient) -> dict[str, str]:
-    """Wait until an app says that it is ready, and return its checks: a slow one passes for one that failed."""
+    """Poll until an app is ready, and return its checks. A slow check may fail at first."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while (response := await client.get("/health/ready")).status_code != 200:  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.05)

@@ -1,7 +1,7 @@
-"""Logging: structlog for everything, a readable console in development and JSON elsewhere.
+"""Logging with structlog: readable console output in development, JSON elsewhere.
 
 Records of the standard library (uvicorn, SQLAlchemy, Alembic, warnings) pass through
-the same processors, so there is one format on one stream, standard error.
+the same processors, so that all lines have one format and go to standard error.
 """
 
 import logging
@@ -15,12 +15,12 @@ from app.core.config import Environment, Settings
 
 
 def _drop_color_message(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Drop uvicorn's second, coloured copy of its message."""
+    """Drop uvicorn's colored copy of the message."""
     event.pop("color_message", None)
     return event
 
 
-# One line for each file that is written anywhere, and six before each migration.
+# They log each file change, six lines before each migration, and each HTTP request.
 _TALKATIVE = ("watchfiles", "alembic.runtime.plugins", "httpx2")
 _OURS: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -32,7 +32,7 @@ _OTHERS = (*_OURS, structlog.stdlib.ExtraAdder(), _drop_color_message)
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send every log line of this process through structlog."""
+    """Configure logging of this process; everything goes through structlog."""
     for_people = settings.env is Environment.DEV
     stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if for_people else "iso", utc=not for_people)
     structlog.configure(
@@ -50,7 +50,7 @@ def configure_logging(settings: Settings) -> None:
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     logging.captureWarnings(True)
-    # What no line shows need not be found out for each (https://docs.python.org/3/howto/logging.html#optimization).
+    # Skip record fields that the format does not use (https://docs.python.org/3/howto/logging.html#optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -58,7 +58,7 @@ def configure_logging(settings: Settings) -> None:
 
 
 def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
-    """Choose how a line looks. Tracebacks are plain: the richer forms show local variables, and so secrets."""
+    """Return the output processors. Tracebacks are plain: rich ones show local variables, which may contain secrets."""
     if settings.env is Environment.DEV:
         colors = sys.stderr.isatty() or bool(os.environ.get("FORCE_COLOR"))
         return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
@@ -66,7 +66,7 @@ def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
 
 
 def _adopt_uvicorn() -> None:
-    """Take uvicorn's own handlers away, and its access log: ours has the request id."""
+    """Remove uvicorn's handlers, and its access log, since ours includes the request id."""
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True

@@ -1,4 +1,4 @@
-"""Deleting what has expired, whatever the table."""
+"""Deletes expired rows of all tables."""
 
 from sqlalchemy import inspect
 from sqlmodel import col, delete, select
@@ -6,11 +6,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import Expiring, utc_now
 
-BATCH = 10_000  # so that no statement takes longer than any may
+BATCH = 10_000  # limits the duration of a statement
 
 
 async def purge(session: AsyncSession, batch_size: int = BATCH) -> int:
-    """Delete the rows that have expired, and return how many there were."""
+    """Delete all expired rows in batches, and return their number."""
     return sum([await _purge(session, table, batch_size) for table in Expiring.__subclasses__()])
 
 

@@ -1,4 +1,4 @@
-"""An OpenID provider, as this service talks to it (authorization code flow with PKCE)."""
+"""Client of an OpenID provider (authorization code flow with PKCE)."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -24,20 +24,20 @@ logger = structlog.get_logger(__name__)
 
 
 class ProviderUnavailable(UnavailableError):
-    """The provider does not answer, or not as a provider should."""
+    """The provider is unavailable, or its response is invalid."""
 
-    message = "The identity provider does not answer just now. Try again in a moment."
+    message = "The identity provider is unavailable. Try again later."
 
 
 class LoginRefused(UnauthenticatedError):
-    """The provider's answer does not prove who it is."""
+    """The response of the provider does not confirm the login."""
 
     message = "The identity provider did not confirm the sign-in. Try again."
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The secrets of one sign-in that is under way."""
+    """The secrets of a login in progress."""
 
     redirect_uri: str
     nonce: str
@@ -45,7 +45,7 @@ class Attempt:
 
 
 class Provider:
-    """One provider."""
+    """An OpenID provider."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Provider:
         transport: httpx2.AsyncBaseTransport,
         timeout_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        """Ask nothing yet: a provider that is away does not stop the start."""
+        """Create the client. It sends no request yet, so the app starts even if the provider is unavailable."""
         self.settings = settings
         self.keys = Jwks(self._fetch_keys)
         self._transport = transport
@@ -62,10 +62,10 @@ class Provider:
         self._metadata = Cached(self._discover)
 
     async def login_url(self, attempt: Attempt, state: str) -> str:
-        """Return where somebody signs in.
+        """Return the authorization URL.
 
         Raises:
-            ProviderUnavailable: If the provider cannot be asked where that is.
+            ProviderUnavailable: If the metadata of the provider cannot be fetched.
         """
         metadata = await self.metadata()
         url, _ = self._client(metadata, attempt).create_authorization_url(
@@ -74,19 +74,19 @@ class Provider:
         return str(url)
 
     async def redeem(self, code: str, issuer: str | None, attempt: Attempt) -> tuple[Person, str]:
-        """Learn who has signed in.
+        """Exchange an authorization code for the user.
 
         Args:
-            code: What the browser has brought back.
-            issuer: Who the browser says has sent it (RFC 9207).
-            attempt: What it was sent away with.
+            code: The authorization code from the callback.
+            issuer: The issuer from the callback (RFC 9207).
+            attempt: The secrets of the login.
 
         Returns:
-            The person, and the ID token that says so.
+            The user, and the ID token.
 
         Raises:
-            LoginRefused: If the answer does not prove who it is.
-            ProviderUnavailable: If the provider does not answer.
+            LoginRefused: If the provider did not confirm the login.
+            ProviderUnavailable: If the provider is unavailable.
         """
         metadata = await self.metadata()
         expected = metadata.issuer if metadata.authorization_response_iss_parameter_supported else None
@@ -103,15 +103,15 @@ class Provider:
                 id_token, access_token = str(tokens["id_token"]), str(tokens["access_token"])
             claims = await self._read_id_token(id_token, attempt.nonce)
         except (OAuthError, InvalidToken) as error:
-            logger.warning("sign-in not confirmed", provider=self.settings.name, error=str(error))
+            logger.warning("sign-in rejected", provider=self.settings.name, error=str(error))
             raise LoginRefused from None
         return await self.person(claims, access_token), id_token
 
     async def person(self, claims: dict[str, Any], access_token: str) -> Person:
-        """Describe whom a token is about; what it does not say the provider is asked for.
+        """Return the user of a token. If the token has no email address, query the userinfo endpoint.
 
         Raises:
-            ProviderUnavailable: If the provider does not answer.
+            ProviderUnavailable: If the provider is unavailable.
         """
         endpoint = (await self.metadata()).userinfo_endpoint
         if "email" not in claims and endpoint is not None:
@@ -119,25 +119,25 @@ class Provider:
                 headers = {"Authorization": f"Bearer {access_token}"}
                 answer = await self._http.get(endpoint, headers=headers)
                 more = {} if answer.is_client_error else dict(answer.raise_for_status().json())
-            if more.get("sub") == claims["sub"]:  # OpenID Connect Core §5.3.2: it may be about somebody else
+            if more.get("sub") == claims["sub"]:  # OpenID Connect Core §5.3.2: the response may be for another user
                 claims = more | claims
         return Person.described(claims, self.settings.verified_claim)
 
     async def logout_url(self, id_token: str, return_to: str) -> str | None:
-        """Return where one signs out at the provider too, if it has such a place.
+        """Return the URL for signing out at the provider, if it supports that.
 
         Raises:
-            ProviderUnavailable: If the provider cannot be asked where that is.
+            ProviderUnavailable: If the metadata of the provider cannot be fetched.
         """
         endpoint = (await self.metadata()).end_session_endpoint
         params = {"id_token_hint": id_token, "post_logout_redirect_uri": return_to}
         return endpoint and str(httpx2.URL(endpoint).copy_merge_params(params))
 
     async def metadata(self) -> Metadata:
-        """Return what the provider says about itself.
+        """Return the metadata of the provider, which is cached.
 
         Raises:
-            ProviderUnavailable: If it does not answer.
+            ProviderUnavailable: If the provider is unavailable.
         """
         return await self._metadata.get(METADATA_KEPT_SECONDS)
 
@@ -147,7 +147,7 @@ class Provider:
                 await self._fetch(f"{self.settings.issuer.rstrip('/')}/.well-known/openid-configuration")
             )
             if metadata.issuer != self.settings.issuer:
-                raise ValueError("another issuer answers")
+                raise ValueError("the issuer in the metadata does not match")
             return metadata
 
     async def _fetch_keys(self) -> PyJWKSet:
@@ -167,7 +167,7 @@ class Provider:
         return claims
 
     def _client(self, metadata: Metadata, attempt: Attempt) -> AsyncOAuth2Client:
-        """Make the client of one sign-in: it remembers the tokens that it fetches."""
+        """Create an OAuth client for one login. It stores tokens and must not be shared."""
         basic = "client_secret_basic" in metadata.token_endpoint_auth_methods_supported
         return AsyncOAuth2Client(
             self.settings.client_id,
@@ -182,7 +182,7 @@ class Provider:
 
     @asynccontextmanager
     async def _asking(self) -> AsyncGenerator[None]:
-        """Wait for the provider, but not for ever; why it fails is for the log."""
+        """Set a timeout for requests to the provider, and convert their errors; the reason is only logged."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 yield

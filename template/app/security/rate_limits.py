@@ -1,6 +1,6 @@
-"""How often one may try.
+"""Rate limits for sign-in and similar requests.
 
-Each process counts for itself: with several, one may try as many times as often.
+Each process counts separately, so the effective limit is multiplied by the number of processes.
 """
 
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -21,10 +21,10 @@ CLIENT_LENGTH = 200
 
 
 class RateLimits:
-    """The counters of this process."""
+    """The rate limits of this process."""
 
     def __init__(self, settings: SecuritySettings) -> None:
-        """Begin to count."""
+        """Create the counters."""
         self.by_address = settings.address_limit
         self.limiter = FixedWindowRateLimiter(BoundedMemory())
 
@@ -32,11 +32,11 @@ class RateLimits:
         """Count an attempt from a network address.
 
         Args:
-            action: What is tried; each action is counted for itself.
-            device: Who tries.
+            action: Name of the action; each has a separate counter.
+            device: The device of the client.
 
         Raises:
-            TooManyRequestsError: If it was one too many.
+            TooManyRequestsError: If the limit is exceeded.
         """
         await self.hit(self.by_address, action, "address", network(device.address))
 
@@ -44,7 +44,7 @@ class RateLimits:
         """Count an attempt against a limit.
 
         Raises:
-            TooManyRequestsError: If it was one too many.
+            TooManyRequestsError: If the limit is exceeded.
         """
         limit = parse(rate)
         if not await self.limiter.hit(limit, action, kind, whose):
@@ -53,12 +53,12 @@ class RateLimits:
             raise TooManyRequestsError(max(1, round(window.reset_time - utc_now().timestamp())))
 
     async def forgive(self, rate: str, action: str, kind: str, whose: str) -> None:
-        """Forget what was counted against a limit."""
+        """Reset the counter of a limit."""
         await self.limiter.clear(parse(rate), action, kind, whose)
 
 
 def network(address: str) -> str:
-    """Return what one client can hardly leave: an IPv6 client has a whole /64 to itself."""
+    """Return the key of a network: the address for IPv4, the /64 prefix for IPv6, since clients control a whole /64."""
     if not address:
         return "unknown"
     parsed = ip_address(address)
@@ -68,17 +68,17 @@ def network(address: str) -> str:
 
 
 async def get_device(request: Request) -> Device:
-    """Tell where the request comes from, as far as proxies that are trusted say so."""
+    """Return the device of the client. The address respects trusted proxies."""
     address = request.client.host if request.client else ""
     try:
         address = str(ip_address(address))
     except ValueError:
-        address = ""  # a socket file, or a proxy that says anything
+        address = ""  # a Unix socket, or an invalid value from a proxy
     return Device(request.headers.get("user-agent", "")[:CLIENT_LENGTH], address)
 
 
 async def get_rate_limits(request: Request) -> RateLimits:
-    """Return the counters of the app."""
+    """Return the rate limits of the app."""
     limits: RateLimits = request.app.state.rate_limits
     return limits
 

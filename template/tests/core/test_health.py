@@ -1,4 +1,4 @@
-"""Health: alive, ready, and which part is not."""
+"""Health endpoints."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from app.core import health
 from tests.waiting import TIMEOUT_SECONDS, until, until_ready
 
 
-async def test_a_healthy_service_is_alive_and_ready(client: AsyncClient) -> None:
+async def test_healthy_service_is_live_and_ready(client: AsyncClient) -> None:
     assert (await client.get("/health/live")).json() == {"status": "ok"}
     await until_ready(client)
     for path in ("/health", "/health/ready"):
@@ -20,7 +20,7 @@ async def test_a_healthy_service_is_alive_and_ready(client: AsyncClient) -> None
         assert answer.json() == {"status": "ok", "version": __version__, "checks": {"database": "ok"}}
 
 
-async def test_a_failing_part_is_named_and_its_reason_is_not(app: FastAPI, client: AsyncClient) -> None:
+async def test_failed_check_is_named_without_its_reason(app: FastAPI, client: AsyncClient) -> None:
     async def broken(_: FastAPI) -> None:
         raise ConnectionError("db.internal:5432")
 
@@ -34,7 +34,7 @@ async def test_a_failing_part_is_named_and_its_reason_is_not(app: FastAPI, clien
 
 
 @pytest.mark.parametrize("fails", [True, False])
-async def test_a_part_that_hangs_is_not_waited_for(app: FastAPI, client: AsyncClient, fails: bool) -> None:
+async def test_hanging_check_times_out(app: FastAPI, client: AsyncClient, fails: bool) -> None:
     may_end, ended = asyncio.Event(), asyncio.Event()
 
     async def hanging(_: FastAPI) -> None:
@@ -55,14 +55,14 @@ async def test_a_part_that_hangs_is_not_waited_for(app: FastAPI, client: AsyncCl
     assert ended.is_set()
 
 
-async def test_a_stopping_service_is_not_ready(app: FastAPI, client: AsyncClient) -> None:
+async def test_stopping_service_is_not_ready(app: FastAPI, client: AsyncClient) -> None:
     app.state.stopping.set()
     answer = await client.get("/health/ready")
 
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
 
 
-async def test_an_app_without_dependencies_is_ready(app: FastAPI, client: AsyncClient) -> None:
+async def test_app_without_checks_is_ready(app: FastAPI, client: AsyncClient) -> None:
     app.state.health_checks.clear()
 
     assert (await client.get("/health/ready")).json()["checks"] == {}

@@ -1,4 +1,4 @@
-"""Noticing that the process is told to stop."""
+"""Detection of the shutdown."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from tests.waiting import TIMEOUT_SECONDS
 
 @pytest.fixture
 def received() -> Generator[list[int]]:
-    """Signals that reach the handler which was there before, as uvicorn's is."""
+    """Signals that reach the previous handler, which is uvicorn's in production."""
     numbers: list[int] = []
 
     def handle(number: int, _: Any) -> None:
@@ -28,7 +28,7 @@ def received() -> Generator[list[int]]:
     signal.signal(signal.SIGTERM, before)
 
 
-async def test_a_signal_is_noticed_and_passed_on(received: list[int]) -> None:
+async def test_signal_sets_stopping_and_reaches_the_previous_handler(received: list[int]) -> None:
     stopping = asyncio.Event()
     with noticing_shutdown(stopping):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -42,7 +42,7 @@ async def test_a_signal_is_noticed_and_passed_on(received: list[int]) -> None:
     assert not stopping.is_set()
 
 
-def test_outside_the_main_thread_there_is_nothing_to_notice() -> None:
+def test_other_threads_do_not_watch_signals() -> None:
     async def watch() -> bool:
         stopping = asyncio.Event()
         with noticing_shutdown(stopping):
@@ -52,7 +52,7 @@ def test_outside_the_main_thread_there_is_nothing_to_notice() -> None:
 
 
 @pytest.mark.parametrize(("minutes", "goes"), [(None, True), (1, True), (-1, False)])
-async def test_an_answer_goes_on_as_long_as_the_sign_in(app: FastAPI, minutes: int | None, goes: bool) -> None:
+async def test_endless_response_ends_when_credentials_expire(app: FastAPI, minutes: int | None, goes: bool) -> None:
     request = Request({"type": "http", "app": app})
     if minutes is not None:
         request.scope["valid_until"] = datetime.now(UTC) + timedelta(minutes=minutes)
@@ -60,7 +60,7 @@ async def test_an_answer_goes_on_as_long_as_the_sign_in(app: FastAPI, minutes: i
     assert goes_on(request) is goes
 
 
-async def test_an_answer_ends_when_the_server_stops(app: FastAPI) -> None:
+async def test_endless_response_ends_when_the_server_stops(app: FastAPI) -> None:
     request = Request({"type": "http", "app": app})
     await pause(request, 0)
     assert goes_on(request)

@@ -1,4 +1,4 @@
-"""Idempotency keys: how long they last, what they are bound to, and what is repeated."""
+"""Idempotency keys: replayed responses, scope and expiry."""
 
 from uuid import UUID
 
@@ -58,7 +58,7 @@ async def age(session: AsyncSession, **changes: object) -> None:
     await session.commit()
 
 
-async def test_without_a_key_everything_happens_each_time(client: AsyncClient, numbers: Numbers) -> None:
+async def test_requests_without_a_key_are_not_deduplicated(client: AsyncClient, numbers: Numbers) -> None:
     first, second = await post(client, key=None), await post(client, key=None)
 
     assert first.headers["location"] == f"/numbers/{numbers.created[0].id}"
@@ -66,7 +66,7 @@ async def test_without_a_key_everything_happens_each_time(client: AsyncClient, n
     assert first.json()["id"] != second.json()["id"]
 
 
-async def test_with_a_key_the_answer_is_repeated_byte_for_byte(client: AsyncClient, numbers: Numbers) -> None:
+async def test_repeated_request_with_a_key_returns_the_same_response(client: AsyncClient, numbers: Numbers) -> None:
     first, second = await post(client), await post(client)
 
     assert len(numbers.created) == 1
@@ -75,7 +75,7 @@ async def test_with_a_key_the_answer_is_repeated_byte_for_byte(client: AsyncClie
         assert second.headers[header] == first.headers[header]
 
 
-async def test_an_answer_of_an_older_release_is_repeated_as_it_was(
+async def test_stored_response_of_an_older_release_is_returned_unchanged(
     client: AsyncClient, numbers: Numbers, session: AsyncSession
 ) -> None:
     await post(client)
@@ -84,28 +84,28 @@ async def test_an_answer_of_an_older_release_is_repeated_as_it_was(
     assert (await post(client)).json() == {"of": "an older release"}
 
 
-async def test_a_key_is_bound_to_its_address(client: AsyncClient, numbers: Numbers) -> None:
+async def test_key_is_bound_to_the_path(client: AsyncClient, numbers: Numbers) -> None:
     for path in ("/numbers", "/others", "/numbers"):
         await post(client, path)
 
     assert len(numbers.created) == 2
 
 
-async def test_a_key_is_bound_to_what_was_sent(client: AsyncClient, numbers: Numbers) -> None:
+async def test_key_is_bound_to_the_body(client: AsyncClient, numbers: Numbers) -> None:
     await post(client)
     answer = await post(client, value=8)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
 
 
-async def test_an_expired_key_is_as_new(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
+async def test_expired_key_can_be_reused(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
     await post(client)
     await age(session)
 
     assert (await post(client, value=8)).status_code == 201
 
 
-async def test_expired_keys_are_purged(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
+async def test_expired_keys_are_deleted(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
     await post(client, key="old")
     await age(session)
     await post(client, key="new")
@@ -114,7 +114,9 @@ async def test_expired_keys_are_purged(client: AsyncClient, numbers: Numbers, se
     assert await purge(session) == 0
 
 
-async def test_many_are_purged_in_batches(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
+async def test_expired_keys_are_deleted_in_batches(
+    client: AsyncClient, numbers: Numbers, session: AsyncSession
+) -> None:
     for key in "abcde":
         await post(client, key=key)
     await age(session)

@@ -1,4 +1,4 @@
-"""One leads, and when it is gone another one does."""
+"""Leader election."""
 
 import pytest
 from sqlalchemy import text
@@ -20,7 +20,7 @@ async def can_lead(database: Database) -> bool:
         return leadership is not None
 
 
-async def test_of_two_one_leads_where_there_are_locks(live_database: Database) -> None:
+async def test_only_one_process_is_the_leader(live_database: Database) -> None:
     locks = await has_locks(live_database)
     async with leading(live_database) as first, leading(live_database) as second:
         assert first is not None
@@ -30,15 +30,15 @@ async def test_of_two_one_leads_where_there_are_locks(live_database: Database) -
         assert third is not None
 
 
-async def test_a_leader_keeps_leading_as_long_as_it_says_so(live_database: Database) -> None:
+async def test_leader_keeps_the_lock(live_database: Database) -> None:
     async with leading(live_database) as leadership:
         assert leadership is not None
         for _ in range(3):
             await leadership.confirm()
 
 
-async def test_whoever_is_silent_loses_it(live_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is frozen, or a machine that has gone: nobody closes its connection but the server."""
+async def test_silent_leader_loses_the_lock(live_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a process freezes or its machine fails, the server closes the connection."""
     if not await has_locks(live_database):
         pytest.skip("SQLite has no such locks")
     monkeypatch.setitem(leader.LOCK, "postgresql", leader.LOCK["postgresql"].replace("15s", "100ms"))
@@ -53,7 +53,7 @@ async def test_whoever_is_silent_loses_it(live_database: Database, monkeypatch: 
         await freeze()
 
 
-async def test_whoever_is_cut_off_notices(live_database: Database) -> None:
+async def test_leader_detects_a_lost_connection(live_database: Database) -> None:
     if not await has_locks(live_database):
         pytest.skip("SQLite has no connections to cut")
     held = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 5209272"

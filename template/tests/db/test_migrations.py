@@ -1,4 +1,4 @@
-"""Migrations: they lead to the models, and back, one step at a time."""
+"""Migrations: upgrades, downgrades, and the comparison with the models."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ REVISIONS = [revision.revision for revision in ScriptDirectory.from_config(migra
 
 @pytest.fixture
 def empty(shared: Path) -> Generator[None]:
-    """An empty database in place of the tests' own."""
+    """An empty database, instead of the one of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL")
         patch.setenv("DATABASE_URL", create_database(shared, f"empty_{uuid4().hex}"))
@@ -26,7 +26,7 @@ def empty(shared: Path) -> Generator[None]:
 
 
 REBUILD = '''
-"""Change a table that others refer to."""
+"""Change a table that another table references."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -47,7 +47,7 @@ def upgrade() -> None:
 '''
 
 
-def test_changing_a_table_keeps_the_rows_that_refer_to_it(empty: None, project: Path, tmp_path: Path) -> None:
+def test_altering_a_table_keeps_referencing_rows(empty: None, project: Path, tmp_path: Path) -> None:
     shutil.copytree(project / "alembic", tmp_path / "alembic")
     shutil.copy(project / "alembic.ini", tmp_path)
     values = {"newest": REVISIONS[-1], "parent": f"'{uuid4().hex}'", "now": "'2030-01-01 00:00:00'"}
@@ -74,7 +74,7 @@ def upgrade() -> None:
 """
 
 
-def test_tables_that_refer_to_others_go_first(empty: None, project: Path, tmp_path: Path) -> None:
+def test_referencing_tables_are_dropped_first(empty: None, project: Path, tmp_path: Path) -> None:
     shutil.copytree(project / "alembic", tmp_path / "alembic")
     shutil.copy(project / "alembic.ini", tmp_path)
     (tmp_path / "alembic/versions/chain.py").write_text(CHAIN.format(newest=REVISIONS[-1]), encoding="utf-8")
@@ -89,7 +89,7 @@ def test_tables_that_refer_to_others_go_first(empty: None, project: Path, tmp_pa
     assert dropped == ["5", "4", "3", "2", "1", "0"]
 
 
-def test_the_stairs_lead_up_and_down(empty: None) -> None:
+def test_each_migration_upgrades_and_downgrades(empty: None) -> None:
     for revision in REVISIONS:
         in_a_thread(migrations.upgrade, revision)
         in_a_thread(migrations.downgrade, "-1")

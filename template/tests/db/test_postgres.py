@@ -1,4 +1,4 @@
-"""PostgreSQL through psycopg."""
+"""PostgreSQL with psycopg."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def settings(**values: object) -> postgres.DatabaseSettings:
     return load(postgres.DatabaseSettings).model_copy(update=values)
 
 
-async def test_statements_and_waits_for_locks_are_limited() -> None:
+async def test_statements_and_locks_have_timeouts() -> None:
     async with postgres.open_database(settings(statement_timeout_ms=300)) as database:
         with pytest.raises(OperationalError, match="statement timeout"):
             async with transaction(database.writers) as session:
@@ -45,8 +45,8 @@ async def test_statements_and_waits_for_locks_are_limited() -> None:
                 await execute(other, "LOCK TABLE user_account")
 
 
-async def test_what_may_only_read_cannot_write(live_database: Database) -> None:
-    """Also where no transaction says so: a connection is read-only of itself, whoever had it before."""
+async def test_read_only_sessions_cannot_write(live_database: Database) -> None:
+    """Connections are read-only by default, even without a transaction and after another session wrote."""
     async with postgres.open_database(settings(pool_size=1)) as database:
         for sessions in (database.lookups, database.readers, database.lookups):
             async with transaction(database.writers) as session:
@@ -57,8 +57,8 @@ async def test_what_may_only_read_cannot_write(live_database: Database) -> None:
                     await execute(session, "CREATE TABLE written (id int)")
 
 
-async def test_a_request_that_reads_begins_and_ends_no_transaction(live_database: Database) -> None:
-    """PostgreSQL tells: the time of a transaction is that of its one statement."""
+async def test_read_only_sessions_use_autocommit(live_database: Database) -> None:
+    """`now()` returns the start of the transaction, which differs for each statement in autocommit mode."""
     async with transaction(live_database.lookups) as session:
         times = [await scalar(session, "SELECT now()") for _ in range(2)]
         assert times[0] != times[1]
@@ -67,7 +67,7 @@ async def test_a_request_that_reads_begins_and_ends_no_transaction(live_database
         assert times[0] == times[1]
 
 
-async def test_a_pool_that_is_used_up_makes_nobody_wait_long() -> None:
+async def test_exhausted_pool_times_out() -> None:
     async with (
         postgres.open_database(settings(pool_size=1, pool_timeout_seconds=0.05)) as database,
         transaction(database.writers) as session,
@@ -78,7 +78,7 @@ async def test_a_pool_that_is_used_up_makes_nobody_wait_long() -> None:
             await scalar(other, "SELECT 1")
 
 
-async def test_connections_that_the_server_closed_are_replaced(live_database: Database) -> None:
+async def test_closed_connections_are_replaced(live_database: Database) -> None:
     async with postgres.open_database(settings(pool_size=2)) as database:
         async with transaction(database.writers) as one, transaction(database.writers) as two:
             backends = [await scalar(session, "SELECT pg_backend_pid()") for session in (one, two)]
@@ -93,17 +93,15 @@ async def test_connections_that_the_server_closed_are_replaced(live_database: Da
                 assert await scalar(session, "SELECT pg_backend_pid()") not in backends
 
 
-async def test_a_server_that_is_away_stops_nothing_but_its_requests() -> None:
-    away = settings(url=postgres.SecretStr("postgresql://nobody@127.0.0.1:1/nothing"))
+async def test_unavailable_server_fails_only_requests() -> None:
+    away = settings(url=postgres.SecretStr("postgresql://app@127.0.0.1:1/app"))
     async with postgres.open_database(away) as database:
         with pytest.raises(OperationalError):
             async with transaction(database.readers) as session:
                 await scalar(session, "SELECT 1")
 
 
-async def test_the_service_starts_without_its_server_and_recovers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_service_starts_without_the_server_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = embedded.database_url(tmp_path / "postgres")
     server = PostgresServer._instances[tmp_path / "postgres"]
     server.stop()
@@ -133,10 +131,10 @@ async def test_the_service_starts_without_its_server_and_recovers(
         ("prod", None, "must be set"),
         ("test", "nonsense", "is not a URL"),
         ("test", "sqlite:///app.db", "sqlite is not PostgreSQL"),
-        ("prod", "postgresql://app:change-me@db/app", "its password is a placeholder"),
+        ("prod", "postgresql://app:change-me@db/app", "the password is a placeholder"),
     ],
 )
-def test_a_url_that_cannot_work_or_is_not_safe_is_refused(
+def test_invalid_or_unsafe_url_is_rejected(
     monkeypatch: pytest.MonkeyPatch, env: str, url: str | None, said: str
 ) -> None:
     monkeypatch.setenv("ENV", env)
@@ -148,7 +146,7 @@ def test_a_url_that_cannot_work_or_is_not_safe_is_refused(
         load(postgres.DatabaseSettings)
 
 
-def test_the_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://app:hunter2@db/app")
     loaded = load(postgres.DatabaseSettings)
 

@@ -1,4 +1,4 @@
-"""A provider in the same process."""
+"""An in-process provider."""
 
 import pytest
 from httpx2 import ASGITransport
@@ -16,7 +16,7 @@ def provider() -> IdentityProvider:
 
 
 def knowing(provider: IdentityProvider, **changes: object) -> Providers:
-    """What the app knows of the provider."""
+    """Return the providers of an app that is configured with this provider."""
     settings = {
         "name": "acme",
         "issuer": provider.issuer,
@@ -35,7 +35,7 @@ def providers(provider: IdentityProvider) -> Providers:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time by which what a provider has said grows old."""
+    """The clock of the cache."""
     time = [0.0]
     monkeypatch.setattr("app.oidc.cache.monotonic", lambda: time[0])
     return time

@@ -1,4 +1,4 @@
-"""Talking to a provider: what the flows of tests/modules/identity do not reach."""
+"""Requests to a provider that the login flows in tests/modules/identity do not cover."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,7 @@ from tests.oidc.conftest import REDIRECT_URI, knowing
 ATTEMPT = Attempt(REDIRECT_URI, nonce="n" * 43, code_verifier="v" * 43)
 
 
-async def test_the_feature_waits_for_no_provider() -> None:
+async def test_app_starts_without_contacting_providers() -> None:
     app = FastAPI()
     oidc.prepare_development()
     oidc.setup(app)
@@ -25,7 +25,7 @@ async def test_the_feature_waits_for_no_provider() -> None:
         assert provider.settings.name == "dev"
 
 
-async def test_a_provider_that_hangs_is_not_waited_for(provider: IdentityProvider) -> None:
+async def test_hanging_provider_times_out(provider: IdentityProvider) -> None:
     class Hanging(httpx2.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             return await asyncio.Future()
@@ -36,7 +36,7 @@ async def test_a_provider_that_hangs_is_not_waited_for(provider: IdentityProvide
 
 
 @pytest.mark.parametrize("status", [200, 302, 404, 500])
-async def test_an_answer_that_is_no_answer_is_unavailable(provider: IdentityProvider, status: int) -> None:
+async def test_invalid_metadata_means_unavailable(provider: IdentityProvider, status: int) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(status, text="Oops", headers={"Location": "https://evil.example/"})
 
@@ -45,7 +45,7 @@ async def test_an_answer_that_is_no_answer_is_unavailable(provider: IdentityProv
         await Provider(settings, httpx2.MockTransport(answer)).metadata()
 
 
-async def test_the_client_proves_itself_as_the_provider_wants(providers: Providers, provider: IdentityProvider) -> None:
+async def test_client_authentication_follows_the_metadata(providers: Providers, provider: IdentityProvider) -> None:
     asked = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -65,9 +65,7 @@ async def test_the_client_proves_itself_as_the_provider_wants(providers: Provide
 
 
 @pytest.mark.parametrize("tokens", [{"access_token": "any"}, {"id_token": "any"}, ["any"]])
-async def test_tokens_that_are_missing_are_the_providers_fault(
-    providers: Providers, provider: IdentityProvider, tokens: Any
-) -> None:
+async def test_missing_tokens_mean_unavailable(providers: Providers, provider: IdentityProvider, tokens: Any) -> None:
     acme = providers.named("acme")
     await acme.metadata()
     acme._transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json=tokens))
