@@ -10,7 +10,7 @@ from queue import Empty, Queue
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 300
 TOKEN = re.compile(r"#token=([\w-]+)")
 
 

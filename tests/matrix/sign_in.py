@@ -253,7 +253,7 @@ class _ByProvider(_Guarded):
 
     def _connection(self) -> HTTPSConnection:
         trusted = ssl.create_default_context(cafile=str(self.folder / "authority.pem"))
-        return HTTPSConnection("127.0.0.1", self.port, timeout=10, context=trusted)
+        return HTTPSConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS, context=trusted)
 
     @cached_property
     def _provider(self) -> subprocess.Popen[str]:
@@ -286,7 +286,7 @@ def sign_up(port: int, terminal: Callable[[], str]) -> Headers:
     """
 
     def post(path: str, body: object) -> Answer:
-        return ask(HTTPConnection("127.0.0.1", port, timeout=10), "POST", f"{AUTH}{path}", body)
+        return ask(HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS), "POST", f"{AUTH}{path}", body)
 
     email = "grace@example.com"
     assert post("/register", {"email": email, "name": "Grace Hopper"}).status == 202
