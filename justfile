@@ -4,47 +4,54 @@
 default:
     @just --list --unsorted
 
-# More than there are processors, for half of the time a project waits: for its processes to start, for Kafka.
+# More test processes than processors, because projects spend half of their time waiting for processes and Kafka to start.
 processes := shell("echo $(( $1 * 3 / 2 ))", num_cpus())
+pytest := "uv run pytest -n " + processes + " --dist worksteal -rs"
 
-# Everything CI runs: the checks of this repository, its site, and every variant at work
+# Run the essential tests: about 10 minutes on two cores
 [group("test")]
 test *arguments: check docs-build
-    uv run pytest -n {{ processes }} --dist worksteal --durations=15 -rs {{ arguments }}
+    @echo "This takes about 10 minutes on two cores. It leaves out most variants and updates, nine tenths of the crash tests,"
+    @echo "containers, a real Kafka, benchmarks and guides, which \`just test-all\` includes."
+    {{ pytest }} -m "not complete" {{ arguments }}
 
-# What needs neither installed nor updated projects nor containers: a minute or two
+# Run all tests: `test`, then `test-rest`, about 30 minutes on two cores
+[group("test")]
+test-all: test test-rest
+
+# Run only the tests that `test` leaves out
+[group("test")]
+test-rest *arguments:
+    {{ pytest }} -m complete {{ arguments }}
+
+# Run only the tests that install no project: a minute or two
 [group("test")]
 test-fast *arguments:
-    uv run pytest -n auto --dist worksteal -m "not execution and not updates and not containers" {{ arguments }}
+    {{ pytest }} -m "not complete and not execution" {{ arguments }}
 
-# What updates projects, but does not install them
-[group("test")]
-test-updates *arguments:
-    uv run pytest -n auto --dist worksteal -m "updates and not execution" {{ arguments }}
-
-# Render variants and run their own checks: just matrix run --only default
+# Render variants and run their checks: just matrix run --only default
 [group("test")]
 matrix *arguments="list":
     uv run python -m tests.matrix {{ arguments }}
 
-# Measure the generated service beside others: just bench --peer ../full-stack-fastapi-template --write docs/performance/postgres
+# Compare the performance of the generated service with others: just bench --peer ../full-stack-fastapi-template --write docs/performance/postgres
 [group("test")]
 bench *arguments:
     uv run python -m tests.bench {{ arguments }}
 
-# Use the service at full load for ten minutes, and see whether what it holds grows: just soak --minutes 30
+# Run the service at full load for ten minutes and check for resource leaks: just soak --minutes 30
 [group("test")]
 soak *arguments:
     uv run python -m tests.bench.soak {{ arguments }}
 
-# Lint and check the types of what tests the template
+# Lint and type-check the code in tests/ and migrations/
 [group("test")]
 check:
     uv run ruff check
     uv run ruff format --check
     uv run ty check
 
-# Format and repair what can be repaired
+# Format the code and apply automatic fixes
 [group("write")]
 format:
     uv run ruff check --fix
@@ -55,17 +62,17 @@ format:
 release version:
     uv run python -m tests.releases record {{ version }}
 
-# Render examples/*.yml anew, into the folders beside them
+# Regenerate the example projects from examples/*.yml
 [group("write")]
 examples:
     uv run python -m tests.examples
 
-# Write what the documentation says about the questions, from copier.yml
+# Regenerate the question tables in the documentation from copier.yml
 [group("write")]
 questions:
     uv run python -m tests.question_docs
 
-# Read the documentation on http://127.0.0.1:8001, with live reload
+# Serve the documentation at http://127.0.0.1:8001 with live reload
 [group("documentation")]
 docs-serve:
     NO_MKDOCS_2_WARNING=1 uv run --group docs mkdocs serve --dev-addr 127.0.0.1:8001

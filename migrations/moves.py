@@ -1,8 +1,8 @@
 # ruff: noqa: INP001  a script, not a package
-"""Carry edits to where the template has moved a file. Copier runs this after an update, as a migration.
+"""Move edits to the new places of files that the template has moved. Copier runs this as a migration after an update.
 
-Copier knows nothing of moves: it deletes a file that the new version does not have, edited or not, and renders the one
-that took its place. So a release that moves or deletes files declares it in copier.yml:
+Copier does not support moved files: it deletes a file that the new version does not have, even if it was edited, and
+renders the new one. Therefore a release that moves or deletes files declares this in copier.yml:
 
     _migrations:
       - version: 0.3.0
@@ -14,11 +14,11 @@ that took its place. So a release that moves or deletes files declares it in cop
           - "app/folder:app/elsewhere"
           - "docs/gone.md:"
 
-Paths are those of a rendered project. The right side is where the file is now: when it moves again, in a later release,
-that is written here too. Nothing on the right side means that the template has it no longer.
+Paths are those of a rendered project. The right side is the current place of the file: if a later release moves it again,
+update this declaration as well. An empty right side means that the template no longer has the file.
 
-The old version is rendered once more, with the old answers, to see what was edited. What was committed before the
-update is merged with it and with the new file, like Copier merges a file that stays in its place.
+To find the edits, the old version is rendered again, with the old answers. The committed file is merged with it and with
+the new file, as Copier merges a file that was not moved.
 """
 
 import argparse
@@ -47,30 +47,30 @@ class File:
 
     @classmethod
     def read(cls, path: Path) -> "File":
-        """Read a file of a folder."""
+        """Read a file from disk."""
         return cls(path.read_bytes(), os.access(path, os.X_OK))
 
     @property
     def mode(self) -> str:
-        """What git calls it."""
+        """The mode in the notation of git."""
         return MODES[self.executable]
 
 
-def git(*command: str, given: bytes = b"") -> bytes:
-    """Run git in the project; paths are taken as they are, and nobody's hooks run."""
+def git(*command: str, stdin: bytes = b"") -> bytes:
+    """Run git in the project, with literal paths and without hooks."""
     settings = {**os.environ, "GIT_LITERAL_PATHSPECS": "1"}
-    whole = ["git", "-c", f"core.hooksPath={os.devnull}", *command]
-    return subprocess.run(whole, env=settings, input=given, stdout=subprocess.PIPE, check=True).stdout
+    arguments = ["git", "-c", f"core.hooksPath={os.devnull}", *command]
+    return subprocess.run(arguments, env=settings, input=stdin, stdout=subprocess.PIPE, check=True).stdout
 
 
 def committed(path: str) -> dict[str, str]:
-    """Return what the last commit has at a path, a file or a folder, each with its mode."""
+    """Return the modes of the committed files at a path, which can be a file or a folder."""
     listed = git("ls-tree", "-r", "-z", "HEAD", "--", path).decode().split("\0")
-    return {name: about.split()[0] for about, name in (line.split("\t") for line in listed if line)}
+    return {name: entry.split()[0] for entry, name in (line.split("\t") for line in listed if line)}
 
 
-def mine(path: str) -> File | None:
-    """Return a file as the user had it, if it is one."""
+def user_version(path: str) -> File | None:
+    """Return the committed version of a file, None if it is not a regular file."""
     mode = committed(path).get(path)
     if mode not in MODES.values():
         return None
@@ -78,7 +78,7 @@ def mine(path: str) -> File | None:
 
 
 def render(answers_file: str, version: str, folder: Path) -> None:
-    """Render what the project was before it was edited, as Copier does in an update."""
+    """Render the old version of the project without edits, as Copier does in an update."""
     answers = yaml.safe_load(git("show", f"HEAD:./{answers_file}"))
     copier.run_copy(
         answers["_src_path"],
@@ -88,79 +88,79 @@ def render(answers_file: str, version: str, folder: Path) -> None:
         vcs_ref=version,
         defaults=True,
         quiet=True,
-        unsafe=True,  # what has been trusted once: this runs with --trust only
+        unsafe=True,  # already trusted: migrations only run with --trust
         skip_tasks=True,
     )
 
 
-def single(moves: Sequence[str], before: Path) -> dict[str, str]:
-    """Return the move of each file that the project had. What is said of a file counts more than of its folder."""
+def file_moves(moves: Sequence[str], before: Path) -> dict[str, str]:
+    """Return the moves of all rendered files. The declaration of a file overrides that of its folder."""
     found: dict[str, str] = {}
     for old, _, new in sorted((move.partition(":") for move in moves), key=lambda move: len(move[0])):
         if (before / old).is_file():
             found[old] = new
         for file in (path for path in sorted((before / old).rglob("*")) if path.is_file()):
-            inside = file.relative_to(before / old)
-            found[f"{old}/{inside.as_posix()}"] = f"{new}/{inside.as_posix()}" if new else ""
+            relative = file.relative_to(before / old)
+            found[f"{old}/{relative.as_posix()}"] = f"{new}/{relative.as_posix()}" if new else ""
     return found
 
 
-def carry(old: str, new: str, base: File) -> str:
-    """Do for one file what Copier does not, and return what there is to say.
+def move_edits(old: str, new: str, base: File) -> str:
+    """Move the edits of one file, and return a message for the user, empty if there is nothing to do.
 
     Args:
-        old: Where it was.
-        new: Where it is; empty if the template has it no longer.
-        base: What was rendered there, before any edit.
+        old: The old path.
+        new: The new path, empty if the template no longer has the file.
+        base: The file as rendered by the old version.
     """
-    edited = mine(old)
+    edited = user_version(old)
     if Path(old).exists() or edited == base:
         return ""
     if not committed(old):
-        return deleted(old, new) if new and not committed(new) else ""
+        return delete_moved(old, new) if new and not committed(new) else ""
     if not new or not Path(new).exists():
-        return kept(old, "the template has it no longer")
+        return keep(old, "the template no longer has this file")
     if committed(new):
-        return kept(old, f"the template has it at {new} now, where you had a file already: make one of the two")
-    return kept(old, "it is not a file any more") if edited is None else merged(old, new, base, edited)
+        return keep(old, f"the template now has it at {new}, where you already have a file: merge the two")
+    return keep(old, "it is no longer a file") if edited is None else merge_into(old, new, base, edited)
 
 
-def deleted(old: str, new: str) -> str:
-    """Delete what the user had deleted."""
+def delete_moved(old: str, new: str) -> str:
+    """Delete the new file, because the user deleted the old one."""
     if not Path(new).exists():
         return ""
     Path(new).unlink()
-    with suppress(OSError):  # other files are there
+    with suppress(OSError):  # the folder contains other files
         os.removedirs(Path(new).parent)
-    return f"deleted: {new}, because you had deleted {old}"
+    return f"deleted: {new}, because you deleted {old}"
 
 
-def kept(old: str, why: str) -> str:
-    """Bring back what the user had."""
+def keep(old: str, reason: str) -> str:
+    """Restore the file of the user at its old path."""
     git("checkout", "--quiet", "HEAD", "--", old)
-    return f"kept: {old}, because you had edited it; {why}"
+    return f"kept: {old}, because you edited it; {reason}"
 
 
-def merged(old: str, new: str, base: File, edited: File) -> str:
-    """Merge three versions, into the new place."""
+def merge_into(old: str, new: str, base: File, edited: File) -> str:
+    """Merge the three versions into the new file."""
     theirs = File.read(Path(new))
     content, clean = merge(edited.content, base.content, theirs.content)
     executable = edited.executable if edited.executable != base.executable else theirs.executable
     Path(new).write_bytes(content)
     if executable != theirs.executable:
         Path(new).chmod(0o755 if executable else 0o644)
-    Path(f"{old}.rej").unlink(missing_ok=True)  # of `--conflict rej`
+    Path(f"{old}.rej").unlink(missing_ok=True)  # from `--conflict rej`
     if clean:
-        return f"edits carried: {old} -> {new}"
+        return f"edits moved: {old} -> {new}"
     leave_unmerged(new, base, edited, theirs)
     marked = (
-        "both are there, one below the other" if content != edited.content else "it cannot be merged, yours is there"
+        "the file contains both versions" if content != edited.content else "it cannot be merged; your version was kept"
     )
     return f"CONFLICT: {old} -> {new}: you and the template changed the same lines; {marked}"
 
 
 def merge(edited: bytes, base: bytes, theirs: bytes) -> tuple[bytes, bool]:
-    """Return the merged text, and whether it is without a conflict. What is not text stays the user's."""
+    """Return the merged content, and whether there was no conflict. Binary files keep the version of the user."""
     if base in (edited, theirs):
         return (theirs if edited == base else edited), True
     with TemporaryDirectory() as name:
@@ -168,36 +168,36 @@ def merge(edited: bytes, base: bytes, theirs: bytes) -> tuple[bytes, bool]:
         for path, content in zip(paths, (edited, base, theirs), strict=True):
             path.write_bytes(content)
         command = ["git", "merge-file", "--stdout", "--quiet", *LABELS, *map(str, paths)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
-    is_text = 0 <= done.returncode < 128  # the number of conflicts, or 255
-    return (done.stdout, done.returncode == 0) if is_text else (edited, edited == theirs)
+        result = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    is_text = 0 <= result.returncode < 128  # the number of conflicts, or 255
+    return (result.stdout, result.returncode == 0) if is_text else (edited, edited == theirs)
 
 
 def leave_unmerged(path: str, *versions: File) -> None:
-    """Let git list a path as "both modified", with the versions before anybody's edits, the user's, the template's."""
-    inside = git("rev-parse", "--show-prefix").decode().removesuffix("\n")
+    """Make git list a path as "both modified", with the base version, that of the user and that of the template."""
+    relative = git("rev-parse", "--show-prefix").decode().removesuffix("\n")
     entries = [
-        f"{file.mode} {git('hash-object', '-w', '--stdin', given=file.content).decode().strip()} {stage}\t{inside}{path}"
+        f"{file.mode} {git('hash-object', '-w', '--stdin', stdin=file.content).decode().strip()} {stage}\t{relative}{path}"
         for stage, file in enumerate(versions, start=1)
     ]
-    git("update-index", "-z", "--index-info", given="\0".join([*entries, ""]).encode())
+    git("update-index", "-z", "--index-info", stdin="\0".join([*entries, ""]).encode())
 
 
-def left_behind(moves: Sequence[str], known: dict[str, str]) -> Iterator[str]:
-    """Say which files of a moved folder are the user's own; they are where they were."""
-    for old in (move.partition(":")[0] for move in moves):
-        own = sorted(committed(old).keys() - known.keys())
-        if own and any(path.startswith(f"{old}/") for path in known):
-            yield f"yours, and not moved: {', '.join(own)}"
+def unmoved_files(declared: Sequence[str], moves: dict[str, str]) -> Iterator[str]:
+    """Yield a message for each moved folder with files of the user, which are not moved."""
+    for old in (move.partition(":")[0] for move in declared):
+        own = sorted(committed(old).keys() - moves.keys())
+        if own and any(path.startswith(f"{old}/") for path in moves):
+            yield f"not moved, because the template does not contain it: {', '.join(own)}"
 
 
 def main() -> None:
-    """Carry all that was edited.
+    """Move all edits.
 
     Raises:
-        SystemExit: If the old version cannot be rendered; says where the edits are.
+        SystemExit: If the old version cannot be rendered. The message shows where the edits are.
     """
-    parser = argparse.ArgumentParser(description="Carry edits to where the template has moved files.")
+    parser = argparse.ArgumentParser(description="Move edits to the new places of files that the template has moved.")
     parser.add_argument("--answers-file", default=".copier-answers.yml")
     parser.add_argument("moves", nargs="+", metavar="OLD:NEW")
     options = parser.parse_args()
@@ -206,23 +206,22 @@ def main() -> None:
         before = Path(name, "before")
         try:
             render(options.answers_file, version, before)
-        except Exception as error:  # noqa: BLE001  of Copier, of git, of Jinja: whatever it is, say where the edits are
-            raise SystemExit(failure(version, error, options.moves)) from None
-        moves = single(options.moves, before)
-        said = [carry(old, new, File.read(before / old)) for old, new in moves.items()]
-        said += left_behind(options.moves, moves)
-    sys.stderr.write("".join(f"{line}\n" for line in said if line))
+        except Exception as error:  # noqa: BLE001  any error of Copier, git or Jinja: show where the edits are
+            raise SystemExit(failure_message(version, error, options.moves)) from None
+        moves = file_moves(options.moves, before)
+        messages = [move_edits(old, new, File.read(before / old)) for old, new in moves.items()]
+        messages += unmoved_files(options.moves, moves)
+    sys.stderr.write("".join(f"{line}\n" for line in messages if line))
 
 
-def failure(version: str, error: Exception, moves: Sequence[str]) -> str:
-    """Say what went wrong, and where everything is."""
+def failure_message(version: str, error: Exception, moves: Sequence[str]) -> str:
+    """Return an error message that shows where the edits are."""
     paths = sorted({path for move in moves for path in committed(move.partition(":")[0])})
     return (
-        f"Version {version!r} of the template, which the project was made with, cannot be rendered:\n{error}\n"
-        "So nobody knows which files you had edited, and no edits were carried to where the template has moved them.\n"
-        "They are in your last commit:\n"
+        f"Version {version!r} of the template, which generated this project, cannot be rendered:\n{error}\n"
+        "Therefore your edits of moved files could not be found and moved. They are in your last commit:\n"
         + "".join(f"    git show 'HEAD:./{path}'\n" for path in paths)
-        + "To have everything as before the update: git restore --staged --worktree . && git clean --force -d"
+        + "To undo the update: git restore --staged --worktree . && git clean --force -d"
     )
 
 

@@ -6,62 +6,58 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from filelock import FileLock
 
-from tests import memory, releases
-from tests.remembering import COMPILED, remember
+from tests import releases
+from tests.fast_copier import patch_copier
 from tests.rendering import Answers, snapshot
 from tests.rendering import render as render_project
 from tests.updating import NEXT
 
+pytest_plugins = ["tests.costs"]
+
 LONG = ("execution", "containers")
-BEGAN = "TESTS_BEGAN"
+MEMORY = Path("/dev/shm")  # noqa: S108 - tempfile makes a folder of its own in it
+"""Where temporary files go if there is room, since tests write and delete many thousand small ones.
+
+Nothing is left afterwards. To look at what a failed test leaves, choose another folder: `TMPDIR=/tmp just test`.
+"""
+ROOM = 8 * 2**30
+"""Bytes that must be free there, and as many for programs: a whole run has used up to 6.5 GB at a time."""
 
 
 def pytest_configure() -> None:
-    """Note when it began and choose where temporary files go, once for all processes; let each remember."""
-    os.environ.setdefault(BEGAN, str(time.time()))
-    if "TMPDIR" not in os.environ and memory.has_room():
-        os.environ["TMPDIR"] = tempfile.tempdir = fleeting("tests-", memory.FOLDER)
-    if COMPILED not in os.environ:
-        os.environ[COMPILED] = fleeting("compiled-")
-    remember()
+    """Choose where temporary files go, once for all processes, and patch Copier."""
+    if "TMPDIR" not in os.environ and memory_has_room():
+        os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="tests-", dir=MEMORY)
+        Path(tempfile.tempdir).chmod(0o755)  # under root, PostgreSQL runs as another user and reads in it
+        atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
+    patch_copier()
 
 
-def fleeting(prefix: str, folder: Path | None = None) -> str:
-    """Make a temporary folder that is gone when the tests are over. As root, PostgreSQL is somebody else, and reads in it."""
-    path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
-    path.chmod(0o755)
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return str(path)
+def memory_has_room() -> bool:
+    """Return whether this machine has a large enough folder in memory, from which programs can be run."""
+    try:
+        system = os.statvfs(MEMORY)
+    except OSError:
+        return False
+    free = min(system.f_bavail * system.f_frsize, psutil.virtual_memory().available - ROOM)
+    return free >= ROOM and not system.f_flag & os.ST_NOEXEC
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long, so that nobody waits for one last long test; the crash tests take longest.
+    """Start the long tests first, so that the run does not end with one of them; the crash tests take longest.
 
-    Last come the combinations that are there for completeness: there may be no time for them. `--dist worksteal` gives each
-    process the next part of the list, so each part has its share of all.
+    `--dist worksteal` gives each process the next part of the list, so each part gets its share of the long tests.
     """
-    items.sort(
-        key=lambda item: (
-            is_for_completeness(item),
-            item.path.stem != "test_crashes",
-            not any(map(item.get_closest_marker, LONG)),
-        )
-    )
+    items.sort(key=lambda item: (item.path.stem != "test_crashes", not any(map(item.get_closest_marker, LONG))))
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     items[:] = [item for first in range(processes) for item in items[first::processes]]
-
-
-def is_for_completeness(item: pytest.Item) -> bool:
-    """Tell whether it executes a variant of which every pair of answers is executed in others."""
-    variant = getattr(item, "callspec", None) and item.callspec.params.get("variant")  # ty: ignore[missing-attribute]
-    return bool(variant and not variant.in_full and item.get_closest_marker("execution"))
 
 
 @pytest.fixture(scope="session")

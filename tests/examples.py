@@ -1,6 +1,6 @@
-"""The committed examples: `just examples` renders them anew.
+"""The committed examples: `just examples` renders them again.
 
-What changes in them is what a change of the template means for its users, so a review can begin there.
+Their diff shows the effect of a template change on projects, which helps in reviews.
 """
 
 import re
@@ -18,21 +18,23 @@ SOURCE = "gh:copier-fastapi/copier-fastapi"
 
 
 def names() -> list[str]:
-    """Return the examples: one answers file each."""
+    """Return the names of the examples; each has an answers file."""
     return sorted(file.stem for file in EXAMPLES.glob("*.yml"))
 
 
 def render_example(name: str, template: Path, folder: Path) -> Path:
-    """Render an example as if it came from where the template is published, at no particular version."""
+    """Render an example, and record the published source of the template, without a version."""
     answers = yaml.safe_load((EXAMPLES / f"{name}.yml").read_text(encoding="utf-8"))
-    recorded = render(template, folder, answers) / ".copier-answers.yml"
-    text = re.sub(r"^_src_path: .*$", f"_src_path: {SOURCE}", recorded.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    recorded.write_text(text, encoding="utf-8")
+    answers_file = render(template, folder, answers) / ".copier-answers.yml"
+    text = re.sub(
+        r"^_src_path: .*$", f"_src_path: {SOURCE}", answers_file.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    answers_file.write_text(text, encoding="utf-8")
     return folder
 
 
-def renew() -> None:
-    """Render every example into its folder; what was there goes."""
+def render_all() -> None:
+    """Replace every example with a new render."""
     with tempfile.TemporaryDirectory() as name:
         template = snapshot(Path(name))
         for example in names():
@@ -42,4 +44,4 @@ def renew() -> None:
 
 
 if __name__ == "__main__":
-    typer.run(renew)
+    typer.run(render_all)

@@ -1,4 +1,4 @@
-"""A mail server on this machine that keeps what it is sent."""
+"""A local mail server that stores the emails it receives."""
 
 import re
 from collections.abc import Generator
@@ -10,78 +10,78 @@ from queue import Empty, Queue
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 
-PATIENCE_SECONDS = 300
+TIMEOUT_SECONDS = 300  # for a busy machine
 TOKEN = re.compile(r"#token=([\w-]+)")
 
 
 @dataclass(frozen=True)
 class Mailbox:
-    """The mails of everybody."""
+    """All received emails."""
 
     port: int
-    mails: Queue[EmailMessage]
+    messages: Queue[EmailMessage]
 
     def token(self, address: str) -> str:
-        """Wait for a mail with a link to an address, and return the token of the link.
+        """Wait for an email with a link, and return the token of the link.
 
         Raises:
-            AssertionError: If none comes.
+            AssertionError: If none is received in time.
         """
         while True:
-            if found := TOKEN.search(text_of(self.mail(address))):
+            if found := TOKEN.search(text_of(self.receive(address))):
                 return found[1]
 
-    def mail(self, address: str) -> EmailMessage:
-        """Wait for the next mail to an address; those to others are forgotten.
+    def receive(self, address: str) -> EmailMessage:
+        """Wait for the next email to an address; emails to other addresses are discarded.
 
         Raises:
-            AssertionError: If none comes.
+            AssertionError: If none is received in time.
         """
         try:
-            while (mail := self.mails.get(timeout=PATIENCE_SECONDS))["To"] != address:
+            while (message := self.messages.get(timeout=TIMEOUT_SECONDS))["To"] != address:
                 pass
         except Empty:
-            raise AssertionError(f"no mail for {address} after {PATIENCE_SECONDS} seconds") from None
-        return mail
+            raise AssertionError(f"no email to {address} after {TIMEOUT_SECONDS} seconds") from None
+        return message
 
     def settings(self) -> dict[str, str]:
-        """Return what makes a project send its mails here, in production."""
+        """Return settings with which a project in production sends its emails here."""
         sender = {"SMTP_SENDER": "Service <no-reply@example.com>"}
         return {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(self.port), "SMTP_TLS": "none", **sender}
 
 
-def text_of(mail: EmailMessage) -> str:
-    """Return what a mail says to those who read plain text."""
-    body = mail.get_body(("plain",))
-    assert body is not None, mail
+def text_of(message: EmailMessage) -> str:
+    """Return the plain text of an email."""
+    body = message.get_body(("plain",))
+    assert body is not None, message
     return str(body.get_content())
 
 
-class _Conversation(StreamRequestHandler):
-    """Speaks as much SMTP as taking a mail needs (RFC 5321)."""
+class _SmtpHandler(StreamRequestHandler):
+    """Implements the part of SMTP that receiving an email needs (RFC 5321)."""
 
     def handle(self) -> None:
-        self._say("220 ready")
+        self._reply("220 ready")
         for line in self.rfile:
             match line.split()[0].upper():
                 case b"DATA":
-                    self._say("354 go on")
-                    self._keep()
-                    self._say("250 kept")
+                    self._reply("354 continue")
+                    self._store()
+                    self._reply("250 stored")
                 case b"QUIT":
-                    self._say("221 bye")
+                    self._reply("221 bye")
                     return
                 case _:
-                    self._say("250 fine")
+                    self._reply("250 ok")
 
-    def _keep(self) -> None:
+    def _store(self) -> None:
         lines = [line.removeprefix(b".") for line in iter(self.rfile.readline, b".\r\n")]
-        mail = message_from_bytes(b"".join(lines), policy=policy.default)
+        message = message_from_bytes(b"".join(lines), policy=policy.default)
         assert isinstance(self.server, _Server)
-        self.server.mails.put(mail)
+        self.server.messages.put(message)
 
-    def _say(self, answer: str) -> None:
-        self.wfile.write(f"{answer}\r\n".encode())
+    def _reply(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
 
 
 class _Server(ThreadingTCPServer):
@@ -89,18 +89,18 @@ class _Server(ThreadingTCPServer):
     block_on_close = False  # a client may keep its connection
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Conversation)
-        self.mails: Queue[EmailMessage] = Queue()
+        super().__init__(("127.0.0.1", 0), _SmtpHandler)
+        self.messages: Queue[EmailMessage] = Queue()
 
 
 @contextmanager
 def mailbox() -> Generator[Mailbox]:
-    """Receive mails while the block runs."""
+    """Receive emails during the block."""
     with _Server() as server:
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield Mailbox(server.server_address[1], server.mails)
+            yield Mailbox(server.server_address[1], server.messages)
         finally:
             server.shutdown()
             thread.join()

@@ -1,4 +1,4 @@
-"""Reading what is written in Markdown, so that it can be done."""
+"""Parse code blocks and sections of Markdown, so that tests can execute them."""
 
 import re
 from collections.abc import Iterator
@@ -14,18 +14,18 @@ class Block:
     """A fenced block of code."""
 
     language: str
-    title: str  # the file it belongs to, if it says so
+    title: str  # the file it belongs to, or empty
     marker: str  # from a comment `<!-- test: marker -->` on the line above
     body: str
 
     def commands(self) -> list[str]:
-        """Return the lines of a console block that a person types; `#` begins a comment."""
+        """Return the commands of a console block without prompts and comments."""
         lines = (re.sub(r"^\$ | +#.*$|^#.*$", "", line) for line in self.body.splitlines())
         return [line for line in lines if line.strip()]
 
 
 def blocks(markdown: str) -> Iterator[Block]:
-    """Yield the fenced blocks of a text."""
+    """Yield the fenced code blocks of a text."""
     for found in BLOCK.finditer(markdown):
         above = markdown[: found.start()].rstrip().rpartition("\n")[2]
         marker = re.fullmatch(r"\s*<!-- test: (\w+) -->", above)

@@ -1,4 +1,4 @@
-"""Reading a rendered project: what is in it, and what it declares."""
+"""Read the files and declarations of a rendered project."""
 
 import ast
 import re
@@ -9,41 +9,41 @@ from pathlib import Path
 
 import yaml
 
-# Where the name of an import is not the name of what is installed, or comes with it as its documented interface.
+# Imports whose package has another name, or that are a documented part of another package.
 DISTRIBUTIONS = {"starlette": "fastapi", "jwt": "pyjwt", "yaml": "pyyaml"}
 
 
 def files(project: Path) -> list[Path]:
-    """List the files of a project, relative to it."""
+    """Return the files of a project, as relative paths."""
     return sorted(path.relative_to(project) for path in project.rglob("*") if path.is_file())
 
 
 def contents(project: Path) -> dict[str, bytes]:
-    """Return every file of a project but the answers, which differ whatever they do."""
+    """Return the content of every file except the answers file, which always differs."""
     return {
         file.as_posix(): (project / file).read_bytes() for file in files(project) if file.name != ".copier-answers.yml"
     }
 
 
 def requirements(project: Path) -> dict[str, set[str]]:
-    """Return the names of the declared packages: `runtime`, and each dependency group."""
+    """Return the names of the declared packages, for `runtime` and each dependency group."""
     declared = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
     groups = {"runtime": declared["project"]["dependencies"], **declared["dependency-groups"]}
     return {group: {re.split(r"[^\w.-]", line)[0] for line in lines} for group, lines in groups.items()}
 
 
 def packages(project: Path) -> set[str]:
-    """Return every declared package."""
+    """Return the names of all declared packages."""
     return set().union(*requirements(project).values())
 
 
 def services(project: Path) -> set[str]:
-    """Return the services of the compose file."""
+    """Return the names of the services in the compose file."""
     return set(yaml.safe_load((project / "docker-compose.yml").read_text(encoding="utf-8"))["services"])
 
 
 def env_keys(project: Path) -> set[str]:
-    """Return the variables that .env.example explains."""
+    """Return the variables in .env.example."""
     return set(
         re.findall(r"^(?:# )?([A-Z][A-Z0-9_]*)=", (project / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
     )
@@ -59,5 +59,5 @@ def imports(file: Path) -> Iterator[str]:
 
 
 def distribution(package: str) -> str:
-    """Return what must be installed for an import."""
+    """Return the package that provides an import."""
     return DISTRIBUTIONS.get(package, package.replace("_", "-"))

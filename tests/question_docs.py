@@ -1,4 +1,4 @@
-"""What the documentation says about the questions, written from copier.yml: `just questions`."""
+"""Write the documentation of the questions from copier.yml: `just questions`."""
 
 from pathlib import Path
 
@@ -12,24 +12,24 @@ END = "<!-- questions:end -->"
 
 
 def table() -> str:
-    """Return one line for each question, for the README."""
+    """Return a table of the questions for the README."""
     rows = [f"| `{question.name}` | {_answers(question)} | {_what(question)} |" for question in questions()]
-    return "\n".join(["| question | answers, the default first | |", "|---|---|---|", *rows])
+    return "\n".join(["| question | answers (default first) | |", "|---|---|---|", *rows])
 
 
 def reference() -> str:
-    """Return one section for each question."""
+    """Return a section for each question."""
     return "\n\n".join(map(_section, questions()))
 
 
 PAGES = {ROOT / "README.md": table, ROOT / "docs/reference/questions.md": reference}
 
 
-def renewed(page: Path) -> str:
-    """Return a page with what is written today between its two markers.
+def updated_page(page: Path) -> str:
+    """Return a page with the current text between its markers.
 
     Raises:
-        ValueError: If the page lacks them.
+        ValueError: If a marker is missing.
     """
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -44,15 +44,15 @@ def _answers(question: Question) -> str:
 
 
 def _what(question: Question) -> str:
-    """Return the question itself, without the explanation that follows it."""
+    """Return the question without its explanation."""
     return question.help[: question.help.index("?") + 1]
 
 
 def _section(question: Question) -> str:
-    facts = [f"- Default: {_default(question)}"]
+    items = [f"- Default: {_default(question)}"]
     if question.choices:
-        facts.insert(0, f"- Answers: {', '.join(_choices(question))}")
-    return "\n".join([f"## `{question.name}`", "", question.help, "", *facts])
+        items.insert(0, f"- Answers: {', '.join(_choices(question))}")
+    return "\n".join([f"## `{question.name}`", "", question.help, "", *items])
 
 
 def _choices(question: Question) -> list[str]:
@@ -61,15 +61,15 @@ def _choices(question: Question) -> list[str]:
 
 
 def _default(question: Question) -> str:
-    """Say what is offered, and where a preset offers something else."""
-    offered = {preset: resolve({"preset": preset})[question.name] for preset in choices()["preset"]}
-    plain = resolve({})[question.name]
-    others = [f"with `preset: {preset}` {_code(value)}" for preset, value in offered.items() if value != plain]
+    """Return the default answer, and different defaults of presets."""
+    defaults = {preset: resolve({"preset": preset})[question.name] for preset in choices()["preset"]}
+    default = resolve({})[question.name]
+    others = [f"{_code(value)} with `preset: {preset}`" for preset, value in defaults.items() if value != default]
     if question.name == "preset":
         others = []
     elif "{{" in str(question.default) and not others:
-        others = ["made from the answers before"]
-    return ", ".join([_code(plain), *others])
+        others = ["derived from earlier answers"]
+    return ", ".join([_code(default), *others])
 
 
 def _code(value: object) -> str:
@@ -77,9 +77,9 @@ def _code(value: object) -> str:
 
 
 def write() -> None:
-    """Renew every page that speaks of the questions."""
+    """Update every page that documents the questions."""
     for page in PAGES:
-        page.write_text(renewed(page), encoding="utf-8")
+        page.write_text(updated_page(page), encoding="utf-8")
         typer.echo(f"written: {page.relative_to(ROOT)}")
 
 

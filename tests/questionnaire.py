@@ -26,6 +26,7 @@ class Question:
     choices: tuple[Any, ...]  # none: free text
     labels: tuple[str, ...]  # what a person reads instead of the choices
     when: str  # asked if this is true; nothing: always
+    validator: str  # says what is wrong with an answer
     computed: bool
 
 
@@ -60,17 +61,20 @@ def choices() -> dict[str, tuple[Any, ...]]:
     return {question.name: question.choices for question in questions() if question.choices}
 
 
+@cache
 def conditions() -> dict[str, set[str]]:
-    """Return the questions that are not always asked, with those that decide about it."""
-    asked = [question for question in questions() if question.when]
-    return {each.name: meta.find_undeclared_variables(environment().parse(each.when)) for each in asked}
+    """Return the questions of which not every choice can always be given, with those that decide about it."""
+    rules = {each.name: f"{each.when} {each.validator}" for each in questions() if each.choices}
+    deciding = {name: meta.find_undeclared_variables(environment().parse(rule)) for name, rule in rules.items()}
+    return {name: others - {name} for name, others in deciding.items() if others - {name}}
 
 
 def possible(answers: Answers, *names: str) -> bool:
-    """Tell whether nothing is answered that is not asked, for some questions or for all of them."""
-    asked = [question for question in questions() if question.when and question.name in (names or answers)]
+    """Tell whether some answers, or all of them, are asked for and not refused."""
+    limited = [question for question in questions() if question.choices and question.name in (names or answers)]
     values = {**defaults(), **answers}
-    return all(values[each.name] == defaults()[each.name] or _is_true(each.when, values) for each in asked)
+    asked = all(values[each.name] == defaults()[each.name] or _is_asked(each, values) for each in limited)
+    return asked and not any(_refusal(each, values) for each in limited)
 
 
 @cache
@@ -91,14 +95,14 @@ def resolve(answers: Answers) -> dict[str, Any]:
 def asked(answers: Answers) -> list[Question]:
     """Return what a person is asked who gives these answers: some questions make no sense with some others."""
     values = resolve(answers)
-    return [question for question in questions() if not question.when or _is_true(question.when, values)]
+    return [question for question in questions() if _is_asked(question, values)]
 
 
 def refusals(answers: Answers) -> dict[str, str]:
     """Return why some answers cannot be given together, by question; nothing, if they can."""
     values = resolve(answers)
-    said = {name: _compiled(config()[name].get("validator", "")).render(values).strip() for name in answers}
-    return {name: reason for name, reason in said.items() if reason not in {"", "None"}}
+    said = {question.name: _refusal(question, values) for question in questions() if question.name in answers}
+    return {name: reason for name, reason in said.items() if reason}
 
 
 def _read(name: str, what: dict[str, Any]) -> Question:
@@ -111,6 +115,7 @@ def _read(name: str, what: dict[str, Any]) -> Question:
         choices=values,
         labels=labels,
         when=what["when"] if isinstance(what.get("when"), str) else "",
+        validator=what.get("validator", ""),
         computed=what.get("when") is False,
     )
 
@@ -125,8 +130,14 @@ def _choices(what: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     return tuple(label for label, _ in plain), tuple(value for _, value in plain)
 
 
-def _is_true(condition: str, values: dict[str, Any]) -> bool:
-    return bool(_parsed(_compiled(condition).render(values)))
+def _is_asked(question: Question, values: dict[str, Any]) -> bool:
+    return not question.when or bool(_parsed(_compiled(question.when).render(values)))
+
+
+def _refusal(question: Question, values: dict[str, Any]) -> str:
+    """Say what is wrong with an answer; nothing if it is right."""
+    reason = _compiled(question.validator).render(values).strip()
+    return "" if reason == "None" else reason
 
 
 @cache

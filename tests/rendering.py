@@ -1,4 +1,4 @@
-"""Rendering the template as a user does: through Copier's public interface, and without trust."""
+"""Render the template like a user, with Copier's public API and without trust."""
 
 import shutil
 import subprocess
@@ -10,29 +10,29 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("CHANGELOG.md", "copier.yml", "extensions", "migrations", "template")
-"""What Copier reads: it renders `template/`, and the messages after an update quote the changelog."""
+"""The files that Copier reads. It renders `template/`; the messages after an update quote the changelog."""
 
 Answers = Mapping[str, object]
 
 
 def tracked(*options: str) -> list[Path]:
-    """List the files of the template that git knows of, relative to the root of this repository."""
+    """Return the tracked files of the template, relative to the root of this repository."""
     command = ["git", "ls-files", "-z", *options, "--", *PARTS]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [Path(name) for name in sorted(filter(None, listed.split("\0"))) if (ROOT / name).is_file()]
 
 
 def working_tree() -> list[Path]:
-    """List what the template would consist of if everything were committed now: no caches, no ignored files."""
+    """Return the files of the template, tracked or not, without ignored files."""
     return tracked("--cached", "--others", "--exclude-standard")
 
 
 def snapshot(folder: Path, files: Iterable[Path] | None = None) -> Path:
-    """Copy the template into a plain folder, from which Copier renders without a version and without a clone.
+    """Copy the template into a folder without git, from which Copier renders without a version and without a clone.
 
     Args:
-        folder: Where to.
-        files: Which files; the working tree's if not given.
+        folder: The target folder.
+        files: The files to copy, by default those of the working tree.
     """
     for file in working_tree() if files is None else files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -41,11 +41,11 @@ def snapshot(folder: Path, files: Iterable[Path] | None = None) -> Path:
 
 
 def render(template: Path, project: Path, answers: Answers) -> Path:
-    """Render a project; what is not answered takes its default.
+    """Render a project; other questions take their defaults.
 
     Raises:
-        ValueError: If an answer is refused.
-        AssertionError: If Copier has recorded anything but what was answered; it ignores unknown questions.
+        ValueError: If an answer is invalid.
+        AssertionError: If the recorded answers differ from the given ones, because Copier ignores unknown questions.
     """
     copier.run_copy(
         str(template),
@@ -57,12 +57,14 @@ def render(template: Path, project: Path, answers: Answers) -> Path:
         settings=copier.Settings(),
     )
     recorded = recorded_answers(project)
-    asked = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
-    # A question that makes no sense with the other answers is not asked, and not recorded: it has its default.
-    unasked = {
-        name: asked[name]["default"] for name in answers if name not in recorded and "when" in asked.get(name, {})
+    questions = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+    # A question that is irrelevant for the other answers is neither asked nor recorded; it has its default.
+    defaults = {
+        name: questions[name]["default"]
+        for name in answers
+        if name not in recorded and "when" in questions.get(name, {})
     }
-    assert {name: {**unasked, **recorded}.get(name) for name in answers} == dict(answers)
+    assert {name: {**defaults, **recorded}.get(name) for name in answers} == dict(answers)
     return project
 
 

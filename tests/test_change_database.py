@@ -1,6 +1,6 @@
-"""A service moves to another database, and back, and nothing is lost.
+"""A service can be moved to another database, and back, without losing data.
 
-Done as docs/how-to/postgresql.md says: export, change the answer by `copier update`, import.
+As docs/how-to/postgresql.md describes: export, change the answer with `copier update`, import.
 """
 
 import re
@@ -9,62 +9,73 @@ from pathlib import Path
 
 import pytest
 
-from tests.living import EMAIL, TITLE, Project, add_todo, answer_anew, start, todos
+from tests.installed_project import (
+    EMAIL,
+    TITLE,
+    InstalledProject,
+    change_answers,
+    create_project,
+    create_todo,
+    todo_titles,
+)
 from tests.matrix.processes import run
 from tests.matrix.service import database
-from tests.matrix.sign_in import by_password
+from tests.matrix.sign_in import password_sign_in
 from tests.releases import commit, git
 
 EXPORT = ".data/{}.jsonl"
 
 
-def export(project: Project, name: str) -> list[str]:
-    """Carry everything away, and return the lines in an order of their own."""
+def export(project: InstalledProject, name: str) -> list[str]:
+    """Export all rows, and return the lines sorted."""
     project.app("db", "export", EXPORT.format(name))
     return sorted((project.folder / EXPORT.format(name)).read_text(encoding="utf-8").splitlines())
 
 
-def move(project: Project, to: str, name: str, stack: ExitStack) -> Project:
-    """Change the database, and bring the rows that were exported along."""
-    answer_anew(project.folder, database=to)
-    commit(project.folder, f"Move to {to}")
+def change_database(project: InstalledProject, target: str, name: str, stack: ExitStack) -> InstalledProject:
+    """Change the database, and import the exported rows."""
+    change_answers(project.folder, database=target)
+    commit(project.folder, f"Move to {target}")
     run(project.folder, "uv", "sync")
-    moved = Project(project.folder, stack.enter_context(database(project.folder)))
+    moved = InstalledProject(project.folder, stack.enter_context(database(project.folder)))
     moved.app("db", "upgrade")
-    told = moved.app("db", "import", EXPORT.format(name))
-    assert re.search(r"^user_account: 1 rows$", told, re.MULTILINE), told
+    output = moved.app("db", "import", EXPORT.format(name))
+    assert re.search(r"^user_account: 1 rows$", output, re.MULTILINE), output
     moved.check()
     return moved
 
 
+@pytest.mark.complete
 @pytest.mark.execution
-def test_people_and_their_todos_move_from_sqlite_to_postgres_and_back(history: Path, tmp_path: Path) -> None:
-    folder = start(history, tmp_path / "project", database="sqlite", auth="jwt", docs_site=False)
-    first = git(folder, "rev-parse", "HEAD")
+def test_data_moves_from_sqlite_to_postgres_and_back(history: Path, tmp_path: Path) -> None:
+    folder = create_project(history, tmp_path / "project", database="sqlite", auth="jwt", docs_site=False)
+    initial_commit = git(folder, "rev-parse", "HEAD")
     with ExitStack() as stack:
-        people = stack.enter_context(by_password(folder))
-        project = Project(folder, stack.enter_context(database(folder)))
+        auth = stack.enter_context(password_sign_in(folder))
+        project = InstalledProject(folder, stack.enter_context(database(folder)))
         project.app("db", "upgrade")
         migrations = project.migrations()
-        with project.serve(people.settings) as service:
-            me = people.open(service, EMAIL)
-            add_todo(service, "/api/v1/todos", me)
+        with project.serve(auth.settings) as service:
+            headers = auth.register(service, EMAIL)
+            create_todo(service, "/api/v1/todos", headers)
 
-        carried = export(project, "from-sqlite")
-        with ExitStack() as until_it_moves_back:  # to SQLite, which takes away what could stop this server
-            project = move(project, "postgres", "from-sqlite", until_it_moves_back)
-            assert export(project, "unchanged") == carried
-            with project.serve(people.settings) as service:
-                assert todos(service, me) == [TITLE]  # the session goes on, and
-                again = people.enter(service, EMAIL)  # the password is the same
-                add_todo(service, "/api/v1/todos", again)
-            carried = export(project, "from-postgres")
+        exported = export(project, "from-sqlite")
+        with (
+            ExitStack() as postgres_stack
+        ):  # ends before the move to SQLite, which removes the code that stops this server
+            project = change_database(project, "postgres", "from-sqlite", postgres_stack)
+            assert export(project, "unchanged") == exported
+            with project.serve(auth.settings) as service:
+                assert todo_titles(service, headers) == [TITLE]  # the session is still valid, and
+                new_headers = auth.log_in(service, EMAIL)  # the password is the same
+                create_todo(service, "/api/v1/todos", new_headers)
+            exported = export(project, "from-postgres")
 
-        (folder / ".data/production.db").unlink()  # the guide says: a new file
-        project = move(project, "sqlite", "from-postgres", stack)
-        assert export(project, "back") == carried
-        with project.serve(people.settings) as service:
-            assert todos(service, people.enter(service, EMAIL)) == [TITLE, TITLE]
+        (folder / ".data/production.db").unlink()  # the guide requires a new file
+        project = change_database(project, "sqlite", "from-postgres", stack)
+        assert export(project, "back") == exported
+        with project.serve(auth.settings) as service:
+            assert todo_titles(service, auth.log_in(service, EMAIL)) == [TITLE, TITLE]
 
         assert project.migrations() == migrations
-        assert git(folder, "diff", "--stat", first, "--", ".", ":(exclude)uv.lock") == ""
+        assert git(folder, "diff", "--stat", initial_commit, "--", ".", ":(exclude)uv.lock") == ""

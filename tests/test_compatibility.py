@@ -1,7 +1,7 @@
-"""Whoever has a project can follow: nothing that a release had goes without a way to carry it on.
+"""Projects of every release can be updated: nothing is removed without a migration.
 
-Each rule is a function from a release and what comes after it to a list of complaints that say what to write. Each has
-a test that breaks it.
+Each rule is a function that compares a release with the working tree, and yields problems with their solution. Each has a
+test that violates it.
 """
 
 import json
@@ -19,35 +19,35 @@ import yaml
 from jinja2 import ChainableUndefined
 
 from tests.questionnaire import environment, resolve
-from tests.releases import CHANGELOG, RELEASES, announced, commit, git, numbers, released
+from tests.releases import CHANGELOG, RELEASES, changelog_versions, commit, git, released, version_key
 from tests.rendering import ROOT, recorded_answers, working_tree
 from tests.updating import NEXT, begin, tree, update
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
 SCRIPT = "{{ _copier_conf.src_path }}/migrations/moves.py"
 SETTINGS = "copier.yml"
 REGISTRY = "extensions/features.yml.jinja"
-TYPED = (
+VALID_TEXTS = (
     *("Ada Lovelace", "Æ", "名前", 'a "quoted" name', "it's", "{{ braces }}", "# comment", "x" * 100, "x" * 200),
     *("Keeps the to-do lists of a team.", "a", "a-1", "my-service", "x" * 50, "a-b-c-d"),
     *("you@example.com", "a.b+c@sub.example.co.uk", "A_1%@x-y.io", "ada", "Ada-Lovelace", "x" * 39),
 )
-"""What people answer where they can answer anything."""
+"""Answers to free-text questions that some release accepts."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """What a migration says: where a file was, and where it is now (empty: nowhere)."""
+    """A move in a migration: the old path of a file, and the new one, empty if the file was deleted."""
 
     version: str
     old: str
     new: str
 
 
-@dataclass(frozen=True, eq=False)  # told apart, and cached, by identity
+@dataclass(frozen=True, eq=False)  # compared and cached by identity
 class Template:
-    """What projects depend on: the settings and questions, the paths of files, the features and their files."""
+    """The parts of a version that projects depend on: settings, questions, paths, features and their files."""
 
     version: str
     settings: dict[str, Any]
@@ -57,12 +57,12 @@ class Template:
 
     @classmethod
     def of(cls, version: str, paths: Sequence[str], read: Callable[[str], str]) -> "Template":
-        """Read one, whatever it is kept in."""
+        """Read a version from its files."""
         answers_file = "{{ _copier_conf.answers_file }}"
         names = (
             path.removeprefix("template/").removesuffix(".jinja") for path in paths if path.startswith("template/")
         )
-        # Statements of Jinja are comments of YAML; expressions become texts.
+        # Jinja statements are YAML comments; expressions are replaced by strings.
         registry = yaml.safe_load(re.sub(r"\{\{(.*?)\}\}", lambda found: json.dumps(found[1].strip()), read(REGISTRY)))
         return cls(
             version=version,
@@ -74,51 +74,53 @@ class Template:
 
     @property
     def questions(self) -> dict[str, dict[str, Any]]:
-        """What is asked, and stored."""
+        """The questions whose answers are recorded."""
         return {
-            name: what for name, what in self.settings.items() if name[0] != "_" and what.get("when", True) is not False
+            name: question
+            for name, question in self.settings.items()
+            if name[0] != "_" and question.get("when", True) is not False
         }
 
     @property
     def moves(self) -> list[Move]:
-        """The moves that the migrations carry edits for."""
+        """The moves that the migrations declare."""
         return [
             Move(str(migration.get("version", "0")), *part.split(":", 1))
             for migration in self.settings.get("_migrations", [])
-            if runs_the_script(migration)
+            if is_move_migration(migration)
             for part in migration["command"][2:]
             if not part.startswith("--")
         ]
 
     def has(self, path: str) -> bool:
-        """Say whether there is such a file or folder."""
+        """Return whether a file or folder exists."""
         return any(contains(path, known) for known in self.paths)
 
     def owner(self, path: str) -> str:
-        """Return the feature with which a file comes and goes; empty if it is always there."""
+        """Return the feature that a file belongs to, empty if every project has the file."""
         owners = [(len(file), name) for name, files in self.features.items() for file in files if contains(file, path)]
         return max(owners, default=(0, ""))[1]
 
     def is_on(self, feature: str, answers: dict[str, Any]) -> bool:
-        """Say whether a feature is there with some answers; what is always there is no feature."""
+        """Return whether answers enable a feature. The empty feature is always enabled."""
         condition = self.conditions.get(feature, "true")
         return environment().from_string(f"{{{{ ({condition}) }}}}").render(answers) == "True"
 
 
 def contains(folder: str, path: str) -> bool:
-    """Say whether a path is another, or in it."""
+    """Return whether a path equals a folder or is inside of it."""
     return path == folder or path.startswith(f"{folder}/")
 
 
-def runs_the_script(migration: Any) -> bool:
-    """Say whether a migration is a declaration as the script wants it."""
+def is_move_migration(migration: Any) -> bool:
+    """Return whether a migration runs migrations/moves.py."""
     return isinstance(migration, dict) and migration["command"][1:2] == [SCRIPT]
 
 
 def choices(question: dict[str, Any]) -> list[Any]:
-    """Return the answers that a question offers."""
-    given = question.get("choices", [True, False] if question.get("type") == "bool" else [])
-    values = given.values() if isinstance(given, dict) else given
+    """Return the choices of a question."""
+    offered = question.get("choices", [True, False] if question.get("type") == "bool" else [])
+    values = offered.values() if isinstance(offered, dict) else offered
     return [value["value"] if isinstance(value, dict) else value for value in values]
 
 
@@ -126,30 +128,30 @@ def choices(question: dict[str, Any]) -> list[Any]:
 
 
 def lost_files(old: Template, new: Template) -> Iterator[str]:
-    """A file that goes from projects takes edits with it, so a migration has to carry them."""
-    later = [move for move in new.moves if numbers(move.version) > numbers(old.version)]
+    """A file that is removed from projects may have edits, which need a migration."""
+    later = [move for move in new.moves if version_key(move.version) > version_key(old.version)]
     for path in sorted(old.paths):
         if path not in new.paths:
-            change, where = "is gone", "WHERE-IT-IS-NOW"
-        elif goes_somewhere(old, old.owner(path), new, new.owner(path)):
-            change, where = f"goes now where {new.owner(path)} is off", ""
+            change, where = "no longer exists", "NEW-PATH"
+        elif disappears_for_some_answers(old, old.owner(path), new, new.owner(path)):
+            change, where = f"is now removed if {new.owner(path)} is disabled", ""
         else:
             continue
         if not any(contains(move.old, path) for move in later):
             yield (
-                f"{path} was in {old.version} and {change}; projects have edits in it. Add to copier.yml "
-                "(nothing after the colon if the template has no such file any more):\n"
-                f'_migrations:\n  - version: THE-VERSION-TO-COME\n    command:\n      - "{{{{ _copier_python }}}}"\n'
+                f"{path} was in {old.version} and {change}. Projects may have edits in it: add to copier.yml "
+                "(nothing after the colon if the template no longer has the file):\n"
+                f'_migrations:\n  - version: NEXT-VERSION\n    command:\n      - "{{{{ _copier_python }}}}"\n'
                 f'      - "{SCRIPT}"\n      - "--answers-file={{{{ _copier_conf.answers_file }}}}"\n'
                 f'      - "{path}:{where}"'
             )
 
 
 @cache
-def goes_somewhere(old: Template, before: str, new: Template, now: str) -> bool:
-    """Say whether a file that came with one feature is missing with another one, for answers that a project may have."""
-    added = {name: what.get("default") for name, what in new.questions.items() if name not in old.questions}
-    asked = {name: choices(what) for name, what in old.questions.items() if choices(what)}
+def disappears_for_some_answers(old: Template, before: str, new: Template, now: str) -> bool:
+    """Return whether a file disappears for some answers because it belongs to another feature now."""
+    added = {name: question.get("default") for name, question in new.questions.items() if name not in old.questions}
+    asked = {name: choices(question) for name, question in old.questions.items() if choices(question)}
     deciding = f"{old.conditions.get(before, '')} {new.conditions.get(now, '')}"
     lists = [
         [(name, value) for value in values] for name, values in asked.items() if name in re.findall(r"\w+", deciding)
@@ -158,48 +160,48 @@ def goes_somewhere(old: Template, before: str, new: Template, now: str) -> bool:
     return any(old.is_on(before, project) and not new.is_on(now, project) for project in projects)
 
 
-def wrong_migrations(new: Template, versions: Sequence[str]) -> Iterator[str]:
-    """A migration runs our script, once, and knows where files are now."""
+def invalid_migrations(new: Template, versions: Sequence[str]) -> Iterator[str]:
+    """A migration must run migrations/moves.py for the version of a release, with current paths."""
     for migration in new.settings.get("_migrations", []):
-        if not runs_the_script(migration):
-            yield f"{migration}: only migrations/moves.py may run; copy its declaration from the script"
+        if not is_move_migration(migration):
+            yield f"{migration}: only migrations/moves.py is allowed; copy the declaration from its docstring"
         elif str(migration.get("version")) not in versions:
             yield (
-                f"{migration}: without the version of a release, each update asks for trust; "
-                f"say `version:` and one of {', '.join(versions)}, which CHANGELOG.md speaks of"
+                f"{migration}: without the version of a release, every update needs trust; "
+                f"add `version:` with a version of CHANGELOG.md: {', '.join(versions)}"
             )
     for move in new.moves:
         if move.new and not new.has(move.new):
             yield (
-                f"{move.old}:{move.new}: there is no {move.new}. If it has moved again, write "
-                f"{move.old}:WHERE-IT-IS-NOW here, and {move.new}:WHERE-IT-IS-NOW for the version to come"
+                f"{move.old}:{move.new}: {move.new} does not exist. If it was moved again, write "
+                f"{move.old}:NEW-PATH here, and {move.new}:NEW-PATH for the next version"
             )
 
 
 def lost_questions(old: Template, new: Template) -> Iterator[str]:
-    """An answer that was given counts; where it no longer can, a new question begins with it."""
-    defaults = " ".join(str(what.get("default")) for name, what in new.settings.items() if name[0] != "_")
+    """A recorded answer must be kept, or become the default of a new question."""
+    defaults = " ".join(str(question.get("default")) for name, question in new.settings.items() if name[0] != "_")
     for name, question in old.questions.items():
         now = new.questions.get(name, {})
         lost = [choice for choice in choices(question) if choice not in choices(now)]
         if not now:
-            change = "is not asked any more"
+            change = "was removed"
         elif now["type"] != question["type"]:
-            change = f"was of type {question['type']} and is of type {now['type']}; keep that, and ask under a new name"
+            change = f"was of type {question['type']} and is of type {now['type']}; keep the type, or use a new name"
         elif lost and choices(now):
-            change = f"had the choice {lost[0]!r}; keep it, or ask under a new name"
+            change = f"had the choice {lost[0]!r}; keep it, or use a new name"
         else:
             continue
         if now or not re.search(rf"\bprevious\.{name}\b", defaults):
             yield (
-                f"{name}: the question of {old.version} {change}. Projects have an answer: the question that takes its "
-                "place begins with it. Write in copier.yml, and the values of before into those of today:\n"
-                f'NEW_NAME:\n  default: "{{{{ previous.{name} | default(THE-DEFAULT-FOR-NEW-PROJECTS) }}}}"'
+                f"{name}: the question of {old.version} {change}. Projects have recorded an answer: use it as the default "
+                "of the question that replaces it. Write in copier.yml, and map old values to new ones:\n"
+                f'NEW_NAME:\n  default: "{{{{ previous.{name} | default(DEFAULT-FOR-NEW-PROJECTS) }}}}"'
             )
 
 
 def stricter_questions(old: Template, new: Template) -> Iterator[str]:
-    """What a validator took, it takes."""
+    """A validator must accept every answer that it accepted before."""
     lenient = environment().overlay(undefined=ChainableUndefined)
     known = resolve({})
 
@@ -209,34 +211,34 @@ def stricter_questions(old: Template, new: Template) -> Iterator[str]:
 
     for name in old.questions.keys() & new.questions.keys():
         before, now = old.questions[name], new.questions[name]
-        for text in TYPED:
+        for text in VALID_TEXTS:
             if before.get("validator") and not refuses(before, name, text) and (why := refuses(now, name, text)):
-                yield f"{name}: {old.version} took {text!r}, so projects have it. Now: {why}. Let the validator take it"
+                yield f"{name}: {old.version} accepted {text!r}, so projects may have it. Now: {why}. Make the validator accept it"
 
 
-def lost_promises(old: Template, new: Template) -> Iterator[str]:
-    """What was the user's own, and what could be switched on."""
+def lost_guarantees(old: Template, new: Template) -> Iterator[str]:
+    """Files that updates do not change, and features, must not be removed."""
     for path in old.settings["_skip_if_exists"]:
         if path not in new.settings["_skip_if_exists"]:
-            yield f"{path}: {old.version} never touched it in an update; put it back into _skip_if_exists of copier.yml"
+            yield f"{path}: {old.version} did not change it in updates; add it to _skip_if_exists in copier.yml again"
     for feature in old.features.keys() - new.features.keys():
-        yield f"{feature}: {old.version} had this feature; put it back into {REGISTRY}"
+        yield f"{feature}: {old.version} had this feature; add it to {REGISTRY} again"
 
 
-RULES = (lost_files, lost_questions, stricter_questions, lost_promises)
+RULES = (lost_files, lost_questions, stricter_questions, lost_guarantees)
 
 
 # ── this template ─────────────────────────────────────────────────────────────
 
 
-def unfinished() -> list[str]:
-    """Return the version that CHANGELOG.md has no date for, if there is one."""
+def unreleased_versions() -> list[str]:
+    """Return the versions without a date in CHANGELOG.md; there is at most one."""
     return re.findall(r"^## (\d+\.\d+\.\d+) \(unreleased\)$", CHANGELOG.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def new() -> Template:
-    """The working tree."""
+    """The template of the working tree."""
     return Template.of(
         NEXT,
         [file.as_posix() for file in working_tree()],
@@ -246,7 +248,7 @@ def new() -> Template:
 
 @pytest.fixture(scope="module")
 def recorded(history: Path) -> Callable[[str], Template]:
-    """What a release was."""
+    """Return a function that reads a recorded release."""
 
     def read(version: str) -> Template:
         paths = git(history, "ls-tree", "-r", "-z", "--name-only", version).split("\0")
@@ -257,52 +259,54 @@ def recorded(history: Path) -> Callable[[str], Template]:
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("version", released())
-def test_projects_of_a_release_can_follow(
+def test_projects_of_release_can_be_updated(
     version: str, rule: Callable[..., Iterator[str]], recorded: Callable[[str], Template], new: Template
 ) -> None:
     assert "\n\n".join(rule(recorded(version), new)) == ""
 
 
 @pytest.mark.parametrize("version", released())
-def test_the_rules_see_what_is_there(version: str, recorded: Callable[[str], Template], new: Template) -> None:
+def test_rules_read_releases(version: str, recorded: Callable[[str], Template], new: Template) -> None:
     old = recorded(version)
     assert old.paths >= {"app/main.py", "pyproject.toml", ".copier-answers.yml", "app/security/principal.py"}
     assert "auth" in old.questions
     assert old.owner("app/security/principal.py") == "auth"
-    (complaint,) = lost_files(old, replace(new, paths=new.paths - {"app/main.py"}))
-    assert complaint.startswith("app/main.py was in")
+    (problem,) = lost_files(old, replace(new, paths=new.paths - {"app/main.py"}))
+    assert problem.startswith("app/main.py was in")
 
 
-def test_migrations_carry_moves_of_a_release(new: Template) -> None:
-    assert "\n\n".join(wrong_migrations(new, [*released(), *unfinished()])) == ""
+def test_migrations_are_valid(new: Template) -> None:
+    assert "\n\n".join(invalid_migrations(new, [*released(), *unreleased_versions()])) == ""
 
 
-def test_nothing_but_migrations_needs_trust(new: Template) -> None:
+def test_only_migrations_need_trust(new: Template) -> None:
     assert not {"_tasks", "_jinja_extensions"} & set(new.settings)
 
 
-def test_every_announced_release_is_recorded() -> None:
-    assert sorted(announced(), key=numbers) == released(), "a heading in CHANGELOG.md with a date, a file in releases/"
-    assert len(unfinished()) <= 1
+def test_every_release_in_changelog_is_recorded() -> None:
+    assert sorted(changelog_versions(), key=version_key) == released(), (
+        "every dated heading of CHANGELOG.md needs a file in releases/, and vice versa"
+    )
+    assert len(unreleased_versions()) <= 1
 
 
-def test_recorded_releases_are_sound_and_stand_on_each_other(history: Path) -> None:
-    """Each names the one before it by its hash, so none but the newest can be changed unnoticed."""
+def test_release_bundles_are_valid_and_form_a_chain(history: Path) -> None:
+    """Each commit contains the hash of the previous one, so only the newest release could be changed unnoticed."""
     git(history, "fsck", "--strict", "--no-dangling")
     for before, version in zip(["", *released()], released(), strict=False):
         git(history, "bundle", "verify", "--quiet", str(RELEASES / f"{version}.bundle"))
         parent = git(history, "rev-list", "--parents", "--max-count=1", version).partition(" ")[2]
         assert parent == (git(history, "rev-parse", before) if before else "")
-        assert git(history, "log", "-1", "--format=%cs", version) == announced()[version]
+        assert git(history, "log", "-1", "--format=%cs", version) == changelog_versions()[version]
 
 
-# ── the rules, broken ─────────────────────────────────────────────────────────
+# ── tests that violate the rules ─────────────────────────────────────────────────────────
 
 OLD = Template(
     version="1.0.0",
     settings={
         "_skip_if_exists": [".env"],
-        "colour": {"type": "str", "choices": {"Red": "red", "Blue": "blue"}, "default": "red"},
+        "color": {"type": "str", "choices": {"Red": "red", "Blue": "blue"}, "default": "red"},
         "name": {"type": "str", "default": "Ada", "validator": "{{ 'Too long.' if name | length > 200 }}"},
         "computed": {"type": "str", "default": "x", "when": False},
     },
@@ -312,94 +316,94 @@ OLD = Template(
 
 
 def changed(**settings: Any) -> Template:
-    """Return the template with other settings; those that are None are gone."""
+    """Return the template with changed settings; None removes one."""
     kept = {name: value for name, value in {**OLD.settings, **settings}.items() if value is not None}
     return replace(OLD, version="2.0.0", settings=kept)
 
 
 def migration(version: str, *moves: str) -> dict[str, Any]:
-    """Return a declaration."""
+    """Return the declaration of a migration."""
     start = ["{{ _copier_python }}", SCRIPT, "--answers-file={{ _copier_conf.answers_file }}"]
     return {"version": version, "command": [*start, *moves]}
 
 
-def test_what_stays_needs_nothing() -> None:
-    assert [complaint for rule in RULES for complaint in rule(OLD, changed(computed=None))] == []
+def test_unchanged_template_has_no_problems() -> None:
+    assert [problem for rule in RULES for problem in rule(OLD, changed(computed=None))] == []
 
 
 @pytest.mark.parametrize(
     ("moves", "lost"),
     [
         ([], ["app/one.py", "app/two.py"]),
-        ([migration("1.0.0", "app:core")], ["app/one.py", "app/two.py"]),  # projects of 1.0.0 have it behind them
+        ([migration("1.0.0", "app:core")], ["app/one.py", "app/two.py"]),  # projects of 1.0.0 do not run it any more
         ([migration("2.0.0", "app/one.py:core/one.py")], ["app/two.py"]),
         ([migration("2.0.0", "app/one.py:core/one.py", "app/two.py:")], []),
         ([migration("2.0.0", "app:core")], []),
     ],
 )
-def test_a_file_that_is_gone_must_have_moved(moves: list[Any], lost: list[str]) -> None:
+def test_removed_file_needs_migration(moves: list[Any], lost: list[str]) -> None:
     new = replace(changed(_migrations=moves), paths=frozenset({"core/one.py", "docs/one.md"}))
-    complaints = list(lost_files(OLD, new))
-    assert [complaint.partition(" ")[0] for complaint in complaints] == lost
-    assert all('      - "app/' in complaint and "WHERE-IT-IS-NOW" in complaint for complaint in complaints)
+    problems = list(lost_files(OLD, new))
+    assert [problem.partition(" ")[0] for problem in problems] == lost
+    assert all('      - "app/' in problem and "NEW-PATH" in problem for problem in problems)
 
 
-def test_a_file_that_a_feature_takes_over_is_gone_where_it_is_off() -> None:
+def test_file_that_moves_to_a_feature_needs_migration() -> None:
     new = replace(changed(), features={"docs": ["docs"], "two": ["app/two.py"]}, conditions={"two": "false"})
-    (complaint,) = lost_files(OLD, new)
-    assert complaint.startswith("app/two.py was in 1.0.0 and goes now where two is off")
-    assert '"app/two.py:"' in complaint
+    (problem,) = lost_files(OLD, new)
+    assert problem.startswith("app/two.py was in 1.0.0 and is now removed if two is disabled")
+    assert '"app/two.py:"' in problem
     assert list(lost_files(OLD, replace(changed(_migrations=[migration("2.0.0", "app/two.py:")]), features={}))) == []
 
 
 @pytest.mark.parametrize(
     ("declared", "text"),
     [
-        (migration("2.0.0", "app/gone.py:app/three.py"), "write app/gone.py:WHERE-IT-IS-NOW here"),
-        (migration("3.0.0", "app/gone.py:app/one.py"), "one of 1.0.0, 2.0.0"),
-        ({"command": migration("", "a:")["command"]}, "each update asks for trust"),
-        ("rm -rf app", "only migrations/moves.py may run"),
-        ({"version": "2.0.0", "command": "rm -rf app"}, "only migrations/moves.py may run"),
+        (migration("2.0.0", "app/gone.py:app/three.py"), "write app/gone.py:NEW-PATH here"),
+        (migration("3.0.0", "app/gone.py:app/one.py"), "a version of CHANGELOG.md: 1.0.0, 2.0.0"),
+        ({"command": migration("", "a:")["command"]}, "every update needs trust"),
+        ("rm -rf app", "only migrations/moves.py is allowed"),
+        ({"version": "2.0.0", "command": "rm -rf app"}, "only migrations/moves.py is allowed"),
     ],
 )
-def test_a_migration_must_be_right(declared: Any, text: str) -> None:
-    assert text in "\n".join(wrong_migrations(changed(_migrations=[declared]), ["1.0.0", "2.0.0"]))
+def test_invalid_migration_is_reported(declared: Any, text: str) -> None:
+    assert text in "\n".join(invalid_migrations(changed(_migrations=[declared]), ["1.0.0", "2.0.0"]))
 
 
 @pytest.mark.parametrize(
     ("settings", "texts"),
     [
-        ({"colour": None}, ["colour: the question of 1.0.0 is not asked any more", "{{ previous.colour | default("]),
+        ({"color": None}, ["color: the question of 1.0.0 was removed", "{{ previous.color | default("]),
         (
-            {"colour": {"type": "int", "default": 1}},
-            ["colour: the question of 1.0.0 was of type str and is of type int"],
+            {"color": {"type": "int", "default": 1}},
+            ["color: the question of 1.0.0 was of type str and is of type int"],
         ),
-        ({"colour": {"type": "str", "choices": ["blue"]}}, ["had the choice 'red'; keep it, or ask under a new name"]),
-        ({"colour": None, "paint": {"type": "str", "default": "{{ previous.colour | default('red') }}"}}, []),
-        ({"colour": {**OLD.settings["colour"], "choices": ["red", "blue", "green"]}}, []),
-        ({"colour": {"type": "str", "default": "red"}}, []),
-        ({"colour": {**OLD.settings["colour"], "when": False}}, ["is not asked any more"]),
+        ({"color": {"type": "str", "choices": ["blue"]}}, ["had the choice 'red'; keep it, or use a new name"]),
+        ({"color": None, "paint": {"type": "str", "default": "{{ previous.color | default('red') }}"}}, []),
+        ({"color": {**OLD.settings["color"], "choices": ["red", "blue", "green"]}}, []),
+        ({"color": {"type": "str", "default": "red"}}, []),
+        ({"color": {**OLD.settings["color"], "when": False}}, ["was removed"]),
     ],
 )
-def test_an_answer_must_be_carried_on(settings: dict[str, Any], texts: list[str]) -> None:
-    complaints = "\n".join(lost_questions(OLD, changed(**settings)))
-    assert bool(complaints) == bool(texts)
-    assert all(text in complaints for text in texts)
+def test_removed_question_needs_successor(settings: dict[str, Any], texts: list[str]) -> None:
+    problems = "\n".join(lost_questions(OLD, changed(**settings)))
+    assert bool(problems) == bool(texts)
+    assert all(text in problems for text in texts)
 
 
-def test_an_answer_must_stay_valid() -> None:
+def test_stricter_validator_is_reported() -> None:
     strict = {**OLD.settings["name"], "validator": "{{ 'Letters only' if not name.isalpha() }}"}
-    complaints = list(stricter_questions(OLD, changed(name=strict)))
+    problems = list(stricter_questions(OLD, changed(name=strict)))
     assert (
-        "name: 1.0.0 took 'Ada Lovelace', so projects have it. Now: Letters only. Let the validator take it"
-        in complaints
+        "name: 1.0.0 accepted 'Ada Lovelace', so projects may have it. Now: Letters only. Make the validator accept it"
+        in problems
     )
 
 
-def test_promises_must_be_kept() -> None:
-    assert list(lost_promises(OLD, replace(changed(_skip_if_exists=[]), features={}))) == [
-        ".env: 1.0.0 never touched it in an update; put it back into _skip_if_exists of copier.yml",
-        f"docs: 1.0.0 had this feature; put it back into {REGISTRY}",
+def test_lost_guarantees_are_reported() -> None:
+    assert list(lost_guarantees(OLD, replace(changed(_skip_if_exists=[]), features={}))) == [
+        ".env: 1.0.0 did not change it in updates; add it to _skip_if_exists in copier.yml again",
+        f"docs: 1.0.0 had this feature; add it to {REGISTRY} again",
     ]
 
 
@@ -407,21 +411,21 @@ def test_promises_must_be_kept() -> None:
 
 ASKED, RENAMED = "docs_site", "documentation"
 DEFAULT = "\"{{ preset != 'minimal' }}\""
-CARRIED = f"\"{{{{ previous.{ASKED} | default(preset != 'minimal') }}}}\""
+DEFAULT_FROM_PREVIOUS = f"\"{{{{ previous.{ASKED} | default(preset != 'minimal') }}}}\""
 
 
 def rename(template: Path) -> None:
-    """Give a question another name wherever it is used, and let it begin with the old answer."""
+    """Rename a question wherever it is used, and make the old answer its default."""
     for file in (template / SETTINGS, *(template / "extensions").iterdir(), *(template / "template").rglob("*.jinja")):
         text = file.read_text(encoding="utf-8")
         file.write_text(re.sub(rf"\b{ASKED}\b", RENAMED, text), encoding="utf-8")
     settings = template / SETTINGS
     text = settings.read_text(encoding="utf-8")
     assert DEFAULT in text.partition(f"\n{RENAMED}:")[2]
-    settings.write_text(text.replace(DEFAULT, CARRIED), encoding="utf-8")
+    settings.write_text(text.replace(DEFAULT, DEFAULT_FROM_PREVIOUS), encoding="utf-8")
 
 
-def test_a_renamed_question_carries_its_answer_without_trust(history: Path, tmp_path: Path) -> None:
+def test_renamed_question_keeps_answer_without_trust(history: Path, tmp_path: Path) -> None:
     template = shutil.copytree(history, tmp_path / "template")
     rename(template)
     commit(template, "Rename", tag="999.1.0")
@@ -435,9 +439,10 @@ def test_a_renamed_question_carries_its_answer_without_trust(history: Path, tmp_
     assert not (project / "mkdocs.yml").exists()
 
     fresh = begin(template, tmp_path / "fresh", {**answers, RENAMED: False}, "999.1.0")
-    yours = {"README.md", "CHANGELOG.md", "alembic/versions/0001_initial.py"}
+    never_updated = {"README.md", "CHANGELOG.md", "alembic/versions/0001_initial.py"}
     same = [
-        {name: content for name, content in tree(folder).items() if name not in yours} for folder in (project, fresh)
+        {name: content for name, content in tree(folder).items() if name not in never_updated}
+        for folder in (project, fresh)
     ]
     assert same[0] == same[1]
 

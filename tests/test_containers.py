@@ -55,6 +55,7 @@ def engine_missing() -> bool:
 
 
 pytestmark = [
+    pytest.mark.complete,
     pytest.mark.containers,
     pytest.mark.skipif(engine_missing(), reason="no Docker engine answers `docker info` on this machine"),
 ]

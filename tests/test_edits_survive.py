@@ -1,6 +1,6 @@
-"""Edits that keep a line away from what the template changes never conflict and are never lost.
+"""Edits at least one line away from changes of the template never conflict and are never lost.
 
-A line away, because git takes neighbouring changes for a conflict. A few updates, each with dozens of edits at once.
+Git treats changes of adjacent lines as a conflict. Updates are slow, so there are few, each with dozens of random edits.
 """
 
 import difflib
@@ -23,13 +23,13 @@ from tests.releases import commit, released
 from tests.rendering import Answers
 from tests.updating import NEXT, begin, conflicts, copier, tree
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
-Once = Callable[[str, Callable[[Path], object]], Path]
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 Lines = list[bytes]
 
 CHANGED = "999.1.0"
-"""A version that differs in many files; the one to come may hardly differ from the last."""
+"""A version that changes many files; the next release may differ little from the last one."""
 
 CASES: dict[str, Answers] = {
     "default": {},
@@ -37,9 +37,9 @@ CASES: dict[str, Answers] = {
     "postgres-oidc": {"database": "postgres", "auth": "oidc"},
 }
 EXAMPLES = 2
-CLOSE = 4  # lines
+CLOSE = 4  # lines to the next change
 
-# A line of a person: anything but what would end it, or make the file something that is not text.
+# A line of text: no line break, and nothing that would make the file binary.
 LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\0"), max_size=30)
 NAME = st.text(
     st.characters(categories=["L", "N", "So"], include_characters=" '#&()+,;=@[]{}~!$%-_."), min_size=1, max_size=20
@@ -54,7 +54,7 @@ FOLDERS = ["", "app", "app/modules", "app/core", "template", "docs/a folder", "e
 
 @dataclass(frozen=True)
 class Place:
-    """Somewhere in a file: the line that is replaced, or before which something is written."""
+    """A place in a file: a line that is replaced, or before which text is inserted."""
 
     file: str
     line: int
@@ -62,28 +62,28 @@ class Place:
 
 
 @dataclass
-class Work:
-    """What somebody does to a project."""
+class Edits:
+    """The edits of a project: replaced and inserted lines, deleted files and added files."""
 
-    edits: dict[Place, bytes] = field(default_factory=dict)
+    replacements: dict[Place, bytes] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
-    own: dict[str, bytes] = field(default_factory=dict)
+    added: dict[str, bytes] = field(default_factory=dict)
 
     def _repr_pretty_(self, printer: RepresentationPrinter, _: bool) -> None:
-        """Be short: what is not as expected is shown, file by file."""
-        printer.text(f"{len(self.edits)} edits, deleted {self.deleted}, added {list(self.own)}")
+        """Show a summary; failures list the differences by file."""
+        printer.text(f"{len(self.replacements)} edits, deleted {self.deleted}, added {list(self.added)}")
 
-    def applied(self, name: str, lines: Lines, moved: Callable[[int], int] = lambda line: line) -> bytes:
-        """Return a file with its edits.
+    def apply_to(self, name: str, lines: Lines, moved: Callable[[int], int] = lambda line: line) -> bytes:
+        """Return an edited file.
 
         Args:
-            name: Which file.
-            lines: What it consists of.
-            moved: Where a line is now.
+            name: The path of the file.
+            lines: The lines of the file.
+            moved: Returns the new number of a line.
         """
         before: dict[int, Lines] = {}
         lines = list(lines)
-        for place, text in self.edits.items():
+        for place, text in self.replacements.items():
             if place.file == name and place.replaces:
                 lines[moved(place.line)] = text
             elif place.file == name:
@@ -94,21 +94,21 @@ class Work:
 
 @dataclass(frozen=True)
 class Hunk:
-    """Lines of the old version, and those that stand there in the new one."""
+    """Consecutive changed lines of the old version, and how many lines the new version adds."""
 
     start: int
     end: int
     growth: int
 
     def near(self, place: Place, distance: int = 0) -> bool:
-        """Say whether a place touches these lines, or is only so many lines away."""
+        """Return whether a place is at most a number of lines away from the changed lines."""
         last = place.line + 1 if place.replaces else place.line
         return self.start - distance <= last and place.line <= self.end + distance
 
 
 @dataclass(frozen=True)
-class Step:
-    """A project as rendered by two versions."""
+class VersionPair:
+    """A project rendered by two versions of the template."""
 
     before: Path
     after: Path
@@ -124,20 +124,22 @@ class Step:
         return tree(self.after)
 
     @cached_property
-    def yours(self) -> set[str]:
-        """The files that an update never touches."""
+    def never_updated(self) -> set[str]:
+        """The files that updates do not change."""
         patterns = config()["_skip_if_exists"]
         return {name for name in self.old if any(Path(name).match(pattern) for pattern in patterns)}
 
     @cached_property
     def hunks(self) -> dict[str, list[Hunk]]:
-        """What differs between the versions of each file that both have."""
+        """The changes of each file that both versions have."""
         both = sorted(name for name in self.old.keys() & self.new.keys())
-        return {name: [] if name in self.yours else list(hunks(self.old[name], self.new[name])) for name in both}
+        return {
+            name: [] if name in self.never_updated else list(hunks(self.old[name], self.new[name])) for name in both
+        }
 
     @cached_property
-    def places(self) -> list[Place]:
-        """Where one may edit: at least one line away from a change."""
+    def editable_places(self) -> list[Place]:
+        """All places that are at least one line away from a change."""
         found = []
         for name, changes in self.hunks.items():
             for line in range(len(split(self.old[name])) + 1):
@@ -148,30 +150,32 @@ class Step:
         return found
 
     @cached_property
-    def close(self) -> list[Place]:
-        """Those of them that are as close to a change as may be, or nearly."""
-        return [place for place in self.places if any(hunk.near(place, CLOSE) for hunk in self.hunks[place.file])]
+    def close_places(self) -> list[Place]:
+        """The editable places that are close to a change."""
+        return [
+            place for place in self.editable_places if any(hunk.near(place, CLOSE) for hunk in self.hunks[place.file])
+        ]
 
     def moved(self, name: str) -> Callable[[int], int]:
-        """Return a function from a line of the old version to the same line of the new one."""
+        """Return a function that maps a line number of the old version to the new one."""
         return lambda line: line + sum(hunk.growth for hunk in self.hunks[name] if hunk.end <= line)
 
-    def expected(self, work: Work) -> dict[str, bytes]:
-        """Return what the project has to be afterwards."""
-        start = {**self.new, **{name: self.old[name] for name in self.yours}}
-        for name in {place.file for place in work.edits}:
-            moved = (lambda line: line) if name in self.yours else self.moved(name)
-            start[name] = work.applied(name, split(start[name]), moved)
-        return {**{name: content for name, content in start.items() if name not in work.deleted}, **work.own}
+    def expected(self, edits: Edits) -> dict[str, bytes]:
+        """Return the expected files after an update."""
+        start = {**self.new, **{name: self.old[name] for name in self.never_updated}}
+        for name in {place.file for place in edits.replacements}:
+            moved = (lambda line: line) if name in self.never_updated else self.moved(name)
+            start[name] = edits.apply_to(name, split(start[name]), moved)
+        return {**{name: content for name, content in start.items() if name not in edits.deleted}, **edits.added}
 
 
 def split(content: bytes) -> Lines:
-    """Return the lines as git sees them."""
+    """Split a file into lines like git, at newlines only."""
     return re.findall(rb"[^\n]*\n|[^\n]+", content)
 
 
 def hunks(old: bytes, new: bytes) -> Iterator[Hunk]:
-    """Yield how git sees a change."""
+    """Yield the changed lines according to git."""
     if old == new:
         return
     with TemporaryDirectory() as name:
@@ -181,12 +185,12 @@ def hunks(old: bytes, new: bytes) -> Iterator[Hunk]:
         text = subprocess.run(command, cwd=name, capture_output=True, check=False).stdout.decode()
     for start, length, grown in re.findall(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@", text, re.MULTILINE):
         size = int(length or 1)
-        first = int(start) - (1 if size else 0)  # git counts from one, and names the line above an insertion
+        first = int(start) - (1 if size else 0)  # git counts from one, and reports the line above an insertion
         yield Hunk(first, first + size, int(grown or 1) - size)
 
 
-def change_much(folder: Path) -> None:
-    """Change the middle of every second file, and write more into every third, as a release might."""
+def change_many_files(folder: Path) -> None:
+    """Change lines in every second file, insert lines in every third, and delete lines in every fifth."""
     files = sorted(path for path in (folder / "template").rglob("*") if path.is_file())
     for number, file in enumerate(files):
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -198,58 +202,64 @@ def change_much(folder: Path) -> None:
         if number % 5 == 0 and len(plain) > 3:
             lines[plain[-2]] = ""
         file.write_text("".join(lines), encoding="utf-8")
-    (folder / "template/app/brought_along.py").write_text('"""New."""\n', encoding="utf-8")
-    commit(folder, "Change much", tag=CHANGED)
+    (folder / "template/app/added_by_template.py").write_text('"""New."""\n', encoding="utf-8")
+    commit(folder, "Change many files", tag=CHANGED)
 
 
 @pytest.fixture(scope="module")
-def changing(history: Path, once: Once) -> Path:
-    """The template, with a version that changes many files on top."""
+def template_with_changes(history: Path, once: BuildOnce) -> Path:
+    """The template, with an additional version that changes many files."""
 
     def build(folder: Path) -> None:
         shutil.copytree(history, folder)
-        change_much(folder)
+        change_many_files(folder)
 
     return once("changing", build)
 
 
 @pytest.fixture(scope="module", params=[("default", NEXT), *((case, CHANGED) for case in CASES)], ids="-".join)
-def step(request: pytest.FixtureRequest, changing: Path, once: Once) -> tuple[Step, str]:
-    """A project of the oldest release, one of a newer version, and which that is."""
+def pair(request: pytest.FixtureRequest, template_with_changes: Path, once: BuildOnce) -> tuple[VersionPair, str]:
+    """A project rendered by the oldest release and by a newer version, and the newer version."""
     case, version = request.param
 
     def fresh(version: str) -> Path:
-        return once(f"survive-{case}-{version}", lambda folder: begin(changing, folder, CASES[case], version))
+        return once(
+            f"survive-{case}-{version}", lambda folder: begin(template_with_changes, folder, CASES[case], version)
+        )
 
-    return Step(fresh(released()[0]), fresh(version)), version
+    return VersionPair(fresh(released()[0]), fresh(version)), version
 
 
 @st.composite
-def works(draw: st.DrawFn, step: Step) -> Work:
-    """Draw what somebody does; each line is unlike any other."""
-    deleted = draw(st.lists(st.sampled_from(sorted(step.old.keys() - step.yours)), min_size=2, max_size=4, unique=True))
-    close = draw(st.lists(st.sampled_from(step.close), min_size=30, max_size=50))
-    anywhere = draw(st.lists(st.sampled_from(step.places), min_size=20, max_size=30))
-    places = sorted({place for place in (*close, *anywhere) if place.file not in deleted}, key=repr)
-    edits = {place: f"mine {number} {draw(LINE)}\n".encode() for number, place in enumerate(places)}
+def edit_sets(draw: st.DrawFn, pair: VersionPair) -> Edits:
+    """Draw random edits; every inserted line is unique."""
+    deleted = draw(
+        st.lists(st.sampled_from(sorted(pair.old.keys() - pair.never_updated)), min_size=2, max_size=4, unique=True)
+    )
+    close_places = draw(st.lists(st.sampled_from(pair.close_places), min_size=30, max_size=50))
+    anywhere = draw(st.lists(st.sampled_from(pair.editable_places), min_size=20, max_size=30))
+    editable_places = sorted({place for place in (*close_places, *anywhere) if place.file not in deleted}, key=repr)
+    replacements = {place: f"mine {number} {draw(LINE)}\n".encode() for number, place in enumerate(editable_places)}
     names = draw(st.lists(st.tuples(st.sampled_from(FOLDERS), NAME, CONTENT), min_size=5, max_size=8))
-    own = {f"{folder}/own {name} {number}".strip("/"): content for number, (folder, name, content) in enumerate(names)}
-    return Work(edits, deleted, own)
+    added = {
+        f"{folder}/own {name} {number}".strip("/"): content for number, (folder, name, content) in enumerate(names)
+    }
+    return Edits(replacements, deleted, added)
 
 
-def do(work: Work, step: Step, project: Path) -> None:
-    """Do the work in a project."""
-    for name in {place.file for place in work.edits}:
-        (project / name).write_bytes(work.applied(name, split(step.old[name])))
-    for name in work.deleted:
+def apply_edits(edits: Edits, pair: VersionPair, project: Path) -> None:
+    """Apply edits to the files of a project."""
+    for name in {place.file for place in edits.replacements}:
+        (project / name).write_bytes(edits.apply_to(name, split(pair.old[name])))
+    for name in edits.deleted:
         (project / name).unlink()
-    for name, content in work.own.items():
+    for name, content in edits.added.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_bytes(content)
 
 
 def differences(expected: dict[str, bytes], found: dict[str, bytes]) -> str:
-    """Say what is not as expected, as short as possible."""
+    """Return a diff between the expected files and the files found."""
     wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     shown = []
     for name in wrong:
@@ -261,14 +271,14 @@ def differences(expected: dict[str, bytes], found: dict[str, bytes]) -> str:
 
 
 def files(project: Path) -> dict[str, bytes]:
-    """Return every file, those that git ignores too."""
+    """Return the content of every file, including those that git ignores."""
     paths = (path for path in project.rglob("*") if path.is_file() and ".git" not in path.relative_to(project).parts)
     found = {path.relative_to(project).as_posix(): path.read_bytes() for path in paths}
     del found[".copier-answers.yml"]
     return found
 
 
-# Smaller examples would cost one update each; what fails is shown file by file instead.
+# No shrinking, because each attempt needs an update; failures show a diff instead.
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -276,34 +286,34 @@ def files(project: Path) -> dict[str, bytes]:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 @given(data=st.data())
-def test_what_is_a_line_away_from_changes_is_kept(step: tuple[Step, str], data: st.DataObject) -> None:
-    project, version = step
-    work = data.draw(works(project))
+def test_edits_one_line_from_changes_are_kept(pair: tuple[VersionPair, str], data: st.DataObject) -> None:
+    versions, newer = pair
+    edits = data.draw(edit_sets(versions))
     with TemporaryDirectory() as name:
-        folder = shutil.copytree(project.before, Path(name, "project"))
-        do(work, project, folder)
+        folder = shutil.copytree(versions.before, Path(name, "project"))
+        apply_edits(edits, versions, folder)
         commit(folder, "Work")
-        copier(folder, "update", "--defaults", "--vcs-ref", version)
-        wrong = differences(project.expected(work), files(folder))
+        copier(folder, "update", "--defaults", "--vcs-ref", newer)
+        wrong = differences(versions.expected(edits), files(folder))
         assert not wrong, wrong
         assert conflicts(folder) == []
 
 
-def test_there_is_something_to_merge(step: tuple[Step, str]) -> None:
-    """Otherwise the test above says nothing."""
-    project, version = step
-    changed = [name for name, hunks in project.hunks.items() if hunks]
-    assert len(changed) > (40 if version == CHANGED else 0)
-    assert len(project.close) > 100
-    assert len(project.places) > 5000
+def test_versions_differ_enough(pair: tuple[VersionPair, str]) -> None:
+    """Otherwise the test above would prove nothing."""
+    versions, newer = pair
+    changed = [name for name, hunks in versions.hunks.items() if hunks]
+    assert len(changed) > (40 if newer == CHANGED else 0)
+    assert len(versions.close_places) > 100
+    assert len(versions.editable_places) > 5000
 
 
 BODY = "".join(f"    line {number}\n" for number in range(1, 10))
 
 
 @pytest.fixture(scope="module", params=[(), ("--context-lines", "100")], ids=["three", "hundred"])
-def limits(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bool]:
-    """A project after an update that meets the limits, and whether more context was asked for."""
+def limit_project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bool]:
+    """A project after an update that reaches the limits of Copier, and whether more context lines were requested."""
     folder = tmp_path_factory.mktemp("limits")
     template = folder / "template"
     source = template / "template"
@@ -327,15 +337,15 @@ def limits(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return project, bool(request.param)
 
 
-def test_lines_that_repeat_need_more_context(limits: tuple[Path, bool]) -> None:
-    """Copier looks for an edit by the three lines around it, near where it was.
+def test_repeated_lines_need_more_context(limit_project: tuple[Path, bool]) -> None:
+    """By default, Copier applies an edit by the three lines around it, near its old place.
 
-    With more context than there is, it merges three whole files instead, and those know where a line comes from.
+    With more context lines than the file has, git merges whole files instead, and finds the right place.
     """
-    project, more = limits
+    project, more = limit_project
     above = (project / "code.py").read_text(encoding="utf-8").partition("    mine\n")[0]
     assert re.findall("^def .*", above, re.MULTILINE)[-1] == ("def old():" if more else "def new():")
 
 
-def test_what_is_not_text_is_taken_from_the_template(limits: tuple[Path, bool]) -> None:
-    assert (limits[0] / "logo").read_bytes() == b"of two\n"
+def test_binary_file_is_overwritten(limit_project: tuple[Path, bool]) -> None:
+    assert (limit_project[0] / "logo").read_bytes() == b"of two\n"

@@ -1,4 +1,4 @@
-"""The committed examples are what the template renders now."""
+"""The committed examples match the template."""
 
 import subprocess
 from pathlib import Path
@@ -11,11 +11,11 @@ from tests.rendering import ROOT
 
 
 def committed(name: str) -> list[Path]:
-    """List the files of an example without what its own tools may have left there."""
+    """Return the files of an example, without those that git ignores."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", f"examples/{name}/"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    there = [ROOT / file for file in filter(None, listed.split("\0"))]
-    return sorted(file.relative_to(EXAMPLES / name) for file in there if file.is_file())
+    existing = [ROOT / file for file in filter(None, listed.split("\0"))]
+    return sorted(file.relative_to(EXAMPLES / name) for file in existing if file.is_file())
 
 
 @pytest.mark.parametrize("name", names())
@@ -26,5 +26,5 @@ def test_example_is_up_to_date(name: str, template: Path, tmp_path: Path) -> Non
         assert (EXAMPLES / name / file).read_bytes() == (fresh / file).read_bytes(), f"{file}: run `just examples`"
 
 
-def test_the_promised_examples_are_there() -> None:
+def test_documented_examples_exist() -> None:
     assert {"backend", "minimal", "starter", "todo"} <= set(names())

@@ -5,17 +5,23 @@
 
 import os
 import shutil
-import time
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import BEGAN
 from tests.matrix.execution import execute, why_not
 from tests.matrix.processes import scratch
 from tests.matrix.variants import Variant, answered, combinations, main, variants
-from tests.questionnaire import choices
+from tests.questionnaire import choices, resolve
+
+ESSENTIAL = ("default", "minimal", "backend", "starter", "todo")
+"""The variants that `just test` executes: each feature is on in one of them."""
+
+ROWS = [
+    pytest.param(variant, id=variant.name, marks=() if variant.name in ESSENTIAL else pytest.mark.complete)
+    for variant in variants()
+]
 
 
 @pytest.fixture(scope="session")
@@ -40,29 +46,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.execution
-@pytest.mark.parametrize("variant", variants(), ids=str)
+@pytest.mark.parametrize("variant", ROWS)
 def test_variant_works(variant: Variant, template: Path, folder: Path, processes: int) -> None:
-    if reason := why_not(variant) or no_time(variant):
+    if reason := why_not(variant):
         pytest.skip(reason)
     result = execute(variant, template, folder, processes=processes)
     assert not result.failure, result.failure
 
 
-def no_time(variant: Variant) -> str:
-    """Say that it is too late for a variant that is there for completeness; nothing if it is not, or without a limit."""
-    limit = os.environ.get("PRODUCT_MINUTES")
-    if variant.in_full or limit is None or time.time() - float(os.environ[BEGAN]) < 60 * float(limit):
-        return ""
-    return f"{limit} minutes are over (PRODUCT_MINUTES); each pair of its answers is executed in other variants"
+def test_each_feature_is_on_in_an_essential_variant() -> None:
+    features = [resolve(variant.answers)["features"] for variant in variants() if variant.name in ESSENTIAL]
+    assert len(features) == len(ESSENTIAL)
+    assert [name for name in features[0] if not any(each[name]["enabled"] for each in features)] == []
 
 
 def test_every_choice_is_executed() -> None:
-    """Nothing that can be answered is only rendered, but on machines where it cannot be executed."""
-    executed = [answered(variant) for variant in variants() if not why_not(variant)]
-    missing = {v for v in choices()["python_version"] if all(given["python_version"] != v for given in executed)}
-    for question, values in choices().items():
-        left_out = set(values) - {given[question] for given in executed}
-        assert left_out <= missing, f"{question}: {left_out}"
+    """Nothing that can be answered is only rendered."""
+    if reasons := {why_not(variant) for variant in variants()} - {""}:
+        pytest.skip("; ".join(sorted(reasons)))
+    executed = [answered(variant) for variant in variants()]
+    assert {question: {given[question] for given in executed} for question in choices()} == {
+        question: set(values) for question, values in choices().items()
+    }
     assert {main(given) for given in executed} == set(combinations())
-    if missing:
-        pytest.skip(f"all but Python {', '.join(sorted(missing))}, which is not on this machine")

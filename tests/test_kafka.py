@@ -1,4 +1,4 @@
-"""Events and a real Apache Kafka: the tests of a rendered project, which else have a broker of librdkafka, and more."""
+"""Tests of a rendered project with a real Apache Kafka, instead of the mock broker of librdkafka."""
 
 import shutil
 import tempfile
@@ -11,10 +11,10 @@ from tests.kafka.broker import Broker, NoKafkaError, broker
 from tests.matrix.processes import run
 from tests.rendering import Answers
 
-pytestmark = pytest.mark.execution
+pytestmark = [pytest.mark.complete, pytest.mark.execution]
 
 CHECKS = Path(__file__).with_name("kafka") / "checks.py"
-ITS_OWN = ("tests/events", "tests/modules/statistics", "tests/test_consumers.py", "tests/test_relay.py")
+PROJECT_TESTS = ("tests/events", "tests/modules/statistics", "tests/test_consumers.py", "tests/test_relay.py")
 
 
 @pytest.fixture(scope="module")
@@ -27,23 +27,21 @@ def kafka() -> Generator[Broker]:
             pytest.skip(str(reason))
 
 
-def test_what_a_project_tests_holds_with_a_real_kafka(
-    kafka: Broker, render: Callable[[Answers], Path], tmp_path: Path
-) -> None:
+def test_project_tests_pass_with_real_kafka(kafka: Broker, render: Callable[[Answers], Path], tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(render({"kafka": True, "database": "postgres"}), project)
     shutil.copy(CHECKS, project / "tests/events/test_real_kafka.py")
     run(project, "uv", "sync", "--quiet")
-    told = run(
+    output = run(
         project,
-        *("uv", "run", "pytest", "--no-cov", "-n", "2", "-rs", "--durations=5", *ITS_OWN),
+        *("uv", "run", "pytest", "--no-cov", "-n", "2", "-rs", "--durations=5", *PROJECT_TESTS),
         KAFKA_BOOTSTRAP_SERVERS=kafka.address,
     )
-    assert "skipped" not in told, told
+    assert "skipped" not in output, output
 
 
-def test_it_comes_back_with_what_it_had(tmp_path: Path) -> None:
-    """The crash tests would prove little with a broker that forgets."""
+def test_broker_keeps_data_after_kill(tmp_path: Path) -> None:
+    """The crash tests rely on a broker that keeps its data."""
     try:
         with broker(tmp_path) as running:
             data = tmp_path / "kafka/data/meta.properties"

@@ -1,4 +1,4 @@
-"""What a project does not have has left no word in it: no name, no setting, no table, no hint."""
+"""Disabled features leave no traces in a project: no identifier, setting, table or mention."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from tests.projects import files
 from tests.questionnaire import resolve
 from tests.rendering import Answers
 
-NAMES = {
+IDENTIFIERS = {
     "auth": r"\bauth\b|\bauth[_-]|oauth2_|principal|app[./]security|current_?user|user_role|\baudit|\blimits\b>|\bjwt|pyjwt",
     "jwt": r"\bjwt_[a-z]|app[./]jwt|modules[./](password|token)|refresh_token|mailed_token"
     r"|password_hash|(forgot|reset|change)-password|argon|pwdlib|zxcvbn|multipart",
@@ -24,23 +24,23 @@ NAMES = {
     "services": r"app[./](services|topology)|\btopology\b|traefik|mailpit",
     "reminder": r"modules[./]reminder|\breminder",
 }
-"""How the code calls what belongs to it."""
+"""Identifiers of each feature in the code."""
 
-ENGLISH = {
+WORDS = {
     "auth": r"login|\bsign(ed|s|ing)?[ -]in\b|administrator|rate.?limit|bearerformat",
     "jwt": r"password(?!=false)|refresh.token|\bregistration\b",
     "oidc": r"open ?id\b|identity.provider",
     "events": r"\btopics?\b|\bconsumers?\b|\bpartitions\b|\binbox\b",
 }
-"""How a person speaks of it. In the guides of a project with a sign-in it may be compared with the other kind."""
+"""Words for each feature. The documentation of a project with sign-in may mention the other kind."""
 
-# What may stand in which file all the same, and why.
+# Exceptions by file, with the reason.
 ALLOWED = {
-    # The answer itself.
+    # The recorded answers.
     ".copier-answers.yml": ["auth: none", "kafka: false", "topology: monolith"],
-    # One set of floors for every project; what is in brackets may be missing.
+    # All projects have the same list of layers; those in parentheses are optional.
     "pyproject.toml": ["(mail) | (jwt) | (oidc)", "(workers)", "(outbox)", "| (consumers) |", "| (topology)"],
-    # Kinds of errors, and what holds for whoever is signed in, belong to the core: a project may bring its own sign-in.
+    # The core supports sign-in in general, because projects may add their own.
     "app/api.py": ["What needs a sign-in says so here"],
     "app/core/events.py": ["they write rows or enqueue"],
     "app/core/exceptions.py": ["Nobody is signed in", "Sign in first"],
@@ -48,41 +48,41 @@ ALLOWED = {
     "app/core/shutdown.py": ["so does the sign-in, if there is one"],
     "app/db/idempotency.py": ['scope.get("principal", "")  # A key belongs to whoever is signed in.'],
     "tests/core/test_shutdown.py": ["as_long_as_the_sign_in"],
-    # How GitHub's own program signs in to git.
+    # A command of the GitHub CLI.
     ".github/workflows/template.yml": ["gh auth setup-git"],
-    # What was decided against.
+    # Rejected alternatives.
     "docs/adr/0005-idempotency-keys-in-the-transaction.md": ["Keys in Redis"],
-    # To say that there is none.
+    # Statements that the feature is missing.
     "app/modules/todo/dependencies.py": ["without sign-in, whoever asks names them"],
-    "CONTRIBUTING.md": ["without sign-in, whoever asks names them"],
+    "CONTRIBUTING.md": ["without sign-in, the client names the customer"],
     "docs/deployment.md": [
         *("There is no rate limit and no sign-in", "a placeholder password"),
         *("`KAFKA_PASSWORD`", "where Kafka asks for a password"),
     ],
-    "docs/getting-started.md": ["Nobody signs in here"],
-    # To name the alternative.
+    "docs/getting-started.md": ["This service has no sign-in"],
+    # Mentions of the alternative.
     "docs/accounts.md": ["answer `auth=oidc` to the template"],
     "app/modules/identity/commands.py": ["There is no password"],
     "tests/modules/identity/test_commands.py": ["needs_no_password"],
     "tests/oidc/test_identity_provider.py": ['{"grant_type": "password"}'],
-    # Tests meet people through one file, which every project has; the others are then the same everywhere.
+    # One file hides the differences of sign-in from the other tests, so that those are the same in all projects.
     "tests/people.py": ["How one really signs in", "without sign-in everybody may do everything", "def administrator"],
     "tests/test_contract.py": ["administrator", "/auth/"],
     "tests/modules/todo/test_routes.py": ["where a sign-in ends with the account"],
     "tests/security/test_protection.py": ["auth/forgot-password", "auth/reset-password", "/api/v1/auth/"],
-    # Both kinds use them.
+    # Shared by both kinds of sign-in.
     "app/security/principal.py": ["if an identity provider's token was shown"],
     "app/security/secrets.py": ["refresh tokens, cookies, links in mails"],
     "app/security/audit.py": ["`password_reset`"],
-    # What must not be shown may be anything.
+    # Examples of secrets that must not be logged.
     "app/core/exception_handlers.py": ["it may be a password"],
     "tests/core/test_logging.py": ["password"],
     "tests/modules/user/test_routes.py": ["a_bad_registration"],
-    # The passwords of servers.
+    # Passwords of servers.
     "app/workers/settings.py": ["may hold a password"],
     "tests/workers/test_broker.py": ["told_without_its_password"],
     "tests/workers/test_task.py": ["password"],
-    # What there is to relay to, if it is there.
+    # The optional destinations of the relay.
     "tests/test_relay.py": [
         "REDIS_URL",
         "redis://localhost",
@@ -105,79 +105,84 @@ ALLOWED = {
 }
 
 
-HAVING: dict[str, Answers] = {
+ENABLING_ANSWERS: dict[str, Answers] = {
     "jwt": {"auth": "jwt"},
     "oidc": {"auth": "oidc"},
     "events": {"kafka": True},
-    "services": {"kafka": True, "topology": "services"},
+    "services": {"database": "postgres", "workers": True, "kafka": True, "topology": "services"},
 }
-"""Answers with which a project has something that workers do not bring."""
+"""Answers that enable a feature, if `workers` does not."""
 
-SIGN_IN_TO_SERVERS = (
+SERVER_CREDENTIALS = (
     *("app/mail/", "tests/mail/", "docs/mail.md"),
     *("app/events/", "tests/events/", "docs/contracts/", "docs/runbook-events.md"),
 )
-"""Where the words of `auth` and `jwt` mean something else: mail servers and Kafka want a name and a password, too."""
+"""Files where words of `auth` and `jwt` refer to the credentials of mail servers and Kafka."""
 
 
-def found(text: str, allowed: list[str], words: str) -> Iterator[str]:
-    """Yield the lines that speak of something, but for what is allowed."""
+def matching_lines(text: str, allowed: list[str], pattern: str) -> Iterator[str]:
+    """Yield the lines that match a pattern, after removing the exceptions."""
     for line in text.splitlines():
         rest = line
         for phrase in allowed:
             rest = rest.replace(phrase, "")
-        if re.search(words, rest, re.IGNORECASE):
+        if re.search(pattern, rest, re.IGNORECASE):
             yield line.strip()
 
 
-def off(variant: Variant) -> list[str]:
-    """Return what a variant does not have."""
-    return [kind for kind in NAMES if not resolve(variant.answers)["features"][kind]["enabled"]]
+def disabled_features(variant: Variant) -> list[str]:
+    """Return the features that a variant does not have."""
+    return [feature for feature in IDENTIFIERS if not resolve(variant.answers)["features"][feature]["enabled"]]
 
 
-def spoken_of(variant: Variant, project: Path) -> Iterator[Path]:
-    """Yield the files to look at: all but the decision records of its own features, which name what was decided against."""
+def files_to_search(variant: Variant, project: Path) -> Iterator[Path]:
+    """Yield all files except the decision records of enabled features, which mention rejected alternatives."""
     own = {path for feature in resolve(variant.answers)["features"].values() for path in feature["files"]}
     for file in files(project):
-        decides = file.match("docs/adr/*") and f"/{file.as_posix()}" in own
-        if not decides:
+        is_own_decision = file.match("docs/adr/*") and f"/{file.as_posix()}" in own
+        if not is_own_decision:
             yield file
 
 
-def forbidden(kinds: list[str], file: Path) -> str:
-    """Return the words that must not be in a file, if a project does not have some kinds of things."""
-    compares = "auth" not in kinds and file.suffix == ".md"
-    if file.as_posix().startswith(SIGN_IN_TO_SERVERS):
-        kinds = [kind for kind in kinds if kind not in {"auth", "jwt"}]
+def forbidden_pattern(features: list[str], file: Path) -> str:
+    """Return a pattern for everything that must not occur in a file without the disabled features."""
+    may_compare = "auth" not in features and file.suffix == ".md"
+    if file.as_posix().startswith(SERVER_CREDENTIALS):
+        features = [feature for feature in features if feature not in {"auth", "jwt"}]
     return "|".join(
-        words[kind] for words in ([NAMES] if compares else [NAMES, ENGLISH]) for kind in kinds if kind in words
+        pattern[feature]
+        for pattern in ([IDENTIFIERS] if may_compare else [IDENTIFIERS, WORDS])
+        for feature in features
+        if feature in pattern
     )
 
 
 @pytest.mark.parametrize("variant", variants(), ids=str)
-def test_nothing_speaks_of_what_is_not_there(variant: Variant, render: Callable[[Answers], Path]) -> None:
-    project, kinds = render(variant.answers), off(variant)
-    left = [
+def test_disabled_features_leave_no_traces(variant: Variant, render: Callable[[Answers], Path]) -> None:
+    project, features = render(variant.answers), disabled_features(variant)
+    leftovers = [
         f"{file}: {line}"
-        for file in spoken_of(variant, project)
-        if (words := forbidden(kinds, file))
-        for line in found(f"{file}\n{text(project / file)}", ALLOWED.get(file.as_posix(), []), words)
+        for file in files_to_search(variant, project)
+        if (pattern := forbidden_pattern(features, file))
+        for line in matching_lines(f"{file}\n{text(project / file)}", ALLOWED.get(file.as_posix(), []), pattern)
     ]
-    assert not left, "\n".join(left)
+    assert not leftovers, "\n".join(leftovers)
 
 
-def test_what_is_allowed_is_needed(render: Callable[[Answers], Path]) -> None:
+def test_exceptions_are_necessary(render: Callable[[Answers], Path]) -> None:
     projects = [render(variant.answers) for variant in variants()]
     for file, phrases in ALLOWED.items():
-        there = [text(project / file) for project in projects if (project / file).is_file()]
-        assert not [phrase for phrase in phrases if not any(phrase in body for body in there)], file
+        texts = [text(project / file) for project in projects if (project / file).is_file()]
+        assert not [phrase for phrase in phrases if not any(phrase in body for body in texts)], file
 
 
-@pytest.mark.parametrize("kind", NAMES)
-def test_the_words_are_those_of_the_kind(kind: str, render: Callable[[Answers], Path]) -> None:
-    """A project that has it is full of them."""
-    project = render(HAVING.get(kind, {"workers": True}))
-    assert sum(1 for file in files(project) for _ in found(text(project / file), [], NAMES[kind])) > 30
+@pytest.mark.parametrize("feature", IDENTIFIERS)
+def test_patterns_match_enabled_features(feature: str, render: Callable[[Answers], Path]) -> None:
+    """Otherwise the search would prove nothing."""
+    project = render(ENABLING_ANSWERS.get(feature, {"workers": True}))
+    assert (
+        sum(1 for file in files(project) for _ in matching_lines(text(project / file), [], IDENTIFIERS[feature])) > 30
+    )
 
 
 def text(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""Edits follow a file that the template moves: `migrations/moves.py`, as `copier update` runs it."""
+"""Edits follow files that the template moves: `migrations/moves.py`, as run by `copier update`."""
 
 import os
 import shutil
@@ -15,9 +15,9 @@ from tests.releases import commit, git
 from tests.rendering import ROOT, recorded_answers
 from tests.updating import NEXT, begin, conflicts, copier
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
-Once = Callable[[str, Callable[[Path], object]], Path]
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 
 TEXT = "".join(f"line {number}\n" for number in range(1, 13))
 CHANGED = TEXT.replace("line 3\n", "line 3 of the template\n")
@@ -51,11 +51,11 @@ MOVES = {
     "gone.txt": "",
     "gone-untouched.txt": "",
 }
-"""What the new version of a small template has moved, by what happens to it."""
+"""The moves of a small template, one for each case."""
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
-    """Write a file, and the folders above it."""
+    """Write a file, and create its parent folders."""
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     return folder / name
@@ -65,14 +65,14 @@ def declare(template: Path, version: str, *moves: str) -> None:
     """Declare moves in copier.yml, as a release does."""
     settings = template / "copier.yml"
     text = settings.read_text(encoding="utf-8")
-    known = yaml.safe_load(text).get("_migrations", [])
+    existing = yaml.safe_load(text).get("_migrations", [])
     text = text.partition("\n_migrations:")[0]
-    added = yaml.safe_dump({"_migrations": [*known, {"version": version, "command": [*COMMAND, *moves]}]})
+    added = yaml.safe_dump({"_migrations": [*existing, {"version": version, "command": [*COMMAND, *moves]}]})
     settings.write_text(f"{text}\n{added}", encoding="utf-8")
 
 
-def small_template(folder: Path) -> None:
-    """A template with two versions, of which the second moves everything that the first has."""
+def build_small_template(folder: Path) -> None:
+    """Build a template with two versions; the second one moves every file of the first."""
     write(folder, "copier.yml", SETTINGS)
     shutil.copytree(ROOT / "migrations", folder / "migrations")
     source = folder / "template"
@@ -101,15 +101,15 @@ def small_template(folder: Path) -> None:
 
 
 def edit(project: Path) -> None:
-    """Edit a project of version 1.0.0 in all the ways there are."""
-    mine = TEXT.replace("line 10\n", "line 10, and mine\n")
+    """Edit a project of version 1.0.0 in all ways that matter."""
+    edited = TEXT.replace("line 10\n", "line 10, edited\n")
     for name in (
         *("edited.txt", "taken.txt", "extra.txt", "gone.txt", "with space é.txt"),
         *("folder/deep/two.txt", "folder/special.txt"),
     ):
-        write(project, name, mine)
-    write(project, "rendered.txt", f"by Grace\n{mine}")
-    write(project, "conflict.txt", TEXT.replace("line 3\n", "line 3, mine\n"))
+        write(project, name, edited)
+    write(project, "rendered.txt", f"by Grace\n{edited}")
+    write(project, "conflict.txt", TEXT.replace("line 3\n", "line 3, edited\n"))
     write(project, "moved/taken.txt", "my own\n")
     write(project, "moved/done.txt", CHANGED)
     write(project, "folder/own.txt", "own\n")
@@ -121,29 +121,31 @@ def edit(project: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def small(once: Once) -> Path:
+def small_template(once: BuildOnce) -> Path:
     """A small template, tagged 1.0.0 and 2.0.0."""
-    return once("moves", small_template)
+    return once("moves", build_small_template)
 
 
 @pytest.fixture(scope="module", params=["project", "repository/apps/the project"])
-def moved(request: pytest.FixtureRequest, small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A project after an update, and what the update said; it is a repository, or a folder of one."""
+def moved(
+    request: pytest.FixtureRequest, small_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """A project after an update, and the output; the project is a repository or a subfolder of one."""
     project = tmp_path_factory.mktemp("moves") / request.param
     repository = project if request.param == "project" else project.parents[1]
     project.parent.mkdir(parents=True, exist_ok=True)
-    given = ("--defaults", "--vcs-ref", "1.0.0", "--data", "name=Grace", "--answers-file", ".template.yml")
-    copier(project.parent, "copy", *given, str(small), str(project))
+    options = ("--defaults", "--vcs-ref", "1.0.0", "--data", "name=Grace", "--answers-file", ".template.yml")
+    copier(project.parent, "copy", *options, str(small_template), str(project))
     commit(repository, "Start")
     edit(project)
     commit(repository, "Work")
-    said = copier(project, "update", "--defaults", "--trust", "--answers-file", ".template.yml")
-    return project, said
+    output = copier(project, "update", "--defaults", "--trust", "--answers-file", ".template.yml")
+    return project, output
 
 
 def merged(text: str) -> str:
-    """Return what a text becomes that both have changed."""
-    return text.replace("line 3\n", "line 3 of the template\n").replace("line 10\n", "line 10, and mine\n")
+    """Return the result of merging the changes of user and template."""
+    return text.replace("line 3\n", "line 3 of the template\n").replace("line 10\n", "line 10, edited\n")
 
 
 @pytest.mark.parametrize(
@@ -157,88 +159,88 @@ def merged(text: str) -> str:
         ("folder/special.txt", "special.txt"),
     ],
 )
-def test_edits_are_carried(moved: tuple[Path, str], old: str, new: str) -> None:
-    project, said = moved
-    assert f"edits carried: {old} -> {new}\n" in said
+def test_edits_follow_moved_files(moved: tuple[Path, str], old: str, new: str) -> None:
+    project, output = moved
+    assert f"edits moved: {old} -> {new}\n" in output
     beginning = "by Grace\n" if old == "rendered.txt" else ""
     assert (project / new).read_text(encoding="utf-8") == f"{beginning}{merged(TEXT)}"
     assert not (project / old).exists()
 
 
-def test_what_was_not_edited_is_the_templates(moved: tuple[Path, str]) -> None:
-    project, said = moved
+def test_unedited_files_match_template(moved: tuple[Path, str]) -> None:
+    project, output = moved
     for old, new in {"untouched.txt": "moved/untouched.txt", "folder/one.txt": "elsewhere/one.txt"}.items():
         assert (project / new).read_text(encoding="utf-8") == CHANGED
         assert not (project / old).exists()
-        assert old not in said.replace("gone-untouched.txt", "").replace(str(MOVES), "").partition("moves.py")[0]
+        assert old not in output.replace("gone-untouched.txt", "").replace(str(MOVES), "").partition("moves.py")[0]
     assert not (project / "gone-untouched.txt").exists()
 
 
-def test_a_conflict_looks_like_one_of_copier(moved: tuple[Path, str]) -> None:
-    project, said = moved
-    assert "CONFLICT: conflict.txt -> moved/conflict.txt: you and the template changed the same lines" in said
+def test_conflict_has_format_of_copier(moved: tuple[Path, str]) -> None:
+    project, output = moved
+    assert "CONFLICT: conflict.txt -> moved/conflict.txt: you and the template changed the same lines" in output
     text = (project / "moved/conflict.txt").read_text(encoding="utf-8")
     assert text == TEXT.replace(
         "line 3\n",
-        "<<<<<<< before updating\nline 3, mine\n=======\nline 3 of the template\n>>>>>>> after updating\n",
+        "<<<<<<< before updating\nline 3, edited\n=======\nline 3 of the template\n>>>>>>> after updating\n",
     )
     assert [git(project, "show", f":{stage}:./moved/conflict.txt") + "\n" for stage in (1, 2, 3)] == [
         TEXT,
-        TEXT.replace("line 3\n", "line 3, mine\n"),
+        TEXT.replace("line 3\n", "line 3, edited\n"),
         CHANGED,
     ]
     listed = git(project, "diff", "--name-only", "--relative", "--diff-filter=U").splitlines()
     assert listed == ["moved/conflict.txt", "moved/photo.png", "moved/taken.txt"]
 
 
-def test_what_is_not_text_is_carried_or_stays_the_users(moved: tuple[Path, str]) -> None:
-    project, said = moved
-    assert "edits carried: logo.png -> moved/logo.png" in said
+def test_binary_files_keep_version_of_user(moved: tuple[Path, str]) -> None:
+    project, output = moved
+    assert "edits moved: logo.png -> moved/logo.png" in output
     assert (project / "moved/logo.png").read_bytes() == b"\0mine"
-    assert "CONFLICT: photo.png -> moved/photo.png" in said
-    assert "it cannot be merged, yours is there" in said
+    assert "CONFLICT: photo.png -> moved/photo.png" in output
+    assert "it cannot be merged; your version was kept" in output
     assert (project / "moved/photo.png").read_bytes() == b"\0mine"
 
 
-def test_what_was_deleted_stays_deleted(moved: tuple[Path, str]) -> None:
-    project, said = moved
-    assert "deleted: moved/removed.txt, because you had deleted removed.txt" in said
+def test_deleted_files_stay_deleted(moved: tuple[Path, str]) -> None:
+    project, output = moved
+    assert "deleted: moved/removed.txt, because you deleted removed.txt" in output
     assert not (project / "removed.txt").exists()
     assert not (project / "moved/removed.txt").exists()
 
 
-def test_what_somebody_has_moved_already_is_left_alone(moved: tuple[Path, str]) -> None:
+def test_files_already_moved_are_unchanged(moved: tuple[Path, str]) -> None:
     assert (moved[0] / "moved/done.txt").read_text(encoding="utf-8") == CHANGED
 
 
-def test_a_file_that_is_in_the_way_costs_nothing(moved: tuple[Path, str]) -> None:
-    project, said = moved
-    assert "kept: taken.txt, because you had edited it; the template has it at moved/taken.txt now" in said
-    assert "mine" in (project / "taken.txt").read_text(encoding="utf-8")
+def test_existing_target_keeps_both_files(moved: tuple[Path, str]) -> None:
+    project, output = moved
+    assert "kept: taken.txt, because you edited it; the template now has it at moved/taken.txt" in output
+    assert "line 10, edited" in (project / "taken.txt").read_text(encoding="utf-8")
     assert "my own\n" in (project / "moved/taken.txt").read_text(encoding="utf-8")
 
 
-def test_a_file_that_the_template_has_deleted_is_kept_if_it_was_edited(moved: tuple[Path, str]) -> None:
-    project, said = moved
-    assert "kept: gone.txt, because you had edited it; the template has it no longer" in said
-    assert (project / "gone.txt").read_text(encoding="utf-8") == TEXT.replace("line 10\n", "line 10, and mine\n")
+def test_edited_file_is_kept_if_template_deletes_it(moved: tuple[Path, str]) -> None:
+    project, output = moved
+    assert "kept: gone.txt, because you edited it; the template no longer has this file" in output
+    assert (project / "gone.txt").read_text(encoding="utf-8") == TEXT.replace("line 10\n", "line 10, edited\n")
 
 
-def test_modes_are_carried(moved: tuple[Path, str]) -> None:
-    project, said = moved
-    assert "edits carried: script.sh -> moved/script.sh" in said
+def test_file_modes_follow_moved_files(moved: tuple[Path, str]) -> None:
+    project, output = moved
+    assert "edits moved: script.sh -> moved/script.sh" in output
     assert not os.access(project / "moved/script.sh", os.X_OK)
 
 
-def test_own_files_of_a_moved_folder_stay(moved: tuple[Path, str]) -> None:
-    project, said = moved
-    assert "yours, and not moved: folder/own.txt" in said
+def test_files_of_user_in_moved_folder_stay(moved: tuple[Path, str]) -> None:
+    project, output = moved
+    assert "not moved, because the template does not contain it: folder/own.txt" in output
     assert (project / "folder/own.txt").read_text(encoding="utf-8") == "own\n"
 
 
-def started(small: Path, folder: Path, **answers: Any) -> Path:
-    """Begin a project with version 1.0.0 and edit `edited.txt` and `extra.txt`."""
-    project = begin(small, folder, answers, "1.0.0")
+def edited_small_project(small_template: Path, folder: Path, **answers: Any) -> Path:
+    """Create a project with version 1.0.0, and edit `edited.txt` and `extra.txt`."""
+    project = begin(small_template, folder, answers, "1.0.0")
     for name in ("edited.txt", "extra.txt"):
         if (project / name).exists():
             write(project, name, f"{TEXT}mine\n")
@@ -246,46 +248,46 @@ def started(small: Path, folder: Path, **answers: Any) -> Path:
     return project
 
 
-def test_a_feature_that_is_off_leaves_nothing(small: Path, tmp_path: Path) -> None:
-    project = started(small, tmp_path / "project", extra=False)
-    said = copier(project, "update", "--defaults", "--trust")
-    assert "extra" not in said.partition("edits carried")[2]
+def test_moves_of_disabled_feature_are_ignored(small_template: Path, tmp_path: Path) -> None:
+    project = edited_small_project(small_template, tmp_path / "project", extra=False)
+    output = copier(project, "update", "--defaults", "--trust")
+    assert "extra" not in output.partition("edits moved")[2]
     assert not list(project.glob("extra*"))
 
 
-def test_edits_of_a_feature_that_is_switched_off_are_kept(small: Path, tmp_path: Path) -> None:
-    project = started(small, tmp_path / "project")
-    said = copier(project, "update", "--defaults", "--trust", "--data", "extra=false")
-    assert "kept: extra.txt, because you had edited it" in said
+def test_edits_are_kept_if_feature_is_disabled(small_template: Path, tmp_path: Path) -> None:
+    project = edited_small_project(small_template, tmp_path / "project")
+    output = copier(project, "update", "--defaults", "--trust", "--data", "extra=false")
+    assert "kept: extra.txt, because you edited it" in output
     assert (project / "extra.txt").read_text(encoding="utf-8") == f"{TEXT}mine\n"
     assert not (project / "extra-moved.txt").exists()
 
 
-def test_rejected_parts_do_not_stay_about(small: Path, tmp_path: Path) -> None:
-    project = started(small, tmp_path / "project")
+def test_rej_files_are_removed_after_merge(small_template: Path, tmp_path: Path) -> None:
+    project = edited_small_project(small_template, tmp_path / "project")
     copier(project, "update", "--defaults", "--trust", "--conflict", "rej")
     assert (project / "moved/edited.txt").read_text(encoding="utf-8") == f"{CHANGED}mine\n"
     assert conflicts(project) == []
 
 
-def test_when_the_old_version_cannot_be_rendered_it_says_where_the_edits_are(small: Path, tmp_path: Path) -> None:
-    """The update itself renders it too, so only the script can be brought into this situation."""
-    project = started(small, tmp_path / "project")
+def test_failed_render_shows_where_edits_are(small_template: Path, tmp_path: Path) -> None:
+    """The script is run alone, because an update would fail to render the old version earlier."""
+    project = edited_small_project(small_template, tmp_path / "project")
     copier(project, "update", "--defaults", "--trust")
-    script = small / "migrations/moves.py"
-    with pytest.raises(StepError) as failed:
+    script = small_template / "migrations/moves.py"
+    with pytest.raises(StepError) as error:
         run(project, sys.executable, str(script), "edited.txt:moved/edited.txt", VERSION_FROM="0.0.7")
-    assert failed.value.code == 1
-    said = str(failed.value)
-    assert "Version '0.0.7' of the template, which the project was made with, cannot be rendered" in said
-    assert "Unknown revision" in said
-    assert "git show 'HEAD:./edited.txt'" in said
-    assert "git restore --staged --worktree ." in said
+    assert error.value.code == 1
+    output = str(error.value)
+    assert "Version '0.0.7' of the template, which generated this project, cannot be rendered" in output
+    assert "Unknown revision" in output
+    assert "git show 'HEAD:./edited.txt'" in output
+    assert "git restore --staged --worktree ." in output
 
 
-def test_a_file_that_moves_again_is_followed_from_both_places(small: Path, tmp_path: Path) -> None:
-    """Also: over several versions at once, and what the last of them changed arrives too."""
-    template = shutil.copytree(small, tmp_path / "template")
+def test_file_moved_twice_keeps_edits(small_template: Path, tmp_path: Path) -> None:
+    """Also over several versions in one update, including the last change of the template."""
+    template = shutil.copytree(small_template, tmp_path / "template")
     settings = template / "copier.yml"
     text = settings.read_text(encoding="utf-8").replace("edited.txt:moved/edited.txt", "edited.txt:again.txt")
     settings.write_text(text, encoding="utf-8")
@@ -295,7 +297,7 @@ def test_a_file_that_moves_again_is_followed_from_both_places(small: Path, tmp_p
     commit(template, "Three", tag="3.0.0")
     expected = f"{CHANGED}mine\n".replace("line 6\n", "line 6 as well\n")
 
-    direct, halfway = (started(template, tmp_path / name) for name in ("direct", "halfway"))
+    direct, halfway = (edited_small_project(template, tmp_path / name) for name in ("direct", "halfway"))
     copier(halfway, "update", "--defaults", "--trust", "--vcs-ref", "2.0.0")
     commit(halfway, "Update")
     for project in (direct, halfway):
@@ -309,14 +311,14 @@ def test_a_file_that_moves_again_is_followed_from_both_places(small: Path, tmp_p
 
 OLD, NEW = "app/core/shutdown.py", "app/core/ending.py"
 RENDERED = ("LICENSE", "docs/license.txt")
-MINE = "# Mine.\n"
+EDIT = "# Mine.\n"
 REFUSAL = """\
 Template uses potentially unsafe feature: migrations.
 If you trust this template, consider adding the `--trust` option when running `copier copy/update`."""
 
 
 def move(template: Path, old: str, new: str) -> None:
-    """Move a file of the template, and change its first line."""
+    """Move a file of the template, and edit its first line."""
     suffix = "" if (template / "template" / old).exists() else ".jinja"
     source, target = (template / "template" / f"{name}{suffix}" for name in (old, new))
     first, _, rest = source.read_text(encoding="utf-8").partition("\n")
@@ -325,8 +327,8 @@ def move(template: Path, old: str, new: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def moving(history: Path, once: Once) -> Path:
-    """The template with two releases to come: the first moves two files, the second changes one of them again."""
+def template_with_moves(history: Path, once: BuildOnce) -> Path:
+    """The template with two future releases: the first one moves two files, the second one changes one of them."""
 
     def release(folder: Path) -> None:
         shutil.copytree(history, folder)
@@ -341,36 +343,36 @@ def moving(history: Path, once: Once) -> Path:
     return once("moving", release)
 
 
-def worked_on(moving: Path, folder: Path) -> Path:
-    """Begin a project with the version before the move, and edit the ends of both files."""
-    project = begin(moving, folder, {"auth": "none", "example": False}, NEXT)
+def edited_project(template_with_moves: Path, folder: Path) -> Path:
+    """Create a project with the version before the move, and edit the ends of both files."""
+    project = begin(template_with_moves, folder, {"auth": "none", "example": False}, NEXT)
     for name in (OLD, RENDERED[0]):
         with (project / name).open("a", encoding="utf-8") as file:
-            file.write(MINE)
+            file.write(EDIT)
     commit(project, "Work")
     return project
 
 
-def test_a_move_asks_for_trust_once_and_carries_edits(moving: Path, tmp_path: Path) -> None:
-    project = worked_on(moving, tmp_path / "project")
-    with pytest.raises(StepError) as refused:
+def test_move_needs_trust_once_and_keeps_edits(template_with_moves: Path, tmp_path: Path) -> None:
+    project = edited_project(template_with_moves, tmp_path / "project")
+    with pytest.raises(StepError) as error:
         copier(project, "update", "--defaults", "--vcs-ref", "999.1.0")
-    assert refused.value.code == 4
-    assert str(refused.value).partition("\n")[2].strip() == REFUSAL, "nothing of ours can be said here"
+    assert error.value.code == 4
+    assert str(error.value).partition("\n")[2].strip() == REFUSAL, "Copier shows only its own message"
     assert git(project, "status", "--porcelain") == ""
 
-    said = copier(project, "update", "--defaults", "--trust", "--vcs-ref", "999.1.0")
-    assert f"edits carried: {OLD} -> {NEW}" in said
+    output = copier(project, "update", "--defaults", "--trust", "--vcs-ref", "999.1.0")
+    assert f"edits moved: {OLD} -> {NEW}" in output
     assert conflicts(project) == []
     for old, new in ((OLD, NEW), RENDERED):
         text = (project / new).read_text(encoding="utf-8")
         assert "So it is." in text.partition("\n")[0]
-        assert text.endswith(MINE)
+        assert text.endswith(EDIT)
         assert not (project / old).exists()
 
     commit(project, "Update")
     copier(project, "update", "--defaults")
     text = (project / NEW).read_text(encoding="utf-8")
     assert "So it was." in text.partition("\n")[0]
-    assert text.endswith(MINE)
+    assert text.endswith(EDIT)
     assert recorded_answers(project)["_commit"] == "999.2.0"

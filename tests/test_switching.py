@@ -1,87 +1,91 @@
-"""Every answer can be changed later, and back again."""
+"""Every answer can be changed later, and changed back."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.living import EMAIL, Project, answer_anew, start
+from tests.customization import Customization
+from tests.installed_project import EMAIL, InstalledProject, change_answers, create_project
 from tests.matrix.processes import run
 from tests.matrix.service import database
 from tests.questionnaire import choices, resolve
 from tests.releases import commit
-from tests.team import Team
 from tests.updating import NEXT, begin, switch, tree
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
 DEFAULTS = resolve({})
-OTHERS = [(question, answer) for question, all_ in choices().items() for answer in all_ if answer != DEFAULTS[question]]
-NEEDS = {"topology": {"kafka": True}}
-"""Without which a question is not asked."""
-YOURS = {"README.md", "CHANGELOG.md", "ROADMAP.md", "alembic/versions/0001_initial.py"}
-"""What stays as it was first rendered (`_skip_if_exists`)."""
+OTHER_ANSWERS = [
+    (question, answer) for question, all_ in choices().items() for answer in all_ if answer != DEFAULTS[question]
+]
+REQUIRED_ANSWERS = {"topology": {"database": "postgres", "workers": True, "kafka": True}}
+"""Other answers without which a question is not asked."""
+NEVER_UPDATED = {"README.md", "CHANGELOG.md", "ROADMAP.md", "alembic/versions/0001_initial.py"}
+"""Files that are only rendered for new projects (`_skip_if_exists`)."""
 
 
-def different(one: Path, other: Path) -> set[str]:
-    """Return the files that are not the same in two projects."""
-    ours, theirs = tree(one), tree(other)
-    return {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
+def differing_files(first: Path, second: Path) -> set[str]:
+    """Return the files that differ between two projects."""
+    first_files, second_files = tree(first), tree(second)
+    return {
+        name for name in first_files.keys() | second_files.keys() if first_files.get(name) != second_files.get(name)
+    }
 
 
-@pytest.mark.parametrize(("question", "answer"), OTHERS)
-def test_there_and_back_is_where_one_was(question: str, answer: Any, history: Path, tmp_path: Path) -> None:
-    """With a team's work in it, which is in nobody's way."""
-    project = begin(history, tmp_path / "project", NEEDS.get(question, {}), NEXT)
-    team = Team.of(project)
-    team.work(project)
-    if question != "auth":  # uv puts them next to a package of `jwt`: docs/how-to/answers.md says what to do
-        team.add_dependencies(project)
+@pytest.mark.parametrize(("question", "answer"), OTHER_ANSWERS)
+def test_switching_an_answer_back_restores_project(question: str, answer: Any, history: Path, tmp_path: Path) -> None:
+    """The project has the edits of a team, which must not conflict."""
+    project = begin(history, tmp_path / "project", REQUIRED_ANSWERS.get(question, {}), NEXT)
+    customization = Customization.for_project(project)
+    customization.apply(project)
+    if question != "auth":  # uv adds them next to a package of `jwt`, which conflicts: see docs/how-to/answers.md
+        customization.add_dependencies(project)
     commit(project, "Work")
     before = tree(project)
 
     switch(project, **{question: answer})
-    if question != "preset":  # it fills in answers of new projects only
-        fresh = begin(history, tmp_path / "fresh", {**NEEDS.get(question, {}), question: answer}, NEXT)
-        team.work(fresh)
+    if question != "preset":  # it only changes the defaults of new projects
+        fresh = begin(history, tmp_path / "fresh", {**REQUIRED_ANSWERS.get(question, {}), question: answer}, NEXT)
+        customization.apply(fresh)
         if question != "auth":
-            team.add_dependencies(fresh)
-        assert different(project, fresh) <= YOURS
+            customization.add_dependencies(fresh)
+        assert differing_files(project, fresh) <= NEVER_UPDATED
 
     switch(project, **{question: DEFAULTS[question]})
     assert tree(project) == before
 
 
 @pytest.mark.execution
-def test_a_small_service_grows_and_shrinks_with_people_in_its_database(history: Path, tmp_path: Path) -> None:
-    """Workers, example and site, on and off again. Sign-in: test_sign_in_later.py, database: test_change_database.py."""
+def test_features_can_be_added_and_removed_with_data(history: Path, tmp_path: Path) -> None:
+    """Workers, example and documentation site. Sign-in: test_add_sign_in.py, database: test_change_database.py."""
     small, large = (dict.fromkeys(("workers", "example", "docs_site"), on) for on in (False, True))
-    folder = start(history, tmp_path / "project", auth="none", **small)
+    folder = create_project(history, tmp_path / "project", auth="none", **small)
     with database(folder) as url:
-        project = Project(folder, url)
+        project = InstalledProject(folder, url)
         project.app("db", "upgrade")
         with project.serve({}) as service:
             user = service.request("POST", "/api/v1/users", {"email": EMAIL, "name": "Ada Lovelace"}).json()
 
-        answer_anew(folder, **large)
-        project.migrate("add jobs and to-dos")
-        project.check_everything()
+        change_answers(folder, **large)
+        project.generate_migration("add jobs and to-dos")
+        project.check_all()
         run(folder, "uv", "run", "just", "docs-build")
         with project.serve({}) as service:
-            todos = f"/api/v1/users/{user['id']}/todos"
-            assert service.request("POST", todos, {"title": "Buy milk"}).status == 201
+            path = f"/api/v1/users/{user['id']}/todos"
+            assert service.request("POST", path, {"title": "Buy milk"}).status == 201
         commit(folder, "On")
 
-        answer_anew(folder, **small)
-        project.migrate("remove jobs and to-dos")
+        change_answers(folder, **small)
+        project.generate_migration("remove jobs and to-dos")
         project.check()
         commit(folder, "Off")
         with project.serve({}) as service:
             assert service.request("GET", f"/api/v1/users/{user['id']}").json() == user
 
-        answer_anew(folder, database="postgres")
+        change_answers(folder, database="postgres")
     run(folder, "uv", "sync")
     with database(folder) as url:
-        moved = Project(folder, url)
+        moved = InstalledProject(folder, url)
         moved.app("db", "upgrade")
-        moved.check()  # a migration that drops tables, written on SQLite, is good for PostgreSQL
+        moved.check()  # a migration that drops tables, generated on SQLite, must work on PostgreSQL

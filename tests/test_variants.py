@@ -1,4 +1,4 @@
-"""Every variant, rendered: complete, consistent, formatted. Nothing is installed here; see test_execution.py."""
+"""Every variant is rendered completely, consistently and formatted. test_execution.py installs them."""
 
 import ast
 import html
@@ -19,7 +19,7 @@ from tests.projects import distribution, env_keys, files, imports, packages, req
 from tests.questionnaire import asked, resolve
 from tests.rendering import Answers, recorded_answers, working_tree
 
-AWKWARD = {
+UNUSUAL_NAMES = {
     "chinese": "待办事项服务",
     "quotes": """The "best" one's `own` '''service''' \"\"\"ever\"\"\"""",
     "emoji": "🚀 Rocket 👩‍🚀 ½",
@@ -27,9 +27,9 @@ AWKWARD = {
     "markup": "<b>& #1: {{ x }} ${y} %s [link](x) *a* | - @",
     "longest": "Two hundred characters " + "x" * 177,
 }
-PROJECTS = [*variants(), *(Variant(f"called-{name}", {"project_name": text}) for name, text in AWKWARD.items())]
+PROJECTS = [*variants(), *(Variant(f"named-{name}", {"project_name": text}) for name, text in UNUSUAL_NAMES.items())]
 
-# Imported in development only, where the group `dev` is installed.
+# Only imported in development, where the `dev` group is installed.
 DEVELOPMENT_ONLY = {Path("app/db/embedded.py"), Path("app/mail/catcher.py")}
 
 Render = Callable[[Answers], Path]
@@ -49,37 +49,39 @@ def text(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def test_answers_are_recorded_and_nothing_else_is(variant: Variant, project: Path) -> None:
+def test_recorded_answers_are_complete(variant: Variant, project: Path) -> None:
     resolved = resolve(variant.answers)
     recorded = recorded_answers(project)
     recorded.pop("_src_path")
     assert recorded == {question.name: resolved[question.name] for question in asked(variant.answers)}
 
 
-SHOWS_TEMPLATES = Path("docs/mail.md")
-"""Its examples tell how the mails of the project are written: in Jinja, too."""
+CONTAINS_JINJA = Path("docs/mail.md")
+"""Its examples show the email templates of the project, which contain Jinja."""
 EXAMPLE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 
 
-def test_no_jinja_is_left(variant: Variant, project: Path) -> None:
-    braces = "{{" in str(variant.answers)  # only what was typed in
+def test_no_jinja_remains(variant: Variant, project: Path) -> None:
+    name_has_braces = "{{" in str(variant.answers)  # only from the project name
     for file in (file for file in working_tree() if file.parts[0] == "template" and file.suffix == ".jinja"):
         rendered = project / file.with_suffix("").relative_to("template")
         if rendered.is_file():
-            shows = rendered.relative_to(project) == SHOWS_TEMPLATES
-            body = EXAMPLE.sub("", text(rendered)) if shows else text(rendered)
-            residue = re.search(r"# \{%|\{%|%\}" if braces else r"# \{%|\{%|%\}|(?<!\$)\{\{", body)
-            assert not residue, f"{rendered}: {residue and residue[0]}"
+            contains_jinja = rendered.relative_to(project) == CONTAINS_JINJA
+            body = EXAMPLE.sub("", text(rendered)) if contains_jinja else text(rendered)
+            match = re.search(r"# \{%|\{%|%\}" if name_has_braces else r"# \{%|\{%|%\}|(?<!\$)\{\{", body)
+            assert not match, f"{rendered}: {match and match[0]}"
 
 
-def test_python_is_clean(project: Path) -> None:
+def test_python_passes_ruff(project: Path) -> None:
     ruff = Path(sys.executable).with_name("ruff")
     for command in (["format", "--check"], ["check"]):
-        done = subprocess.run([ruff, *command, "--no-cache"], cwd=project, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        result = subprocess.run(
+            [ruff, *command, "--no-cache"], cwd=project, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_python_parses_on_the_oldest_python(project: Path) -> None:
+def test_python_parses_on_oldest_version(project: Path) -> None:
     for file in project.rglob("*.py"):
         ast.parse(text(file), filename=str(file), feature_version=(3, 11))
 
@@ -96,18 +98,18 @@ def test_data_files_parse(project: Path) -> None:
             parsers[file.suffix](text(project / file))
 
 
-def test_text_is_as_editors_and_git_leave_it(project: Path) -> None:
+def test_files_have_clean_whitespace(project: Path) -> None:
     for file in files(project):
         if file.name == ".copier-answers.yml":
-            continue  # Copier's own
+            continue  # written by Copier
         lines = text(project / file).split("\n")
-        assert lines[-1] == "", f"{file}: no line end at the end"
+        assert lines[-1] == "", f"{file}: no newline at the end"
         assert len(lines) == 1 or lines[-2] != "", f"{file}: blank lines at the end"
-        stray = [number for number, line in enumerate(lines, start=1) if line != line.rstrip(" \t\r")]
-        assert not stray, f"{file}: blanks at the end of line {stray}"
+        trailing = [number for number, line in enumerate(lines, start=1) if line != line.rstrip(" \t\r")]
+        assert not trailing, f"{file}: trailing whitespace in lines {trailing}"
 
 
-def test_every_import_is_a_declared_dependency(project: Path) -> None:
+def test_imports_are_declared_dependencies(project: Path) -> None:
     declared = requirements(project)
     for file in files(project):
         if file.suffix == ".py":
@@ -117,19 +119,19 @@ def test_every_import_is_a_declared_dependency(project: Path) -> None:
             assert needed <= allowed, file
 
 
-def test_features_are_there_or_not_there_at_all(variant: Variant, project: Path) -> None:
+def test_features_are_complete_or_absent(variant: Variant, project: Path) -> None:
     for name, feature in resolve(variant.answers)["features"].items():
-        owned = {
+        exists = {
             "files": [(project / path[1:]).exists() for path in feature["files"]],
             "packages": [package in packages(project) for package in feature["packages"]],
             "services": [service in services(project) for service in feature["services"]],
             "env": [key in env_keys(project) for key in feature["env"]],
         }
-        for kind, found in owned.items():
+        for kind, found in exists.items():
             wrong = [
                 owner for owner, there in zip(feature[kind], found, strict=True) if there is not feature["enabled"]
             ]
-            assert not wrong, f"{name} is {'on' if feature['enabled'] else 'off'}, but see {kind}: {wrong}"
+            assert not wrong, f"{name} is {'enabled' if feature['enabled'] else 'disabled'}, but see {kind}: {wrong}"
 
 
 @pytest.mark.parametrize(
@@ -141,17 +143,15 @@ def test_features_are_there_or_not_there_at_all(variant: Variant, project: Path)
         ("env", env_keys),
     ],
 )
-def test_what_not_every_project_has_belongs_to_a_feature(
-    kind: str, read: Callable[[Path], set[str]], render: Render
-) -> None:
+def test_optional_parts_belong_to_a_feature(kind: str, read: Callable[[Path], set[str]], render: Render) -> None:
     found = [read(render(variant.answers)) for variant in variants()]
     optional = set.union(*found) - set.intersection(*found)
     owned = [entry for feature in resolve({})["features"].values() for entry in feature[kind]]
-    stray = {item for item in optional if not any(item == entry or item.startswith(f"{entry}/") for entry in owned)}
-    assert not stray, f"extensions/features.yml.jinja says nothing of {stray}"
+    unowned = {item for item in optional if not any(item == entry or item.startswith(f"{entry}/") for entry in owned)}
+    assert not unowned, f"extensions/features.yml.jinja does not list {unowned}"
 
 
-def test_names_arrive_as_they_were_typed(variant: Variant, project: Path) -> None:
+def test_project_name_is_unchanged(variant: Variant, project: Path) -> None:
     title = resolve(variant.answers)["project_name"]
     assert tomllib.loads(text(project / "app/about.toml"))["title"] == title
     assert html.unescape(text(project / "README.md")).startswith(f"# {title}\n")

@@ -1,4 +1,4 @@
-"""Updating a project as its owner does: the commands of Copier and git, in a folder of its own."""
+"""Create and update projects with the commands of Copier and git, as users do."""
 
 import os
 import re
@@ -12,30 +12,30 @@ from tests.releases import commit, git
 from tests.rendering import ROOT, Answers, recorded_answers
 
 NEXT = "999.0.0"
-"""What the working tree is called where it stands for the release to come."""
+"""The version of the working tree, in tests that use it as the next release."""
 
 MARKER = re.compile(r"^(<{7}|>{7}|\|{7})( |$)", re.MULTILINE)
 ISOLATED = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def copier(folder: Path, *arguments: str, timeout: float = 300) -> str:
-    """Run the command that a person types, and return what it says; see `tests.remembering`.
+    """Run the `copier` command, and return its output; see `tests.fast_copier`.
 
     Raises:
         StepError: If it fails.
     """
-    settings = Path(scratch(folder), "settings.yml")  # nobody's defaults, and nobody's trust
+    settings = Path(scratch(folder), "settings.yml")  # no user defaults and no trusted templates
     settings.write_text("{}", encoding="utf-8")
     isolated = {**ISOLATED, "COPIER_SETTINGS_PATH": str(settings), "PYTHONPATH": str(ROOT)}
-    return run(folder, sys.executable, "-P", "-m", "tests.remembering", *arguments, timeout=timeout, **isolated)
+    return run(folder, sys.executable, "-P", "-m", "tests.fast_copier", *arguments, timeout=timeout, **isolated)
 
 
 def begin(template: Path, folder: Path, answers: Answers, version: str) -> Path:
-    """Render a project from a version of the template, and commit it.
+    """Create a project from a version of the template, and commit it.
 
     Raises:
         StepError: If Copier fails.
-        AssertionError: If it has recorded anything but what was answered.
+        AssertionError: If the recorded answers differ from the given ones.
     """
     file = folder.with_suffix(".yml")
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -51,33 +51,33 @@ def begin(template: Path, folder: Path, answers: Answers, version: str) -> Path:
 
 
 def update(folder: Path, *arguments: str, **answers: object) -> str:
-    """Follow the newest version of the template, with other answers if some are given.
+    """Update to the newest version of the template, and change the given answers.
 
     Raises:
         StepError: If Copier fails.
-        AssertionError: If there are conflicts; it ends well all the same.
+        AssertionError: If there are conflicts; Copier does not report those as an error.
     """
-    said = copier(folder, "update", "--defaults", *arguments, *data(**answers))
+    output = copier(folder, "update", "--defaults", *arguments, *data(**answers))
     left = conflicts(folder)
     assert not left, f"conflicts in {left}"
-    return said
+    return output
 
 
 def data(**answers: object) -> list[str]:
-    """Spell answers as options."""
+    """Return answers as command-line options."""
     spelled = {name: str(answer).lower() if isinstance(answer, bool) else answer for name, answer in answers.items()}
     return [part for name, answer in spelled.items() for part in ("--data", f"{name}={answer}")]
 
 
 def switch(folder: Path, **answers: object) -> str:
-    """Change answers, with the version of the template that the project has, and commit."""
-    said = update(folder, "--vcs-ref", ":current:", **answers)
+    """Change answers without changing the version of the template, and commit."""
+    output = update(folder, "--vcs-ref", ":current:", **answers)
     commit(folder, f"Switch to {answers}")
-    return said
+    return output
 
 
 def conflicts(folder: Path) -> list[str]:
-    """List what an update could not merge: unmerged files, files with markers, rejected parts."""
+    """Return what an update could not merge: unmerged files, files with conflict markers, and rejected parts."""
     unmerged = git(folder, "diff", "--name-only", "--diff-filter=U").splitlines()
     listed = git(folder, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     rejected = [path.relative_to(folder).as_posix() for path in folder.rglob("*.rej")]
@@ -90,7 +90,7 @@ def _text(file: Path) -> str:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Return every file that git would keep, but the answers."""
+    """Return the content of every file that git does not ignore, without the answers file."""
     listed = git(folder, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     present = (name for name in listed if name != ".copier-answers.yml" and (folder / name).is_file())
     return {name: (folder / name).read_bytes() for name in present}

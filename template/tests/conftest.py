@@ -10,10 +10,12 @@ import gc
 import os
 import subprocess
 import sys
-from collections import defaultdict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from importlib import import_module
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -30,6 +32,20 @@ from app.db.session import Database, transaction
 from app.main import create_app
 from app.start import NEW_OBJECTS
 from tests.database import create_database
+from tests.waiting import TIMEOUT_SECONDS
+
+# What gives up after some seconds in production waits here: no test depends on the speed of the machine.
+LIMITS = {
+    "REQUEST_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
+    "DATABASE_POOL_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
+    "DATABASE_CONNECT_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
+    "DATABASE_STATEMENT_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
+    "DATABASE_LOCK_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
+    "DATABASE_BUSY_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
+}
+
+SILENCE_SECONDS = 15
+test_reported, session_finished = Event(), Event()
 
 
 def pytest_configure() -> None:
@@ -42,6 +58,29 @@ def pytest_runtestloop() -> None:
     """Let the garbage collector leave alone what is there before the first test, and wait for more than Python lets it."""
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Say now and then that something goes on: on a busy machine, to import the app and to collect takes a minute."""
+    Thread(target=report_silence, args=[config.pluginmanager.getplugin("terminalreporter")], daemon=True).start()
+
+
+def pytest_runtest_logreport() -> None:
+    test_reported.set()
+
+
+def pytest_sessionfinish() -> None:
+    session_finished.set()
+    test_reported.set()
+
+
+def report_silence(terminal: pytest.TerminalReporter) -> None:
+    """Write a line whenever no test was reported for a while, until the end."""
+    while not session_finished.is_set():
+        if not test_reported.wait(SILENCE_SECONDS):
+            terminal.write_line(f"\nno result for {SILENCE_SECONDS} seconds: still collecting, or a slow test")
+        test_reported.clear()
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +96,7 @@ def environment(shared: Path, worker_id: str) -> None:
     database_url = create_database(shared, f"test_{worker_id}")
     for name in variables():  # what a developer has set for the service is not for its tests
         os.environ.pop(name, None)
-    os.environ.update(ENV=Environment.TEST, DATABASE_URL=database_url)
+    os.environ.update(LIMITS, ENV=Environment.TEST, DATABASE_URL=database_url)
     in_a_thread(migrations.upgrade)
 
 
@@ -140,15 +179,33 @@ async def live(live_database: Database, settings: Settings) -> AsyncGenerator[As
             await session.exec(table.delete())
 
 
+OwnRegistry = Callable[[str], Any]
+
+
 @pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch) -> list[events.Event]:
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> OwnRegistry:
+    """Give the test a copy of what a module registers, so that its changes end with it: `own_registry("app.x._things")`."""
+
+    def replace(name: str) -> Any:
+        module, _, attribute = name.rpartition(".")
+        registry = copy(getattr(import_module(module), attribute))
+        monkeypatch.setattr(name, registry)
+        return registry
+
+    return replace
+
+
+@pytest.fixture
+def published(own_registry: OwnRegistry) -> list[events.Event]:
     """The events that are published, which nobody handles meanwhile."""
     seen: list[events.Event] = []
 
     async def record(_: AsyncSession, event: events.Event) -> None:
         seen.append(event)
 
-    monkeypatch.setattr(events, "_handlers", defaultdict(list, {events.Event: [record]}))
+    handlers = own_registry("app.core.events._handlers")
+    handlers.clear()
+    handlers[events.Event].append(record)
     return seen
 
 

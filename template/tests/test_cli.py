@@ -27,8 +27,7 @@ from app.db import migrations
 from app.db.commands import EXIT_CONFIGURATION
 from tests.conftest import in_a_thread
 from tests.database import create_database
-
-PATIENCE_SECONDS = 60
+from tests.waiting import TIMEOUT_SECONDS
 
 
 @pytest.fixture
@@ -83,15 +82,15 @@ def serving(folder: Path, *options: str, **variables: str) -> Generator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             server.send_signal(signal.SIGTERM)
-            server.wait(timeout=PATIENCE_SECONDS)
+            server.wait(timeout=TIMEOUT_SECONDS)
     assert server.returncode == 0, log.read_text()
 
 
 def wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
         with suppress(httpx2.TransportError):
-            if httpx2.get(f"{url}/health/ready").status_code == 200:
+            if httpx2.get(f"{url}/health/ready", timeout=TIMEOUT_SECONDS).status_code == 200:
                 return
         time.sleep(0.1)
     pytest.fail(f"It did not become ready:\n{log.read_text()}")
@@ -108,7 +107,7 @@ def test_the_help_names_every_command() -> None:
 
 def test_it_serves_until_it_is_told_to_stop(folder: Path) -> None:
     with serving(folder) as url:
-        answer = httpx2.get(f"{url}/openapi.json")
+        answer = httpx2.get(f"{url}/openapi.json", timeout=TIMEOUT_SECONDS)
     assert answer.status_code == 200
 
 
@@ -120,7 +119,7 @@ def test_in_development_everything_is_brought_along(folder: Path, project: Path)
         patch.setenv("ENV", "dev")
         for options in ((), ("--reload",)):
             with serving(folder, *options) as url:
-                assert httpx2.get(f"{url}/openapi.json").status_code == 200
+                assert httpx2.get(f"{url}/openapi.json", timeout=TIMEOUT_SECONDS).status_code == 200
         assert run("db", "check").exit_code == 0
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [".data"]
 

@@ -25,6 +25,7 @@ from app.db.session import transaction
 from app.main import create_app
 from tests.conftest import in_a_thread
 from tests.people import administrator
+from tests.waiting import TIMEOUT_SECONDS
 
 # The same requests each time, so that a check that passed does not fail tomorrow. More: CONTRACT_EXAMPLES=500 just test
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "15"))
@@ -46,7 +47,7 @@ def test_the_api_keeps_its_promises(case: Case, server: str, headers: dict[str, 
     # A cursor is text, but not every text is a cursor: well-formed requests may be refused. And whoever shows two proofs
     # of who they are is let in by one of them; that nobody comes in without any is tested elsewhere.
     excluded = [positive_data_acceptance, ignored_auth]
-    case.call_and_validate(base_url=server, headers=headers, excluded_checks=excluded)
+    case.call_and_validate(base_url=server, headers=headers, excluded_checks=excluded, timeout=TIMEOUT_SECONDS)
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""How fast the generated service is, beside others that do the same work: `just bench`."""
+"""Performance of the generated service, compared with others that do the same work: `just bench`."""

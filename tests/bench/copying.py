@@ -1,4 +1,4 @@
-"""Compare `copier copy` of the template with that of as many plain files: `python -m tests.bench.copying`."""
+"""Compare `copier copy` of this template and of as many plain files: `python -m tests.bench.copying`."""
 
 import resource
 import shutil
@@ -12,12 +12,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.targets import workplace
+from tests.bench.targets import temporary_folder
 from tests.rendering import snapshot
 
 
 def copy(template: Path, folder: Path) -> float:
-    """Copy a template as a person does, and return the CPU seconds that took."""
+    """Run `copier copy`, and return the CPU seconds it used."""
     before = _children()
     command = [sys.executable, "-m", "copier", "copy", "--quiet", "--defaults", str(template), str(folder)]
     subprocess.run(command, check=True)
@@ -30,7 +30,7 @@ def _children() -> float:
 
 
 def plain(project: Path, folder: Path) -> Path:
-    """Make a template without questions and without Jinja, of the files of a project."""
+    """Create a template from the files of a project, without questions and Jinja."""
     shutil.copytree(project, folder / "template")
     for file in filter(Path.is_file, (folder / "template").rglob("*")):
         file.write_text("x" * file.stat().st_size, encoding="utf-8")
@@ -39,8 +39,8 @@ def plain(project: Path, folder: Path) -> Path:
 
 
 def main(rounds: Annotated[int, typer.Option(min=1)] = 7) -> None:
-    """Copy both in turns, and print the median of the ratios."""
-    with workplace() as folder:
+    """Copy both alternately, and print the median of the ratios."""
+    with temporary_folder() as folder:
         template = snapshot(folder / "ours")
         copy(template, folder / "project")
         others = plain(folder / "project", folder / "plain")

@@ -1,6 +1,6 @@
-"""Sends one request over and over, on some connections, and tells how it went: `python -m tests.bench.load`.
+"""Send one request repeatedly on several connections, and measure the responses: `python -m tests.bench.load`.
 
-A process of its own, so that what it uses is not the server's. It speaks only as much HTTP/1.1 as it needs.
+It runs in a separate process, so that its CPU time is not counted. It implements only the necessary part of HTTP/1.1.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.rendering import ROOT
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent over and over."""
+    """The request to send."""
 
     method: str
     path: str
@@ -25,7 +25,7 @@ class Request:
     body: str = ""
 
     def wire(self) -> bytes:
-        """Return it as it goes over the wire."""
+        """Return the bytes of the request."""
         given = {"Host": "127.0.0.1", "Content-Type": "application/json", **self.headers}
         lines = [f"{name}: {value}" for name, value in (given | {"Content-Length": str(len(self.body))}).items()]
         return "\r\n".join([f"{self.method} {self.path} HTTP/1.1", *lines, "", self.body]).encode()
@@ -33,40 +33,42 @@ class Request:
 
 @dataclass(frozen=True)
 class Load:
-    """How it went."""
+    """The results of sending requests."""
 
     requests: int
-    failures: int  # answers that are none of 2xx
+    failures: int  # responses other than 2xx
     rps: float
     p50: float  # milliseconds
     p99: float  # milliseconds
 
 
 def send(port: int, request: Request, connections: int, seconds: float) -> Load:
-    """Send a request over and over, from another process."""
-    asked = {"port": port, "wire": request.wire().hex(), "connections": connections, "seconds": seconds}
+    """Send a request repeatedly, from another process."""
+    parameters = {"port": port, "wire": request.wire().hex(), "connections": connections, "seconds": seconds}
     command = [sys.executable, "-m", "tests.bench.load"]
-    said = subprocess.run(command, cwd=ROOT, input=json.dumps(asked), capture_output=True, text=True, check=True).stdout
-    return Load(**json.loads(said))
+    output = subprocess.run(
+        command, cwd=ROOT, input=json.dumps(parameters), capture_output=True, text=True, check=True
+    ).stdout
+    return Load(**json.loads(output))
 
 
 @dataclass
 class Outcome:
-    """What came back."""
+    """The measurements of all connections."""
 
-    seconds: list[float] = field(default_factory=list)  # of each answer
-    failures: int = 0  # answers that are none of 2xx
+    seconds: list[float] = field(default_factory=list)  # of each response
+    failures: int = 0  # responses other than 2xx
     ends: float = 0.0  # on the monotonic clock
 
 
 class Connection(asyncio.Protocol):
-    """Sends the next request when the answer to the last one is complete."""
+    """Sends the next request when the previous response is complete."""
 
     def __init__(self, request: bytes, outcome: Outcome) -> None:
         self.request, self.outcome = request, outcome
         self.buffer = b""
         self.began = 0.0
-        self.over = asyncio.get_running_loop().create_future()
+        self.closed = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -77,11 +79,11 @@ class Connection(asyncio.Protocol):
         self.buffer += data
         head, found, body = self.buffer.partition(b"\r\n\r\n")
         if found and self._is_complete(head.lower(), body):
-            self._note(head)
+            self._record(head)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        if not self.over.done():
-            self.over.set_result(None)
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     @staticmethod
     def _is_complete(head: bytes, body: bytes) -> bool:
@@ -90,7 +92,7 @@ class Connection(asyncio.Protocol):
             return len(body) >= int(rest.partition(b"\r\n")[0])
         return b"chunked" in head and body.endswith(b"0\r\n\r\n")
 
-    def _note(self, head: bytes) -> None:
+    def _record(self, head: bytes) -> None:
         now = time.monotonic()
         self.outcome.seconds.append(now - self.began)
         self.outcome.failures += head[9:10] != b"2"
@@ -105,23 +107,23 @@ class Connection(asyncio.Protocol):
 
 
 async def load(port: int, wire: str, connections: int, seconds: float) -> dict[str, float]:
-    """Send for some seconds; return the requests a second, and the latencies in milliseconds."""
+    """Send requests for some seconds; return the requests per second, and the latencies in milliseconds."""
     loop, outcome = asyncio.get_running_loop(), Outcome(ends=time.monotonic() + seconds)
     began = time.monotonic()
-    made = [
+    opened = [
         (await loop.create_connection(lambda: Connection(bytes.fromhex(wire), outcome), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
-    await asyncio.wait_for(asyncio.gather(*(connection.over for connection in made)), seconds + 60)
-    every = statistics.quantiles(outcome.seconds, n=100) if len(outcome.seconds) > 1 else [0.0] * 99
+    await asyncio.wait_for(asyncio.gather(*(connection.closed for connection in opened)), seconds + 60)
+    percentiles = statistics.quantiles(outcome.seconds, n=100) if len(outcome.seconds) > 1 else [0.0] * 99
     return {
         "requests": len(outcome.seconds),
         "failures": outcome.failures,
         "rps": len(outcome.seconds) / (time.monotonic() - began),
-        "p50": every[49] * 1000,
-        "p99": every[98] * 1000,
+        "p50": percentiles[49] * 1000,
+        "p99": percentiles[98] * 1000,
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(load(**json.load(sys.stdin)))))  # noqa: T201 - to whoever started it
+    print(json.dumps(asyncio.run(load(**json.load(sys.stdin)))))  # noqa: T201 - read by the parent process

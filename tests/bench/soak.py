@@ -1,7 +1,7 @@
-"""Use the service at full load for a while, and see whether what it holds grows: `python -m tests.bench.soak`.
+"""Run the service at full load, and check whether its resources grow: `python -m tests.bench.soak`.
 
-What leaks shows after many requests only, and only under load: a connection that is not closed, a thread for each
-login, a list that nobody empties.
+Leaks only show after many requests under load: a connection that is not closed, a thread for each login, a list that is
+never cleared.
 """
 
 import json
@@ -22,25 +22,25 @@ from rich.progress import track
 from rich.table import Table
 
 from tests.bench.load import Load, send
-from tests.bench.targets import Target, install, ours, workplace
+from tests.bench.targets import Target, install, project_target, temporary_folder
 from tests.matrix.processes import environment
 from tests.matrix.service import database, stop, wait_until
 from tests.rendering import snapshot
 
 CONNECTIONS = {"get": 12, "list": 8, "create": 8, "login": 1}  # more than the pool has
-ROUND_SECONDS = 30  # then they connect anew
-WARM_UP = 1 / 5  # of the time: pools fill, caches too
-IDLE_SECONDS = 5  # in which everything comes to its end after the load
-# What is compared of the first third after the warm-up and of the last, and how many times as much it may be then. The hash
-# of a password takes 64 MiB for a moment, so the memory is what is held between two; of the others a moment says nothing.
+ROUND_SECONDS = 30  # then the clients reconnect
+WARM_UP = 1 / 5  # of the time, until pools and caches are full
+IDLE_SECONDS = 5  # until all connections must be idle after the load
+# The statistic that is compared between the first third after the warm-up and the last third, and the allowed factor. Hashing
+# a password needs 64 MiB for a short time, so memory is compared by its minimum; the others vary, so by their median.
 ALLOWED = {
     "memory": (min, 1.05),
     "files": (statistics.median, 1.1),
-    "threads": (statistics.median, 1.25),  # those that have nothing to do end by themselves
+    "threads": (statistics.median, 1.25),  # idle threads end
     "connections": (statistics.median, 1.1),
 }
 
-# Tells the states of the connections that others have to the database, once for each line of its standard input.
+# Prints the states of all other database connections for each line of standard input.
 WATCH = '''
 import json, sys, psycopg
 COUNT = """SELECT state, count(*) FROM pg_stat_activity WHERE datname = current_database()
@@ -57,65 +57,65 @@ console = Console()
 
 @dataclass(frozen=True)
 class Sample:
-    """What the service holds at a moment."""
+    """The resources of the service at one time."""
 
     memory: float  # MB
-    files: int  # with sockets
+    files: int  # including sockets
     threads: int
     connections: int  # to the database
 
     @classmethod
     def of(cls, target: Target, states: States) -> "Sample":
-        """Look."""
+        """Take a sample."""
         process = psutil.Process(target.service.process.pid)
         return cls(target.rss_mb(), process.num_fds(), process.num_threads(), sum(states().values()))
 
 
 @dataclass(frozen=True)
-class Course:
-    """How much there was of something: in the first third after the warm-up, in the last one, and at most."""
+class Growth:
+    """The change of a resource: in the first third after the warm-up, in the last third, and the maximum."""
 
     name: str
     first: float
     last: float
-    most: float
+    maximum: float
 
     @classmethod
-    def of(cls, name: str, samples: Sequence[Sample]) -> "Course":
-        """Compare the thirds."""
+    def of(cls, name: str, samples: Sequence[Sample]) -> "Growth":
+        """Compare the first and the last third of samples."""
         values = [getattr(sample, name) for sample in samples]
         warm = values[int(len(values) * WARM_UP) :]
-        third, (what, _) = len(warm) // 3, ALLOWED[name]
-        return cls(name, what(warm[:third]), what(warm[-third:]), max(values))
+        third, (statistic, _) = len(warm) // 3, ALLOWED[name]
+        return cls(name, statistic(warm[:third]), statistic(warm[-third:]), max(values))
 
     @property
     def allowed(self) -> float:
-        """How much it may be in the last third."""
+        """The allowed value in the last third."""
         return self.first * ALLOWED[self.name][1]
 
     @property
     def grew(self) -> bool:
-        """Whether it is more than that."""
+        """Whether the last third exceeds the allowed value."""
         return self.last > self.allowed
 
     def row(self) -> tuple[str, ...]:
-        """Return a line of the table."""
-        return self.name, *(f"{value:.1f}" for value in (self.first, self.last, self.most, self.allowed))
+        """Return the row of the table."""
+        return self.name, *(f"{value:.1f}" for value in (self.first, self.last, self.maximum, self.allowed))
 
 
 @contextmanager
-def watching(project: Path, url: str) -> Generator[States]:
-    """Count the connections to a database by their state, whenever it is asked for."""
+def connection_states(project: Path, url: str) -> Generator[States]:
+    """Yield a function that counts the connections to a database by their state."""
     command = [project / ".venv/bin/python", "-c", WATCH, url.replace("+psycopg", "")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment(), stdin=pipe, stdout=pipe, text=True) as process:
-        asking, told = process.stdin, process.stdout
-        assert asking
-        assert told
+        commands, replies = process.stdin, process.stdout
+        assert commands
+        assert replies
 
         def states() -> dict[str, int]:
-            print(file=asking, flush=True)
-            return json.loads(told.readline())
+            print(file=commands, flush=True)
+            return json.loads(replies.readline())
 
         try:
             yield states
@@ -123,8 +123,8 @@ def watching(project: Path, url: str) -> Generator[States]:
             process.communicate()
 
 
-def use(target: Target, name: str, ends: float) -> list[Load]:
-    """Send one request over and over, in rounds."""
+def send_rounds(target: Target, name: str, ends: float) -> list[Load]:
+    """Send one request repeatedly, in rounds."""
     rounds = []
     while (left := ends - time.monotonic()) > 0:
         seconds = min(ROUND_SECONDS, left)
@@ -133,57 +133,65 @@ def use(target: Target, name: str, ends: float) -> list[Load]:
 
 
 def soak(target: Target, states: States, seconds: float) -> tuple[dict[str, list[Load]], list[Sample]]:
-    """Send everything at once, and look now and then; return how it went, and what was seen."""
+    """Send all requests concurrently, and take samples; return the results and the samples."""
     samples, ends = [], time.monotonic() + seconds
     number = max(30, min(150, int(seconds / 5)))
     with ThreadPoolExecutor(len(CONNECTIONS)) as pool:
-        users: dict[str, Future[list[Load]]] = {name: pool.submit(use, target, name, ends) for name in CONNECTIONS}
-        for left in track(range(number, 0, -1), description="using it", console=console, transient=True):
+        futures: dict[str, Future[list[Load]]] = {
+            name: pool.submit(send_rounds, target, name, ends) for name in CONNECTIONS
+        }
+        for left in track(range(number, 0, -1), description="sending requests", console=console, transient=True):
             time.sleep(max(0.0, (ends - time.monotonic()) / (left + 1)))
             samples.append(Sample.of(target, states))
-        return {name: user.result() for name, user in users.items()}, samples
+        return {name: future.result() for name, future in futures.items()}, samples
 
 
-def complaints(used: dict[str, list[Load]], courses: Sequence[Course], target: Target, states: States) -> list[str]:
-    """Say what is not as it should be, after the load; the service has been stopped then."""
-    failed = {name: sum(load.failures for load in loads) for name, loads in used.items()}
-    found = [f"{count} answers to {name} failed" for name, count in failed.items() if count]
-    found += [f"{course.name} grew" for course in courses if course.grew]
+def find_problems(
+    loads_by_request: dict[str, list[Load]], growths: Sequence[Growth], target: Target, states: States
+) -> list[str]:
+    """Stop the service after the load, and return the problems."""
+    failed = {name: sum(load.failures for load in loads) for name, loads in loads_by_request.items()}
+    problems = [f"{count} responses to {name} failed" for name, count in failed.items() if count]
+    problems += [f"{growth.name} grew" for growth in growths if growth.grew]
     if not wait_until(lambda: set(states()) <= {"idle"}, IDLE_SECONDS):
-        found.append(f"connections are still busy: {states()}")
+        problems.append(f"connections are still busy: {states()}")
     try:
         stop(target.service)
     except AssertionError as error:
-        found.append(str(error))
-    return found
+        problems.append(str(error))
+    return problems
 
 
 def main(
-    minutes: Annotated[float, typer.Option(min=0.2, max=55, help="A token is good for an hour.")] = 10,
-    judge: Annotated[bool, typer.Option(help="Whether nothing may grow; until pools are full takes minutes.")] = True,
+    minutes: Annotated[
+        float, typer.Option(min=0.2, max=55, help="Less than an hour, because access tokens expire.")
+    ] = 10,
+    judge: Annotated[
+        bool, typer.Option(help="Fail if a resource grows; needs several minutes, until pools are full.")
+    ] = True,
 ) -> None:
-    """Soak the service as it runs in production, and say whether anything it holds has grown."""
-    with workplace() as folder:
+    """Run the service as in production under load, and report whether its resources grow."""
+    with temporary_folder() as folder:
         with console.status("rendering and installing"):
             project = install(snapshot(folder / "template"), folder / "ours", database="postgres")
-        with database(project) as url, ours(project) as target, watching(project, url) as states:
-            used, samples = soak(target, states, minutes * 60)
-            courses = [Course.of(name, samples) for name in ALLOWED]
-            found = complaints(used, courses if judge else [], target, states)
-    _show(used, courses, minutes)
-    for complaint in found:
-        console.print(complaint, style="red")
-    if found:
+        with database(project) as url, project_target(project) as target, connection_states(project, url) as states:
+            loads_by_request, samples = soak(target, states, minutes * 60)
+            growths = [Growth.of(name, samples) for name in ALLOWED]
+            problems = find_problems(loads_by_request, growths if judge else [], target, states)
+    _show(loads_by_request, growths, minutes)
+    for problem in problems:
+        console.print(problem, style="red")
+    if problems:
         raise typer.Exit(1)
 
 
-def _show(used: dict[str, list[Load]], courses: Sequence[Course], minutes: float) -> None:
-    """Print what was sent, and what was held."""
-    sent = {name: sum(load.requests for load in loads) for name, loads in used.items()}
+def _show(loads_by_request: dict[str, list[Load]], growths: Sequence[Growth], minutes: float) -> None:
+    """Print the number of requests, and the table of resources."""
+    sent = {name: sum(load.requests for load in loads) for name, loads in loads_by_request.items()}
     console.print(f"{minutes:g} minutes: " + ", ".join(f"{count:,} x {name}" for name, count in sent.items()))
-    table = Table("", "first third", "last third", "at most", "allowed")
-    for course in courses:
-        table.add_row(*course.row())
+    table = Table("", "first third", "last third", "maximum", "allowed")
+    for growth in growths:
+        table.add_row(*growth.row())
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""What is measured: our projects, both references, and the template of others. Each is started as in production."""
+"""The servers to measure: our project, two references, and another template. Each is started as in production."""
 
 import json
 import secrets
@@ -17,62 +17,62 @@ import psutil
 from tests.bench.load import Request
 from tests.matrix.background import background
 from tests.matrix.processes import run
-from tests.matrix.service import FORM, START_SECONDS, Answer, Service, database, launched
+from tests.matrix.service import FORM, START_SECONDS, Response, Service, database, launched
 from tests.matrix.sign_in import AUTH, PASSWORD, Settings, sign_in
 from tests.rendering import render
 
 REFERENCE = Path(__file__).parent / "reference"
 EMAIL = "ada@example.com"
 ROWS = 1_000
-MILK = json.dumps({"title": "Buy milk"})
-# Nobody logs in so often; the attempts are counted all the same.
-LIMITS = ("AUTH_ADDRESS_LIMIT", "JWT_ACCOUNT_LIMIT", "JWT_ACCOUNT_TOTAL_LIMIT")
-# As `app serve` runs it: one process, and no access lines of uvicorn.
+TODO_BODY = json.dumps({"title": "Buy milk"})
+# Raised far above the default, so that attempts are counted but never rejected.
+RATE_LIMITS = ("AUTH_ADDRESS_LIMIT", "JWT_ACCOUNT_LIMIT", "JWT_ACCOUNT_TOTAL_LIMIT")
+# As `app serve` does: one process, without the access log of uvicorn.
 UVICORN = ("-m", "uvicorn", "--no-access-log", "--no-server-header", "--log-level", "warning")
-NEEDED = (
+REFERENCE_PACKAGES = (
     *("aiosqlite", "argon2-cffi", "fastapi", "greenlet", "orjson", "psycopg[binary,pool]", "pyjwt"),
     *("python-multipart", "sqlmodel", "uvicorn[standard]"),
 )
-# Its migrations want an extension that the PostgreSQL from a wheel does not have, and make the same tables.
+# Its migrations need an extension that PostgreSQL from a wheel lacks; this creates the same tables.
 TABLES = "from app.core.db import engine; from app.models import SQLModel; SQLModel.metadata.create_all(engine)"
 
 
 @dataclass
 class Target:
-    """A server that runs, and what it is asked."""
+    """A running server, and its requests."""
 
     name: str
     service: Service
-    cold_seconds: float  # from the start of the process to the first answer
+    cold_seconds: float  # from the start of the process to the first response
     requests: dict[str, Request] = field(default_factory=dict)
 
     def cpu_seconds(self) -> float:
-        """Return what it and its children have used so far, user and system."""
+        """Return the user and system CPU time of the process and its children."""
         times = [process.cpu_times() for process in self._processes()]
         return sum(each.user + each.system for each in times)
 
     def rss_mb(self) -> float:
-        """Return what it and its children hold of the memory, in MB."""
+        """Return the resident memory of the process and its children, in MB."""
         return sum(process.memory_info().rss for process in self._processes()) / 1e6
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Response:
         """Send a request once.
 
         Raises:
-            RuntimeError: If the answer is none of 2xx.
+            RuntimeError: If the response is not 2xx.
         """
         body: Any = request.body if FORM in request.headers.values() else json.loads(request.body or "null")
-        answer = self.service.request(request.method, request.path, body, request.headers)
-        if answer.status // 100 != 2:
-            raise RuntimeError(f"{self.name}: {request.method} {request.path}: {answer}")
-        return answer
+        response = self.service.request(request.method, request.path, body, request.headers)
+        if response.status // 100 != 2:
+            raise RuntimeError(f"{self.name}: {request.method} {request.path}: {response}")
+        return response
 
-    def fill(self, **requests: Request) -> None:
-        """Make the rows that are listed, and learn what one of them is called."""
+    def create_rows(self, **requests: Request) -> None:
+        """Create the rows to list, and add a request for one of them."""
         self.requests |= requests
         for _ in range(ROWS):
-            made = self.ask(requests["create"])
-        path = f"{urlsplit(requests['create'].path).path.rstrip('/')}/{made.json()['id']}"
+            created = self.ask(requests["create"])
+        path = f"{urlsplit(requests['create'].path).path.rstrip('/')}/{created.json()['id']}"
         self.requests["get"] = Request("GET", path, requests["create"].headers)
 
     def _processes(self) -> list[psutil.Process]:
@@ -81,50 +81,50 @@ class Target:
 
 
 @contextmanager
-def started(
+def start_target(
     name: str, command: Sequence[str | Path], health: str, folder: Path, settings: Mapping[str, str]
 ) -> Generator[Target]:
-    """Start a server, and wait for its first answer.
+    """Start a server, and wait for its first response.
 
     Raises:
-        RuntimeError: If it does not answer; with what it wrote.
+        RuntimeError: If it does not respond; the message contains its log.
     """
-    began, log = time.monotonic(), folder / f"{name}.log"
+    started_at, log = time.monotonic(), folder / f"{name}.log"
     with launched(command, folder, log, settings) as service:
         while service.status(health) != 200:
-            if service.process.poll() is not None or time.monotonic() > began + START_SECONDS:
-                raise RuntimeError(f"{name} does not answer:\n{log.read_text(encoding='utf-8')}")
+            if service.process.poll() is not None or time.monotonic() > started_at + START_SECONDS:
+                raise RuntimeError(f"{name} does not respond:\n{log.read_text(encoding='utf-8')}")
             time.sleep(0.01)
-        yield Target(name, service, time.monotonic() - began)
+        yield Target(name, service, time.monotonic() - started_at)
 
 
 @contextmanager
-def ours(project: Path, name: str = "ours") -> Generator[Target]:
-    """Start a project that is installed, with all that belongs to it."""
+def project_target(project: Path, name: str = "ours") -> Generator[Target]:
+    """Start an installed project with its servers and background processes."""
     with ExitStack() as stack:
         url = stack.enter_context(database(project))
-        people = stack.enter_context(sign_in(project))
-        beside = stack.enter_context(background(project, people.settings))
-        settings = {"ENV": "prod", "DATABASE_URL": url, **people.settings, **beside.settings}
-        settings |= {"JWT_ACCESS_TOKEN_MINUTES": "60"} | dict.fromkeys(LIMITS, "1000000/minute")
-        people.app("db", "upgrade", settings=settings)
+        auth = stack.enter_context(sign_in(project))
+        other_processes = stack.enter_context(background(project, auth.settings))
+        settings = {"ENV": "prod", "DATABASE_URL": url, **auth.settings, **other_processes.settings}
+        settings |= {"JWT_ACCESS_TOKEN_MINUTES": "60"} | dict.fromkeys(RATE_LIMITS, "1000000/minute")
+        auth.app("db", "upgrade", settings=settings)
         serve = (project / ".venv/bin/app", "serve")
-        target = stack.enter_context(started(name, serve, "/health/live", project, settings))
-        stack.enter_context(beside.running(settings))
-        headers = people.open(target.service, EMAIL)
-        target.fill(
+        target = stack.enter_context(start_target(name, serve, "/health/live", project, settings))
+        stack.enter_context(other_processes.running(settings))
+        headers = auth.register(target.service, EMAIL)
+        target.create_rows(
             health=Request("GET", "/health/live"),
             list=Request("GET", "/api/v1/todos?limit=100&order=-created_at", headers),
             filter=Request("GET", "/api/v1/todos?limit=100&status=open", headers),
-            create=Request("POST", "/api/v1/todos", headers, MILK),
+            create=Request("POST", "/api/v1/todos", headers, TODO_BODY),
             login=_log_in(f"{AUTH}/token", EMAIL, PASSWORD),
         )
         yield target
 
 
 @contextmanager
-def workplace() -> Generator[Path]:
-    """Make a folder that goes afterwards. Others may look into it: PostgreSQL may run as somebody else."""
+def temporary_folder() -> Generator[Path]:
+    """Create a temporary folder. It is readable for other users, because PostgreSQL may run as one."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         folder.chmod(0o755)
@@ -132,52 +132,52 @@ def workplace() -> Generator[Path]:
 
 
 def install(template: Path, folder: Path, **answers: object) -> Path:
-    """Render a project with sign-in by password, and install it."""
+    """Render and install a project with password sign-in."""
     project = render(template, folder, {"auth": "jwt", **answers})
     run(project, "uv", "sync", "--quiet")
     return project
 
 
 @contextmanager
-def reference(name: str, python: Path, folder: Path, url: str) -> Generator[Target]:
+def reference_target(name: str, python: Path, folder: Path, url: str) -> Generator[Target]:
     """Start a reference, `bare` or `limit`, on an empty database."""
     secret = secrets.token_urlsafe(32)
     settings = {"BENCH_SECRET": secret, "BENCH_EMAIL": EMAIL, "BENCH_PASSWORD": PASSWORD, "DATABASE_URL": url}
     command = (python, *UVICORN, "--app-dir", REFERENCE.parent, f"reference.{name}:app")
-    with started(name, command, "/health", folder, settings) as target:
-        signed_in = target.ask(_log_in("/token", EMAIL, PASSWORD)).json()["access_token"]
-        headers = {"Authorization": f"Bearer {signed_in}"}
-        target.fill(
+    with start_target(name, command, "/health", folder, settings) as target:
+        token = target.ask(_log_in("/token", EMAIL, PASSWORD)).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        target.create_rows(
             health=Request("GET", "/health"),
             list=Request("GET", "/todos?limit=100", headers),
             filter=Request("GET", "/todos?limit=100&status=open", headers),
-            create=Request("POST", "/todos", headers, MILK),
+            create=Request("POST", "/todos", headers, TODO_BODY),
             login=_log_in("/token", EMAIL, PASSWORD),
         )
         yield target
 
 
-def interpreter(project: Path, folder: Path, requirements: Iterable[str] = NEEDED) -> Path:
-    """Make a virtual environment of the same Python as a project's, and return its interpreter."""
+def interpreter(project: Path, folder: Path, requirements: Iterable[str] = REFERENCE_PACKAGES) -> Path:
+    """Create a virtual environment with the Python of a project, and return the interpreter."""
     run(folder, "uv", "venv", "--quiet", "--no-project", "--python", str(project / ".venv/bin/python"), "environment")
     run(folder, "uv", "pip", "install", "--quiet", "--python", "environment", *requirements)
     return folder / "environment/bin/python"
 
 
 @contextmanager
-def full_stack(checkout: Path, project: Path, folder: Path, url: str) -> Generator[Target]:
-    """Start the backend of a checkout of full-stack-fastapi-template; what supports our Python is its release before 3.14."""
+def full_stack_target(checkout: Path, project: Path, folder: Path, url: str) -> Generator[Target]:
+    """Start the backend of full-stack-fastapi-template; use a release that supports the Python version of our project."""
     backend = checkout / "backend"
-    needed = tomllib.loads((backend / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    python = interpreter(project, folder, needed)
+    dependencies = tomllib.loads((backend / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    python = interpreter(project, folder, dependencies)
     parts = urlsplit(url)
     settings: Settings = {
-        "DATABASE_URL": url.replace("+psycopg", ""),  # newer than the five that follow
+        "DATABASE_URL": url.replace("+psycopg", ""),  # replaces the following five in newer versions
         "POSTGRES_SERVER": parts.hostname or "localhost",
         "POSTGRES_PORT": str(parts.port or 5432),
         "POSTGRES_USER": parts.username or "",
         "POSTGRES_PASSWORD": parts.password or "",
-        "POSTGRES_DB": f"{parts.path.removeprefix('/')}?{parts.query}",  # with the socket, if there is no host
+        "POSTGRES_DB": f"{parts.path.removeprefix('/')}?{parts.query}",  # with the socket if there is no host
         "FIRST_SUPERUSER": EMAIL,
         "FIRST_SUPERUSER_PASSWORD": PASSWORD,
         "PROJECT_NAME": "peer",
@@ -187,13 +187,13 @@ def full_stack(checkout: Path, project: Path, folder: Path, url: str) -> Generat
     run(backend, str(python), "-c", TABLES, timeout=60, **settings)
     run(backend, str(python), "app/initial_data.py", timeout=60, **settings)
     command = (python, "-m", "fastapi", "run", "--workers", "1", backend / "app/main.py")
-    with started("full-stack", command, "/api/v1/utils/health-check/", folder, settings) as target:
-        signed_in = target.ask(_log_in("/api/v1/login/access-token", EMAIL, PASSWORD)).json()["access_token"]
-        headers = {"Authorization": f"Bearer {signed_in}"}
-        target.fill(
+    with start_target("full-stack", command, "/api/v1/utils/health-check/", folder, settings) as target:
+        token = target.ask(_log_in("/api/v1/login/access-token", EMAIL, PASSWORD)).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        target.create_rows(
             health=Request("GET", "/api/v1/utils/health-check/"),
             list=Request("GET", "/api/v1/items/?limit=100", headers),
-            create=Request("POST", "/api/v1/items/", headers, MILK),
+            create=Request("POST", "/api/v1/items/", headers, TODO_BODY),
             login=_log_in("/api/v1/login/access-token", EMAIL, PASSWORD),
         )
         yield target
@@ -201,7 +201,7 @@ def full_stack(checkout: Path, project: Path, folder: Path, url: str) -> Generat
 
 @contextmanager
 def databases(project: Path, names: Iterable[str]) -> Generator[dict[str, str]]:
-    """Give an empty database to each: on the project's own PostgreSQL server, or a file each of SQLite."""
+    """Provide an empty database for each name: on the PostgreSQL server of the project, or as SQLite files."""
     with database(project) as url:
         if url.startswith("sqlite"):
             yield {name: url.replace("production", name) for name in names}

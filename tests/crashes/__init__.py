@@ -1,4 +1,4 @@
-"""Background work of a rendered project while its processes die: what is lost, done twice, or out of order.
+"""Background work of a rendered project while its processes are killed: nothing is lost, duplicated or reordered.
 
-`uv run python -m tests.crashes` does it for people, with a table; `tests/test_crashes.py` asserts it.
+`uv run python -m tests.crashes` prints a table; `tests/test_crashes.py` asserts the results.
 """

@@ -1,4 +1,4 @@
-"""Let the processes of a service die, and count what is lost: of its jobs, or with --events of its events."""
+"""Kill the processes of a service under load, and count lost and duplicated jobs, or with --events events."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -8,59 +8,63 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tests.crashes.events import EVENT_COLUMNS, EVENT_PLAYS, play_events
-from tests.crashes.events_site import event_site
+from tests.crashes.deployment import deploy_jobs
+from tests.crashes.events import EVENT_COLUMNS, EVENT_SCENARIOS, run_event_scenario
+from tests.crashes.events_deployment import deploy_events
 from tests.crashes.load import COLUMNS
 from tests.crashes.project import project
-from tests.crashes.scenarios import JOBS, play, plays
+from tests.crashes.scenarios import JOBS, run_scenario, scenarios
 from tests.crashes.servers import redis_binary
-from tests.crashes.site import site
 from tests.matrix.processes import StepError
 
-Play = TypeVar("Play")
+Scenario = TypeVar("Scenario")
 
 console = Console()
 
 
 class Outcome(Protocol):
-    """What became of a scenario."""
+    """The result of a scenario."""
 
     @property
     def failure(self) -> str:
-        """Say what is wrong; nothing if nothing is."""
+        """A description of what is wrong, empty if nothing is."""
 
     def cells(self) -> list[str]:
-        """Return a row of the table."""
+        """Return the row of the table."""
 
 
 def main(
     database: Annotated[str, typer.Option(help="postgres or sqlite.")] = "postgres",
-    jobs: Annotated[int, typer.Option(min=100, help="How many in all.")] = JOBS,
-    events: Annotated[int, typer.Option(min=0, help="So many events through a real Kafka, and no jobs.")] = 0,
-    only: Annotated[list[str] | None, typer.Option(help="Play this scenario only; can be repeated.")] = None,
-    seed: Annotated[int, typer.Option(help="To have the same deaths again.", show_default="another each time")] = 0,
+    jobs: Annotated[int, typer.Option(min=100, help="Total number of jobs.")] = JOBS,
+    events: Annotated[
+        int, typer.Option(min=0, help="Total number of events: test events on a real Kafka instead of jobs.")
+    ] = 0,
+    only: Annotated[list[str] | None, typer.Option(help="Run only this scenario; can be repeated.")] = None,
+    seed: Annotated[int, typer.Option(help="Repeat the faults of an earlier run.", show_default="random")] = 0,
 ) -> None:
-    """Play the scenarios one by one, on a project that is rendered for it."""
+    """Run the scenarios one by one, on a newly rendered project."""
     seed = seed or random.randrange(1, 10_000)  # noqa: S311 - not for secrets
     if events:
-        with event_site() as made_for_events:
+        with deploy_events() as event_deployment:
             console.print(f"--seed {seed}")
-            chosen_events = [each for each in EVENT_PLAYS if not only or each.name in only]
-            failed = _show(EVENT_COLUMNS, chosen_events, lambda each: play_events(each, made_for_events, events, seed))
+            chosen_events = [each for each in EVENT_SCENARIOS if not only or each.name in only]
+            failed = _show(
+                EVENT_COLUMNS, chosen_events, lambda each: run_event_scenario(each, event_deployment, events, seed)
+            )
     else:
-        chosen = [each for each in plays(database) if not only or each.name in only]
-        with project(database) as folder, site(folder) as made:
+        chosen = [each for each in scenarios(database) if not only or each.name in only]
+        with project(database) as folder, deploy_jobs(folder) as deployment:
             console.print(f"{redis_binary(folder)}, --seed {seed}", soft_wrap=True)
-            failed = _show(COLUMNS, chosen, lambda each: play(each, made, jobs, seed))
+            failed = _show(COLUMNS, chosen, lambda each: run_scenario(each, deployment, jobs, seed))
     raise typer.Exit(failed)
 
 
-def _show(columns: Iterable[str], plays: Sequence[Play], play: Callable[[Play], Outcome]) -> bool:
-    """Play and print, and tell whether something went wrong."""
-    failed, table = not plays, Table(*columns)
-    for each in plays:
+def _show(columns: Iterable[str], scenarios: Sequence[Scenario], run: Callable[[Scenario], Outcome]) -> bool:
+    """Run scenarios, print the results, and return whether any failed."""
+    failed, table = not scenarios, Table(*columns)
+    for each in scenarios:
         try:
-            outcome = play(each)
+            outcome = run(each)
             table.add_row(*outcome.cells())
             console.print(" ".join(outcome.cells()), outcome.failure or "ok")
             failed |= bool(outcome.failure)

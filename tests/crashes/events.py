@@ -1,4 +1,4 @@
-"""What may happen to events between a commit and its effect elsewhere, with a real Kafka."""
+"""Scenarios for events: faults between a commit and the effect in a consumer, with a real Kafka."""
 
 import random
 import time
@@ -8,266 +8,277 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from tests.crashes.events_site import CONSUMERS, RELAYS, EventSite
+from tests.crashes.events_deployment import CONSUMERS, RELAYS, EventDeployment
 from tests.crashes.load import KEYS, Load
 from tests.matrix.service import wait_until
 
-EVENTS = 20_000  # in all, shared among the scenarios
-DRAIN_SECONDS = 120  # a consumer that was killed is missed after 45 seconds
-LOAD_SECONDS = 60
+EVENTS = 20_000  # in total, divided among the scenarios
+DRAIN_SECONDS = 600  # Kafka notices a killed consumer after 45 seconds
+LOAD_SECONDS = 300
 OUTAGE_SECONDS = 60
-PROOF_SECONDS = 20  # so long a hit waits until there is something to be lost
-POISONED = 3
+PENDING_SECONDS = 20  # time limit for waiting until a fault can lose something
+POISONED = 3  # events
 
 
 class EventLoad(Load):
-    """Somebody who lets the API publish events."""
+    """A client that makes the API publish events."""
 
-    poison: frozenset[int] = frozenset()  # which of them, counted from 0, nobody can do
+    poison_indexes: frozenset[int] = frozenset()  # counted from 0: events that no consumer can process
 
-    def _order(self, number: int) -> dict[str, Any]:
-        order = {"number": number, "key": f"{self._site.first + self._part} {number % KEYS}"}
-        return order | ({"kind": "poison"} if number - self._first in self.poison else {})
+    def _request(self, number: int) -> dict[str, Any]:
+        request = {"number": number, "key": f"{self._deployment.first_number + self._part} {number % KEYS}"}
+        return request | ({"kind": "poison"} if number - self._first_number in self.poison_indexes else {})
 
 
 @dataclass
-class Scene:
-    """What a scenario leaves: who asked for events, and what proves that it has come true."""
+class ScenarioRun:
+    """The loads of a scenario, and the conditions under which its result is meaningful."""
 
     loads: list[Load]
-    proofs: dict[str, bool] = field(default_factory=dict)
+    conditions: dict[str, bool] = field(default_factory=dict)
     dead: int = 0
 
 
 @dataclass(frozen=True)
 class EventOutcome:
-    """What became of the events of one scenario."""
+    """The result of one scenario."""
 
     scenario: str
     events: int
     lost: int
-    doubled: int
+    duplicated: int
     out_of_order: int
-    again: int  # how often Kafka has one that it had; the inbox is there for these
+    resent: int  # messages that Kafka received more than once; consumers must ignore the duplicates
     drained: float
     seconds: float
-    unproven: tuple[str, ...]
+    unmet: tuple[str, ...]
 
     @property
     def failure(self) -> str:
-        """Say what is wrong; nothing if nothing is."""
-        wrong = {"lost": self.lost, "doubled": self.doubled, "out of order": self.out_of_order}
+        """A description of what is wrong, empty if nothing is."""
+        problems = {"lost": self.lost, "duplicated": self.duplicated, "out of order": self.out_of_order}
         return ", ".join(
             [
-                *(f"{number} {what}" for what, number in wrong.items() if number),
-                *(f"not {each}" for each in self.unproven),
+                *(f"{number} {what}" for what, number in problems.items() if number),
+                *(f"not {each}" for each in self.unmet),
             ]
         )
 
     def cells(self) -> list[str]:
-        """Return a row of the table."""
-        numbers = (self.events, self.lost, self.doubled, self.out_of_order, self.again)
+        """Return the row of the table."""
+        numbers = (self.events, self.lost, self.duplicated, self.out_of_order, self.resent)
         return [self.scenario, *(f"{each:,}" for each in numbers), f"{self.drained:.0f}", f"{self.seconds:.0f}"]
 
 
-EVENT_COLUMNS = ("scenario", "events", "lost", "doubled", "out of order", "sent again", "drained s", "took s")
+EVENT_COLUMNS = ("scenario", "events", "lost", "duplicated", "out of order", "resent", "drained s", "took s")
 
-Scenario = Callable[[EventSite, int, random.Random], Scene]
+Action = Callable[[EventDeployment, int, random.Random], ScenarioRun]
 
 
 @dataclass(frozen=True)
-class EventPlay:
-    """A scenario that is played with its share of the events."""
+class EventScenario:
+    """A scenario with its share of the events."""
 
     name: str
-    run: Scenario
+    run: Action
     share: float
 
     def __str__(self) -> str:
         return self.name
 
 
-def play_events(chosen: EventPlay, site: EventSite, events: int, seed: int) -> EventOutcome:
-    """Play a scenario with its share of the events.
+def run_event_scenario(chosen: EventScenario, deployment: EventDeployment, events: int, seed: int) -> EventOutcome:
+    """Run a scenario with its share of the events.
 
     Raises:
-        StepError: If a process does not do what it should, or not all is done in time.
+        StepError: If a process misbehaves, or events are not processed in time.
     """
-    began = site.begin()
-    before = sum(site.kept())
-    scene = chosen.run(site, round(events * chosen.share), random.Random(seed))  # noqa: S311 - not for secrets
-    asked = time.monotonic()
-    site.settle(DRAIN_SECONDS, scene.dead)
+    started = deployment.begin_scenario()
+    before = sum(deployment.partition_ends())
+    run = chosen.run(deployment, round(events * chosen.share), random.Random(seed))  # noqa: S311 - not for secrets
+    requested = time.monotonic()
+    deployment.wait_until_idle(DRAIN_SECONDS, run.dead)
     done = time.monotonic()
-    sent = sum(site.kept()) - before
-    outcome = _judge(chosen.name, site, scene, sent, done - asked, done - began)
-    if scene.dead:
-        site.observe("", "DELETE")
+    sent = sum(deployment.partition_ends()) - before
+    outcome = _evaluate(chosen.name, deployment, run, sent, done - requested, done - started)
+    if run.dead:
+        deployment.observe("", "DELETE")
     return outcome
 
 
-def relay_killed(site: EventSite, events: int, chance: random.Random) -> Scene:
-    """Kill one relay or the other while rows wait."""
-    return _under_load(site, events, chance, RELAYS, lambda name: site[name].kill(), lambda: _rows(site) > 0)
-
-
-def consumer_killed(site: EventSite, events: int, chance: random.Random) -> Scene:
-    """Kill consumers while events wait for them."""
+def relay_killed(deployment: EventDeployment, events: int, rng: random.Random) -> ScenarioRun:
+    """Kill relays while the outbox has pending rows."""
     return _under_load(
-        site, events, chance, CONSUMERS, lambda name: site[name].kill(), lambda: site.count("behind") > 0
+        deployment, events, rng, RELAYS, lambda name: deployment[name].kill(), lambda: _rows(deployment) > 0
     )
 
 
-def broker_killed(site: EventSite, events: int, chance: random.Random) -> Scene:
-    """Kill Kafka, and start it again at once."""
-    victims = ("kafka", "kafka")
-    return _under_load(site, events, chance, victims, lambda _: site.kafka.outage(0), lambda: _rows(site) > 0)
+def consumer_killed(deployment: EventDeployment, events: int, rng: random.Random) -> ScenarioRun:
+    """Kill consumers while they have a lag."""
+    return _under_load(
+        deployment, events, rng, CONSUMERS, lambda name: deployment[name].kill(), lambda: deployment.count("lag") > 0
+    )
 
 
-def rebalanced(site: EventSite, events: int, chance: random.Random) -> Scene:
-    """Let consumers leave and join."""
-    scene = Scene(_loads(site, events, 16))
-    for name in chance.sample(CONSUMERS, 2) * 2:
+def broker_killed(deployment: EventDeployment, events: int, rng: random.Random) -> ScenarioRun:
+    """Kill Kafka, and restart it immediately."""
+    targets = ("kafka", "kafka")
+    return _under_load(
+        deployment, events, rng, targets, lambda _: deployment.kafka.outage(0), lambda: _rows(deployment) > 0
+    )
+
+
+def rebalanced(deployment: EventDeployment, events: int, rng: random.Random) -> ScenarioRun:
+    """Stop and start consumers, so that their group rebalances."""
+    run = ScenarioRun(_loads(deployment, events, 16))
+    for name in rng.sample(CONSUMERS, 2) * 2:
         time.sleep(1)
-        site[name].terminate()
+        deployment[name].terminate()
         time.sleep(1)
-        site.start(name)
-    for load in scene.loads:
+        deployment.start(name)
+    for load in run.loads:
         load.finish(LOAD_SECONDS)
-    sizes = site.group_sizes()
-    scene.proofs["one left, under load"] = 2 in sizes
-    scene.proofs["one came, under load"] = 3 in sizes[1:]
-    return scene
+    sizes = deployment.group_sizes()
+    run.conditions["a consumer left under load"] = 2 in sizes
+    run.conditions["a consumer joined under load"] = 3 in sizes[1:]
+    return run
 
 
-def outage(site: EventSite, events: int, chance: random.Random) -> Scene:
-    """Let Kafka be away for a minute, while the API goes on."""
-    del chance
-    [load] = scene = _loads(site, events, OUTAGE_SECONDS, parts=1)
+def outage(deployment: EventDeployment, events: int, rng: random.Random) -> ScenarioRun:
+    """Stop Kafka for a minute while the API continues."""
+    del rng
+    [load] = loads = _loads(deployment, events, OUTAGE_SECONDS, parts=1)
     time.sleep(1)
-    answered = len(load.answered)
-    site.kafka.outage(OUTAGE_SECONDS)
+    before = len(load.accepted)
+    deployment.kafka.outage(OUTAGE_SECONDS)
     load.finish(LOAD_SECONDS)
-    told = any("outbox: not sent, waiting" in site[name].written() for name in RELAYS)
-    return Scene(scene, {"told by a relay": told, "answered meanwhile": len(load.answered) - answered > events * 0.8})
+    logged = any("outbox: not sent, waiting" in deployment[name].log_output() for name in RELAYS)
+    accepted = len(load.accepted) - before
+    return ScenarioRun(loads, {"logged by a relay": logged, "accepted during the outage": accepted > events * 0.8})
 
 
-def poisoned(site: EventSite, events: int, chance: random.Random) -> Scene:
-    """Publish events that a consumer cannot do, among others of the same keys."""
-    load = EventLoad(site, events, 3)
-    load.poison = frozenset(chance.sample(range(events // 2), POISONED))
+def poisoned(deployment: EventDeployment, events: int, rng: random.Random) -> ScenarioRun:
+    """Publish events that no consumer can process, among others with the same keys."""
+    load = EventLoad(deployment, events, 3)
+    load.poison_indexes = frozenset(rng.sample(range(events // 2), POISONED))
     load.start().finish(LOAD_SECONDS)
-    return Scene([load], dead=POISONED)
+    return ScenarioRun([load], dead=POISONED)
 
 
-def sent_twice(site: EventSite, events: int, chance: random.Random) -> Scene:
-    """Send everything a second time."""
-    del chance
-    return _once_more(site, events, lambda since: site.post("again", {"positions": since}))
+def resent(deployment: EventDeployment, events: int, rng: random.Random) -> ScenarioRun:
+    """Send all messages a second time."""
+    del rng
+    return _replayed(deployment, events, lambda since: deployment.post("resend", {"positions": since}))
 
 
-def out_of_order(site: EventSite, events: int, chance: random.Random) -> Scene:
-    """Set the consumers back, and send everything a second time, backwards."""
-    del chance
+def out_of_order(deployment: EventDeployment, events: int, rng: random.Random) -> ScenarioRun:
+    """Reset the consumer offsets, and send all messages a second time in reverse order."""
+    del rng
 
-    def disorder(since: list[int]) -> None:
+    def reorder(since: list[int]) -> None:
         for name in CONSUMERS:
-            site[name].terminate()
-        site.post("again", {"positions": since, "backwards": True})
-        site.post("back", {"positions": since})
-        site.start(*CONSUMERS)
+            deployment[name].terminate()
+        deployment.post("resend", {"positions": since, "reverse": True})
+        deployment.post("rewind", {"positions": since})
+        deployment.start(*CONSUMERS)
 
-    return _once_more(site, events, disorder, times=3)
+    return _replayed(deployment, events, reorder, times=3)
 
 
-def _once_more(site: EventSite, events: int, repeat: Callable[[list[int]], None], times: int = 2) -> Scene:
-    since = site.kept()
-    scene = Scene(_loads(site, events, 3))
-    for load in scene.loads:
+def _replayed(
+    deployment: EventDeployment, events: int, repeat: Callable[[list[int]], None], times: int = 2
+) -> ScenarioRun:
+    since = deployment.partition_ends()
+    run = ScenarioRun(_loads(deployment, events, 3))
+    for load in run.loads:
         load.finish(LOAD_SECONDS)
-    site.settle(DRAIN_SECONDS)
+    deployment.wait_until_idle(DRAIN_SECONDS)
     repeat(since)
-    site.settle(DRAIN_SECONDS)
-    published = sum(len(load.answered) for load in scene.loads)
-    scene.proofs["all of it known by the inbox"] = _known(site) >= published * (times - 1)
-    return scene
+    deployment.wait_until_idle(DRAIN_SECONDS)
+    published = sum(len(load.accepted) for load in run.loads)
+    run.conditions["all duplicates recognized by the inbox"] = _ignored_duplicates(deployment) >= published * (
+        times - 1
+    )
+    return run
 
 
 def _under_load(
-    site: EventSite,
+    deployment: EventDeployment,
     events: int,
-    chance: random.Random,
-    victims: Iterable[str],
-    hit: Callable[[str], None],
-    is_time: Callable[[], bool],
-) -> Scene:
-    """Hit each victim while there is something to lose; what has ended is started again a moment later."""
-    victims = list(victims)
-    chance.shuffle(victims)
-    scene = Scene(_loads(site, events, 4 * len(victims)))
+    rng: random.Random,
+    targets: Iterable[str],
+    inject: Callable[[str], None],
+    is_pending: Callable[[], bool],
+) -> ScenarioRun:
+    """Inject the fault into each target while there is work to lose; restart ended processes shortly after."""
+    targets = list(targets)
+    rng.shuffle(targets)
+    run = ScenarioRun(_loads(deployment, events, 4 * len(targets)))
 
-    def at_work() -> bool:
-        if not any(load.running() for load in scene.loads):  # on a machine that is busy with other things
-            scene.loads.append(EventLoad(site, events // 10, PROOF_SECONDS / 2, len(scene.loads)).start())
-        return is_time()
+    def has_work() -> bool:
+        if not any(load.running() for load in run.loads):  # on a busy machine
+            run.loads.append(EventLoad(deployment, events // 10, PENDING_SECONDS / 2, len(run.loads)).start())
+        return is_pending()
 
-    for victim in victims:
-        time.sleep(chance.uniform(0.5, 1.5))
-        scene.proofs[f"at work when {victim} was killed"] = wait_until(at_work, PROOF_SECONDS)
-        hit(victim)
-        time.sleep(chance.uniform(0, 0.5))
-        if ended := [name for name in site.roles if site[name].ended()]:
-            site.start(*ended)
-    for load in scene.loads:
+    for target in targets:
+        time.sleep(rng.uniform(0.5, 1.5))
+        run.conditions[f"work pending when {target} was killed"] = wait_until(has_work, PENDING_SECONDS)
+        inject(target)
+        time.sleep(rng.uniform(0, 0.5))
+        if ended := [name for name in deployment.roles if deployment[name].ended()]:
+            deployment.start(*ended)
+    for load in run.loads:
         load.finish(LOAD_SECONDS)
-    return scene
+    return run
 
 
-def _loads(site: EventSite, events: int, seconds: float, parts: int = 2) -> list[Load]:
-    return [EventLoad(site, events // parts, seconds, part).start() for part in range(parts)]
+def _loads(deployment: EventDeployment, events: int, seconds: float, parts: int = 2) -> list[Load]:
+    return [EventLoad(deployment, events // parts, seconds, part).start() for part in range(parts)]
 
 
-def _rows(site: EventSite) -> int:
-    return site.observe("outbox") or 0
+def _rows(deployment: EventDeployment) -> int:
+    return deployment.observe("outbox") or 0
 
 
-def _known(site: EventSite) -> int:
-    """Count what consumers were given, and had done before."""
-    lines = (line for name in CONSUMERS for line in site[name].written().splitlines())
+def _ignored_duplicates(deployment: EventDeployment) -> int:
+    """Return how many duplicates the consumers have ignored."""
+    lines = (line for name in CONSUMERS for line in deployment[name].log_output().splitlines())
     return sum(int(line.partition('"known": ')[2].partition(",")[0]) for line in lines if '"known": ' in line)
 
 
-def _judge(name: str, site: EventSite, scene: Scene, sent: int, drained: float, seconds: float) -> EventOutcome:
-    """Compare what was published with what was done."""
-    ledger = site.observe("ledger")
-    asked = {number: key for number, _, key in ledger["asked"]}
-    wanted = {number for number, kind, _ in ledger["asked"] if kind != "poison"}
-    order = [number for number, _ in ledger["effects"]]
-    done = Counter(order)
-    answered = {number for load in scene.loads for number in load.answered}
-    turns = defaultdict[str, list[int]](list)
-    for number in order:
-        turns[asked.get(number, "")].append(number)
+def _evaluate(
+    name: str, deployment: EventDeployment, run: ScenarioRun, sent: int, drained: float, seconds: float
+) -> EventOutcome:
+    """Compare the published events with their effects."""
+    ledger = deployment.observe("ledger")
+    requested = {number: key for number, _, key in ledger["requested"]}
+    wanted = {number for number, kind, _ in ledger["requested"] if kind != "poison"}
+    processed = [number for number, _ in ledger["effects"]]
+    done = Counter(processed)
+    accepted = {number for load in run.loads for number in load.accepted}
+    by_key = defaultdict[str, list[int]](list)
+    for number in processed:
+        by_key[requested.get(number, "")].append(number)
     return EventOutcome(
         name,
-        events=len(asked),
-        lost=len((wanted - done.keys()) | (answered - asked.keys())),
-        doubled=sum(times - 1 for times in done.values()) + len(done.keys() - wanted),
-        out_of_order=sum(later < earlier for each in turns.values() for earlier, later in pairwise(each)),
-        again=sent - len(asked),
+        events=len(requested),
+        lost=len((wanted - done.keys()) | (accepted - requested.keys())),
+        duplicated=sum(times - 1 for times in done.values()) + len(done.keys() - wanted),
+        out_of_order=sum(later < earlier for each in by_key.values() for earlier, later in pairwise(each)),
+        resent=sent - len(requested),
         drained=drained,
         seconds=seconds,
-        unproven=tuple(what for what, proven in scene.proofs.items() if not proven),
+        unmet=tuple(what for what, met in run.conditions.items() if not met),
     )
 
 
-EVENT_PLAYS = (
-    EventPlay("relay killed", relay_killed, 0.15),
-    EventPlay("consumer killed", consumer_killed, 0.15),
-    EventPlay("broker killed", broker_killed, 0.15),
-    EventPlay("rebalanced", rebalanced, 0.15),
-    EventPlay("broker away for a minute", outage, 0.15),
-    EventPlay("poisoned", poisoned, 0.05),
-    EventPlay("sent twice", sent_twice, 0.1),
-    EventPlay("out of order", out_of_order, 0.1),
+EVENT_SCENARIOS = (
+    EventScenario("relay killed", relay_killed, 0.15),
+    EventScenario("consumer killed", consumer_killed, 0.15),
+    EventScenario("broker killed", broker_killed, 0.15),
+    EventScenario("rebalanced", rebalanced, 0.15),
+    EventScenario("broker unavailable for a minute", outage, 0.15),
+    EventScenario("poisoned", poisoned, 0.05),
+    EventScenario("resent", resent, 0.1),
+    EventScenario("out of order", out_of_order, 0.1),
 )

@@ -1,7 +1,7 @@
 # ty: ignore[import-not-found]
-"""A module that leaves traces, for the crash tests of events: `project.py` puts it into a rendered project.
+"""A module for the crash tests that records events and their effects. `project.py` copies it into a rendered project.
 
-What was published is a row of the same transaction as the event, what was done is a row of the consumer's transaction.
+The transaction that publishes an event also inserts a row; the transaction of the consumer inserts another one.
 """
 
 import asyncio
@@ -37,21 +37,21 @@ probe = Consumer("probe")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noted(Event):
-    """Somebody wants a number to be noted."""
+class Recorded(Event):
+    """A number is to be recorded."""
 
     number: int
     who: str
     kind: str
 
 
-contract(Noted, "probe.noted.v1", TOPIC, key="who")
+contract(Recorded, "probe.recorded.v1", TOPIC, key="who")
 
 
-class Asked(base.Base, table=True):
+class Requested(base.Base, table=True):
     """An event that was published in the same transaction."""
 
-    __tablename__ = "probe_asked"
+    __tablename__ = "probe_requested"
 
     number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     kind: str
@@ -59,7 +59,7 @@ class Asked(base.Base, table=True):
 
 
 class Effect(base.Base, table=True):
-    """What a consumer did. Nothing keeps a second one of the same number away: the test counts."""
+    """An effect of a consumer. Numbers are not unique, so that the tests can count duplicates."""
 
     __tablename__ = "probe_effect"
 
@@ -68,96 +68,96 @@ class Effect(base.Base, table=True):
     pid: int
 
 
-@probe.on_batch(Noted)
-async def note(session: AsyncSession, events: Sequence[Noted]) -> None:
-    """Leave a row for each, with time to be killed before the commit."""
+@probe.on_batch(Recorded)
+async def record(session: AsyncSession, events: Sequence[Recorded]) -> None:
+    """Insert a row for each event, with time to be killed before the commit."""
     session.add_all(Effect(number=event.number, pid=os.getpid()) for event in events)
     await session.flush()
     if any(event.kind == POISON for event in events):
-        raise ValueError("nobody can do this one")
+        raise ValueError("this event cannot be processed")
     await asyncio.sleep(0.2)
 
 
-class Order(BaseModel):
-    """One event."""
+class EventRequest(BaseModel):
+    """An event to publish."""
 
     number: int
     key: str
-    kind: str = "note"
+    kind: str = "record"
 
 
 @router.post("", status_code=201)
-async def ask(session: SessionDep, orders: list[Order]) -> None:
-    """Publish events, and remember which."""
-    for order in orders:
-        session.add(Asked(number=order.number, kind=order.kind, key=order.key))
-        await publish(session, Noted(number=order.number, who=order.key, kind=order.kind))
+async def submit(session: SessionDep, requests: list[EventRequest]) -> None:
+    """Publish events, and record them."""
+    for request in requests:
+        session.add(Requested(number=request.number, kind=request.kind, key=request.key))
+        await publish(session, Recorded(number=request.number, who=request.key, kind=request.kind))
 
 
 @router.get("/waiting")
 async def waiting(session: SessionDep) -> dict[str, int]:
-    """Count what waits: in the outbox, for a person, and in Kafka."""
+    """Count pending outbox rows, dead letters, and messages that are not yet consumed."""
     counts = {state: count for state, (count, _) in (await OutboxRepository(session).counts()).items()}
-    return {"waiting": counts["waiting"], "dead": counts["dead"], "behind": await asyncio.to_thread(behind)}
+    return {"waiting": counts["waiting"], "dead": counts["dead"], "lag": await asyncio.to_thread(consumer_lag)}
 
 
 @router.get("/outbox")
 async def outbox(session: SessionDep) -> int:
-    """Count what waits in the outbox; unlike the others, whether Kafka is there or not."""
+    """Count pending outbox rows. Unlike the other routes, this one works without Kafka."""
     return (await OutboxRepository(session).counts())["waiting"][0]
 
 
-@router.get("/kept")
-async def kept() -> list[int]:
-    """Tell where each partition ends."""
-    return await asyncio.to_thread(lambda: reading(lambda reader: [end for _, end in ends(reader)]))
+@router.get("/ends")
+async def partition_ends() -> list[int]:
+    """Return the end offset of each partition."""
+    return await asyncio.to_thread(lambda: with_reader(lambda reader: [end for _, end in ends(reader)]))
 
 
 @router.delete("/")
-async def forget(session: SessionDep) -> None:
+async def clear_outbox(session: SessionDep) -> None:
     """Empty the outbox."""
     await session.exec(delete(OutboxEvent))
 
 
 @router.get("/ledger")
 async def ledger(session: SessionDep, first: int) -> dict[str, list[list[object]]]:
-    """Tell what was published from a number on, and what was done, in the order in which it was done."""
-    asked = (await session.exec(select(Asked).where(col(Asked.number) >= first))).all()
+    """Return the events from a number on, and the effects in the order in which they were committed."""
+    requested = (await session.exec(select(Requested).where(col(Requested.number) >= first))).all()
     effects = (await session.exec(select(Effect).where(col(Effect.number) >= first).order_by("id"))).all()
     return {
-        "asked": [[row.number, row.kind, row.key] for row in asked],
+        "requested": [[row.number, row.kind, row.key] for row in requested],
         "effects": [[row.number, row.pid] for row in effects],
     }
 
 
-class Since(BaseModel):
-    """What came from these positions on."""
+class Replay(BaseModel):
+    """The messages to send again: all from these offsets on."""
 
     positions: list[int]
-    backwards: bool = False
+    reverse: bool = False
 
 
-@router.post("/again", status_code=201)
-async def again(since: Since) -> None:
-    """Send what came once more."""
-    await asyncio.to_thread(send, since)
+@router.post("/resend", status_code=201)
+async def resend(replay: Replay) -> None:
+    """Send messages again."""
+    await asyncio.to_thread(resend_messages, replay)
 
 
-@router.post("/back", status_code=201)
-async def back(since: Since) -> None:
-    """Let the consumers begin there again, while none of them runs."""
-    partitions = [TopicPartition(TOPIC.name, number, position) for number, position in enumerate(since.positions)]
+@router.post("/rewind", status_code=201)
+async def rewind(replay: Replay) -> None:
+    """Reset the offsets of the consumer group, while none of its consumers is running."""
+    partitions = [TopicPartition(TOPIC.name, number, position) for number, position in enumerate(replay.positions)]
     admin = AdminClient(client())
-    asked = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(probe.group, partitions)])
-    for answer in asked.values():
-        await asyncio.to_thread(answer.result)
+    requested = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(probe.group, partitions)])
+    for future in requested.values():
+        await asyncio.to_thread(future.result)
 
 
-def send(since: Since) -> None:
-    """Send what came once more, each to the partition of its key."""
-    messages = reading(lambda reader: [*messages_of(reader, since.positions)])
+def resend_messages(replay: Replay) -> None:
+    """Send messages again, each to the partition of its key."""
+    messages = with_reader(lambda reader: [*messages_of(reader, replay.positions)])
     producer = Producer(client())
-    for message in reversed(messages) if since.backwards else messages:
+    for message in reversed(messages) if replay.reverse else messages:
         producer.produce(
             TOPIC.name, message.value(), message.key(), partition=message.partition(), headers=message.headers()
         )
@@ -166,7 +166,7 @@ def send(since: Since) -> None:
 
 
 def messages_of(reader: Reader, positions: Sequence[int]) -> Iterable[Message]:
-    """Read all from these positions on."""
+    """Yield all messages from these offsets on."""
     left = sum(end for _, end in ends(reader)) - sum(positions)
     reader.assign([TopicPartition(TOPIC.name, number, position) for number, position in enumerate(positions)])
     while left > 0:
@@ -176,14 +176,14 @@ def messages_of(reader: Reader, positions: Sequence[int]) -> Iterable[Message]:
             yield message
 
 
-def behind() -> int:
-    """Count what is in Kafka, and is not done."""
+def consumer_lag() -> int:
+    """Return the number of messages in Kafka that are not yet consumed."""
 
     def count(reader: Reader) -> int:
-        known = reader.committed([each for each, _ in ends(reader)], timeout=SECONDS)
-        return sum(end - max(0, done.offset) for (_, end), done in zip(ends(reader), known, strict=True))
+        committed = reader.committed([each for each, _ in ends(reader)], timeout=SECONDS)
+        return sum(end - max(0, each.offset) for (_, end), each in zip(ends(reader), committed, strict=True))
 
-    return reading(count)
+    return with_reader(count)
 
 
 def ends(reader: Reader) -> list[tuple[TopicPartition, int]]:
@@ -192,19 +192,19 @@ def ends(reader: Reader) -> list[tuple[TopicPartition, int]]:
     return [(each, reader.get_watermark_offsets(each, timeout=SECONDS)[1]) for each in partitions]
 
 
-def reading(read: Callable[[Reader], Any]) -> Any:
-    """Read as the group does, without being of it."""
+def with_reader(read: Callable[[Reader], Any]) -> Any:
+    """Call a function with a reader that knows the offsets of the consumer group, but does not join it."""
     with closing(Reader(client() | {"group.id": probe.group, "enable.auto.commit": False, "log_level": 0})) as reader:
         return read(reader)
 
 
 def client() -> dict[str, Any]:
-    """Say where Kafka is."""
+    """Return the settings of a Kafka client."""
     return dict(load(KafkaSettings).client())
 
 
 def prepare_development() -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 def setup(app: FastAPI) -> None:
@@ -214,5 +214,5 @@ def setup(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-    """Open nothing."""
+    """Do nothing."""
     yield

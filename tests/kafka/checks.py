@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from tests.events.conftest import Seen, message
 from tests.events.test_commands import run
-from tests.outbox.conftest import until
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)

@@ -23,12 +23,12 @@ from tests.rendering import snapshot
 app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_show_locals=False)
 console = Console()
 
-Name = Annotated[str, typer.Argument(help="A variant's name; `list` has them all.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="Name of a variant; `list` shows all.", show_default=False)]
 
 
 @app.command("list")
-def list_(as_json: Annotated[bool, typer.Option("--json", help="Only the names, for a workflow.")] = False) -> None:
-    """Show which variants there are."""
+def list_(as_json: Annotated[bool, typer.Option("--json", help="Print only the names, as JSON.")] = False) -> None:
+    """List the variants."""
     if as_json:
         typer.echo(json.dumps([variant.name for variant in variants()]))
         return
@@ -38,19 +38,19 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Only the names, 
 
 
 @app.command()
-def render(name: Name, folder: Annotated[Path, typer.Argument(help="Where to.", show_default=False)]) -> None:
-    """Render one variant from the working tree, to look at it."""
+def render(name: Name, folder: Annotated[Path, typer.Argument(help="Target folder.", show_default=False)]) -> None:
+    """Render one variant from the working tree."""
     with tempfile.TemporaryDirectory() as template:
         render_project(snapshot(Path(template)), folder, _find(name).answers)
 
 
 @app.command()
 def run(
-    only: Annotated[list[str] | None, typer.Option(help="Run this variant only; can be repeated.")] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the projects where they are.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="How many at the same time.")] = 2,
+    only: Annotated[list[str] | None, typer.Option(help="Run only this variant; can be repeated.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the projects afterwards.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of variants at the same time.")] = 2,
 ) -> None:
-    """Run variants through their own installation, checks and tests, then serve them as production does."""
+    """Install variants, run their checks and tests, and serve them as in production."""
     chosen = [_find(name) for name in only] if only else list(variants())
     folder = Path(tempfile.mkdtemp(prefix="copier-fastapi-"))
     try:
@@ -72,14 +72,14 @@ def _find(name: str) -> Variant:
 
 
 def _run(chosen: list[Variant], folder: Path, jobs: int) -> list[Result]:
-    """Execute variants side by side, and show how far each is."""
+    """Execute variants in parallel, and show the progress of each."""
     template = snapshot(folder / "template")
     processes = max(1, (os.cpu_count() or 1) // jobs)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress, ThreadPoolExecutor(jobs) as pool:
         overall = progress.add_task("variants", total=len(chosen))
 
-        def one(variant: Variant) -> Result:
+        def run_one(variant: Variant) -> Result:
             task = progress.add_task(variant.name, total=len(STEPS))
 
             def show(step: str) -> None:
@@ -91,7 +91,7 @@ def _run(chosen: list[Variant], folder: Path, jobs: int) -> list[Result]:
             return result
 
         try:
-            return list(pool.map(one, chosen))
+            return list(pool.map(run_one, chosen))
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             kill_all()
@@ -99,7 +99,7 @@ def _run(chosen: list[Variant], folder: Path, jobs: int) -> list[Result]:
 
 
 def _report(results: list[Result]) -> None:
-    """Print what failed, then one line for each variant, then what was left out and why."""
+    """Print failures, one line for each variant, and the skipped variants with the reason."""
     for result in results:
         if result.failure:
             console.print(result.failure, style="red", markup=False, highlight=False, soft_wrap=True)
@@ -110,7 +110,7 @@ def _report(results: list[Result]) -> None:
     console.print(table)
     for result in results:
         if result.reason:
-            console.print(f"{result.variant} was rendered, not executed: {result.reason}.", soft_wrap=True)
+            console.print(f"{result.variant} was rendered but not executed: {result.reason}.", soft_wrap=True)
 
 
 def _verdict(result: Result) -> str:

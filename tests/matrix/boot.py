@@ -1,4 +1,4 @@
-"""Starting a project the way production does, and asking whether it serves and stops as it should."""
+"""Start a project as in production, send requests, and stop it."""
 
 import json
 from collections.abc import Generator
@@ -16,88 +16,88 @@ USERS = "/api/v1/users"
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody who uses the service."""
+class TodoUser:
+    """A user of the service, and the path of their to-dos."""
 
     todos: str
     headers: Headers
 
 
 def boot(project: Path) -> None:
-    """Migrate and serve a project with ENV=prod, use it, stop it.
+    """Migrate and serve a project with ENV=prod, use it, and stop it.
 
     Raises:
-        StepError: If any of it goes wrong; with the log.
+        StepError: If any step fails; the message contains the log.
     """
     log = project / ".data/serve.log"
-    with database(project) as url, sign_in(project) as people, background(project, people.settings) as beside:
-        settings = {"ENV": "prod", "DATABASE_URL": url, **people.settings, **beside.settings}
-        for variable, value in (*people.refused, *beside.refused):
-            _require_refusal(people, settings, variable, value)
-        migrated = people.app("db", "upgrade", settings=settings)
-        _require_json(migrated)
-        appointed = people.appoint(settings)
-        with serving(project, log, settings) as service, beside.running(settings):
-            administrator, person = _use(service, people)
-            beside.check_counted(service, administrator)
-            beside.check_welcome("ada@example.com")
-            with ExitStack() as open_answers:
+    with database(project) as url, sign_in(project) as auth, background(project, auth.settings) as other_processes:
+        settings = {"ENV": "prod", "DATABASE_URL": url, **auth.settings, **other_processes.settings}
+        for variable, value in (*auth.invalid_settings, *other_processes.invalid_settings):
+            _expect_startup_failure(auth, settings, variable, value)
+        migrated = auth.app("db", "upgrade", settings=settings)
+        _expect_json(migrated)
+        created = auth.create_admin(settings)
+        with serving(project, log, settings) as service, other_processes.running(settings):
+            administrator, todo_user = _exercise(service, auth)
+            other_processes.check_statistics(service, administrator)
+            other_processes.check_welcome_email("ada@example.com")
+            with ExitStack() as open_feeds:
                 if (project / "app/modules/todo").is_dir():
-                    open_answers.enter_context(_following(service, person))
+                    open_feeds.enter_context(_open_feed(service, todo_user))
                 stop(service)
-        written = log.read_text(encoding="utf-8") + beside.written()
-    _require_json(written)
-    _require_secrecy(people, migrated + appointed + written)
+        logged = log.read_text(encoding="utf-8") + other_processes.logs()
+    _expect_json(logged)
+    _expect_no_secrets(auth, migrated + created + logged)
 
 
-def _require_refusal(people: SignIn, settings: Settings, variable: str, value: str | None) -> None:
-    """Expect production to say which variable is missing or unsafe, and no more about it."""
+def _expect_startup_failure(auth: SignIn, settings: Settings, variable: str, value: str | None) -> None:
+    """Expect production to report the missing or unsafe variable, without its value."""
     package = variable.partition("_")[0]
     others = {name: text for name, text in settings.items() if not name.startswith(f"{package}_")}
     try:
-        people.app("serve", "--port", str(free_port()), settings=others | ({variable: value} if value else {}))
-    except StepError as refusal:
-        said = str(refusal)
-        if refusal.code == EXIT_CONFIGURATION and variable in said and (value is None or value not in said):
+        auth.app("serve", "--port", str(free_port()), settings=others | ({variable: value} if value else {}))
+    except StepError as error:
+        output = str(error)
+        if error.code == EXIT_CONFIGURATION and variable in output and (value is None or value not in output):
             return
         raise
-    raise StepError(f"It starts and ends with {variable}={value}")
+    raise StepError(f"The service starts with {variable}={value}")
 
 
-def _use(service: Service, people: SignIn) -> tuple[Headers, Person]:
-    """Register a user as an administrator, read it back, then come as somebody else."""
-    people.check_strangers(service)
-    administrator = people.enter(service, ADMINISTRATOR)
+def _exercise(service: Service, auth: SignIn) -> tuple[Headers, TodoUser]:
+    """Create a user as administrator, read it, then register and use another user."""
+    auth.check_anonymous(service)
+    administrator = auth.log_in(service, ADMINISTRATOR)
     ada = {"email": "ada@example.com", "name": "Ada Lovelace"}
     user = service.request("POST", USERS, ada, administrator)
     assert user.status == 201, user
     path = f"{USERS}/{user.json()['id']}"
     assert service.request("GET", path, headers=administrator).body == user.body
-    if not administrator:  # whoever reaches the service may do everything
-        return administrator, Person(f"{path}/todos", {})
-    grace = people.open(service, "grace@example.com")
+    if not administrator:  # without sign-in, every client may do everything
+        return administrator, TodoUser(f"{path}/todos", {})
+    grace = auth.register(service, "grace@example.com")
     me = service.request("GET", "/api/v1/auth/me", headers=grace)
     assert (me.status, me.json()["email"]) == (200, "grace@example.com"), me
     assert service.request("GET", path, headers=grace).status == 403, "accounts are for administrators"
-    return administrator, Person("/api/v1/todos", grace)
+    return administrator, TodoUser("/api/v1/todos", grace)
 
 
 @contextmanager
-def _following(service: Service, person: Person) -> Generator[None]:
-    """Hold the live feed open: an answer without an end must not hold up the stop."""
+def _open_feed(service: Service, todo_user: TodoUser) -> Generator[None]:
+    """Keep the live feed open: an endless response must not delay the shutdown."""
     connection = service.connection(timeout=START_SECONDS)
-    connection.request("GET", f"{person.todos}/feed", headers=dict(person.headers))
+    connection.request("GET", f"{todo_user.todos}/feed", headers=dict(todo_user.headers))
     feed = connection.getresponse()
     assert feed.status == 200
-    assert service.request("POST", person.todos, {"title": "Buy milk"}, person.headers).status == 201
+    assert service.request("POST", todo_user.todos, {"title": "Buy milk"}, todo_user.headers).status == 201
     assert any(line.strip() == b"event: created" for line in feed), "the feed ended without the change"
     yield
-    feed.read()  # ends, because the server has ended it
+    feed.read()  # ends because the server closes it
     connection.close()
 
 
-def _require_json(log: str) -> None:
-    """Expect one JSON object a line, as production promises."""
+def _expect_json(log: str) -> None:
+    """Expect one JSON object per line."""
     for line in filter(str.strip, log.splitlines()):
         try:
             entry = json.loads(line)
@@ -107,8 +107,8 @@ def _require_json(log: str) -> None:
             raise StepError(f"not a JSON object: {line}\n\n{log}")
 
 
-def _require_secrecy(people: SignIn, written: str) -> None:
-    """Expect nothing in what was written that would let its readers in."""
-    shown = [line for line in written.splitlines() if any(secret in line for secret in people.secrets)]
+def _expect_no_secrets(auth: SignIn, logged: str) -> None:
+    """Expect no passwords, tokens or keys in the logs."""
+    shown = [line for line in logged.splitlines() if any(secret in line for secret in auth.secrets)]
     if shown:
         raise StepError("\n".join(["secrets are in the log:", *shown]))

@@ -9,10 +9,10 @@ from pathlib import Path
 from threading import Lock
 
 from tests.matrix.boot import boot
-from tests.matrix.processes import StepError, just, run, testing
+from tests.matrix.processes import INTERPRETERS, StepError, just, run, testing
 from tests.matrix.variants import Variant
 from tests.questionnaire import resolve
-from tests.rendering import render
+from tests.rendering import ROOT, render
 
 STEPS = ("render", "sync", "check", "docs", "boot")
 
@@ -80,7 +80,7 @@ def _render(variant: Variant, template: Path, folder: Path) -> None:
 def why_not(variant: Variant) -> str:
     """Say why a variant cannot be executed on this machine; nothing if it can."""
     version = resolve(variant.answers)["python_version"]
-    return "" if _has_python(version) else f"Python {version} is not on this machine and cannot be downloaded"
+    return "" if _has_python(version) else f"Python {version} is not on this machine; uv and .ci/python cannot get it"
 
 
 @cache
@@ -89,12 +89,16 @@ def _has_python(version: str) -> bool:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / ".python-version").write_text(f"{version}\n", encoding="utf-8")
-        return any(_succeeds(folder, *command) for command in (("find",), ("install", version)))
+        return (
+            _succeeds(folder, "uv", "python", "find")
+            or _succeeds(folder, "uv", "python", "install", version)
+            or _succeeds(ROOT, ".ci/python", str(INTERPRETERS), version)
+        )
 
 
 def _succeeds(folder: Path, *command: str) -> bool:
     try:
-        run(folder, "uv", "python", *command)
+        run(folder, *command)
     except StepError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Running a project's commands the way its owner does, whatever environment the tests themselves run in."""
+"""Run commands in a project like a user, independent of the environment of the tests."""
 
 import atexit
 import os
@@ -11,53 +11,67 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-OURS = ("PYTEST_", "COVERAGE_", "COV_", "UV_LOCKED", "UV_FROZEN", "UV_PROJECT", "VIRTUAL_ENV", "PYENV_VERSION")
-SETTINGS = (
+TEST_VARIABLES = (
+    "PYTEST_",
+    "COVERAGE_",
+    "COV_",
+    "UV_LOCKED",
+    "UV_FROZEN",
+    "UV_PROJECT",
+    "VIRTUAL_ENV",
+    "PYENV_VERSION",
+)
+PROJECT_VARIABLES = (
     *("ENV", "DATABASE_", "HOST", "PORT", "LOG_LEVEL", "DEBUG", "CORS_ORIGINS"),
     *("AUTH_", "JWT_", "OIDC_", "SMTP_", "REDIS_", "KAFKA_", "OUTBOX_", "WORKER_"),
-    "PYTHONDONTWRITEBYTECODE",  # compiling the same modules for each process takes longer than running most of them
+    "PYTHONDONTWRITEBYTECODE",  # without bytecode, each process would compile all modules again
 )
+
+INTERPRETERS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "copier-fastapi/python"
+"""Where .ci/python puts the interpreters that uv can neither find nor download."""
 
 _running: set[subprocess.Popen[str]] = set()
 
 
 class StepError(Exception):
-    """A command of a project did not do what it should; says which, and what it wrote."""
+    """A command of a project failed; the message contains the command and its output."""
 
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
         self.code = code
 
 
-def environment(**additions: str) -> dict[str, str]:
-    """Return the environment of a fresh shell: without our virtual environment, without anybody's settings."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith((*OURS, *SETTINGS))}
-    here = str(Path(sys.executable).parent)
-    path = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != here]
-    return {**inherited, "PATH": os.pathsep.join(path), **additions}
+def environment(**variables: str) -> dict[str, str]:
+    """Return the environment of a new shell, without the virtual environment of the tests and settings of projects."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith((*TEST_VARIABLES, *PROJECT_VARIABLES))
+    }
+    own_bin = str(Path(sys.executable).parent)
+    path = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != own_bin]
+    return {**inherited, "PATH": os.pathsep.join([*path, str(INTERPRETERS / "bin")]), **variables}
 
 
 @cache
 def scratch(folder: Path) -> str:
-    """Give a project a temporary folder of its own, with a short name: sockets cannot have a long one.
+    """Return a separate temporary folder for a project, with a short name, because socket paths are limited.
 
-    In the common one, each pytest that starts makes `pytest-of-USER` private again, also for the PostgreSQL
-    servers that tests of other projects have there; under root those run as somebody else.
+    In a shared one, each pytest that starts makes `pytest-of-USER` private again. PostgreSQL servers of other projects,
+    which run as another user under root, would lose access.
     """
     path = tempfile.mkdtemp(prefix=f"{folder.name[:8]}-")
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
 
 
-def run(folder: Path, *command: str, timeout: float = 900, typed: str = "", **additions: str) -> str:
-    """Run a command in a project and return what it wrote.
+def run(folder: Path, *command: str, timeout: float = 900, stdin: str = "", **variables: str) -> str:
+    """Run a command in a project, and return its output.
 
     Args:
         folder: The project.
-        command: The command.
-        timeout: Seconds after which it and everything it started is killed.
-        typed: What it reads from its standard input.
-        additions: Environment variables.
+        command: The command and its arguments.
+        timeout: Seconds after which it and its child processes are killed.
+        stdin: The text for its standard input.
+        variables: Additional environment variables.
 
     Raises:
         StepError: If it fails or takes too long.
@@ -65,7 +79,7 @@ def run(folder: Path, *command: str, timeout: float = 900, typed: str = "", **ad
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env=environment(TMPDIR=scratch(folder), **additions),
+        env=environment(TMPDIR=scratch(folder), **variables),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -74,7 +88,7 @@ def run(folder: Path, *command: str, timeout: float = 900, typed: str = "", **ad
     )
     _running.add(process)
     try:
-        output, _ = process.communicate(typed, timeout=timeout)
+        output, _ = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         output = f"{process.communicate()[0]}\nkilled after {timeout:.0f} seconds"
@@ -85,32 +99,32 @@ def run(folder: Path, *command: str, timeout: float = 900, typed: str = "", **ad
     return output
 
 
-def just(folder: Path, *recipe: str, counting: bool = False, processes: int = 1) -> None:
-    """Run a recipe of a project of which most is known from others: with few requests, and without counting what is run.
+def just(folder: Path, *recipe: str, coverage: bool = False, processes: int = 1) -> None:
+    """Run a recipe of a project, by default without coverage and with few generated requests, to save time.
 
-    To count takes longer than all else. test_execution.py counts, and sends many requests.
+    test_execution.py measures coverage and sends many requests.
 
     Args:
         folder: The project.
-        recipe: The recipe, and what it is given.
-        counting: Whether its tests shall tell which lines they do not reach.
-        processes: How many processes its tests may use.
+        recipe: The recipe and its arguments.
+        coverage: Whether to measure coverage.
+        processes: The number of test processes.
 
     Raises:
         StepError: If it fails.
     """
     options: dict[str, Any] = testing(processes) | {"CONTRACT_EXAMPLES": "1"}
-    if not counting:
+    if not coverage:
         options["PYTEST_ADDOPTS"] = "--no-cov"
     run(folder, "uv", "run", "just", *recipe, **options)
 
 
 def testing(processes: int) -> dict[str, Any]:
-    """Tell the tests of a project how many processes they may use; a single one needs nobody beside it to lead it."""
+    """Return variables that limit the test processes of a project; a single one runs without pytest-xdist workers."""
     return {"PYTEST_XDIST_AUTO_NUM_WORKERS": str(processes if processes > 1 else 0)}
 
 
 def kill_all() -> None:
-    """Kill every command that still runs, with all it has started: a Ctrl-C does not reach them."""
+    """Kill all running commands and their child processes, which do not receive a Ctrl-C."""
     for process in tuple(_running):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A project that runs: what is started for it, what it is asked, and how it is stopped."""
+"""Start a project with its database, send requests, and stop it."""
 
 import http.client
 import json
@@ -19,12 +19,12 @@ import psutil
 from tests.matrix.processes import StepError, environment
 
 START_SECONDS = 60
-ANSWER_SECONDS = 30  # on a machine where other tests run, too
-PORTS = 10_000, 30_000  # below those that Linux, macOS and Windows give to clients
+RESPONSE_SECONDS = 30  # other tests run on the same machine
+PORTS = 10_000, 30_000  # below the ephemeral ports of Linux, macOS and Windows
 GRACE_SECONDS = 20  # the default of SHUTDOWN_GRACE_SECONDS
 FORM = "application/x-www-form-urlencoded"
 
-# The development server of the project itself, for as long as its standard input is open.
+# The development database server of the project; runs until standard input is closed.
 EMBEDDED = """
 import sys
 from app.db.embedded import database_url
@@ -34,21 +34,24 @@ sys.stdin.read()
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back."""
+class Response:
+    """An HTTP response."""
 
     status: int
     headers: http.client.HTTPMessage
     body: bytes
 
     def json(self) -> Any:
-        """Read the body."""
+        """Parse the body."""
         return json.loads(self.body)
 
     def cookie(self) -> str:
-        """Return the cookie that came along, as a browser sends it back."""
+        """Return the cookies of the response, as a browser sends them back."""
         cookies = SimpleCookie(self.headers["Set-Cookie"])
         return "; ".join(f"{name}={cookie.value}" for name, cookie in cookies.items())
+
+
+Answer = Response  # the former name, which tests/test_containers.py still uses
 
 
 def ask(
@@ -57,38 +60,39 @@ def ask(
     path: str,
     body: object = None,
     headers: Mapping[str, str] | None = None,
-) -> Answer:
-    """Send a request, with a text as a form and any other body as JSON."""
+) -> Response:
+    """Send a request. A string is sent as a form, any other body as JSON."""
     form = isinstance(body, str)
     content = body if form else None if body is None else json.dumps(body)
     try:
         connection.request(
             method, path, content, {"Content-Type": FORM if form else "application/json", **(headers or {})}
         )
-        answer = connection.getresponse()
-        return Answer(answer.status, answer.headers, answer.read())
+        response = connection.getresponse()
+        return Response(response.status, response.headers, response.read())
     finally:
         connection.close()
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running project."""
+    """A running process of a project."""
 
     process: subprocess.Popen[str]
     port: int
     log: Path
 
-    def connection(self, timeout: float = ANSWER_SECONDS) -> http.client.HTTPConnection:
-        """Connect."""
+    def connection(self, timeout: float = RESPONSE_SECONDS) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
-    def request(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
+    def request(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Response:
         """Send a request; see `ask`."""
         return ask(self.connection(), method, path, body, headers)
 
     def status(self, path: str) -> int:
-        """Return the status of an answer, 0 if there is none."""
+        """Return the status of a GET request, 0 if it fails."""
         try:
             return self.request("GET", path).status
         except (OSError, http.client.HTTPException):
@@ -96,7 +100,7 @@ class Service:
 
 
 def database(project: Path) -> AbstractContextManager[str]:
-    """Provide an empty database, and tell its address."""
+    """Provide an empty database, and yield its URL."""
     (project / ".data").mkdir(exist_ok=True)
     return _postgres(project) if (project / "app/db/embedded.py").is_file() else _sqlite(project)
 
@@ -107,15 +111,21 @@ def _sqlite(project: Path) -> Generator[str]:
 
 
 def _postgres(project: Path) -> AbstractContextManager[str]:
-    return provided(project, EMBEDDED, "postgresql", "The project's own PostgreSQL server did not start.")
+    return project_server(project, EMBEDDED, "postgresql", "The PostgreSQL server of the project did not start.")
 
 
 @contextmanager
-def provided(project: Path, program: str, beginning: str, otherwise: str) -> Generator[str]:
-    """Run a program of the project that tells an address and ends with its standard input; yield the address.
+def project_server(project: Path, program: str, prefix: str, error: str) -> Generator[str]:
+    """Run a server with the project's Python, and yield the address it prints; close its standard input afterwards.
+
+    Args:
+        project: The project.
+        program: The Python code.
+        prefix: The start of the line with the address.
+        error: The message if no line starts with the prefix.
 
     Raises:
-        StepError: If no line begins so, with what to say then.
+        StepError: If no line starts with the prefix.
     """
     server = subprocess.Popen(
         [project / ".venv/bin/python", "-c", program],
@@ -127,22 +137,22 @@ def provided(project: Path, program: str, beginning: str, otherwise: str) -> Gen
     )
     assert server.stdout
     try:
-        yield _line(server.stdout, beginning, otherwise)
+        yield _line(server.stdout, prefix, error)
     finally:
         server.communicate(timeout=START_SECONDS)
 
 
-def _line(output: Iterable[str], beginning: str, otherwise: str) -> str:
-    """Return the line that begins so; the ones before it are log lines."""
+def _line(output: Iterable[str], prefix: str, error: str) -> str:
+    """Return the first line that starts with a prefix; the lines before it are logs."""
     for line in output:
-        if line.startswith(beginning):
+        if line.startswith(prefix):
             return line.strip()
-    raise StepError(otherwise)
+    raise StepError(error)
 
 
 @contextmanager
 def serving(project: Path, log: Path, settings: Mapping[str, str], command: str = "serve") -> Generator[Service]:
-    """Run a process that answers while the block runs; it begins when the process is ready."""
+    """Run a process during the block, which starts when the process is ready."""
     with launched([project / ".venv/bin/app", *command.split()], project, log, settings) as service:
         try:
             _wait_for(service)
@@ -153,7 +163,7 @@ def serving(project: Path, log: Path, settings: Mapping[str, str], command: str 
 
 @contextmanager
 def launched(command: Sequence[str | Path], folder: Path, log: Path, settings: Mapping[str, str]) -> Generator[Service]:
-    """Start a process that takes a `--port`, and kill what is left of it when the block ends."""
+    """Start a process with a `--port` option; kill it and its children when the block ends."""
     port = free_port()
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
@@ -181,7 +191,7 @@ def _wait_for(service: Service) -> None:
 
 
 def stop(service: Service) -> None:
-    """Send SIGTERM and expect a clean end in time."""
+    """Send SIGTERM, and expect a clean exit within the grace period."""
     children = psutil.Process(service.process.pid).children(recursive=True)
     service.process.send_signal(signal.SIGTERM)
     try:
@@ -189,13 +199,13 @@ def stop(service: Service) -> None:
     except subprocess.TimeoutExpired:
         raise AssertionError(f"still running {GRACE_SECONDS} seconds after SIGTERM") from None
     assert code == 0, f"exit code {code} after SIGTERM"
-    assert not [child for child in children if child.is_running()], "children are left"
+    assert not [child for child in children if child.is_running()], "child processes are still running"
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on.
+    """Return a free port.
 
-    Not one that the system gives to whoever asks for any: the next client of another test would be given it, too.
+    It is not an ephemeral one, because the system might assign that to the next client of another test.
     """
     while True:
         port = random.randrange(*PORTS)  # noqa: S311 - not for secrets
@@ -205,7 +215,7 @@ def free_port() -> int:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """Kill what is left of a process and its children."""
+    """Kill a process and its children, if it is still running."""
     if process.poll() is None:
         for child in psutil.Process(process.pid).children(recursive=True):
             child.kill()
@@ -214,7 +224,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Tell whether something comes true in time."""
+    """Wait until a condition is true, and return whether that happened in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

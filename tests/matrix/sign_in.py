@@ -1,4 +1,4 @@
-"""Signing in to a project, in each way that a project can have."""
+"""Sign in to a project, for each kind of sign-in."""
 
 import base64
 import json
@@ -18,15 +18,15 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import trustme
 
-from tests.mailbox import PATIENCE_SECONDS, TOKEN, Mailbox, mailbox
+from tests.mailbox import TIMEOUT_SECONDS, TOKEN, Mailbox, mailbox
 from tests.matrix.processes import environment, run
-from tests.matrix.service import START_SECONDS, Answer, Service, ask, free_port, kill, wait_until
+from tests.matrix.service import START_SECONDS, Response, Service, ask, free_port, kill, wait_until
 from tests.rendering import recorded_answers
 
 AUTH = "/api/v1/auth"
 APP_URL = "https://app.example.com"
 ADMINISTRATOR = "root@example.com"
-PASSWORD = "four teapots sang quietly"  # noqa: S105 - of nobody
+PASSWORD = "four teapots sang quietly"  # noqa: S105 - a test password
 
 COMMAND_SECONDS = 120
 
@@ -36,73 +36,73 @@ Settings = dict[str, str]
 
 @dataclass
 class SignIn(ABC):
-    """One way, prepared for one project."""
+    """A kind of sign-in, prepared for a project."""
 
     project: Path
-    settings: Settings = field(default_factory=dict)  # what production must be given for it
-    secrets: list[str] = field(default_factory=list)  # what no log may show
+    settings: Settings = field(default_factory=dict)  # the settings that production needs for it
+    secrets: list[str] = field(default_factory=list)  # texts that must not occur in logs
 
-    refused: ClassVar[tuple[tuple[str, str | None], ...]] = ()
-    """Values with which production must not start; None: the variable is not set."""
-
-    @abstractmethod
-    def appoint(self, settings: Settings) -> str:
-        """Make an administrator, and return what was said."""
+    invalid_settings: ClassVar[tuple[tuple[str, str | None], ...]] = ()
+    """Values with which production must not start; None means that the variable is not set."""
 
     @abstractmethod
-    def check_strangers(self, service: Service) -> None:
-        """See what happens to somebody who has not signed in."""
+    def create_admin(self, settings: Settings) -> str:
+        """Create an administrator, and return the output of the command."""
 
     @abstractmethod
-    def open(self, service: Service, email: str) -> Headers:
-        """Open an account as somebody who comes for the first time; return what their requests carry."""
+    def check_anonymous(self, service: Service) -> None:
+        """Check the responses to requests without sign-in."""
 
     @abstractmethod
-    def enter(self, service: Service, email: str) -> Headers:
-        """Sign in; return what requests carry from then on."""
+    def register(self, service: Service, email: str) -> Headers:
+        """Register a new user, sign in, and return the headers for requests."""
 
-    def app(self, *arguments: str, typed: str = "", settings: Settings | None = None) -> str:
-        """Run the project's own command."""
+    @abstractmethod
+    def log_in(self, service: Service, email: str) -> Headers:
+        """Sign in, and return the headers for requests."""
+
+    def app(self, *arguments: str, stdin: str = "", settings: Settings | None = None) -> str:
+        """Run a command of the project."""
         command = (str(self.project / ".venv/bin/app"), *arguments)
-        return run(self.project, *command, timeout=COMMAND_SECONDS, typed=typed, **(settings or {}))
+        return run(self.project, *command, timeout=COMMAND_SECONDS, stdin=stdin, **(settings or {}))
 
 
-class _Nobody(SignIn):
-    """Whoever reaches the service may do everything."""
+class _NoSignIn(SignIn):
+    """No sign-in: every client may do everything."""
 
-    def appoint(self, settings: Settings) -> str:  # noqa: ARG002 - the others need it
+    def create_admin(self, settings: Settings) -> str:  # noqa: ARG002 - subclasses need it
         return ""
 
-    def check_strangers(self, service: Service) -> None:
+    def check_anonymous(self, service: Service) -> None:
         pass
 
-    def open(self, service: Service, email: str) -> Headers:  # noqa: ARG002
+    def register(self, service: Service, email: str) -> Headers:  # noqa: ARG002
         return {}
 
-    def enter(self, service: Service, email: str) -> Headers:  # noqa: ARG002
+    def log_in(self, service: Service, email: str) -> Headers:  # noqa: ARG002
         return {}
 
 
-class _Guarded(SignIn):
-    """Somebody has to sign in."""
+class _RequiredSignIn(SignIn):
+    """Users have to sign in."""
 
-    def appoint(self, settings: Settings) -> str:
-        said = self.app("users", "create-admin", ADMINISTRATOR, typed=f"{PASSWORD}\n", settings=settings)
-        assert f"{ADMINISTRATOR} is an administrator" in said, said
-        return said
+    def create_admin(self, settings: Settings) -> str:
+        output = self.app("users", "create-admin", ADMINISTRATOR, stdin=f"{PASSWORD}\n", settings=settings)
+        assert f"{ADMINISTRATOR} is an administrator" in output, output
+        return output
 
-    def check_strangers(self, service: Service) -> None:
+    def check_anonymous(self, service: Service) -> None:
         for method, path in (("GET", "/users"), ("POST", "/users"), ("GET", "/auth/me"), ("GET", "/auth/sessions")):
             for headers in ({}, {"Authorization": "Bearer nonsense"}):
-                answer = service.request(method, f"/api/v1{path}", headers=headers)
-                assert answer.status == 401, (path, answer)
-                assert answer.headers["WWW-Authenticate"].startswith("Bearer"), path
+                response = service.request(method, f"/api/v1{path}", headers=headers)
+                assert response.status == 401, (path, response)
+                assert response.headers["WWW-Authenticate"].startswith("Bearer"), path
 
 
 @dataclass
-class _ByPassword(_Guarded):
-    mails: Mailbox = field(kw_only=True)
-    refused: ClassVar = (
+class _PasswordSignIn(_RequiredSignIn):
+    inbox: Mailbox = field(kw_only=True)
+    invalid_settings: ClassVar = (
         ("JWT_SECRET_KEY", None),
         ("JWT_SECRET_KEY", "please-change-me-before-you-deploy-this"),
         ("AUTH_APP_URL", "http://app.example.com"),
@@ -111,10 +111,10 @@ class _ByPassword(_Guarded):
 
     def __post_init__(self) -> None:
         self.secrets.append(PASSWORD)
-        self.settings |= {"AUTH_APP_URL": APP_URL, **self._signing(), **self.mails.settings()}
+        self.settings |= {"AUTH_APP_URL": APP_URL, **self._create_signing_key(), **self.inbox.settings()}
 
-    def _signing(self) -> Settings:
-        """Make what signs by the project's own commands: keys or a secret, both are executed by some variant."""
+    def _create_signing_key(self) -> Settings:
+        """Create keys or a secret with the commands of the project; some variants use keys, others a secret."""
         answers = recorded_answers(self.project)
         if "postgres" in answers.values() or "services" in answers.values():
             file = self.project / ".data/jwt-keys.json"
@@ -128,41 +128,41 @@ class _ByPassword(_Guarded):
         self.secrets += secret
         return {"JWT_SECRET_KEY": secret[0]}
 
-    def check_strangers(self, service: Service) -> None:
-        super().check_strangers(service)
+    def check_anonymous(self, service: Service) -> None:
+        super().check_anonymous(service)
         assert self._token(service, ADMINISTRATOR, "three teapots sang quietly").status == 401
 
-    def open(self, service: Service, email: str) -> Headers:
-        asked = service.request("POST", f"{AUTH}/register", {"email": email, "name": "Grace Hopper"})
-        assert asked.status == 202, asked
-        proof = {"token": self._mailed(email), "password": PASSWORD}
-        opened = service.request("POST", f"{AUTH}/verify-email", proof)
-        assert opened.status == 201, opened
-        return self.enter(service, email)
+    def register(self, service: Service, email: str) -> Headers:
+        registered = service.request("POST", f"{AUTH}/register", {"email": email, "name": "Grace Hopper"})
+        assert registered.status == 202, registered
+        proof = {"token": self._emailed_token(email), "password": PASSWORD}
+        verified = service.request("POST", f"{AUTH}/verify-email", proof)
+        assert verified.status == 201, verified
+        return self.log_in(service, email)
 
-    def enter(self, service: Service, email: str) -> Headers:
-        answer = self._token(service, email, PASSWORD)
-        assert answer.status == 200, answer
-        tokens = answer.json()
+    def log_in(self, service: Service, email: str) -> Headers:
+        response = self._token(service, email, PASSWORD)
+        assert response.status == 200, response
+        tokens = response.json()
         self.secrets += [tokens["access_token"], tokens["refresh_token"]]
         return {"Authorization": f"Bearer {tokens['access_token']}"}
 
-    def reset(self, service: Service, email: str) -> None:
-        """Choose a password by the link in a mail."""
+    def reset_password(self, service: Service, email: str) -> None:
+        """Set a password with the link in an email."""
         assert service.request("POST", f"{AUTH}/forgot-password", {"email": email}).status == 202
-        chosen = {"token": self._mailed(email), "new_password": PASSWORD}
-        answer = service.request("POST", f"{AUTH}/reset-password", chosen)
-        assert answer.status == 204, answer
+        reset = {"token": self._emailed_token(email), "new_password": PASSWORD}
+        response = service.request("POST", f"{AUTH}/reset-password", reset)
+        assert response.status == 204, response
 
-    def _mailed(self, email: str) -> str:
-        self.secrets.append(self.mails.token(email))
+    def _emailed_token(self, email: str) -> str:
+        self.secrets.append(self.inbox.token(email))
         return self.secrets[-1]
 
-    def _token(self, service: Service, email: str, password: str) -> Answer:
+    def _token(self, service: Service, email: str, password: str) -> Response:
         return service.request("POST", f"{AUTH}/token", urlencode({"username": email, "password": password}))
 
 
-# The provider of the project's own tests, where production accepts it: behind TLS.
+# The provider of the project's tests, with TLS, because production requires it.
 PROVIDER = """
 import sys
 import uvicorn
@@ -171,16 +171,16 @@ port, certificate, secret, redirect_uri = sys.argv[1:]
 provider = IdentityProvider(issuer=f"https://127.0.0.1:{port}", client_secret=secret, redirect_uris=(redirect_uri,))
 uvicorn.run(provider.app(), port=int(port), ssl_keyfile=certificate, ssl_certfile=certificate, log_level="warning")
 """
-CLIENT_SECRET = "only-between-us-and-acme"  # noqa: S105 - of nobody
+CLIENT_SECRET = "only-between-us-and-acme"  # noqa: S105 - a test secret
 AUDIENCE = "https://api.example.com"
 
 
 @dataclass
-class _ByProvider(_Guarded):
+class _ProviderSignIn(_RequiredSignIn):
     stack: ExitStack = field(kw_only=True)
     folder: Path = field(kw_only=True)  # for certificates
     port: int = field(default_factory=free_port)
-    refused: ClassVar = (
+    invalid_settings: ClassVar = (
         ("OIDC_PROVIDERS", None),
         ("OIDC_PROVIDERS", '[{"name": "acme", "issuer": "http://a.example", "client_id": "a", "client_secret": "b"}]'),
         ("AUTH_APP_URL", None),
@@ -201,63 +201,65 @@ class _ByProvider(_Guarded):
         self.settings |= {"AUTH_APP_URL": APP_URL, "OIDC_PROVIDERS": json.dumps([acme])}
         self.settings |= {"SSL_CERT_FILE": str(self.folder / "authority.pem")}
 
-    def check_strangers(self, service: Service) -> None:
-        super().check_strangers(service)
-        assert [known["name"] for known in service.request("GET", f"{AUTH}/providers").json()] == ["acme"]
-        self._check_absence(service)
+    def check_anonymous(self, service: Service) -> None:
+        super().check_anonymous(service)
+        assert [provider["name"] for provider in service.request("GET", f"{AUTH}/providers").json()] == ["acme"]
+        self._check_provider_unavailable(service)
 
-    def _check_absence(self, service: Service) -> None:
-        """See what happens while the provider is away."""
-        answer = service.request("GET", f"{AUTH}/login/acme")
-        assert (answer.status, answer.headers["Location"]) == (302, f"{APP_URL}/?error=provider_unavailable"), answer
-        answer = service.request("GET", f"{AUTH}/me", headers={"Authorization": f"Bearer {self._unsigned_token()}"})
-        assert (answer.status, answer.json()["code"]) == (503, "provider_unavailable"), answer
+    def _check_provider_unavailable(self, service: Service) -> None:
+        """Check the responses while the provider is unavailable."""
+        response = service.request("GET", f"{AUTH}/login/acme")
+        assert (response.status, response.headers["Location"]) == (302, f"{APP_URL}/?error=provider_unavailable"), (
+            response
+        )
+        response = service.request("GET", f"{AUTH}/me", headers={"Authorization": f"Bearer {self._unsigned_token()}"})
+        assert (response.status, response.json()["code"]) == (503, "provider_unavailable"), response
         assert service.status("/health/ready") == 200
 
     def _unsigned_token(self) -> str:
-        """Make an access token that only the provider's keys can show to be none."""
+        """Create an access token whose invalid signature can only be detected with the keys of the provider."""
         claims = {"iss": f"https://127.0.0.1:{self.port}", "sub": "1", "aud": AUDIENCE, "iat": 0, "exp": 2**32}
         parts = ({"alg": "RS256", "kid": "key-0", "typ": "at+jwt"}, claims, "signature")
         return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
 
-    def open(self, service: Service, email: str) -> Headers:
-        return self.enter(service, email)
+    def register(self, service: Service, email: str) -> Headers:
+        return self.log_in(service, email)
 
-    def enter(self, service: Service, email: str) -> Headers:
-        """Go the way of a browser: to the provider, through its page, and back."""
+    def log_in(self, service: Service, email: str) -> Headers:
+        """Sign in like a browser: submit the form of the provider, and follow the redirect back."""
         _ = self._provider
-        begun = self._begin(service)
-        page = urlsplit(begun.headers["Location"])
+        login = self._begin_login(service)
+        page = urlsplit(login.headers["Location"])
         form = urlencode({"email": email, "name": "Grace Hopper", "verified": "on"})
-        shown = ask(self._connection(), "POST", f"{page.path}?{page.query}", form)
-        back = urlsplit(shown.headers["Location"])
-        assert f"{back.scheme}://{back.netloc}" == APP_URL, shown
-        came = service.request("GET", f"{back.path}?{back.query}", headers={"Cookie": begun.cookie()})
-        assert (came.status, came.headers["Location"]) == (302, f"{APP_URL}/todos"), came
-        browser = {"Cookie": came.cookie()}
+        submitted = ask(self._connection(), "POST", f"{page.path}?{page.query}", form)
+        redirect = urlsplit(submitted.headers["Location"])
+        assert f"{redirect.scheme}://{redirect.netloc}" == APP_URL, submitted
+        callback = service.request("GET", f"{redirect.path}?{redirect.query}", headers={"Cookie": login.cookie()})
+        assert (callback.status, callback.headers["Location"]) == (302, f"{APP_URL}/todos"), callback
+        browser = {"Cookie": callback.cookie()}
         token = service.request("GET", f"{AUTH}/session", headers=browser).json()["csrf_token"]
-        query = dict(parse_qsl(back.query))
-        cookies = [answer.cookie().partition("=")[2] for answer in (begun, came)]
+        query = dict(parse_qsl(redirect.query))
+        cookies = [response.cookie().partition("=")[2] for response in (login, callback)]
         self.secrets += [token, query["code"], query["state"], *cookies]
         return {**browser, "X-CSRF-Token": token}
 
-    def _begin(self, service: Service) -> Answer:
-        """Ask to sign in until it leads to the provider: the service asks one that was away only now and then."""
+    def _begin_login(self, service: Service) -> Response:
+        """Start a sign-in until it redirects to the provider; the service retries an unavailable one only at intervals."""
         for _ in range(10):  # seconds; attempts are counted
-            answer = service.request("GET", f"{AUTH}/login/acme?return_to=/todos")
-            assert answer.status == 302, answer
-            if answer.headers["Location"].startswith(f"https://127.0.0.1:{self.port}/"):
-                return answer
+            response = service.request("GET", f"{AUTH}/login/acme?return_to=/todos")
+            assert response.status == 302, response
+            if response.headers["Location"].startswith(f"https://127.0.0.1:{self.port}/"):
+                return response
             time.sleep(1)
-        raise AssertionError(answer)
+        raise AssertionError(response)
 
     def _connection(self) -> HTTPSConnection:
         trusted = ssl.create_default_context(cafile=str(self.folder / "authority.pem"))
-        return HTTPSConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS, context=trusted)
+        return HTTPSConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS, context=trusted)
 
     @cached_property
     def _provider(self) -> subprocess.Popen[str]:
-        """Start the provider, with the first who signs in: until then it is away."""
+        """The provider, started by the first sign-in; until then it is unavailable."""
         arguments = (str(self.port), str(self.folder / "server.pem"), CLIENT_SECRET, f"{APP_URL}{AUTH}/callback/acme")
         process = subprocess.Popen(
             [self.project / ".venv/bin/python", "-c", PROVIDER, *arguments],
@@ -267,10 +269,10 @@ class _ByProvider(_Guarded):
             text=True,
         )
         self.stack.callback(kill, process)
-        assert wait_until(lambda: process.poll() is not None or self._answers(), START_SECONDS)
+        assert wait_until(lambda: process.poll() is not None or self._responds(), START_SECONDS)
         return process
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
             return ask(self._connection(), "GET", "/.well-known/openid-configuration").status == 200
         except OSError:
@@ -278,53 +280,53 @@ class _ByProvider(_Guarded):
 
 
 def sign_up(port: int, terminal: Callable[[], str]) -> Headers:
-    """Open an account as a newcomer does in development, who reads the mail on the terminal; sign in.
+    """Register in development, where emails are printed, sign in, and return the headers for requests.
 
     Args:
-        port: Where the service listens.
-        terminal: Returns what it has written.
+        port: The port of the service.
+        terminal: Returns the output of the service.
     """
 
-    def post(path: str, body: object) -> Answer:
-        return ask(HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS), "POST", f"{AUTH}{path}", body)
+    def post(path: str, body: object) -> Response:
+        return ask(HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS), "POST", f"{AUTH}{path}", body)
 
     email = "grace@example.com"
     assert post("/register", {"email": email, "name": "Grace Hopper"}).status == 202
-    assert wait_until(lambda: TOKEN.search(terminal()) is not None, PATIENCE_SECONDS), terminal()
-    opened = post("/verify-email", {"token": TOKEN.findall(terminal())[-1], "password": PASSWORD})
-    assert opened.status == 201, opened
+    assert wait_until(lambda: TOKEN.search(terminal()) is not None, TIMEOUT_SECONDS), terminal()
+    verified = post("/verify-email", {"token": TOKEN.findall(terminal())[-1], "password": PASSWORD})
+    assert verified.status == 201, verified
     signed_in = post("/token", urlencode({"username": email, "password": PASSWORD}))
     assert signed_in.status == 200, signed_in
     return {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
 
 
 @contextmanager
-def _nobody(project: Path) -> Generator[SignIn]:
-    yield _Nobody(project)
+def no_sign_in(project: Path) -> Generator[SignIn]:
+    yield _NoSignIn(project)
 
 
 @contextmanager
-def by_password(project: Path) -> Generator[_ByPassword]:
-    """Sign in with a password; mails arrive here."""
-    with mailbox() as mails:
-        yield _ByPassword(project, mails=mails)
+def password_sign_in(project: Path) -> Generator[_PasswordSignIn]:
+    """Sign in with a password; emails are received here."""
+    with mailbox() as inbox:
+        yield _PasswordSignIn(project, inbox=inbox)
 
 
 @contextmanager
-def by_provider(project: Path) -> Generator[_ByProvider]:
-    """Sign in with a provider of our own."""
+def provider_sign_in(project: Path) -> Generator[_ProviderSignIn]:
+    """Sign in with a local identity provider."""
     (folder := project / ".data").mkdir(exist_ok=True)
     with ExitStack() as stack:
-        yield _ByProvider(project, stack=stack, folder=folder)
+        yield _ProviderSignIn(project, stack=stack, folder=folder)
 
 
-KINDS: dict[object, Callable[[Path], AbstractContextManager[SignIn]]] = {
-    "none": _nobody,
-    "jwt": by_password,
-    "oidc": by_provider,
+SIGN_INS: dict[object, Callable[[Path], AbstractContextManager[SignIn]]] = {
+    "none": no_sign_in,
+    "jwt": password_sign_in,
+    "oidc": provider_sign_in,
 }
 
 
 def sign_in(project: Path) -> AbstractContextManager[SignIn]:
-    """Prepare to sign in to a project, in its way."""
-    return KINDS[recorded_answers(project)["auth"]](project)
+    """Prepare the kind of sign-in that a project has."""
+    return SIGN_INS[recorded_answers(project)["auth"]](project)

@@ -4,16 +4,14 @@ Nothing here names an answer but FULL_PRODUCT. The questions and their choices c
 copier.yml, so a new choice is in the matrix as soon as it can be given.
 """
 
-from collections.abc import Iterable, Sequence
+import itertools
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from itertools import product
+from functools import cache
 from typing import Any
 
-import covertable
 import yaml
 
-from tests.questionnaire import choices, conditions, defaults, possible, resolve
+from tests.questionnaire import choices, conditions, possible, resolve
 from tests.rendering import ROOT
 
 FULL_PRODUCT = ("database", "auth", "workers", "kafka", "topology")
@@ -21,6 +19,9 @@ FULL_PRODUCT = ("database", "auth", "workers", "kafka", "topology")
 
 WORDS = ("preset", "license")
 """The questions that reach no code, only the defaults of others and what is said: their pairs may be in any variant."""
+
+COUNTED_ON = "3.14"
+"""The Python version of the variants that count lines, except the default: the first on which counting is almost free."""
 
 AWKWARD_NAME = "Łódź \"Café\" \\ '混沌' 🚀 # 1: & <b>"
 """What the projects of the covering array are called, since somebody will call theirs so."""
@@ -33,7 +34,7 @@ class Variant:
     name: str
     answers: dict[str, Any]
     # Whether its tests count lines and send many requests, its site is built, and it serves as in production.
-    # That is more than half of the time, and every pair of choices that reach the code has it in another.
+    # Every pair of choices that reach the code is in a variant that does; the pairs with a Python version in any.
     in_full: bool = True
 
     def __str__(self) -> str:
@@ -42,26 +43,31 @@ class Variant:
 
 @cache
 def variants() -> tuple[Variant, ...]:
-    """Return every variant once: the default, the examples, a covering array of all choices, and what else there is."""
-    known: dict[tuple[Any, ...], Variant] = {}
-    for variant in (*named(), *map(_named, _covering_array(named()))):
-        known.setdefault(key(variant), variant)
-    # The largest first, so that nobody waits for one of them at the end.
-    rest = sorted(_rest_of_the_product(known.values()), key=_files, reverse=True)
-    return (*known.values(), *(replace(_named(row), in_full=False) for row in rest))
+    """Return every variant once: the default, the examples, and two covering arrays.
+
+    The first array has every pair of choices that affect the code, and measures coverage on one version of Python. The
+    second has the remaining pairs, above all those with the other versions, and every combination of FULL_PRODUCT.
+    """
+    rows = [answered(variant) for variant in named()]
+    code = {name: values for name, values in choices().items() if name not in (*WORDS, "python_version")}
+    counted = [
+        {**_row(number), **row, "python_version": COUNTED_ON}
+        for number, row in enumerate(_covering_array(code, given=rows))
+    ]
+    others = _covering_array(choices(), given=[*rows, *counted], together=FULL_PRODUCT)
+    # The largest first, so that the run does not end with one of them.
+    others.sort(key=_files, reverse=True)
+    return (*named(), *map(_named, counted), *(replace(_named(row), in_full=False) for row in others))
 
 
 def named() -> tuple[Variant, ...]:
-    """Return the variants that people know by name: the default, and the examples."""
+    """Return the variants that have a name: the default, and the examples on the Python version that measures coverage."""
     return (Variant("default", {}), *_examples())
 
 
-@cache
 def everything_on() -> Variant:
     """Return the variant with the most files."""
-    deciding = {question for feature in resolve({})["features"].values() for question in feature["questions"]}
-    lists = [[(name, value) for value in choices()[name]] for name in sorted(deciding)]
-    return Variant("everything", max(filter(possible, map(dict, product(*lists))), key=_files))
+    return max(named(), key=lambda variant: _files(variant.answers))
 
 
 def _files(answers: dict[str, Any]) -> int:
@@ -76,62 +82,46 @@ def key(variant: Variant) -> tuple[Any, ...]:
 
 def _examples() -> list[Variant]:
     files = sorted((ROOT / "examples").glob("*.yml"))
-    return [Variant(file.stem, yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files]
+    rows = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+    return [Variant(name, {**row, "python_version": COUNTED_ON}) for name, row in rows.items()]
 
 
-def _covering_array(given: Iterable[Variant]) -> list[dict[str, Any]]:
-    """Cover every pair of choices that reach the code; the given variants do their part.
+def _covering_array(
+    lists: dict[str, tuple[Any, ...]], given: list[dict[str, Any]], together: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """Complete some rows, so that each pair of choices that can be given is in a row.
 
-    Not every machine has the newest Python. Its pairs are in rows of their own, so that
-    a machine without it misses those and nothing else.
+    Takes the row with the most missing pairs until none is missing.
+
+    Args:
+        lists: The choices of each question.
+        given: The rows to complete.
+        together: Questions of which each combination must be in a row, not only each pair.
     """
-    *older, newest = choices()["python_version"]
-    presets = [_without_words(answered(variant)) for variant in given]
-    lists = _without_words(_lists())
-    limits = [
-        {"operator": "fn", "requires": [name, *others], "evaluate": partial(_may_be, name)}
-        for name, others in conditions().items()
-    ]
-    array = covertable.make({**lists, "python_version": older}, presets=presets, constraints=limits)
-    on_older = [row for row in array if row not in presets]
-    on_newest = covertable.make({**lists, "python_version": [newest]}, strength=1, constraints=limits)
-    return [{**row, **_words(number)} for rows in (on_older, on_newest) for number, row in enumerate(rows)]
+    bits: dict[Any, int] = {}
 
+    def covered(row: dict[str, Any]) -> int:
+        """Return what a row covers, as the bits of a number."""
+        pairs = itertools.combinations([(name, row[name]) for name in lists], 2)
+        parts = [*pairs, tuple(row[name] for name in together)]
+        return sum(1 << bits.setdefault(part, len(bits)) for part in parts)
 
-def _without_words(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in WORDS}
-
-
-def _words(number: int) -> dict[str, Any]:
-    """Answer the questions that reach no code, each time otherwise together."""
-    return {name: _nth(choices()[name], number, turn) for turn, name in enumerate(WORDS, start=1)}
-
-
-def _nth(values: Sequence[Any], number: int, turn: int) -> Any:
-    """Take values in order, and move on by `turn` each time all were taken: lists with other turns meet in every pair."""
-    return values[(number + turn * (number // len(values))) % len(values)]
-
-
-def _rest_of_the_product(given: Iterable[Variant]) -> list[dict[str, Any]]:
-    """Complete the combinations of FULL_PRODUCT, with any answers to the other questions."""
-    *older, newest = choices()["python_version"]
-    known = [answered(variant) for variant in given]
-    done = {main(answers) for answers in known if answers["python_version"] != newest}
-    left = [combination for combination in combinations() if combination not in done]
-    return [
-        {
-            **_row(number),
-            **_words(number),
-            "python_version": older[number % len(older)],
-            **dict(zip(FULL_PRODUCT, each, strict=True)),
-        }
-        for number, each in enumerate(left)
-    ]
+    every = (dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values()))
+    rows = [(covered(row), row) for row in every if _can_be_given(row)]
+    missing = (1 << len(bits)) - 1
+    for row in given:
+        missing &= ~covered(row)
+    added = []
+    while missing:
+        covers, row = max(rows, key=lambda each: (each[0] & missing).bit_count())
+        missing &= ~covers
+        added.append(row)
+    return added
 
 
 def combinations() -> list[tuple[Any, ...]]:
     """Return the combinations of FULL_PRODUCT that can be given."""
-    every = product(*(choices()[name] for name in FULL_PRODUCT))
+    every = itertools.product(*(choices()[name] for name in FULL_PRODUCT))
     return [each for each in every if possible(dict(zip(FULL_PRODUCT, each, strict=True)))]
 
 
@@ -145,8 +135,12 @@ def answered(variant: Variant) -> dict[str, Any]:
     return dict(zip(choices(), key(variant), strict=True))
 
 
-def _may_be(name: str, row: dict[str, Any]) -> bool:
-    return _possible(name, tuple((question, row[question]) for question in (name, *conditions()[name])))
+def _can_be_given(row: dict[str, Any]) -> bool:
+    return all(
+        _possible(name, tuple((question, row[question]) for question in sorted({name, *others}) if question in row))
+        for name, others in conditions().items()
+        if name in row
+    )
 
 
 @cache
@@ -156,12 +150,7 @@ def _possible(name: str, answers: tuple[tuple[str, Any], ...]) -> bool:
 
 def _row(number: int) -> dict[str, Any]:
     """Answer everything, each time otherwise."""
-    row = {name: values[number % len(values)] for name, values in _lists().items()}
-    return {name: value if possible(row, name) else defaults()[name] for name, value in row.items()}
-
-
-def _lists() -> dict[str, list[Any]]:
-    return {name: list(values) for name, values in choices().items()}
+    return {name: values[number % len(values)] for name, values in choices().items()}
 
 
 def _named(row: dict[str, Any]) -> Variant:

@@ -45,9 +45,9 @@ class Health(BaseModel):
     checks: dict[str, Status]
 
 
-def add_check(app: FastAPI, name: str, check: Check) -> None:
+def add_check(app: FastAPI, name: str, check: Check, timeout_seconds: float = CHECK_TIMEOUT_SECONDS) -> None:
     """Make `check`, which raises when its dependency cannot be used, part of the readiness."""
-    app.state.health_checks[name] = check
+    app.state.health_checks[name] = check, timeout_seconds
 
 
 @router.get("/live", summary="Is the process alive?")
@@ -60,11 +60,11 @@ async def live() -> Liveness:
 async def ready(request: Request, response: Response) -> Health:
     """Try each dependency: send no traffic here while this answers 503."""
     app: FastAPI = request.app
-    checks: dict[str, Check] = app.state.health_checks
+    checks: dict[str, tuple[Check, float]] = app.state.health_checks
     if app.state.stopping.is_set():
         results = [Status.UNAVAILABLE for _ in checks]
     else:
-        results = await asyncio.gather(*(_try(app, name, check) for name, check in checks.items()))
+        results = await asyncio.gather(*(_try(app, name, *check) for name, check in checks.items()))
     healthy = all(result is Status.OK for result in results) and not app.state.stopping.is_set()
     if not healthy:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
@@ -81,18 +81,18 @@ async def health(request: Request, response: Response) -> Health:
     return await ready(request, response)
 
 
-async def _try(app: FastAPI, name: str, check: Check) -> Status:
+async def _try(app: FastAPI, name: str, check: Check, timeout_seconds: float) -> Status:
     """Run one check within its time limit; why it failed goes to the log, not to the client.
 
     A check that is late is cancelled and not waited for: its clean-up may hang as it does.
     """
     task = asyncio.ensure_future(check(app))
-    await asyncio.wait({task}, timeout=CHECK_TIMEOUT_SECONDS)
+    await asyncio.wait({task}, timeout=timeout_seconds)
     if not task.done():
         _late.add(task)
         task.add_done_callback(_forget)
         task.cancel()
-        logger.warning("not ready", check=name, error=f"no answer within {CHECK_TIMEOUT_SECONDS:g} seconds")
+        logger.warning("not ready", check=name, error=f"no answer within {timeout_seconds:g} seconds")
         return Status.UNAVAILABLE
     if error := task.exception():
         logger.warning("not ready", check=name, error=f"{type(error).__name__}: {error}")

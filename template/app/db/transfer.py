@@ -53,7 +53,11 @@ async def export_rows(database: Database, file: BinaryIO, tell: Tell, metadata: 
 
 
 async def import_rows(
-    database: Database, file: Iterable[bytes], tell: Tell, metadata: MetaData = Base.metadata
+    database: Database,
+    file: Iterable[bytes],
+    tell: Tell,
+    metadata: MetaData = Base.metadata,
+    batch_size: int = BATCH,
 ) -> None:
     """Put all rows of a file into an empty database, in one transaction.
 
@@ -62,6 +66,7 @@ async def import_rows(
         file: The lines.
         tell: Is told what has been done.
         metadata: The tables.
+        batch_size: Rows in one statement.
 
     Raises:
         UnusableFile: If the file is no export of these tables, or not whole.
@@ -77,7 +82,7 @@ async def import_rows(
             await _require_empty(connection, rows)
             before, after = around_import(connection.dialect, list(rows.tables.values()))
             await _execute(connection, before)
-            await _insert_all(session, rows, header, lines)
+            await _insert_all(session, rows, header, lines, batch_size)
             await _execute(connection, after)
     except IntegrityError as error:  # of what can be seen at the end only
         raise TransferError(f"The rows do not fit together: {_reason(error)}") from None
@@ -125,12 +130,14 @@ async def _write_all(connection: AsyncConnection, rows: Rows, name: str, file: B
         await found.close()
 
 
-async def _insert_all(session: AsyncSession, rows: Rows, header: Header, lines: Iterable[bytes]) -> None:
+async def _insert_all(
+    session: AsyncSession, rows: Rows, header: Header, lines: Iterable[bytes], batch_size: int
+) -> None:
     """Insert the rows in batches, and hold their numbers to what the header says."""
     found = Counter[str]()
     parsed = (rows.read(number, line) for number, line in enumerate(lines, start=2))
     for name, group in groupby(parsed, key=lambda line: line.table):
-        while batch := list(islice(group, BATCH)):
+        while batch := list(islice(group, batch_size)):
             await _insert(session, rows.tables[name], batch)
             found[name] += len(batch)
     for name, content in header.tables.items():

@@ -46,10 +46,18 @@ logger = structlog.get_logger(__name__)
 class Inbox:
     """Does events, for one consumer."""
 
-    def __init__(self, database: Database, consumer: Consumer) -> None:
-        """Work on `database`."""
+    def __init__(
+        self,
+        database: Database,
+        consumer: Consumer,
+        pauses_seconds: Sequence[float] = PAUSES_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        """Work on `database`, and pause before each further attempt as long as there is patience."""
         self.database = database
         self.consumer = consumer
+        self.pauses_seconds = pauses_seconds
+        self.patience_seconds = patience_seconds
 
     async def take(self, messages: Sequence[bytes]) -> None:
         """Do what came, in its order. When it returns, all of it is done, or kept as a dead letter.
@@ -68,7 +76,7 @@ class Inbox:
             else:
                 if self.consumer.wants(envelope):
                     envelopes.append(envelope)
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + self.patience_seconds
         for together in [[each] for each in envelopes] if self.consumer.one_by_one else filter(None, [envelopes]):
             await self._do_all(together, until)
 
@@ -93,7 +101,7 @@ class Inbox:
         names = {"consumer": self.consumer.name, "event_id": envelope.id, "type": envelope.type}
         with bound_contextvars(**names, **envelope.context):
             attempts, failure = 1, await self._try(envelope)
-            for pause in PAUSES_SECONDS:
+            for pause in self.pauses_seconds:
                 if failure is None or isinstance(failure, BrokenPromise):
                     break
                 again = pause if time.monotonic() < until else 0.0

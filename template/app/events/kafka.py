@@ -58,6 +58,7 @@ class Kafka:
 
     def __init__(self, client: Client) -> None:
         """Connect as `client` says, when there is something to send."""
+        self.timeout_seconds: float = TIMEOUT_SECONDS
         self._client = client
         self._producer: Producer | None = None
 
@@ -104,10 +105,10 @@ class Kafka:
                 )
             except KafkaException as error:
                 told(error.args[0], None)
-        if producer.flush(TIMEOUT_SECONDS):
+        if producer.flush(self.timeout_seconds):
             producer.purge()  # one by one, they would leave gaps that those behind them fall into
             producer.flush()
-            delivery.away = f"no answer within {TIMEOUT_SECONDS} seconds"
+            delivery.away = f"no answer within {self.timeout_seconds:g} seconds"
         if not delivery.away:
             self._producer = producer
         return delivery

@@ -42,18 +42,23 @@ def lag(client: Client, consumer: Consumer) -> dict[str, int]:
 def _behind(reader: Reader, topic: str) -> Iterator[int]:
     known = reader.list_topics(topic, timeout=topics.TIMEOUT_SECONDS).topics[topic].partitions
     partitions = [TopicPartition(topic, number) for number in known]
-    for each in _committed(reader, partitions):
+    for each in _committed(reader, partitions, topics.TIMEOUT_SECONDS):
         first, end = reader.get_watermark_offsets(each, timeout=topics.TIMEOUT_SECONDS)
         yield end - max(first, each.offset)  # no position is a number below 0, and what is deleted is not behind
 
 
-def _committed(reader: Reader, partitions: list[TopicPartition]) -> list[TopicPartition]:
+def _committed(
+    reader: Reader,
+    partitions: list[TopicPartition],
+    timeout_seconds: float,
+    again_seconds: float = AGAIN_SECONDS,
+) -> list[TopicPartition]:
     """Ask for the positions. A Kafka that is new chooses only now who keeps them, and says so by errors."""
-    until = time.monotonic() + topics.TIMEOUT_SECONDS
+    until = time.monotonic() + timeout_seconds
     while True:
         try:
-            return reader.committed(partitions, timeout=topics.TIMEOUT_SECONDS)
+            return reader.committed(partitions, timeout=timeout_seconds)
         except KafkaException as error:
             if error.args[0].code() not in UNANSWERED or time.monotonic() > until:
                 raise
-            time.sleep(AGAIN_SECONDS)
+            time.sleep(again_seconds)

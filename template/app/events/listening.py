@@ -38,7 +38,14 @@ _faststream.addFilter(lambda record: "is a consumer property" not in record.getM
 
 
 @asynccontextmanager
-async def listening(database: Database, client: Client, consumers: Sequence[Consumer]) -> AsyncGenerator[KafkaBroker]:
+async def listening(
+    database: Database,
+    client: Client,
+    consumers: Sequence[Consumer],
+    batch: int = BATCH,
+    pause_seconds: float = PAUSE_SECONDS,
+    tell_seconds: float = TELL_SECONDS,
+) -> AsyncGenerator[KafkaBroker]:
     """Let consumers do what comes while the block runs. At its end, those under way end first."""
     broker = KafkaBroker(
         str(client["bootstrap.servers"]),
@@ -50,10 +57,10 @@ async def listening(database: Database, client: Client, consumers: Sequence[Cons
     )
     stopping = asyncio.Event()
     for consumer in consumers:
-        _subscribe(broker, Inbox(database, consumer), stopping)
+        _subscribe(broker, Inbox(database, consumer), stopping, batch, pause_seconds)
     async with broker:
         await broker.start()
-        async with going_on(_telling(broker)):
+        async with going_on(_telling(broker, tell_seconds)):
             try:
                 yield broker
             finally:
@@ -70,7 +77,9 @@ async def require_answer(broker: KafkaBroker) -> None:
         raise Unavailable("Kafka does not answer")
 
 
-def _subscribe(broker: KafkaBroker, inbox: Inbox, stopping: asyncio.Event) -> None:
+def _subscribe(
+    broker: KafkaBroker, inbox: Inbox, stopping: asyncio.Event, batch_size: int, pause_seconds: float
+) -> None:
     subscriber = broker.subscriber(
         *(topic.name for topic in inbox.consumer.topics),
         group_id=inbox.consumer.group,
@@ -78,7 +87,7 @@ def _subscribe(broker: KafkaBroker, inbox: Inbox, stopping: asyncio.Event) -> No
         isolation_level="read_committed",
         partition_assignment_strategy=["cooperative-sticky"],  # those that stay where they are go on meanwhile
         batch=True,
-        max_records=ONE_BY_ONE if inbox.consumer.one_by_one else BATCH,
+        max_records=ONE_BY_ONE if inbox.consumer.one_by_one else batch_size,
         ack_policy=AckPolicy.NACK_ON_ERROR,  # FastStream's default commits first, and loses what then fails
     )
 
@@ -92,10 +101,10 @@ def _subscribe(broker: KafkaBroker, inbox: Inbox, stopping: asyncio.Event) -> No
                     "events: not done, waiting",
                     consumer=inbox.consumer.name,
                     error=said(error),
-                    again_in_seconds=PAUSE_SECONDS,
+                    again_in_seconds=pause_seconds,
                     exception=None if is_waited_for(error) else traced(error),
                 )
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(pause_seconds)
                 if stopping.is_set():
                     raise NackMessage from error  # it comes again, wherever this consumer goes on
             else:
@@ -116,7 +125,7 @@ def _note(consumer: Reader, done: Sequence[Message]) -> None:
             consumer.store_offsets(last)
 
 
-async def _telling(broker: KafkaBroker) -> None:
+async def _telling(broker: KafkaBroker, tell_seconds: float) -> None:
     """Tell Kafka again and again what is noted.
 
     FastStream tells it once, and does not wait for the answer. If Kafka is starting again just
@@ -126,7 +135,7 @@ async def _telling(broker: KafkaBroker) -> None:
     subscribers = cast("list[BatchSubscriber]", broker.subscribers)
     ways = [cast("AsyncConfluentConsumer", each.consumer).commit for each in subscribers]
     while True:
-        await asyncio.sleep(TELL_SECONDS)
+        await asyncio.sleep(tell_seconds)
         for tell in ways:
             with suppress(KafkaException):  # there is nothing that it does not know
                 await tell()

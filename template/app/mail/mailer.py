@@ -1,7 +1,7 @@
 """Sends mails in the background: a few at a time, again if the server is away, and to the end before a stop."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 
@@ -64,11 +64,14 @@ class Mailer:
     If a connection breaks at the wrong moment a mail is sent twice, with the same Message-ID.
     """
 
-    def __init__(self, settings: MailerSettings, deliver: Deliver) -> None:
-        """Send through `deliver`."""
+    def __init__(
+        self, settings: MailerSettings, deliver: Deliver, pauses_seconds: Sequence[float] = PAUSES_SECONDS
+    ) -> None:
+        """Send through `deliver`, and again after each of the pauses while the server is away."""
         self._sender = sender_address(settings.sender)
         self._drain_seconds = settings.drain_seconds
         self._deliver = deliver
+        self._pauses_seconds = pauses_seconds
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self._under_way: set[asyncio.Task[None]] = set()  # asyncio itself keeps weak references only
 
@@ -92,7 +95,7 @@ class Mailer:
     async def _send(self, message: EmailMessage) -> None:
         """Try until it works or there is no more hope. The log names no address and no content."""
         log = logger.bind(message_id=message["Message-ID"], to_domain=message["To"].addresses[0].domain)
-        pauses = iter(PAUSES_SECONDS)
+        pauses = iter(self._pauses_seconds)
         while True:
             try:
                 async with self._turns:

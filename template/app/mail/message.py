@@ -54,6 +54,7 @@ def parse_address(text: str, name: str = "") -> Address:
     """
     local, _, domain = text.rpartition("@")
     try:
+        local.encode("ascii")  # Python 3.15 refuses other letters only when the message is written
         return Address(name, addr_spec=f"{local}@{domain.encode('idna').decode()}")
     except (ValueError, LookupError, MessageError):  # LookupError: what Python 3.11 makes of a missing part
         raise ValueError("is not one address") from None

@@ -47,12 +47,18 @@ class Attempt:
 class Provider:
     """One provider."""
 
-    def __init__(self, settings: ProviderSettings, transport: httpx2.AsyncBaseTransport) -> None:
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        transport: httpx2.AsyncBaseTransport,
+        timeout_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         """Ask nothing yet: a provider that is away does not stop the start."""
         self.settings = settings
         self.keys = Jwks(self._fetch_keys)
         self._transport = transport
-        self._http = httpx2.AsyncClient(transport=transport, timeout=PATIENCE_SECONDS)
+        self._timeout_seconds = timeout_seconds
+        self._http = httpx2.AsyncClient(transport=transport, timeout=timeout_seconds)
         self._metadata = Cached(self._discover)
 
     async def login_url(self, attempt: Attempt, state: str) -> str:
@@ -171,14 +177,14 @@ class Provider:
             redirect_uri=attempt.redirect_uri,
             code_challenge_method="S256",
             transport=self._transport,
-            timeout=PATIENCE_SECONDS,
+            timeout=self._timeout_seconds,
         )
 
     @asynccontextmanager
     async def _asking(self) -> AsyncGenerator[None]:
         """Wait for the provider, but not for ever; why it fails is for the log."""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(self._timeout_seconds):
                 yield
         except (
             httpx2.HTTPError,

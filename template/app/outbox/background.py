@@ -32,7 +32,7 @@ def _complain(task: asyncio.Task[None]) -> None:
         logger.critical("background work has ended: restart this process", exc_info=error)
 
 
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+async def to_its_end(work: Coroutine[Any, Any, T], timeout_seconds: float = END_SECONDS) -> T:
     """Await `work`; if that is cancelled, let `work` end first, within a few seconds.
 
     So a stop does not come between a commit and what belongs to it, and cuts off no statement.
@@ -41,7 +41,7 @@ async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=END_SECONDS)
+        await asyncio.wait({task}, timeout=timeout_seconds)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise

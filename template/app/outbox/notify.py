@@ -60,12 +60,12 @@ def _notify(session: Session) -> None:
         session.execute(text("SELECT pg_notify('outbox', '')"))
 
 
-def listening(wake: asyncio.Event) -> AbstractAsyncContextManager[None]:
+def listening(wake: asyncio.Event, again_seconds: float = AGAIN_SECONDS) -> AbstractAsyncContextManager[None]:
     """Set `wake` at each commit that notifies, while the block runs."""
-    return going_on(_listen(wake))
+    return going_on(_listen(wake, again_seconds))
 
 
-async def _listen(wake: asyncio.Event) -> None:
+async def _listen(wake: asyncio.Event, again_seconds: float) -> None:
     url = dialect.database_url(load(dialect.DatabaseSettings)).set(drivername="postgresql")
     while True:
         try:
@@ -78,4 +78,4 @@ async def _listen(wake: asyncio.Event) -> None:
                     wake.set()
         except (psycopg.Error, OSError) as error:
             logger.warning("outbox: not listening, only looking", error=str(error).partition("\n")[0])
-        await asyncio.sleep(AGAIN_SECONDS)
+        await asyncio.sleep(again_seconds)

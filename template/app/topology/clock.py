@@ -9,6 +9,7 @@ itself: it works in one transaction, and locks what it changes.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,13 +23,14 @@ from app.outbox.failures import said, traced
 LOOK_SECONDS = 2.0
 
 Tick = Callable[[AsyncSession], Awaitable[bool]]
+T = TypeVar("T", bound=Tick)
 
 logger = structlog.get_logger(__name__)
 
 _ticking: list[Tick] = []
 
 
-def ticking(function: Tick) -> Tick:
+def ticking(function: T) -> T:
     """Call the decorated function every few seconds, in a transaction; again at once if it returns that there is more."""
     _ticking.append(function)
     return function
@@ -37,10 +39,13 @@ def ticking(function: Tick) -> Tick:
 class Clock:
     """Calls functions every few seconds while it leads, and tries to lead while it does not."""
 
-    def __init__(self, database: Database, functions: Sequence[Tick] | None = None) -> None:
+    def __init__(
+        self, database: Database, functions: Sequence[Tick] | None = None, look_seconds: float = LOOK_SECONDS
+    ) -> None:
         """Call all that are `ticking`, or some."""
         self.database = database
         self.functions = _ticking if functions is None else functions
+        self.look_seconds = look_seconds
 
     async def run(self) -> None:
         """Go on until it is cancelled; a database that is away is waited for."""
@@ -51,7 +56,7 @@ class Clock:
                         await self._lead(leadership)
             except (SQLAlchemyError, OSError) as error:
                 logger.warning("clock: no longer leading, trying again", error=said(error))
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self.look_seconds)
 
     async def _lead(self, leadership: Leadership) -> None:
         logger.info("clock: leading")
@@ -59,7 +64,7 @@ class Clock:
             await leadership.confirm()
             for function in self.functions:
                 await to_its_end(self._call(function))
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self.look_seconds)
 
     async def _call(self, function: Tick) -> None:
         more = True

@@ -104,7 +104,9 @@ def message_for(event: OutboxEvent) -> Message[None]:
 
 
 @asynccontextmanager
-async def consuming(broker: RedisBroker, runner: Runner, settings: WorkerSettings) -> AsyncGenerator[None]:
+async def consuming(
+    broker: RedisBroker, runner: Runner, settings: WorkerSettings, give_up_seconds: float = GIVE_UP_SECONDS
+) -> AsyncGenerator[Worker]:
     """Do jobs while the block runs. At its end, those under way have some time; then they are given back."""
     loop = asyncio.get_running_loop()
     under_way: set[asyncio.Task[None]] = set()
@@ -137,15 +139,15 @@ async def consuming(broker: RedisBroker, runner: Runner, settings: WorkerSetting
     worker = Worker(broker, worker_timeout=IDLE_MS, worker_threads=settings.jobs)
     worker.start()
     try:
-        yield
+        yield worker
     finally:
-        await _stop(worker, under_way, settings.stop_seconds)
+        await _stop(worker, under_way, settings.stop_seconds, give_up_seconds)
         broker.client.close()
 
 
-async def _stop(worker: Worker, under_way: set[asyncio.Task[None]], seconds: float) -> None:
+async def _stop(worker: Worker, under_way: set[asyncio.Task[None]], seconds: float, give_up_seconds: float) -> None:
     """Take no more jobs, and cancel those that are still under way after a time."""
-    stopping = asyncio.create_task(asyncio.to_thread(_stop_threads, worker, seconds + GIVE_UP_SECONDS))
+    stopping = asyncio.create_task(asyncio.to_thread(_stop_threads, worker, seconds + give_up_seconds))
     await asyncio.wait({stopping}, timeout=seconds)
     while not stopping.done():
         for job in [job for job in under_way if not job.cancelling()]:

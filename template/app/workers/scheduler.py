@@ -32,10 +32,13 @@ logger = structlog.get_logger(__name__)
 class Scheduler:
     """Enqueues tasks when their time has come."""
 
-    def __init__(self, database: Database, todo: Sequence[Schedule] | None = None) -> None:
+    def __init__(
+        self, database: Database, todo: Sequence[Schedule] | None = None, look_seconds: float = LOOK_SECONDS
+    ) -> None:
         """See to all schedules, or to some."""
         self.database = database
         self.schedules = schedules() if todo is None else todo
+        self.look_seconds = look_seconds
 
     async def run(self) -> None:
         """Look at the clock until it is cancelled."""
@@ -43,10 +46,10 @@ class Scheduler:
             try:
                 pause = await to_its_end(self.run_once(utc_now()))
             except (SQLAlchemyError, OSError) as error:
-                pause = LOOK_SECONDS
+                pause = self.look_seconds
                 logger.warning("schedule: the database is away, waiting", error=type(error).__name__)
             except Exception as error:  # noqa: BLE001 - it outlives any error
-                pause = LOOK_SECONDS
+                pause = self.look_seconds
                 logger.error("schedule: not seen to, waiting", error=said(error), exception=traced(error))  # noqa: TRY400
             await asyncio.sleep(pause)
 
@@ -63,7 +66,7 @@ class Scheduler:
                     "schedule: not enqueued", schedule=schedule.name, error=said(error), exception=traced(error)
                 )
         following = [(schedule.following(now) - now).total_seconds() for schedule in self.schedules]
-        return min([LOOK_SECONDS, *following])
+        return min([self.look_seconds, *following])
 
     async def ticks(self) -> dict[str, datetime]:
         """Return up to when each schedule was seen to."""

@@ -2,20 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from httpx2 import ASGITransport, AsyncClient
-from starlette.types import Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core import middlewares
 from app.core.config import Environment, Settings
 from app.main import create_app
 
 SECRET = "postgresql://user:hunter2@db/app"
+LIMIT_SECONDS = 0.01
 
 
 @pytest.fixture
@@ -24,19 +25,11 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-async def hurried() -> AsyncGenerator[AsyncClient]:
-    """A client of an app that has no patience."""
-    app = misbehaving(Settings(env=Environment.TEST, request_timeout_seconds=0.5))
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
-        yield client
-
-
-@pytest.fixture
 def app(settings: Settings) -> FastAPI:
     return misbehaving(settings)
 
 
-def misbehaving(settings: Settings) -> FastAPI:  # noqa: C901 - many small routes
+def misbehaving(settings: Settings) -> FastAPI:
     """The app, with some routes that do what they should not."""
     app = create_app(settings)
 
@@ -60,18 +53,9 @@ def misbehaving(settings: Settings) -> FastAPI:  # noqa: C901 - many small route
 
         return StreamingResponse(body())
 
-    @app.get("/sleeps")
-    async def sleeps() -> None:
-        await asyncio.sleep(5)
-
-    @app.get("/streams")
-    async def streams() -> StreamingResponse:
-        async def body() -> AsyncIterator[bytes]:
-            for _ in range(4):
-                await asyncio.sleep(0.2)
-                yield b"."
-
-        return StreamingResponse(body())
+    @app.get("/hangs")
+    async def hangs() -> None:
+        await asyncio.Event().wait()
 
     @app.post("/reads")
     async def reads(body: dict[str, Any]) -> dict[str, Any]:
@@ -84,9 +68,14 @@ def misbehaving(settings: Settings) -> FastAPI:  # noqa: C901 - many small route
     return app
 
 
-async def chunks(*parts: bytes, pause: float = 0) -> AsyncIterator[bytes]:
+def limited(app: ASGIApp) -> AsyncClient:
+    """A client of an app whose answers must begin very soon."""
+    transport = ASGITransport(middlewares.TimeLimit(app, seconds=LIMIT_SECONDS))
+    return AsyncClient(transport=transport, base_url="http://test")
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
     for part in parts:
-        await asyncio.sleep(pause)
         yield part
 
 
@@ -136,7 +125,7 @@ async def test_an_error_after_the_start_leaves_the_answer_unfinished(app: FastAP
     sent: list[Message] = []
 
     async def receive() -> Message:
-        await asyncio.sleep(60)  # the client stays
+        await asyncio.Event().wait()  # the client stays
         raise AssertionError
 
     async def send(message: Message) -> None:
@@ -186,19 +175,38 @@ async def test_pages_of_other_origins_are_refused_unless_named(client: AsyncClie
     assert "access-control-allow-origin" not in denied.headers
 
 
-async def test_an_answer_that_does_not_begin_in_time_is_given_up(hurried: AsyncClient) -> None:
-    answer = await hurried.get("/sleeps")
+async def test_an_answer_that_does_not_begin_in_time_is_given_up() -> None:
+    app = misbehaving(Settings(env=Environment.TEST, request_timeout_seconds=0.5))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        answer = await client.get("/hangs")
 
     assert (answer.status_code, answer.json()["code"]) == (503, "timeout")
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_an_answer_that_has_begun_may_take_its_time(hurried: AsyncClient) -> None:
-    assert (await hurried.get("/streams")).text == "...."
+# The two below begin to answer, and to read, before anything else can run: on no machine is the limit over by then.
 
 
-async def test_a_body_that_trickles_in_is_given_up(hurried: AsyncClient) -> None:
-    answer = await hurried.post("/reads-raw", content=chunks(b"a", b"b", b"c", pause=0.3))
+async def test_an_answer_that_has_begun_may_take_its_time() -> None:
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(5 * LIMIT_SECONDS)
+        await send({"type": "http.response.body", "body": b"..."})
+
+    async with limited(stream) as client:
+        assert (await client.get("/")).text == "..."
+
+
+async def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    async def read(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.Event().wait()
+
+    async with limited(read) as client:
+        answer = await client.post("/", content=endless())
 
     assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
     assert answer.headers["connection"] == "close"

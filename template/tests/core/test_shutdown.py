@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 
 from app.core.shutdown import goes_on, noticing_shutdown, pause
 from tests.conftest import in_a_thread
+from tests.waiting import TIMEOUT_SECONDS
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ async def test_a_signal_is_noticed_and_passed_on(received: list[int]) -> None:
     stopping = asyncio.Event()
     with noticing_shutdown(stopping):
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await stopping.wait()
     assert received == [signal.SIGTERM]
 

@@ -114,12 +114,9 @@ async def test_expired_keys_are_purged(client: AsyncClient, numbers: Numbers, se
     assert await purge(session) == 0
 
 
-async def test_many_are_purged_in_batches(
-    client: AsyncClient, numbers: Numbers, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.db.expiry.BATCH", 2)
+async def test_many_are_purged_in_batches(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
     for key in "abcde":
         await post(client, key=key)
     await age(session)
 
-    assert await purge(session) == 5
+    assert await purge(session, batch_size=2) == 5

@@ -1,7 +1,5 @@
 """One leads, and when it is gone another one does."""
 
-import asyncio
-
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,11 +7,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db import leader
 from app.db.leader import leading
 from app.db.session import Database, transaction
+from tests.waiting import until
 
 
 async def has_locks(database: Database) -> bool:
     async with transaction(database.readers) as session:
         return (await session.connection()).dialect.name == "postgresql"
+
+
+async def can_lead(database: Database) -> bool:
+    async with leading(database) as leadership:
+        return leadership is not None
 
 
 async def test_of_two_one_leads_where_there_are_locks(live_database: Database) -> None:
@@ -42,9 +46,7 @@ async def test_whoever_is_silent_loses_it(live_database: Database, monkeypatch: 
     async def freeze() -> None:
         async with leading(live_database) as frozen:
             assert frozen is not None
-            await asyncio.sleep(0.5)
-            async with leading(live_database) as other:
-                assert other is not None
+            await until(lambda: can_lead(live_database))
             await frozen.confirm()
 
     with pytest.raises(SQLAlchemyError):

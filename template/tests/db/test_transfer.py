@@ -159,9 +159,11 @@ async def exported(database: Database, metadata: MetaData = Base.metadata) -> li
     return file.getvalue().decode().splitlines(keepends=True)
 
 
-async def imported(database: Database, lines: list[str], metadata: MetaData = Base.metadata) -> list[str]:
+async def imported(
+    database: Database, lines: list[str], metadata: MetaData = Base.metadata, batch_size: int = transfer.BATCH
+) -> list[str]:
     told: list[str] = []
-    await transfer.import_rows(database, BytesIO("".join(lines).encode()), told.append, metadata)
+    await transfer.import_rows(database, BytesIO("".join(lines).encode()), told.append, metadata, batch_size)
     return told
 
 
@@ -227,18 +229,17 @@ async def test_all_tables_are_of_one_moment(live: Database) -> None:
     assert len(await exported(live)) > 1
 
 
-async def test_rows_may_refer_to_later_ones(live: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "BATCH", 1)
+async def test_rows_may_refer_to_later_ones(live: Database) -> None:
     header = (await exported(live, ODD))[0].replace('["id","parent"],"rows":0', '["id","parent"],"rows":2')
     child, parent = (
         json.dumps({"table": "node", "row": row}) for row in ({"id": 7, "parent": 8}, {"id": 8, "parent": None})
     )
 
     with pytest.raises(TransferError, match="The rows do not fit together: "):
-        await imported(live, [header, f"{child}\n", child.replace("7", "9")], ODD)
+        await imported(live, [header, f"{child}\n", child.replace("7", "9")], ODD, batch_size=1)
     assert await rows_of(live, NODE) == []
 
-    await imported(live, [header, f"{child}\n", parent], ODD)
+    await imported(live, [header, f"{child}\n", parent], ODD, batch_size=1)
     await put(live, NODE, {"parent": 8})
     assert [row["id"] for row in await rows_of(live, NODE)] == [7, 8, 9]
     with pytest.raises(IntegrityError):

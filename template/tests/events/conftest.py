@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,8 +12,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from confluent_kafka import Consumer as Reader
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from sqlmodel import delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -20,7 +21,7 @@ from app.core import events
 from app.core.events import Event
 from app.db.base import Base
 from app.db.session import Database, transaction
-from app.events import consumers, contracts
+from app.events import contracts, topics
 from app.events.consumers import Consumer
 from app.events.contracts import Topic, contract
 from app.events.development import broker
@@ -29,6 +30,8 @@ from app.events.publisher import envelope_of
 from app.events.settings import Client
 from app.events.topics import create, missing
 from app.modules.statistics.models import DailyCount
+from tests.conftest import OwnRegistry
+from tests.waiting import TIMEOUT_SECONDS
 
 GIVEN = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")  # read before the tests' own environment hides it
 TYPE = "test.happened.v1"
@@ -73,14 +76,50 @@ def provide(kafka: Client, *topics: Topic) -> None:
         return
     asking = Producer(kafka)
     for topic in topics:
-        asking.list_topics(topic.name, timeout=10)
+        asking.list_topics(topic.name, timeout=TIMEOUT_SECONDS)
 
 
 @pytest.fixture(autouse=True)
-def _registries_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+def _registries_restored(own_registry: OwnRegistry) -> None:
     """Forget the contracts and the consumers of a test at its end."""
-    for module, name in ((contracts, "_by_event"), (contracts, "_by_type"), (consumers, "_consumers")):
-        monkeypatch.setattr(module, name, dict(getattr(module, name)))
+    for name in ("contracts._by_event", "contracts._by_type", "consumers._consumers"):
+        own_registry(f"app.events.{name}")
+
+
+def declare(*topics: Topic) -> None:
+    """Let there be one contract for each of these topics and no other; `_registries_restored` brings those back."""
+    contracts._by_event.clear()
+    contracts._by_type.clear()
+    for number, topic in enumerate(topics):
+        event = dataclass(frozen=True, kw_only=True)(type(f"Declared{number}", (Happened,), {}))
+        contract(event, f"test.declared{number}.v1", topic, key="who")
+
+
+class Administered(AdminClient):
+    """A client of a Kafka that creates topics, which the broker of the wheel does not."""
+
+    wanted: list[NewTopic]
+    refusal: KafkaException | None = None
+
+    def create_topics(self, new_topics: list[NewTopic], **options: Any) -> dict[str, Future[None]]:
+        type(self).wanted = new_topics
+        answers: dict[str, Future[None]] = {new.topic: Future() for new in new_topics}
+        for answer in answers.values():
+            answer.set_exception(self.refusal) if self.refusal else answer.set_result(None)
+        return answers
+
+
+@pytest.fixture
+def administered(monkeypatch: pytest.MonkeyPatch) -> type[Administered]:
+    client = type("Administered", (Administered,), {})
+    monkeypatch.setattr(topics, "AdminClient", client)
+    return client
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait a moment only for a Kafka that is away: its client waits as long as it may, even if it is refused."""
+    monkeypatch.setattr(topics, "TIMEOUT_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -165,7 +204,7 @@ def send(kafka: Client, topic: Topic, *messages: bytes) -> None:
     producer = Producer(kafka)
     for each in messages:
         producer.produce(topic.name, each, key=CloudEvent.model_validate_json(each).subject)
-    assert producer.flush(30) == 0
+    assert producer.flush(TIMEOUT_SECONDS) == 0
 
 
 async def publish(database: Database, *happened: Event) -> list[UUID]:
@@ -186,9 +225,9 @@ def records(kafka: Client, topic: Topic) -> list[tuple[int, bytes, dict[str, Any
     """Everything that is in a topic, with its partition and its headers."""
     found: list[tuple[int, bytes, dict[str, Any]]] = []
     with closing(Reader(kafka | {"group.id": "tests", "enable.auto.commit": False})) as reader:
-        known = reader.list_topics(topic.name, timeout=10).topics[topic.name].partitions
+        known = reader.list_topics(topic.name, timeout=TIMEOUT_SECONDS).topics[topic.name].partitions
         partitions = [TopicPartition(topic.name, number, 0) for number in known]
-        left = sum(reader.get_watermark_offsets(each, timeout=10)[1] for each in partitions)
+        left = sum(reader.get_watermark_offsets(each, timeout=TIMEOUT_SECONDS)[1] for each in partitions)
         reader.assign(partitions)
         while len(found) < left:
             for record in reader.consume(500, timeout=0.1):
@@ -203,7 +242,7 @@ def committed(kafka: Client, group: str, topic: Topic) -> int:
     """How many messages of a topic a group has behind it."""
     partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
     with closing(Reader(kafka | {"group.id": group})) as reader:
-        return sum(max(each.offset, 0) for each in reader.committed(partitions, timeout=10))
+        return sum(max(each.offset, 0) for each in reader.committed(partitions, timeout=TIMEOUT_SECONDS))
 
 
 def numbers(sent: Sequence[CloudEvent]) -> dict[str, list[int]]:

@@ -27,6 +27,7 @@ from app.events.contract_commands import contracts as commands
 from app.events.contracts import Contract, Topic
 from app.events.envelope import CloudEvent
 from app.outbox.models import OutboxEvent
+from tests.events.conftest import declare
 
 NAME = "thing.happened.v1"
 
@@ -51,13 +52,12 @@ def event(name: str, *fields: Any) -> Any:
 
 
 @pytest.fixture
-def promise(monkeypatch: pytest.MonkeyPatch) -> Promise:
+def promise() -> Promise:
     """Let there be one contract, in place of all others and of the one before."""
 
     def make(*fields: Any, topic: str = "things", key: str = "thing_id", name: str = NAME) -> Contract[Any]:
-        monkeypatch.setattr(contracts, "_by_event", {})
-        monkeypatch.setattr(contracts, "_by_type", {})
-        monkeypatch.setattr(consumers, "_consumers", {})
+        declare()
+        consumers._consumers.clear()
         return contracts.contract(event("Happened", *fields), name, Topic(topic), key=key)
 
     return make

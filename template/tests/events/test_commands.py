@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import pytest
 import structlog
+from confluent_kafka import KafkaError, KafkaException
 from typer.testing import CliRunner, Result
 
 from app.cli import app
-from app.events import commands, contracts, topics
+from app.events import commands, contracts
 from app.events.contracts import Topic
 from app.events.settings import Client
-from app.outbox.relay import Unavailable
 from tests.conftest import in_a_thread
-from tests.events.conftest import Seen, message, provide, send
+from tests.events.conftest import Administered, Seen, declare, message, provide, send
 
 ALL = [("consumer",), ("consumer", "list"), ("topics", "create"), ("topics", "check")]
 
@@ -58,9 +58,9 @@ def test_without_kafka_the_api_does_it(command: tuple[str, ...]) -> None:
     assert "Example: kafka-1:9092" in result.stderr
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("command", ALL)
 def test_a_kafka_that_is_away_is_told(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topics, "TIMEOUT_SECONDS", 0.1)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     result = run(*command)
 
@@ -72,8 +72,8 @@ def test_a_kafka_that_is_away_is_told(command: tuple[str, ...], monkeypatch: pyt
 
 @pytest.mark.usefixtures("_a_kafka")
 @pytest.mark.parametrize("command", [("consumer",), ("topics", "check")])
-def test_a_topic_that_is_missing_is_named(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contracts, "topics", lambda: [Topic("test-absent"), Topic("test-gone")])
+def test_a_topic_that_is_missing_is_named(command: tuple[str, ...]) -> None:
+    declare(Topic("test-absent"), Topic("test-gone"))
     result = run(*command)
 
     assert result.exit_code == 78
@@ -104,9 +104,9 @@ def test_a_list_tells_how_far_each_is_behind(kafka: Client, topic: Topic, seen: 
     assert [seen.consumer.name, topic.name, "7"] in [line.split() for line in shown]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_kafka_that_goes_away_in_between_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "require", lambda _: None)
-    monkeypatch.setattr(topics, "TIMEOUT_SECONDS", 0.1)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     result = run("consumer", "list")
 
@@ -122,9 +122,8 @@ def test_a_consumer_that_is_not_known_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_topics_that_are_there_are_left_alone(monkeypatch: pytest.MonkeyPatch, topic: Topic) -> None:
-    monkeypatch.setattr(contracts, "topics", lambda: [topic])
-    monkeypatch.setattr(commands, "create_topics", lambda *_: None)
+def test_topics_that_are_there_are_left_alone(topic: Topic) -> None:
+    declare(topic)
 
     for command in ("check", "create"):
         result = run("topics", command)
@@ -132,8 +131,8 @@ def test_topics_that_are_there_are_left_alone(monkeypatch: pytest.MonkeyPatch, t
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_too_few_partitions_are_told(monkeypatch: pytest.MonkeyPatch, topic: Topic) -> None:
-    monkeypatch.setattr(contracts, "topics", lambda: [replace(topic, partitions=9)])
+def test_too_few_partitions_are_told(topic: Topic) -> None:
+    declare(replace(topic, partitions=9))
     result = run("topics", "check")
 
     assert result.exit_code == 78
@@ -141,32 +140,29 @@ def test_too_few_partitions_are_told(monkeypatch: pytest.MonkeyPatch, topic: Top
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_topics_that_are_missing_are_created(monkeypatch: pytest.MonkeyPatch, topic: Topic) -> None:
-    created: list[object] = []
+def test_topics_that_are_missing_are_created(administered: type[Administered], topic: Topic) -> None:
     absent = Topic("test-absent", partitions=3)
-    monkeypatch.setattr(contracts, "topics", lambda: [absent, topic])
-    monkeypatch.setattr(commands, "create_topics", lambda _, *how: created.append(how))
+    declare(absent, topic)
     result = run("topics", "create", "--replicas", "1")
 
     assert (result.exit_code, result.output) == (0, "created: test-absent, 3 partitions, kept 7 days\n")
-    assert created == [([absent], 1)]
+    [created] = administered.wanted
+    assert (created.topic, created.num_partitions, created.replication_factor) == ("test-absent", 3, 1)
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_those_of_others_are_left_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contracts, "topics", lambda: [Topic("test-absent", ours=False)])
+def test_those_of_others_are_left_to_them() -> None:
+    declare(Topic("test-absent", ours=False))
 
     assert run("topics", "create").output == "all topics are there\n"
     assert run("topics", "check").stderr.startswith("Kafka has no topic test-absent (another service's).\n")
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_a_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise Unavailable("Kafka does not create test-absent: Replication factor is 3 but 1 server is there")
-
-    monkeypatch.setattr(contracts, "topics", lambda: [Topic("test-absent")])
-    monkeypatch.setattr(commands, "create_topics", refuse)
+def test_a_refusal_is_told(administered: type[Administered]) -> None:
+    reason = "Replication factor is 3 but 1 server is there"
+    administered.refusal = KafkaException(KafkaError(KafkaError.INVALID_REPLICATION_FACTOR, reason))
+    declare(Topic("test-absent"))
     result = run("topics", "create")
 
     assert result.exit_code == 1

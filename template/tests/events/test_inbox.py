@@ -17,7 +17,6 @@ from structlog.testing import capture_logs
 from app.db import dialect
 from app.db.base import utc_now
 from app.db.session import Database, transaction
-from app.events import inbox as inboxes
 from app.events.consumers import Consumer
 from app.events.inbox import Inbox
 from app.events.models import ProcessedEvent
@@ -26,7 +25,8 @@ from app.outbox.failures import TryAgain
 from app.outbox.relay import relaying
 from app.outbox.repository import OutboxRepository
 from tests.events.conftest import TYPE, Happened, Seen, effects, message
-from tests.outbox.conftest import rows, until
+from tests.outbox.conftest import rows
+from tests.waiting import TIMEOUT_SECONDS, until
 
 
 class Refused(Exception):
@@ -47,9 +47,8 @@ AWAY = [
 
 
 @pytest.fixture
-def inbox(store: Database, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Inbox:
-    monkeypatch.setattr(inboxes, "PAUSES_SECONDS", (0, 0.01))
-    return Inbox(store, seen.consumer)
+def inbox(store: Database, seen: Seen) -> Inbox:
+    return Inbox(store, seen.consumer, pauses_seconds=(0, 0.01))
 
 
 async def remembered(database: Database) -> Sequence[ProcessedEvent]:
@@ -206,14 +205,11 @@ async def test_a_statement_that_fails_is_no_outage(inbox: Inbox, seen: Seen, cod
     assert letter.last_error == f"OperationalError: {code}"
 
 
-async def test_a_batch_that_fails_is_not_paused_for_without_end(
-    inbox: Inbox, seen: Seen, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_batch_that_fails_is_not_paused_for_without_end(inbox: Inbox, seen: Seen) -> None:
     """Kafka gives its partitions to others after 5 minutes."""
-    monkeypatch.setattr(inboxes, "PAUSES_SECONDS", (60, 60))
-    monkeypatch.setattr(inboxes, "PATIENCE_SECONDS", 0)
+    inbox.pauses_seconds, inbox.patience_seconds = (60, 60), 0
     seen.fails = {f"a {number}": ZeroDivisionError() for number in range(20)}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         await inbox.take([message("a", number) for number in range(20)])
 
     assert len(await rows(inbox.database)) == 20

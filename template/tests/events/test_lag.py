@@ -6,7 +6,8 @@ import pytest
 from confluent_kafka import Consumer as Reader
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from app.events import lag, topics
+from app.events import lag
+from tests.waiting import TIMEOUT_SECONDS
 
 
 class Asked:
@@ -21,23 +22,20 @@ class Asked:
         return partitions
 
 
-def ask(*codes: int) -> list[TopicPartition]:
-    partitions: list[TopicPartition] = lag._committed(cast("Reader", Asked(*codes)), [TopicPartition("users", 0)])
-    return partitions
+def ask(*codes: int, timeout_seconds: float = TIMEOUT_SECONDS) -> list[TopicPartition]:
+    reader = cast("Reader", Asked(*codes))
+    return lag._committed(reader, [TopicPartition("users", 0)], timeout_seconds, again_seconds=0)
 
 
-def test_a_kafka_that_is_new_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lag, "AGAIN_SECONDS", 0)
+def test_a_kafka_that_is_new_is_asked_again() -> None:
     assert len(ask(KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE)) == 1
 
 
-def test_one_that_says_no_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_says_no_is_not() -> None:
     with pytest.raises(KafkaException):
         ask(KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 
-def test_nobody_asks_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lag, "AGAIN_SECONDS", 0)
-    monkeypatch.setattr(topics, "TIMEOUT_SECONDS", -1)
+def test_nobody_asks_for_ever() -> None:
     with pytest.raises(KafkaException):
-        ask(KafkaError.NOT_COORDINATOR)
+        ask(KafkaError.NOT_COORDINATOR, timeout_seconds=-1)

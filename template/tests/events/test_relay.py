@@ -23,8 +23,9 @@ from app.events.settings import Client
 from app.outbox.relay import relaying
 from app.outbox.repository import OutboxRepository
 from tests.events.conftest import Happened, numbers, publish, records, sent
-from tests.outbox.conftest import add, event, rows, until
+from tests.outbox.conftest import add, event, rows
 from tests.test_cli import free_port
+from tests.waiting import TIMEOUT_SECONDS, until
 
 NOBODY_THERE: Client = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
 
@@ -154,9 +155,7 @@ async def forwarding(port: int, to: str) -> AsyncGenerator[None]:
 
 
 @pytest.mark.usefixtures("happened")
-async def test_nothing_is_lost_when_kafka_goes_and_comes_back(
-    store: Database, topic: Topic, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_is_lost_when_kafka_goes_and_comes_back(store: Database, topic: Topic) -> None:
     """Another broker takes over where the first has ended, under the address that the relay knows."""
     port = free_port()
     relay = EventRelay(store, Kafka({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0}), poll_seconds=0.01)
@@ -170,10 +169,10 @@ async def test_nothing_is_lost_when_kafka_goes_and_comes_back(
                         await until(lambda: is_done(store))
                         found.append(numbers(sent({"bootstrap.servers": address}, topic))["ada"])
                 lines.clear()
-                with monkeypatch.context() as patch:
-                    patch.setattr(ways, "TIMEOUT_SECONDS", 0.5)
-                    await publish(store, Happened(who="ada", number=10 * number + 1))
-                    await until(lambda: bool(_waits(lines)))
+                relay.kafka.timeout_seconds = 0.5
+                await publish(store, Happened(who="ada", number=10 * number + 1))
+                await until(lambda: bool(_waits(lines)))
+                relay.kafka.timeout_seconds = TIMEOUT_SECONDS
 
     assert found == [[10], [11, 20]]
     assert [(row.key, row.dead_at) for row in await rows(store)] == [("ada", None)], "it waits for the next"
@@ -188,10 +187,9 @@ def _waits(lines: list[Any]) -> list[Any]:
 
 
 @pytest.mark.usefixtures("happened")
-async def test_a_topic_that_is_missing_holds_up_no_other(
-    relay: EventRelay, kafka: Client, topic: Topic, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ways, "TIMEOUT_SECONDS", 0.5)
+async def test_a_topic_that_is_missing_holds_up_no_other(store: Database, kafka: Client, topic: Topic) -> None:
+    relay = EventRelay(store, Kafka(kafka), poll_seconds=0.01)
+    relay.kafka.timeout_seconds = 0.5
     await add(relay.database, event("lost", destination="kafka", queue="no-such-topic", key="ada"))
     await publish(relay.database, Happened(who="ada", number=1))
     async with relaying(relay):

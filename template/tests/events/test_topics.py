@@ -1,21 +1,18 @@
 """Topics: looked for before a start, and created as contracts declare them."""
 
-from concurrent.futures import Future
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from app.events import topics
 from app.events.contracts import Topic
 from app.events.settings import Client
 from app.events.topics import create, missing, too_narrow
 from app.outbox.relay import Unavailable
-from tests.events.conftest import GIVEN
+from tests.events.conftest import GIVEN, Administered
 
 COMPACTED = Topic("test-compacted", partitions=2, retention=timedelta(hours=1), compacted=True)
 
@@ -30,31 +27,10 @@ def test_too_few_partitions_are_found(kafka: Client, topic: Topic) -> None:
     assert too_narrow(kafka, [Topic("test-absent"), topic, wide]) == {wide: 4}
 
 
-def test_a_kafka_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topics, "TIMEOUT_SECONDS", 0.2)
+@pytest.mark.usefixtures("impatient")
+def test_a_kafka_that_is_away_is_told() -> None:
     with pytest.raises(Unavailable, match="Kafka does not answer: "):
         missing({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, [COMPACTED])
-
-
-class Administered(AdminClient):
-    """A client of a Kafka that creates topics, which the broker of the wheel does not."""
-
-    wanted: list[NewTopic]
-    refusal: KafkaException | None = None
-
-    def create_topics(self, new_topics: list[NewTopic], **options: Any) -> dict[str, Future[None]]:
-        type(self).wanted = new_topics
-        answers: dict[str, Future[None]] = {new.topic: Future() for new in new_topics}
-        for answer in answers.values():
-            answer.set_exception(self.refusal) if self.refusal else answer.set_result(None)
-        return answers
-
-
-@pytest.fixture
-def administered(monkeypatch: pytest.MonkeyPatch) -> type[Administered]:
-    client = type("Administered", (Administered,), {})
-    monkeypatch.setattr(topics, "AdminClient", client)
-    return client
 
 
 def test_topics_are_created_as_they_are_declared(kafka: Client, administered: type[Administered]) -> None:

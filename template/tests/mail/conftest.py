@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from app.core.config import Environment
 from app.mail.settings import MailSettings, Tls
+from tests.waiting import TIMEOUT_SECONDS
 
 HOST = "127.0.0.1"
 
@@ -117,6 +118,7 @@ def settings_for(server: Server, **more: Any) -> MailSettings:
         "host": HOST,
         "port": server.port,
         "tls": Tls.NONE,
+        "timeout_seconds": TIMEOUT_SECONDS,
         "sender": "My Service <no-reply@example.com>",
     }
     return MailSettings(env=Environment.TEST, **(defaults | more))

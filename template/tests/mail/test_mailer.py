@@ -1,7 +1,6 @@
 """The mailer: in the background, again if the server is away, and to the end before a stop."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -10,38 +9,29 @@ import pytest
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
-from app.core.config import Environment
 from app.db.session import Database, transaction
 from app.mail import Mail, send_after_commit
 from app.mail import mailer as module
 from app.mail.mailer import CONNECTIONS, Mailer, MailerSettings, mailing
 from app.mail.smtp import deliver
 from tests.mail.conftest import Server, settings_for
+from tests.waiting import TIMEOUT_SECONDS, until
 
 MAIL = Mail("ada@example.com", "Hello", "https://app.example.com/verify#hunter2")
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSES_SECONDS", (0.01, 0.02, 0.03))
-
-
 def mailer_settings(server: Server, **more: Any) -> MailerSettings:
-    return MailerSettings(**settings_for(server).model_dump(), **{"drain_seconds": 60, **more})
+    return MailerSettings(**settings_for(server).model_dump(), **{"drain_seconds": TIMEOUT_SECONDS, **more})
 
 
 @asynccontextmanager
-async def mailing_to(server: Server, **settings: Any) -> AsyncGenerator[Mailer]:
+async def mailing_to(
+    server: Server, pauses: Sequence[float] = (0.01, 0.02, 0.03), **settings: Any
+) -> AsyncGenerator[Mailer]:
     chosen = mailer_settings(server, **settings)
-    mailer = Mailer(chosen, partial(deliver, chosen))
+    mailer = Mailer(chosen, partial(deliver, chosen), pauses)
     yield mailer
     await mailer.drain()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():  # noqa: ASYNC110 - what is waited for is a list
-            await asyncio.sleep(0.005)
 
 
 async def test_posting_does_not_wait_and_draining_does(server: Server) -> None:
@@ -68,11 +58,10 @@ async def test_few_are_sent_at_a_time(server: Server) -> None:
     assert len(server.mails) == 3 * CONNECTIONS
 
 
-async def test_a_server_that_comes_back_gets_the_mail(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSES_SECONDS", (0.01,) * 1000)
+async def test_a_server_that_comes_back_gets_the_mail(server: Server) -> None:
     await server.stop()
     with capture_logs() as lines:
-        async with mailing_to(server) as mailer:
+        async with mailing_to(server, pauses=(0.01,) * 30_000) as mailer:
             mailer.post(MAIL)
             await until(lambda: bool(lines))
             await server.start()
@@ -169,7 +158,7 @@ async def test_mails_under_way_are_sent_although_the_app_stops_with_an_error(
 
 
 def test_in_development_the_mails_can_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "load", lambda kind: kind(env=Environment.DEV))
+    monkeypatch.setenv("ENV", "dev")
     app = FastAPI()
     module.setup(app)
 

@@ -16,6 +16,7 @@ from app.mail.letters import Letter, P
 from app.mail.outbox import by_default, posting
 from app.main import create_app
 from app.modules.user.models import User
+from tests.conftest import OwnRegistry
 
 FIRST, SECOND = Mail("ada@example.com", "First", "1"), Mail("ada@example.com", "Second", "2")
 
@@ -114,8 +115,8 @@ async def test_a_letter_is_written_at_once_and_leaves_with_the_commit(database: 
     assert [mail.text for mail in sent] == ["Ada"]
 
 
-async def test_without_anybody_who_sends_it_is_refused(session: AsyncSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.mail.outbox._ways", [])
+async def test_without_anybody_who_sends_it_is_refused(session: AsyncSession, own_registry: OwnRegistry) -> None:
+    own_registry("app.mail.outbox._ways").clear()
     with pytest.raises(RuntimeError, match="lifespan"):
         send_after_commit(session, FIRST)
 
@@ -136,9 +137,9 @@ class Elsewhere:
 
 
 async def test_a_way_by_default_is_taken_unless_somebody_is_posting(
-    session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+    session: AsyncSession, own_registry: OwnRegistry
 ) -> None:
-    monkeypatch.setattr("app.mail.outbox._ways", [])
+    own_registry("app.mail.outbox._ways").clear()
     sent: list[Mail] = []
     way = Elsewhere()
     with posting(sent.append):

@@ -13,6 +13,7 @@ from app.mail import template as module
 from app.mail.message import UnusableAddress, compose
 from app.mail.settings import sender_address
 from app.mail.template import EXAMPLE_LINK, MailTemplate, known
+from tests.conftest import OwnRegistry
 
 TITLE = openapi.about()["title"]
 READ = " ".join(TITLE.split())  # as `words` has it
@@ -23,7 +24,7 @@ HOSTILE = (
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_registry: OwnRegistry) -> Path:
     """The templates of a module that a team might write."""
     folder = tmp_path / "shop" / "templates"
     folder.mkdir(parents=True)
@@ -32,7 +33,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delitem(sys.modules, "shop", raising=False)
     module._texts.cache_clear()
     module._pages.cache_clear()
-    monkeypatch.setattr(module, "known", {})
+    own_registry("app.mail.template.known")
     return folder
 
 

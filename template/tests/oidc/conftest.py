@@ -31,3 +31,11 @@ def knowing(provider: IdentityProvider, **changes: object) -> Providers:
 @pytest.fixture
 def providers(provider: IdentityProvider) -> Providers:
     return knowing(provider)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time by which what a provider has said grows old."""
+    time = [0.0]
+    monkeypatch.setattr("app.oidc.cache.monotonic", lambda: time[0])
+    return time

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from app.oidc.bearer import read_access_token
+from app.oidc.cache import RETRY_SECONDS
 from app.oidc.jwks import COOLDOWN_SECONDS, KEPT_SECONDS, InvalidToken
 from app.oidc.provider import ProviderUnavailable
 from app.oidc.providers import Providers
@@ -22,13 +23,6 @@ from tests.identity_provider import IdentityProvider, Person, from_now, private_
 from tests.oidc.conftest import knowing
 
 ADA = Person("ada", "ada@example.com")
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    time = [0.0]
-    monkeypatch.setattr("app.oidc.cache.monotonic", lambda: time[0])
-    return time
 
 
 def claims_of(provider: IdentityProvider) -> dict[str, Any]:
@@ -262,7 +256,7 @@ async def test_a_provider_without_usable_keys_is_unavailable(
 
 
 async def test_a_provider_that_is_away_is_unavailable_until_it_is_back(
-    providers: Providers, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+    providers: Providers, provider: IdentityProvider, clock: list[float]
 ) -> None:
     token = provider.access_token(ADA)
     provider.away = True
@@ -272,5 +266,5 @@ async def test_a_provider_that_is_away_is_unavailable_until_it_is_back(
     assert provider.requests == []  # it did not answer, and was asked once: see tests/oidc/test_cache.py
 
     provider.away = False
-    monkeypatch.setattr("app.oidc.cache.RETRY_SECONDS", -1)
+    clock[0] = RETRY_SECONDS + 1
     await read_access_token(providers, token)

@@ -29,13 +29,6 @@ def source() -> Source:
     return Source()
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    time = [0.0]
-    monkeypatch.setattr("app.oidc.cache.monotonic", lambda: time[0])
-    return time
-
-
 async def test_it_is_fetched_when_it_is_too_old(source: Source, clock: list[float]) -> None:
     cached = Cached(source.fetch)
 

@@ -8,7 +8,6 @@ import pytest
 from fastapi import FastAPI
 
 from app import oidc
-from app.oidc import provider as module
 from app.oidc.provider import Attempt, LoginRefused, Provider, ProviderUnavailable
 from app.oidc.providers import Providers
 from tests.identity_provider import IdentityProvider
@@ -26,16 +25,14 @@ async def test_the_feature_waits_for_no_provider() -> None:
         assert provider.settings.name == "dev"
 
 
-async def test_a_provider_that_hangs_is_not_waited_for(
-    provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_provider_that_hangs_is_not_waited_for(provider: IdentityProvider) -> None:
     class Hanging(httpx2.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             return await asyncio.Future()
 
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
+    acme = Provider(knowing(provider).named("acme").settings, Hanging(), timeout_seconds=0.01)
     with pytest.raises(ProviderUnavailable):
-        await Provider(knowing(provider).named("acme").settings, Hanging()).metadata()
+        await acme.metadata()
 
 
 @pytest.mark.parametrize("status", [200, 302, 404, 500])

@@ -1,7 +1,6 @@
 """Rows in the outbox, and somebody who takes them."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -66,13 +65,6 @@ def taking(outbox: Database) -> Taking:
 async def rows(database: Database) -> list[OutboxEvent]:
     async with transaction(database.readers) as session:
         return list((await session.exec(select(OutboxEvent).order_by("number"))).all())
-
-
-async def until(true: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait for something that nobody tells, also on a machine that has much else to do."""
-    async with asyncio.timeout(120):
-        while not (await answer if isinstance(answer := true(), Awaitable) else answer):  # noqa: ASYNC110 - see above
-            await asyncio.sleep(0.005)
 
 
 async def later(database: Database, seconds: float) -> None:

@@ -14,8 +14,7 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
 from tests.test_cli import free_port
-
-PATIENCE_SECONDS = 120
+from tests.waiting import TIMEOUT_SECONDS
 
 
 @asynccontextmanager
@@ -27,6 +26,12 @@ async def running(create: Callable[[], FastAPI]) -> AsyncGenerator[AsyncClient]:
         AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
     ):
         yield client
+
+
+def running_tasks() -> set[str]:
+    """Whose `run` goes on in the background of this process: the names of relays and schedulers, for example."""
+    frames = (getattr(task.get_coro(), "cr_frame", None) for task in asyncio.all_tasks())
+    return {type(frame.f_locals["self"]).__name__ for frame in frames if frame and "self" in frame.f_locals}
 
 
 class Running:
@@ -45,7 +50,7 @@ class Running:
     async def checks(self) -> dict[str, str]:
         """Wait until it is ready, and return what it has looked at."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_SECONDS), AsyncClient() as client:
+            async with asyncio.timeout(TIMEOUT_SECONDS), AsyncClient(timeout=TIMEOUT_SECONDS) as client:
                 while self.process.returncode is None:
                     with suppress(httpx2.TransportError):
                         health = await client.get(f"{self.url}/health")
@@ -71,5 +76,5 @@ async def process(command: str, folder: Path, **variables: str) -> AsyncGenerato
     finally:
         with suppress(ProcessLookupError):
             started.terminate()
-        await asyncio.wait_for(started.wait(), PATIENCE_SECONDS)
+        await asyncio.wait_for(started.wait(), TIMEOUT_SECONDS)
     assert started.returncode == 0, shown.written

@@ -5,9 +5,8 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from app.outbox import background
 from app.outbox.background import going_on, to_its_end
-from tests.outbox.conftest import until
+from tests.waiting import until
 
 steps: list[str] = []
 
@@ -35,16 +34,16 @@ async def test_what_has_begun_is_ended_before_it_stops() -> None:
     waiting = asyncio.create_task(to_its_end(work(go_on)))
     await until(lambda: steps == ["begun"])
     waiting.cancel()
-    asyncio.get_running_loop().call_later(0.05, go_on.set)
+    await asyncio.sleep(0)
+    go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
 
     assert steps == ["begun", "ended"]
 
 
-async def test_what_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "END_SECONDS", 0.05)
-    waiting = asyncio.create_task(to_its_end(work(asyncio.Event())))
+async def test_what_never_ends_is_left() -> None:
+    waiting = asyncio.create_task(to_its_end(work(asyncio.Event()), timeout_seconds=0.05))
     await until(lambda: steps == ["begun"])
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -21,9 +21,8 @@ from app.outbox import notify
 from app.outbox.notify import listening
 from app.outbox.relay import relaying
 from app.outbox.repository import OutboxRepository
-from tests.outbox.conftest import Taking, add, event, until
-
-SOON = 10
+from tests.outbox.conftest import Taking, add, event
+from tests.waiting import TIMEOUT_SECONDS, until
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ async def heard(listener: psycopg.AsyncConnection) -> int:
     """How many notifications there were, up to one that is sent now."""
     await listener.execute("SELECT pg_notify('outbox', 'end')")
     count = 0
-    async for note in listener.notifies(timeout=SOON):
+    async for note in listener.notifies(timeout=TIMEOUT_SECONDS):
         if note.payload == "end":
             return count
         count += 1
@@ -101,32 +100,28 @@ async def test_what_is_no_news_notifies_nobody(
 
 
 async def test_a_relay_is_woken(notifying: None, outbox: Database) -> None:
-    relay = Taking(outbox, poll_seconds=60)
+    relay = Taking(outbox, poll_seconds=2 * TIMEOUT_SECONDS)
     async with listening(relay.wake), relaying(relay):
-        await asyncio.wait_for(relay.wake.wait(), SOON)
+        await asyncio.wait_for(relay.wake.wait(), TIMEOUT_SECONDS)
         await until(lambda: not relay.wake.is_set())
         await add(outbox, event("first"))
-        async with asyncio.timeout(SOON):
-            await until(lambda: relay.taken == ["first"])
+        await until(lambda: relay.taken == ["first"])
 
 
-async def test_a_connection_that_breaks_is_replaced(
-    notifying: None, outbox: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(notify, "AGAIN_SECONDS", 0.01)
+async def test_a_connection_that_breaks_is_replaced(notifying: None, outbox: Database) -> None:
     wake = asyncio.Event()
     with capture_logs() as lines:
-        async with listening(wake):
-            await asyncio.wait_for(wake.wait(), SOON)
+        async with listening(wake, again_seconds=0.01):
+            await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
             wake.clear()
             async with transaction(outbox.writers) as session:
                 listeners = "pid <> pg_backend_pid() AND query = 'LISTEN outbox' AND datname = current_database()"
                 ended = text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listeners}")  # noqa: S608
                 assert (await session.exec(ended)).all() == [(True,)]  # ty: ignore
-            await asyncio.wait_for(wake.wait(), SOON)
+            await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
             wake.clear()
             await add(outbox, event("first"))
-            await asyncio.wait_for(wake.wait(), SOON)
+            await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
 
     [line] = lines
     assert line["event"] == "outbox: not listening, only looking"

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from app.db.session import Database
 from app.outbox.relay import Unavailable, relaying
-from tests.outbox.conftest import Taking, add, event, until
+from tests.outbox.conftest import Taking, add, event
+from tests.waiting import TIMEOUT_SECONDS, until
 
 
 async def test_it_runs_until_it_is_told_to_stop(outbox: Database, taking: Taking) -> None:
@@ -23,12 +24,12 @@ async def test_it_runs_until_it_is_told_to_stop(outbox: Database, taking: Taking
 
 
 async def test_it_stops_although_it_is_woken_at_that_moment(outbox: Database) -> None:
-    relay = Taking(outbox, poll_seconds=60)
+    relay = Taking(outbox, poll_seconds=2 * TIMEOUT_SECONDS)
     await add(outbox, event("first"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         async with relaying(relay):
             await until(lambda: relay.taken == ["first"])
-            await asyncio.sleep(0.5)  # it looks once more, finds nothing, and waits
+            await until(lambda: bool(relay.wake._waiters))  # it has looked once more, and found nothing
             relay.wake.set()
 
 

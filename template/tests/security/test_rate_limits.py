@@ -52,12 +52,18 @@ async def test_an_address_is_one_or_none(client: tuple[str, int] | None, address
     assert await get_device(request) == Device(client="x" * 200, address=address)
 
 
-async def test_counters_end_and_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1_000_000.0
-    monkeypatch.setattr("app.security.counters.time.time", lambda: now)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time by which counters end."""
+    now = [1_000_000.0]
+    monkeypatch.setattr("app.security.counters.time.time", lambda: now[0])
+    return now
+
+
+async def test_counters_end_and_make_room(clock: list[float]) -> None:
     counters = BoundedMemory(most=10)
     assert [await counters.incr("a", 60) for _ in range(2)] == [1, 2]
-    assert await counters.get_expiry("a") == now + 60
+    assert await counters.get_expiry("a") == clock[0] + 60
 
     for n in range(9):
         await counters.incr(f"{n}", 120)
@@ -66,11 +72,11 @@ async def test_counters_end_and_make_room(monkeypatch: pytest.MonkeyPatch) -> No
 
     for key in ("x", "y"):
         await counters.incr(key, 120)
-    now += 61
+    clock[0] += 61
     assert await counters.get("new") == 0
     await counters.incr("z", 60)
     assert await counters.incr("y", 120) == 2
-    now += 60
+    clock[0] += 60
     assert await counters.incr("y", 120) == 1
     await counters.clear("y")
     assert await counters.get("y") == 0
@@ -79,13 +85,11 @@ async def test_counters_end_and_make_room(monkeypatch: pytest.MonkeyPatch) -> No
     assert await counters.reset() == 0
 
 
-async def test_counters_that_have_ended_give_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1_000_000.0
-    monkeypatch.setattr("app.security.counters.time.time", lambda: now)
+async def test_counters_that_have_ended_give_way_first(clock: list[float]) -> None:
     counters = BoundedMemory(most=3)
     for key, seconds in (("long", 3600), ("short", 1), ("longer", 7200)):
         await counters.incr(key, seconds)
-    now += 2
+    clock[0] += 2
     await counters.incr("new", 60)
 
     assert [await counters.get(key) for key in ("long", "short", "longer", "new")] == [1, 0, 1, 1]

@@ -16,8 +16,9 @@ from app.modules.user.service import UserService
 from tests.events.conftest import store
 from tests.factories import UserCreateFactory
 from tests.mail.conftest import HOST, Server, server, start_server
-from tests.outbox.conftest import rows, until
+from tests.outbox.conftest import rows
 from tests.outbox.processes import process
+from tests.waiting import TIMEOUT_SECONDS, until
 
 __all__ = ["server", "start_server", "store"]
 
@@ -56,7 +57,8 @@ async def test_what_happens_in_one_is_written_by_another_and_a_stop_loses_nothin
         for name in ("auth", "api", "scheduler"):
             service = await stack.enter_async_context(process(f"service {name}", tmp_path, **variables))
             await service.checks()
-            assert httpx2.get(f"{service.url}/api/v1/auth/me").status_code == (401 if name == "auth" else 404)
+            me = httpx2.get(f"{service.url}/api/v1/auth/me", timeout=TIMEOUT_SECONDS)
+            assert me.status_code == (401 if name == "auth" else 404)
         await register(store, "ada")  # nobody relays, and nobody writes
         relay = await stack.enter_async_context(process("relay", tmp_path, **variables))
         assert await relay.checks()

@@ -15,6 +15,9 @@ from app.services.api import create_api
 from app.services.auth import create_auth
 from app.services.mailer import create_mailer
 from app.services.scheduler import create_scheduler
+from tests.events.conftest import impatient
+
+__all__ = ["impatient"]
 
 ACCOUNTS = ("/api/v1/auth/", "/api/v1/users")
 CREATE: dict[str, Callable[[], FastAPI]] = {
@@ -26,9 +29,8 @@ CREATE: dict[str, Callable[[], FastAPI]] = {
 
 
 @pytest.fixture(autouse=True)
-def _a_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+def _a_kafka(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not answer: nobody needs it to be built."""
-    monkeypatch.setattr("app.events.topics.TIMEOUT_SECONDS", 0.1)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
 
 

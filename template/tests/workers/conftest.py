@@ -27,6 +27,7 @@ from app.workers.repository import JobRepository
 from app.workers.runner import Runner
 from app.workers.settings import WorkerSettings
 from app.workers.task import Task
+from tests.waiting import TIMEOUT_SECONDS
 
 GIVEN = os.environ.get("REDIS_URL")  # read before the tests' own environment hides it
 
@@ -58,7 +59,7 @@ def worker_settings(redis_url: str) -> WorkerSettings:
 
 
 def settings_for(redis_url: str, **more: Any) -> WorkerSettings:
-    values: dict[str, Any] = {"redis_url": SecretStr(redis_url), "jobs": 4, "stop_seconds": 10}
+    values: dict[str, Any] = {"redis_url": SecretStr(redis_url), "jobs": 4, "stop_seconds": TIMEOUT_SECONDS}
     return WorkerSettings(env=Environment.TEST, **(values | more))
 
 

@@ -13,7 +13,8 @@ from app.workers.in_process import InProcess
 from app.workers.relay import JobRelay
 from app.workers.runner import Runner
 from app.workers.task import Job, outside_task
-from tests.outbox.conftest import rows, until
+from tests.outbox.conftest import rows
+from tests.waiting import TIMEOUT_SECONDS, until
 from tests.workers.conftest import enqueue, hand_out
 
 door = asyncio.Event()
@@ -48,7 +49,7 @@ async def test_what_is_sent_is_done_a_few_at_a_time(jobs: Database, destination:
     door.clear()
     ids = [await enqueue(jobs, enter) for _ in range(5)]
     relay = JobRelay(jobs, destination, poll_seconds=0.01)
-    async with destination.running(stop_seconds=10), relaying(relay):
+    async with destination.running(stop_seconds=TIMEOUT_SECONDS), relaying(relay):
         await until(lambda: len(inside) == 2 and len(destination.under_way) == 5)
         assert await destination.holding(await rows(jobs)) == set(ids)
         door.set()
@@ -62,7 +63,7 @@ async def test_what_is_sent_is_done_a_few_at_a_time(jobs: Database, destination:
 async def test_what_is_sent_twice_is_begun_once(jobs: Database, destination: InProcess) -> None:
     door.clear()
     await hand_out(jobs, enter)
-    async with destination.running(stop_seconds=10):
+    async with destination.running(stop_seconds=TIMEOUT_SECONDS):
         await destination.send(await rows(jobs))
         begun = dict(destination.under_way)
         await destination.send(await rows(jobs))
@@ -89,7 +90,7 @@ async def test_what_waits_for_its_turn_is_not_begun_any_more(jobs: Database, des
     door.clear()
     for _ in range(5):
         await hand_out(jobs, enter)
-    async with destination.running(stop_seconds=10):
+    async with destination.running(stop_seconds=TIMEOUT_SECONDS):
         await destination.send(await rows(jobs))
         await until(lambda: len(inside) == 2)
         asyncio.get_running_loop().call_later(0.05, door.set)
@@ -99,20 +100,19 @@ async def test_what_waits_for_its_turn_is_not_begun_any_more(jobs: Database, des
 
 
 async def test_with_nothing_to_do_it_stops_at_once(destination: InProcess) -> None:
-    async with destination.running(stop_seconds=10):
+    async with destination.running(stop_seconds=TIMEOUT_SECONDS):
         pass
 
 
-async def test_a_job_that_cannot_be_looked_up_is_left_to_the_relay(
-    jobs: Database, destination: InProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(_: UUID) -> None:
-        raise OperationalError("SELECT 1", {}, OSError("gone"))
+async def test_a_job_that_cannot_be_looked_up_is_left_to_the_relay(jobs: Database) -> None:
+    class Failing(Runner):
+        async def run(self, job_id: UUID) -> None:
+            raise OperationalError("SELECT 1", {}, OSError("gone"))
 
-    monkeypatch.setattr(destination.runner, "run", fail)
+    destination = InProcess(Failing(jobs), jobs=2)
     job_id = await hand_out(jobs, enter)
     with capture_logs() as lines:
-        async with destination.running(stop_seconds=10):
+        async with destination.running(stop_seconds=TIMEOUT_SECONDS):
             await destination.send(await rows(jobs))
             await until(lambda: bool(lines))
 

@@ -17,7 +17,8 @@ from app.outbox.relay import Unavailable, relaying
 from app.outbox.repository import OutboxRepository
 from app.workers.relay import JobRelay
 from app.workers.repository import JobRepository
-from tests.outbox.conftest import add, event, later, rows, until
+from tests.outbox.conftest import add, event, later, rows
+from tests.waiting import until
 from tests.workers.conftest import Shelf, change, take
 
 
@@ -179,17 +180,17 @@ async def test_two_relays_send_each_row_once(jobs: Database, shelf: Shelf) -> No
     assert sorted(shelf.sent, key=int) == [f"{number}" for number in range(200)]
 
 
-async def test_it_outlives_what_nobody_has_thought_of(
-    jobs: Database, relay: JobRelay, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    send, bugs = shelf.send, [KeyError("attic")]
+async def test_it_outlives_what_nobody_has_thought_of(jobs: Database) -> None:
+    bugs = [KeyError("attic")]
 
-    async def fail_once(events: Sequence[OutboxEvent]) -> None:
-        if bugs:
-            raise bugs.pop()
-        await send(events)
+    class Buggy(Shelf):
+        async def send(self, events: Sequence[OutboxEvent]) -> None:
+            if bugs:
+                raise bugs.pop()
+            await super().send(events)
 
-    monkeypatch.setattr(shelf, "send", fail_once)
+    shelf = Buggy()
+    relay = JobRelay(jobs, shelf, poll_seconds=0.01)
     await add(jobs, event("first"))
     with capture_logs() as lines:
         async with relaying(relay):
@@ -211,21 +212,19 @@ async def test_what_is_for_another_destination_is_left_alone(jobs: Database, rel
     assert [row.sent_at is None for row in await rows(jobs)] == [True, False]
 
 
-async def test_who_was_asked_about_and_waits_again_is_not_marked_as_sent(
-    jobs: Database, relay: JobRelay, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_was_asked_about_and_waits_again_is_not_marked_as_sent(jobs: Database) -> None:
     """Between the question and the mark, a worker may take it and fail."""
+
+    class Slow(Shelf):
+        async def holding(self, events: Sequence[OutboxEvent]) -> set[UUID]:
+            taken = await take(jobs, events[0])
+            await change(jobs, lambda repository: repository.again(taken, utc_now() + timedelta(minutes=1), "no"))
+            return await super().holding(events)
+
+    relay = JobRelay(jobs, Slow(), poll_seconds=0.01)
     await add(jobs, event("first"))
     await relay.run_once()
     await later(jobs, 11)
-    ask = shelf.holding
-
-    async def fail_meanwhile(events: Sequence[OutboxEvent]) -> set[UUID]:
-        taken = await take(jobs, events[0])
-        await change(jobs, lambda repository: repository.again(taken, utc_now() + timedelta(minutes=1), "no"))
-        return await ask(events)
-
-    monkeypatch.setattr(shelf, "holding", fail_meanwhile)
     await relay.run_once()
     [row] = await rows(jobs)
     assert (row.sent_at, row.last_error) == (None, "no")

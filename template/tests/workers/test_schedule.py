@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.workers import schedule
 from app.workers.schedule import Missed, Schedule, periodic
 from app.workers.task import task
+from tests.conftest import OwnRegistry
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -23,8 +24,8 @@ async def ring_for(session: AsyncSession, *, name: str) -> None: ...
 
 
 @pytest.fixture(autouse=True)
-def _no_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule, "_schedules", [])
+def _no_schedules(own_registry: OwnRegistry) -> None:
+    own_registry("app.workers.schedule._schedules").clear()
 
 
 def every_minute() -> Schedule:

@@ -14,14 +14,14 @@ from structlog.testing import capture_logs
 from app.db.base import utc_now
 from app.db.idempotency import IdempotencyKey
 from app.db.session import Database, transaction
-from app.workers import scheduler as module
 from app.workers.models import ScheduleTick
 from app.workers.purge import purge_expired
 from app.workers.schedule import Missed, Schedule, schedules
 from app.workers.scheduler import Scheduler, scheduling
 from app.workers.task import task
 from tests.jobs import drain
-from tests.outbox.conftest import rows, until
+from tests.outbox.conftest import rows
+from tests.waiting import until
 from tests.workers.conftest import enqueue
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -192,26 +192,25 @@ async def test_a_time_that_cannot_be_enqueued_is_not_lost_and_holds_up_no_other(
     assert lines[0]["error"].startswith("ValidationError: due: ")
 
 
-async def test_it_runs_until_it_is_told_to_stop(jobs: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
-    scheduler = seeing_to(jobs, Schedule(chime, "* * * * *", Missed.ONCE))
-    run_once = scheduler.run_once
+async def test_it_runs_until_it_is_told_to_stop(jobs: Database) -> None:
     failures = [ZeroDivisionError("by zero"), OperationalError("SELECT 1", {}, OSError("gone"))]
     looks: list[datetime] = []
 
-    async def fail_once(now: datetime) -> float:
-        if failures:
-            raise failures.pop()
-        looks.append(now)
-        return await run_once(now)
+    class FailingAtFirst(Scheduler):
+        async def run_once(self, now: datetime) -> float:
+            if failures:
+                raise failures.pop()
+            looks.append(now)
+            return await super().run_once(now)
 
-    monkeypatch.setattr(scheduler, "run_once", fail_once)
+    scheduler = FailingAtFirst(jobs, [Schedule(chime, "* * * * *", Missed.ONCE)], look_seconds=0.01)
+    began = utc_now()
     with capture_logs() as lines:
         async with scheduling(scheduler):
             await until(lambda: len(looks) > 2)
 
     assert looks == sorted(looks)
-    assert abs(utc_now() - looks[0]) < MINUTE
+    assert began <= looks[0] <= utc_now()
     assert lines[0] == {
         "event": "schedule: the database is away, waiting",
         "error": "OperationalError",
@@ -221,17 +220,13 @@ async def test_it_runs_until_it_is_told_to_stop(jobs: Database, monkeypatch: pyt
     assert (await tick(jobs, "chime")) >= looks[0] - MINUTE
 
 
-async def test_a_database_that_goes_away_meanwhile_ends_the_round(
-    jobs: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scheduler = seeing_to(jobs, hourly(Missed.EACH))
+async def test_a_database_that_goes_away_meanwhile_ends_the_round(jobs: Database) -> None:
+    class Failing(Scheduler):
+        async def _begin(self, schedule: Schedule, now: datetime) -> None:
+            raise OperationalError("SELECT 1", {}, OSError("gone"))
 
-    async def fail(*_: Any) -> None:
-        raise OperationalError("SELECT 1", {}, OSError("gone"))
-
-    monkeypatch.setattr(scheduler, "_begin", fail)
     with pytest.raises(OperationalError):
-        await scheduler.run_once(NOON)
+        await Failing(jobs, [hourly(Missed.EACH)]).run_once(NOON)
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""What the queries of a project read while its tables grow; its files run in the project."""
+"""Count what the queries of a project read while its tables grow; these files run in the project."""

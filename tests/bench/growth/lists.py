@@ -1,5 +1,5 @@
 # ty: ignore[import-not-found]
-"""Tells what lists and look-ups read while their tables grow; runs in a project with to-dos: `lists.py 10000 1000000`."""
+"""Measure what lists and look-ups read while tables grow; runs in a project with to-dos: `lists.py 10000 1000000`."""
 
 import asyncio
 import sys
@@ -15,13 +15,13 @@ from app.modules.todo.repository import TodoRepository
 from app.modules.todo.schemas import TodoFilter, TodoOrder
 from app.modules.user.repository import UserRepository
 from app.modules.user.schemas import UserOrder
-from explaining import Case, grow
+from explain_queries import Case, measure_growth
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-# Number n is born n minutes after the beginning. Half of the to-dos are one person's, five have a tenth each; somebody has 500
-# of the first 10,000. Two of three are due within a day. One of 50,000 is cancelled, of 500 the last one.
+# Row n is created n minutes after the start. Half of the to-dos belong to one user, a tenth to each of five others, and 500 of
+# the first 10,000 to another one. Two of three are due within a day. One of 50,000 is cancelled, and the last of those 500.
 FILL = """
-SET session_replication_role = replica; -- to check foreign keys takes longer than all the rest
+SET session_replication_role = replica; -- skip foreign key checks, which would take most of the time
 
 INSERT INTO user_account (id, created_at, updated_at, version, email, name)
 SELECT md5('user' || n)::uuid, moment, moment, 1, md5(n::text) || '@example.com', 'User ' || n
@@ -39,62 +39,62 @@ INSERT INTO todo_change (owner_id, number, kind, todo_id, occurred_at)
 SELECT md5('user' || (1 + n / 1000))::uuid, 1 + n %% 1000, 'created', md5('todo' || n)::uuid, timestamptz '2020-01-01Z'
 FROM generate_series(%(first)s, %(last)s) n;
 """
-BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
+START = datetime(2020, 1, 1, tzinfo=UTC)
 EVERYTHING = TodoFilter()
 
 
-def called(kind: str, number: int) -> UUID:
-    """Return the id of something."""
+def uuid_of(kind: str, number: int) -> UUID:
+    """Return the id of a numbered row."""
     return UUID(md5(f"{kind}{number}".encode(), usedforsecurity=False).hexdigest())
 
 
-MANY, FEW = called("user", 1), called("user", 7)
+OWNER_OF_MANY, OWNER_OF_FEW = uuid_of("user", 1), uuid_of("user", 7)
 
 
 def cases(size: int) -> Iterator[tuple[str, Case]]:
-    """Name everything that is asked of tables of this size."""
-    yield from todos(BEGINNING + timedelta(minutes=size // 2), called("todo", size // 2))
-    yield from filters(BEGINNING + timedelta(minutes=size // 2), BEGINNING + timedelta(minutes=size))
-    yield from users(BEGINNING + timedelta(minutes=size // 2), called("user", size // 2))
+    """Yield all queries for tables of a size."""
+    yield from todos(START + timedelta(minutes=size // 2), uuid_of("todo", size // 2))
+    yield from filters(START + timedelta(minutes=size // 2), START + timedelta(minutes=size))
+    yield from users(START + timedelta(minutes=size // 2), uuid_of("user", size // 2))
 
 
-def todos(moment: datetime, todo_id: UUID) -> Iterator[tuple[str, Case]]:
-    """List and look up what belongs to somebody who has many."""
+def todos(timestamp: datetime, todo_id: UUID) -> Iterator[tuple[str, Case]]:
+    """List and look up the to-dos of a user with many."""
     for order in TodoOrder:
-        yield f"to-dos, {order}", listed(order=order)
-        yield f"to-dos, {order}, in the middle", listed(order=order, after=(moment, todo_id))
-    yield "to-do by its id", lambda session: TodoRepository(session).get(MANY, todo_id)
-    yield "changes", lambda session: TodoRepository(session).changes(MANY, 500)
+        yield f"to-dos, {order}", page_query(order=order)
+        yield f"to-dos, {order}, in the middle", page_query(order=order, after=(timestamp, todo_id))
+    yield "to-do by its id", lambda session: TodoRepository(session).get(OWNER_OF_MANY, todo_id)
+    yield "changes", lambda session: TodoRepository(session).changes(OWNER_OF_MANY, 500)
 
 
-def filters(moment: datetime, end: datetime) -> Iterator[tuple[str, Case]]:
-    """List some of them, also those that come last in their order, and those that hardly exist."""
+def filters(timestamp: datetime, end: datetime) -> Iterator[tuple[str, Case]]:
+    """List filtered to-dos, including rare ones and those at the end of the order."""
     day = timedelta(days=1)
-    yield "open to-dos", listed(TodoFilter(TodoStatus.OPEN))
-    yield "to-dos due late, created_at", listed(TodoFilter(due_from=end - day))
-    yield "to-dos due early, -created_at", listed(TodoFilter(due_before=BEGINNING + day), TodoOrder.NEWEST)
+    yield "open to-dos", page_query(TodoFilter(TodoStatus.OPEN))
+    yield "to-dos due late, created_at", page_query(TodoFilter(due_from=end - day))
+    yield "to-dos due early, -created_at", page_query(TodoFilter(due_before=START + day), TodoOrder.NEWEST)
     for order in TodoOrder:
-        yield f"to-dos due within a day, {order}", listed(TodoFilter(None, moment, moment + day), order)
-        yield f"rare to-dos of few, {order}", listed(TodoFilter(TodoStatus.CANCELLED), order, owner=FEW)
-        yield f"rare to-dos of many, {order}", listed(TodoFilter(TodoStatus.CANCELLED), order)
+        yield f"to-dos due within a day, {order}", page_query(TodoFilter(None, timestamp, timestamp + day), order)
+        yield f"rare to-dos of few, {order}", page_query(TodoFilter(TodoStatus.CANCELLED), order, owner=OWNER_OF_FEW)
+        yield f"rare to-dos of many, {order}", page_query(TodoFilter(TodoStatus.CANCELLED), order)
 
 
-def listed(
+def page_query(
     which: TodoFilter = EVERYTHING,
     order: TodoOrder = TodoOrder.CREATED_AT,
     after: tuple[datetime, UUID] | None = None,
-    owner: UUID = MANY,
+    owner: UUID = OWNER_OF_MANY,
 ) -> Case:
-    """Ask for a page of to-dos."""
+    """Return a query for a page of to-dos."""
     cursor = after and str(Cursor(order, after[0].isoformat(), str(after[1])))
     return lambda session: TodoRepository(session).page(owner, which, order, PageParams(cursor=cursor))
 
 
-def users(moment: datetime, user_id: UUID) -> Iterator[tuple[str, Case]]:
-    """List and look up accounts, as administrators do."""
+def users(timestamp: datetime, user_id: UUID) -> Iterator[tuple[str, Case]]:
+    """List and look up users, as administrators do."""
     address = "8@example.com"
     for order in UserOrder:
-        place = address if order.endswith("email") else moment.isoformat()
+        place = address if order.endswith("email") else timestamp.isoformat()
         middle = PageParams(cursor=str(Cursor(order, place, str(user_id))))
         for page, params in (("", PageParams()), (", in the middle", middle)):
             yield f"users, {order}{page}", partial(_users, order=order, params=params)
@@ -108,4 +108,4 @@ async def _users(session: AsyncSession, order: UserOrder, params: PageParams) ->
 
 
 if __name__ == "__main__":
-    asyncio.run(grow(FILL, [int(size) for size in sys.argv[1:]], cases))
+    asyncio.run(measure_growth(FILL, [int(size) for size in sys.argv[1:]], cases))

@@ -1,5 +1,5 @@
 # ty: ignore[import-not-found]
-"""Tells what relays read while more and more waits in the outbox; runs in a project with Kafka and workers."""
+"""Measure what relays read while the outbox grows; runs in a project with Kafka and workers."""
 
 import asyncio
 import sys
@@ -10,9 +10,9 @@ from app.events.repository import EventRepository
 from app.outbox.relay import BATCH as JOBS
 from app.workers.relay import SUSPECT_AFTER
 from app.workers.repository import JobRepository
-from explaining import Case, grow
+from explain_queries import Case, measure_growth
 
-# Every second is an event, in the order of a thousand keys, and every second a job.
+# Half of the rows are events with a thousand keys, the other half are jobs.
 FILL = """
 INSERT INTO outbox_event (id, destination, queue, name, key, payload, request_id, due_at, attempts, last_error)
 SELECT gen_random_uuid(), (ARRAY['kafka', 'workers'])[1 + n %% 2], 'default', 'something',
@@ -22,7 +22,7 @@ FROM generate_series(%(first)s, %(last)s) n;
 
 
 def cases(_: int) -> Iterator[tuple[str, Case]]:
-    """Name everything that is asked, whatever waits."""
+    """Yield the queries of the relays."""
     yield "events to send", lambda session: EventRepository(session).due(EVENTS)
     yield "whether a job is due", lambda session: JobRepository(session).anything_due()
     yield "whether a job is left", lambda session: JobRepository(session).anything_left(SUSPECT_AFTER)
@@ -30,4 +30,4 @@ def cases(_: int) -> Iterator[tuple[str, Case]]:
 
 
 if __name__ == "__main__":
-    asyncio.run(grow(FILL, [int(size) for size in sys.argv[1:]], cases))
+    asyncio.run(measure_growth(FILL, [int(size) for size in sys.argv[1:]], cases))

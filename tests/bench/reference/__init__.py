@@ -1,1 +1,1 @@
-"""What our projects are measured against: the usual way, and the limit. Each is one file, and does the same work."""
+"""References for the benchmark: a common implementation, and the fastest possible one. Each is one file with the same features."""

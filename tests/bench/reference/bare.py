@@ -1,4 +1,4 @@
-"""The usual way: FastAPI, async SQLModel, one session a request, and nothing else."""
+"""A common implementation: FastAPI, async SQLModel, one session per request, and nothing else."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel, ConfigDict
-from reference.data import DATABASE_URL, EMAIL, PASSWORD, USER, token, whose
+from reference.data import DATABASE_URL, EMAIL, PASSWORD, USER, token, user_id_of
 from sqlalchemy import DateTime
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlmodel import Field, SQLModel, col, select
@@ -21,7 +21,7 @@ WHEN = DateTime(timezone=True)
 
 
 class User(SQLModel, table=True):
-    """Who signs in."""
+    """A user."""
 
     id: UUID = Field(primary_key=True)
     email: str = Field(unique=True)
@@ -29,7 +29,7 @@ class User(SQLModel, table=True):
 
 
 class Todo(SQLModel, table=True):
-    """Something to do."""
+    """A to-do."""
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     owner_id: UUID = Field(foreign_key="user.id", index=True)
@@ -41,13 +41,13 @@ class Todo(SQLModel, table=True):
 
 
 class TodoCreate(BaseModel):
-    """What is asked for."""
+    """Request body."""
 
     title: str
 
 
 class TodoRead(BaseModel):
-    """What is answered."""
+    """Response body."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -67,7 +67,7 @@ passwords = PasswordHasher()
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-    """Make the tables and the user."""
+    """Create the tables and the user."""
     async with engine.begin() as connection:
         await connection.run_sync(SQLModel.metadata.create_all)
     async with sessions.begin() as session:
@@ -88,8 +88,8 @@ Session = Annotated[AsyncSession, Depends(get_session)]
 
 
 async def get_user(session: Session, authorization: Annotated[str, Header()]) -> User:
-    """Read the token, and load who it is about."""
-    user = await session.get(User, UUID(whose(authorization)))
+    """Verify the access token, and load its user."""
+    user = await session.get(User, UUID(user_id_of(authorization)))
     if user is None:
         raise HTTPException(401)
     return user
@@ -100,7 +100,7 @@ CurrentUser = Annotated[User, Depends(get_user)]
 
 @app.get("/health")
 async def health() -> dict[str, str]:
-    """Answer."""
+    """Respond without a query."""
     return {"status": "ok"}
 
 
@@ -116,7 +116,7 @@ async def login(session: Session, form: Annotated[OAuth2PasswordRequestForm, Dep
 async def list_todos(
     session: Session, user: CurrentUser, limit: int = 100, status: str | None = None
 ) -> list[TodoRead]:
-    """List the newest."""
+    """List the newest to-dos."""
     query = select(Todo).where(col(Todo.owner_id) == user.id)
     if status is not None:
         query = query.where(col(Todo.status) == status)
@@ -126,7 +126,7 @@ async def list_todos(
 
 @app.get("/todos/{todo_id}")
 async def get_todo(todo_id: UUID, session: Session, user: CurrentUser) -> TodoRead:
-    """Read one."""
+    """Read a to-do."""
     todo = await session.get(Todo, todo_id)
     if todo is None or todo.owner_id != user.id:
         raise HTTPException(404)
@@ -135,7 +135,7 @@ async def get_todo(todo_id: UUID, session: Session, user: CurrentUser) -> TodoRe
 
 @app.post("/todos", status_code=201)
 async def create_todo(data: TodoCreate, session: Session, user: CurrentUser) -> TodoRead:
-    """Note one; it is committed before the answer."""
+    """Create a to-do; it is committed before the response."""
     todo = Todo(owner_id=user.id, title=data.title)
     session.add(todo)
     await session.commit()

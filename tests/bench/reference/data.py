@@ -1,4 +1,4 @@
-"""The one user of both references, and their tokens."""
+"""The user of both references, and the access tokens."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -14,16 +14,16 @@ USER = uuid4()
 
 
 def token() -> str:
-    """Make an access token."""
+    """Create an access token."""
     now = datetime.now(UTC)
     return jwt.encode({"sub": str(USER), "exp": now + timedelta(hours=1)}, SECRET, "HS256")
 
 
-def whose(authorization: str) -> str:
-    """Read an access token.
+def user_id_of(authorization: str) -> str:
+    """Return the user id from an Authorization header.
 
     Raises:
-        jwt.InvalidTokenError: If it is none of ours.
+        jwt.InvalidTokenError: If the token is invalid.
     """
     subject: str = jwt.decode(authorization.removeprefix("Bearer "), SECRET, ["HS256"])["sub"]
     return subject

@@ -1,4 +1,4 @@
-"""The limit: raw ASGI and a pool of psycopg, with the same queries. Nobody should write a service like this."""
+"""The limit: raw ASGI and a psycopg pool with the same queries. Do not write services like this."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
-from reference.data import DATABASE_URL, EMAIL, PASSWORD, USER, token, whose
+from reference.data import DATABASE_URL, EMAIL, PASSWORD, USER, token, user_id_of
 
 TABLES = """
 CREATE TABLE "user" (id uuid PRIMARY KEY, email varchar UNIQUE NOT NULL, password varchar NOT NULL);
@@ -37,12 +37,12 @@ pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer."""
+    """Handle a request."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
         return
-    status, answer = await _answer(scope, receive)
-    body = orjson.dumps(answer)
+    status, content = await _respond(scope, receive)
+    body = orjson.dumps(content)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -60,13 +60,13 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _answer(scope: Scope, receive: Receive) -> tuple[int, Any]:
+async def _respond(scope: Scope, receive: Receive) -> tuple[int, Any]:
     path, method = scope["path"], scope["method"]
     if path == "/health":
         return 200, {"status": "ok"}
     if path == "/token":
         return await _login(await _body(receive))
-    owner = UUID(whose(dict(scope["headers"])[b"authorization"].decode()))
+    owner = UUID(user_id_of(dict(scope["headers"])[b"authorization"].decode()))
     async with pool.connection() as connection:
         await _one(connection, 'SELECT id, email FROM "user" WHERE id = %s', owner)
         if method == "POST":
@@ -82,10 +82,10 @@ async def _one(connection: Connection, query: str, *values: object) -> DictRow:
     return row
 
 
-async def _list(connection: Connection, owner: UUID, asked: dict[str, str]) -> tuple[int, Any]:
-    where, values = ("AND status = %s ", [asked["status"]]) if "status" in asked else ("", [])
+async def _list(connection: Connection, owner: UUID, parameters: dict[str, str]) -> tuple[int, Any]:
+    where, values = ("AND status = %s ", [parameters["status"]]) if "status" in parameters else ("", [])
     query = f"{READ}{where}ORDER BY created_at DESC LIMIT %s"
-    found = await connection.execute(query, (owner, *values, int(asked["limit"])))
+    found = await connection.execute(query, (owner, *values, int(parameters["limit"])))
     return 200, await found.fetchall()
 
 

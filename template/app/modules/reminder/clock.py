@@ -7,6 +7,6 @@ from app.topology.clock import ticking
 
 
 @ticking
-async def notice_due_todos(session: AsyncSession) -> bool:
+async def notice_due_todos(session: AsyncSession, limit: int = AT_ONCE) -> bool:
     """Say what has become due, and tell whether that may not be all."""
-    return await ReminderService(session).notice() == AT_ONCE
+    return await ReminderService(session).notice(limit) == limit

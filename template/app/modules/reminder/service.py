@@ -22,10 +22,10 @@ class ReminderService:
         self.reminders = reminders or ReminderRepository(session)
         self.session = session
 
-    async def notice(self) -> int:
+    async def notice(self, limit: int = AT_ONCE) -> int:
         """Say of each to-do that has become due that it has, once, and return how many were looked at."""
         now = utc_now()
-        todos = await self.reminders.due(now - NEWS_FOR, now, AT_ONCE)
+        todos = await self.reminders.due(now - NEWS_FOR, now, limit)
         for todo, due_at in todos:
             if await self.reminders.put(todo.id, due_at):
                 await publish(self.session, TodoDue(owner_id=todo.owner_id, todo_id=todo.id, due_at=due_at))

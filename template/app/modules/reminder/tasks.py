@@ -13,10 +13,10 @@ from app.workers.task import task
 
 @periodic("* * * * *", missed=Missed.ONCE)
 @task()
-async def notice_due_todos(session: AsyncSession) -> None:
+async def notice_due_todos(session: AsyncSession, *, limit: int = AT_ONCE) -> None:
     """Find what has become due; go on at once if that was not all."""
-    if await ReminderService(session).notice() == AT_ONCE:
-        notice_due_todos.enqueue(session)
+    if await ReminderService(session).notice(limit) == limit:
+        notice_due_todos.enqueue(session, limit=limit)
 
 
 @subscribe(TodoDue)

@@ -75,7 +75,9 @@ class TodoRepository:
             query = query.where(col(Todo.due_at).is_not(None))
         return await fetch_rows(self.session, query, Todo, order, params)
 
-    async def add_change(self, owner_id: UUID, todo_id: UUID, kind: str) -> None:
+    async def add_change(
+        self, owner_id: UUID, todo_id: UUID, kind: str, kept: int = CHANGES_KEPT, forget_every: int = FORGET_EVERY
+    ) -> None:
         """Keep a change for the feed, and now and then forget the oldest.
 
         Taking the number locks the owner's counter until the commit, so changes become
@@ -85,8 +87,8 @@ class TodoRepository:
         number = (await connection.execute(_NEXT_NUMBER, {"owner_id": owner_id})).scalar_one()
         change = {"owner_id": owner_id, "number": number, "kind": kind, "todo_id": todo_id, "occurred_at": utc_now()}
         await connection.execute(insert(TodoChange), change)
-        if number % FORGET_EVERY == 0:
-            of_owner, old = col(TodoChange.owner_id) == owner_id, col(TodoChange.number) <= number - CHANGES_KEPT
+        if number % forget_every == 0:
+            of_owner, old = col(TodoChange.owner_id) == owner_id, col(TodoChange.number) <= number - kept
             await connection.execute(delete(TodoChange).where(of_owner, old))
 
     async def last_change(self, owner_id: UUID) -> int:

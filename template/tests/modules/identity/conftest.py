@@ -9,6 +9,9 @@ from httpx2 import ASGITransport, AsyncClient
 from app.oidc.providers import Providers
 from app.oidc.settings import OidcSettings, ProviderSettings
 from tests.identity_provider import IdentityProvider, Person
+from tests.oidc.conftest import clock
+
+__all__ = ["clock"]
 
 SERVICE = "http://127.0.0.1:8000"
 

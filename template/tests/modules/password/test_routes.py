@@ -70,7 +70,7 @@ async def reset(client: AsyncClient, mail: Mail, password: str = OTHER) -> Respo
 async def test_an_account_is_opened_by_the_link_in_the_mail(client: AsyncClient, mails: list[Mail]) -> None:
     asked = await register(client, email="Ada@Example.com")
     [mail] = mails
-    assert (asked.status_code, mail.to, mail.subject) == (202, EMAIL, f"{TITLE}: Confirm your e-mail address")
+    assert (asked.status_code, mail.to, mail.subject) == (202, EMAIL, f"{TITLE}: Confirm your email address")
     assert (await log_in(client)).status_code == 401
 
     opened = await verify(client, mail)
@@ -251,7 +251,7 @@ async def test_links_and_sessions_end_when_an_administrator_changes_the_address(
     await session.commit()
 
     assert (await reset(client, mails[0])).status_code == 422
-    assert (mails[1].to, mails[1].subject) == (EMAIL, f"{TITLE}: Your e-mail address was changed")
+    assert (mails[1].to, mails[1].subject) == (EMAIL, f"{TITLE}: Your email address was changed")
     assert (await client.get(f"{AUTH}/sessions")).json() == []
 
 
@@ -319,7 +319,7 @@ async def test_an_address_is_changed_by_the_link_in_the_mail_to_it(client: Async
     assert (await client.post(f"{AUTH}/confirm-email", json={"token": token_in(mail)})).status_code == 204
     assert (await client.get(f"{AUTH}/me")).json()["email"] == "countess@example.com"
     assert (await client.get(f"{AUTH}/sessions")).json() == []
-    assert (mails[1].to, mails[1].subject) == (EMAIL, f"{TITLE}: Your e-mail address was changed")
+    assert (mails[1].to, mails[1].subject) == (EMAIL, f"{TITLE}: Your email address was changed")
     assert (await log_in(client, email="countess@example.com")).status_code == 200
 
 

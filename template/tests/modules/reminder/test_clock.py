@@ -11,11 +11,10 @@ from sqlmodel import select
 from app.core.events import Event
 from app.db.base import utc_now
 from app.db.session import Database, transaction
-from app.modules.reminder import service
 from app.modules.reminder.clock import notice_due_todos
 from app.modules.reminder.events import TodoDue
 from app.modules.reminder.repository import ReminderRepository
-from app.modules.reminder.service import NEWS_FOR, ReminderService
+from app.modules.reminder.service import AT_ONCE, NEWS_FOR, ReminderService
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.user.models import User
 from app.topology import clock
@@ -36,9 +35,9 @@ async def keep(
         )
 
 
-async def look(database: Database) -> bool:
+async def look(database: Database, limit: int = AT_ONCE) -> bool:
     async with transaction(database.writers) as session:
-        return await notice_due_todos(session)
+        return await notice_due_todos(session, limit)
 
 
 def test_the_clock_calls_it() -> None:
@@ -63,13 +62,9 @@ async def test_what_is_not_due_or_no_news_is_not(
     assert published == []
 
 
-async def test_what_is_more_than_it_takes_at_once_is_told(
-    database: Database, published: list[Event], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "AT_ONCE", 2)
-    monkeypatch.setattr("app.modules.reminder.clock.AT_ONCE", 2)
+async def test_what_is_more_than_it_takes_at_once_is_told(database: Database, published: list[Event]) -> None:
     await keep(database, count=3)
-    assert [await look(database) for _ in range(2)] == [True, False]
+    assert [await look(database, limit=2) for _ in range(2)] == [True, False]
     assert len(published) == 3
 
 

@@ -14,10 +14,9 @@ from app.core.events import Event
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.mail.terminal import shown
-from app.modules.reminder import service, tasks
 from app.modules.reminder.events import TodoDue
 from app.modules.reminder.repository import ReminderRepository
-from app.modules.reminder.service import ReminderService
+from app.modules.reminder.service import AT_ONCE, ReminderService
 from app.modules.reminder.tasks import notice_due_todos
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.user.models import User
@@ -61,10 +60,10 @@ async def change(database: Database, todo: Todo, **values: object) -> None:
         found.sqlmodel_update(values)
 
 
-async def a_minute_passes(database: Database) -> list[str]:
+async def a_minute_passes(database: Database, limit: int = AT_ONCE) -> list[str]:
     """Look for what is due, do all jobs, and return the titles in the mails since the last time."""
     async with transaction(database.writers) as session:
-        notice_due_todos.enqueue(session)
+        notice_due_todos.enqueue(session, limit=limit)
     await drain(database)
     titles = [title_in(mail) for mail in reversed(shown)]
     shown.clear()
@@ -129,12 +128,10 @@ async def test_what_is_opened_again_in_time_is_due(database: Database, owner: UU
     assert await a_minute_passes(database) == ["Buy milk"]
 
 
-async def test_many_are_seen_to_in_parts(database: Database, owner: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (service, tasks):
-        monkeypatch.setattr(module, "AT_ONCE", 2)
+async def test_many_are_seen_to_in_parts(database: Database, owner: UUID) -> None:
     await keep(database, *(todo(owner, number * MINUTE, str(number)) for number in range(1, 6)))
 
-    assert sorted(await a_minute_passes(database)) == [f"{number}" for number in range(1, 6)]
+    assert sorted(await a_minute_passes(database, limit=2)) == [f"{number}" for number in range(1, 6)]
 
 
 @pytest.mark.parametrize("values", [{"status": TodoStatus.DONE}, {"status": TodoStatus.CANCELLED}, {"due_at": None}])

@@ -7,17 +7,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from httpx2 import AsyncClient
-from sqlmodel import delete, select
+from sqlmodel import delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core import events
 from app.core.exceptions import ConflictError
-from app.db.session import Database, brief_read
+from app.db.session import Database, brief_read, transaction
 from app.main import create_app
-from app.modules.todo import repository, routes, service
-from app.modules.todo.models import Todo, TodoChange
+from app.modules.todo import routes
+from app.modules.todo.models import Todo, TodoChange, TodoFeed
+from app.modules.todo.repository import CHANGES_KEPT
 from app.modules.user.models import User
 from tests.people import another, app_of, join
+from tests.waiting import TIMEOUT_SECONDS, until
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -190,8 +192,7 @@ class Feed:
     async def next_looks(self) -> None:
         """Wait until the app has certainly looked again."""
         seen = self.looks
-        while self.looks < seen + 2:  # noqa: ASYNC110 - no event stands for "twice more"
-            await asyncio.sleep(0.01)
+        await until(lambda: self.looks >= seen + 2)
 
 
 @pytest.fixture
@@ -256,18 +257,17 @@ async def test_a_change_that_changes_nothing_is_none(client: AsyncClient, todos:
     assert len((await session.exec(select(TodoChange))).all()) == 1
 
 
-@pytest.mark.parametrize("after", [0, 9])
+@pytest.mark.parametrize("after", [0, CHANGES_KEPT + 9])
 async def test_who_was_away_too_long_is_told_so(
-    live: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch, after: int
+    live: AsyncClient, live_database: Database, feed: Feed, after: int
 ) -> None:
-    for module in (repository, service):
-        monkeypatch.setattr(module, "CHANGES_KEPT", 2)
     todos = await join(live)
-    for n in range(3):
-        await live.post(todos, json={"title": f"{n}"})
+    await live.post(todos, json={"title": "Buy milk"})
+    async with transaction(live_database.writers) as session:  # as many changes later
+        await session.exec(update(TodoFeed).values(last=CHANGES_KEPT + 1))
 
     lines = await feed.read(todos, after=after)
-    assert lines[:3] == ["event: reset", "data: {}", "id: 3"]
+    assert lines[:3] == ["event: reset", "data: {}", f"id: {CHANGES_KEPT + 1}"]
 
 
 async def test_a_long_backlog_comes_without_waiting(
@@ -279,7 +279,7 @@ async def test_a_long_backlog_comes_without_waiting(
     for n in range(2):
         await live.post(todos, json={"title": f"{n}"})
 
-    async with asyncio.timeout(10):  # the second look does not wait an hour
+    async with asyncio.timeout(TIMEOUT_SECONDS):  # the second look does not wait an hour
         assert await feed.read_ids(todos, after=0) == ["1", "2"]
 
 

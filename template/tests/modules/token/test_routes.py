@@ -11,10 +11,12 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
+from app.core.config import load
 from app.db.base import utc_now
 from app.db.session import transaction
 from app.jwt.keys import dump_keys, generate, rotate
 from app.jwt.passwords import Passwords
+from app.jwt.settings import JwtSettings
 from app.main import create_app
 from app.modules.auth.models import LoginSession, Role
 from app.modules.auth.service import AuthService
@@ -113,48 +115,44 @@ async def test_what_no_database_stores_is_refused(client: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("email", [EMAIL, "bob@example.com"])
-async def test_the_work_is_the_same_whether_there_is_an_account(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, email: str
-) -> None:
+async def test_the_work_is_the_same_whether_there_is_an_account(client: AsyncClient, email: str) -> None:
     await open_account(client)
-    verified, verify = [], Passwords.verify
+    verified = []
 
-    async def noting(self: Passwords, password: str, stored: str | None) -> tuple[bool, str | None]:
-        verified.append(password)
-        return await verify(self, password, stored)
+    class Noting(Passwords):
+        async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+            verified.append(password)
+            return await super().verify(password, stored)
 
-    monkeypatch.setattr(Passwords, "verify", noting)
+    app_of(client).state.passwords = Noting(load(JwtSettings))
     await log_in(client, username=email, password="orbit-walnut-teapot-48")
     assert verified == ["orbit-walnut-teapot-48"]
 
 
-async def test_an_account_that_changes_while_one_signs_in_is_looked_at_again(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_account_that_changes_while_one_signs_in_is_looked_at_again(client: AsyncClient) -> None:
     await open_account(client)
-    verify = Passwords.verify
 
-    async def interrupted(self: Passwords, password: str, stored: str | None) -> tuple[bool, str | None]:
-        right = await verify(self, password, stored)
-        async with transaction(app_of(client).state.database.writers) as session:
-            user = await UserService(session).find(EMAIL)
-            assert user is not None
-            await PasswordRepository(session).put(user.id, "another hash")
-        return right
+    class Interrupted(Passwords):
+        async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+            right = await super().verify(password, stored)
+            async with transaction(app_of(client).state.database.writers) as session:
+                user = await UserService(session).find(EMAIL)
+                assert user is not None
+                await PasswordRepository(session).put(user.id, "another hash")
+            return right
 
-    monkeypatch.setattr(Passwords, "verify", interrupted)
+    app_of(client).state.passwords = Interrupted(load(JwtSettings))
     assert (await log_in(client)).status_code == 401
 
 
-async def test_an_outdated_hash_is_renewed(
-    client: AsyncClient, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_outdated_hash_is_renewed(client: AsyncClient, session: AsyncSession) -> None:
     await open_account(client)
 
-    async def outdated(self: Passwords, password: str, stored: str | None) -> tuple[bool, str | None]:
-        return True, "a better hash"
+    class Outdated(Passwords):
+        async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+            return True, "a better hash"
 
-    monkeypatch.setattr(Passwords, "verify", outdated)
+    app_of(client).state.passwords = Outdated(load(JwtSettings))
     assert (await log_in(client)).status_code == 200
     found = await PasswordRepository(session).find(EMAIL)
     assert found is not None

@@ -34,7 +34,7 @@ async def test_whoever_registers_is_welcomed_once_however_often_it_is_said(datab
         await Inbox(database, welcoming).take([as_message(event), as_message(event)])
 
     [mail] = shown
-    assert (mail["To"], mail["Subject"]) == ("ada@example.com", f"{about()['title']}: Your account is open")
+    assert (mail["To"], mail["Subject"]) == ("ada@example.com", f"{about()['title']}: Your account has been created")
     assert mail["Message-ID"].startswith(f"<{event.event_id}.welcome@")
 
 

@@ -35,7 +35,7 @@ async def waiting(database: Database) -> list[str]:
 
 
 def welcomed() -> list[str]:
-    return [mail["To"] for mail in reversed(shown) if mail["Subject"].endswith("Your account is open")]
+    return [mail["To"] for mail in reversed(shown) if mail["Subject"].endswith("Your account has been created")]
 
 
 async def test_who_registers_is_welcomed_once(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""A project at work: with a database, rows in it, and answers that change."""
+"""An installed project with a database, whose answers can be changed."""
 
 import json
 from collections.abc import Generator
@@ -18,30 +18,29 @@ TITLE = "Buy milk"
 
 
 @dataclass(frozen=True)
-class Project:
-    """A project with a database."""
+class InstalledProject:
+    """An installed project, and the URL of its database."""
 
     folder: Path
     url: str
 
     def app(self, *arguments: str) -> str:
-        """Run the project's own command, as on a developer's machine."""
+        """Run a command of the project in development mode."""
         return run(self.folder, "uv", "run", "app", *arguments, ENV="dev", DATABASE_URL=self.url)
 
     @contextmanager
     def serve(self, settings: dict[str, str]) -> Generator[Service]:
-        """Serve while the block runs."""
+        """Run the HTTP server during the block."""
         known = {"ENV": "dev", "DATABASE_URL": self.url, **settings}
         with serving(self.folder, self.folder / ".data/serve.log", known) as service:
             yield service
             stop(service)
 
     def migrations(self) -> set[str]:
-        """Return the names of the migrations."""
         return {file.name for file in (self.folder / "alembic/versions").glob("*.py")}
 
-    def migrate(self, message: str) -> None:
-        """Bring the tables along, as docs/how-to/answers.md says."""
+    def generate_migration(self, message: str) -> None:
+        """Generate and apply a migration, as docs/how-to/answers.md describes."""
         before = self.migrations()
         self.app("db", "generate", message)
         self.app("db", "upgrade")
@@ -49,41 +48,41 @@ class Project:
         assert before < self.migrations()
 
     def check(self) -> None:
-        """See whether models, migrations and database are in accord, on the database of the answers."""
+        """Check that models, migrations and database match."""
         self.app("db", "check")
         just(self.folder, "lint")
         just(self.folder, "test", "tests/db/test_migrations.py")
 
-    def check_everything(self) -> None:
-        """Run what CI runs; whether tests reach each line is seen in projects of the same answers."""
+    def check_all(self) -> None:
+        """Run what CI runs, without coverage, which other tests check for the same answers."""
         self.app("db", "check")
         just(self.folder, "check")
 
 
-def start(template: Path, folder: Path, **answers: object) -> Path:
-    """Render a project from the newest version of the template, install it and commit it."""
+def create_project(template: Path, folder: Path, **answers: object) -> Path:
+    """Render a project from the newest version of the template, install and commit it."""
     begin(template, folder, answers, NEXT)
     run(folder, "uv", "sync")
     commit(folder, "Lock")
     return folder
 
 
-def answer_anew(folder: Path, **answers: object) -> None:
-    """Change answers as docs/how-to/answers.md says."""
+def change_answers(folder: Path, **answers: object) -> None:
+    """Change answers as docs/how-to/answers.md describes."""
     update(folder, "--vcs-ref", ":current:", **answers)
     recorded = recorded_answers(folder)
     assert {name: recorded[name] for name in answers} == answers
     run(folder, "uv", "lock")
 
 
-def add_todo(service: Service, path: str, headers: Headers) -> None:
-    """Note something."""
+def create_todo(service: Service, path: str, headers: Headers) -> None:
+    """Create a to-do, with a path that depends on the kind of sign-in."""
     added = service.request("POST", path, {"title": TITLE}, headers)
     assert added.status == 201, added
 
 
-def todos(service: Service, headers: Headers) -> list[str]:
-    """Return what somebody has to do."""
-    answer = service.request("GET", "/api/v1/todos", headers=headers)
-    assert answer.status == 200, answer
-    return [todo["title"] for todo in json.loads(answer.body)["items"]]
+def todo_titles(service: Service, headers: Headers) -> list[str]:
+    """Return the titles of the user's to-dos."""
+    response = service.request("GET", "/api/v1/todos", headers=headers)
+    assert response.status == 200, response
+    return [todo["title"] for todo in json.loads(response.body)["items"]]

@@ -1,4 +1,4 @@
-"""Updates of another kind: interrupted, over several versions, in a larger repository, on Windows, and starting over."""
+"""Special cases of updates: interrupted, over several versions, in a subfolder, on Windows, and starting over."""
 
 import os
 import pty
@@ -14,45 +14,45 @@ import pytest
 
 from tests.markdown import blocks
 from tests.matrix.processes import environment
+from tests.outdated_project import GUIDE, LATER, OLD, OURS, SMALL, THEIRS, OutdatedProject, replace_once
 from tests.releases import commit, released
-from tests.trouble import GUIDE, LATER, OLD, OURS, SMALL, THEIRS, Project, replace
 from tests.updating import ISOLATED, NEXT, begin, conflicts, copier, tree
 
-pytestmark = pytest.mark.updates
+pytestmark = pytest.mark.complete
 
-Once = Callable[[str, Callable[[Path], object]], Path]
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 MIGRATION = "alembic/versions/0001_initial.py"
 
 
 @pytest.fixture
-def project(once: Once, history: Path, tmp_path: Path) -> Project:
-    """A project that a newer version of the template waits for."""
-    return Project.begin(once, history, tmp_path)
+def project(once: BuildOnce, history: Path, tmp_path: Path) -> OutdatedProject:
+    """A project whose template has a newer version."""
+    return OutdatedProject.create(once, history, tmp_path)
 
 
-def test_prereleases_are_not_taken(project: Project) -> None:
-    template = project.from_copy()
-    commit(template, "Try", "1000.0.0rc1")
+def test_prereleases_are_ignored_by_default(project: OutdatedProject) -> None:
+    template = project.copy_template()
+    commit(template, "Prerelease", "1000.0.0rc1")
     project.update()
     assert project.version == LATER
-    project.save()
+    project.commit()
     assert "up-to-date" in copier(project.folder, "check-update")
     project.update("--prereleases")
     assert project.version == "1000.0.0rc1"
-    project.save()
-    project.refuses(shown="Downgrades are not supported")
+    project.commit()
+    project.expect_error(shown="Downgrades are not supported")
 
 
-def test_starting_over(project: Project) -> None:
-    project.write(".env", "OURS=1\n", save=False)
-    project.write("app/ours.py", "OURS = 1\n", save=False)
+def test_start_over_keeps_own_files(project: OutdatedProject) -> None:
+    project.write(".env", "OURS=1\n", commit=False)
+    project.write("app/ours.py", "OURS = 1\n", commit=False)
     for name in ("README.md", "CHANGELOG.md", MIGRATION, "CONTRIBUTING.md"):
         with (project.folder / name).open("a", encoding="utf-8") as file:
             file.write("# Ours\n")
     (project.folder / "docs/sqlite.md").unlink()
-    project.answer("user_name", "user_name: Us\n")
+    project.edit_answer("user_name", "user_name: Us\n")
 
-    project.follows("### Start over")
+    project.run_guide("### Start over")
     assert {line[3:] for line in project.changes} - {"CHANGELOG.md"} == {
         ".copier-answers.yml",
         "CONTRIBUTING.md",
@@ -65,15 +65,15 @@ def test_starting_over(project: Project) -> None:
     assert project.version == LATER
 
 
-def test_starting_over_with_another_answer_leaves_files_of_the_old_one(project: Project) -> None:
+def test_recopy_with_another_answer_keeps_old_files(project: OutdatedProject) -> None:
     copier(project.folder, "recopy", "--defaults", "--overwrite", "--data", "database=postgres")
     assert (project.folder / "app/db/sqlite.py").exists()
 
 
-def test_a_folder_of_a_larger_repository(project: Project) -> None:
+def test_project_in_subfolder_of_repository(project: OutdatedProject) -> None:
     project.edit("LICENSE", OLD, OURS)
     top = project.folder.with_name("top")
-    inner = Project(top / "services/billing", project.template)
+    inner = OutdatedProject(top / "services/billing", project.template)
     shutil.copytree(project.folder, inner.folder, ignore=shutil.ignore_patterns(".git"))
     (top / "notes.txt").write_text("Ours\n", encoding="utf-8")
     commit(top, "Start")
@@ -82,10 +82,10 @@ def test_a_folder_of_a_larger_repository(project: Project) -> None:
 
     inner.update("--data", "database=postgres")
     assert "UU services/billing/LICENSE" in inner.changes
-    inner.follows("## Take it back", 1)
+    inner.run_guide("## Undo an update", 1)
     assert inner.changes == [" M notes.txt"]
     assert tree(inner.folder) == before
-    replace(inner.folder / "LICENSE", OURS, OLD)
+    replace_once(inner.folder / "LICENSE", OURS, OLD)
     commit(inner.folder, "Ours")
     assert inner.update()
     assert conflicts(inner.folder) == []
@@ -95,11 +95,11 @@ def test_a_folder_of_a_larger_repository(project: Project) -> None:
 
 
 @pytest.mark.parametrize("version", released())
-def test_versions_may_be_skipped(version: str, project: Project, tmp_path: Path) -> None:
+def test_skipping_versions_gives_same_result(version: str, project: OutdatedProject, tmp_path: Path) -> None:
     results = []
     for name, steps in {"one": (NEXT, LATER), "other": (LATER,)}.items():
         folder = begin(project.template, tmp_path / name, SMALL, version)
-        replace(folder / "LICENSE", "furnished", "handed")
+        replace_once(folder / "LICENSE", "furnished", "handed")
         commit(folder, "Ours")
         for step in steps:
             copier(folder, "update", "--defaults", "--vcs-ref", step)
@@ -108,7 +108,7 @@ def test_versions_may_be_skipped(version: str, project: Project, tmp_path: Path)
     assert results[0] == results[1]
 
 
-def test_lines_that_end_as_on_windows(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_line_endings(project: OutdatedProject, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"COUNT": "1", "KEY_0": "core.autocrlf", "VALUE_0": "true"}.items():
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
     (project.folder / ".gitattributes").unlink(missing_ok=True)
@@ -118,10 +118,10 @@ def test_lines_that_end_as_on_windows(project: Project, monkeypatch: pytest.Monk
     assert b"\r\n" in (project.folder / "LICENSE").read_bytes()
     project.update()
     assert conflicts(project.folder) == ["LICENSE"]
-    assert (project.folder / "LICENSE").read_bytes().startswith(b"<<<<<<<"), "the whole file"
+    assert (project.folder / "LICENSE").read_bytes().startswith(b"<<<<<<<"), "the whole file must be in conflict"
 
-    project.follows("## Take it back", 0)
-    project.follows("### Whole files are in conflict")
+    project.run_guide("## Undo an update", 0)
+    project.run_guide("### Whole files are in conflict")
     assert b"\r\n" not in (project.folder / "LICENSE").read_bytes()
     project.update()
     assert conflicts(project.folder) == []
@@ -129,14 +129,17 @@ def test_lines_that_end_as_on_windows(project: Project, monkeypatch: pytest.Monk
     assert THEIRS in project.read("LICENSE")
 
 
-def test_a_project_made_without_copier(project: Project) -> None:
+def test_project_created_without_copier(project: OutdatedProject) -> None:
     shutil.rmtree(project.folder / ".git")
     for name in (".copier-answers.yml", "app/core/health.py"):
         (project.folder / name).unlink()
     project.edit("LICENSE", "furnished", "handed")
-    project.follows(
+    project.run_guide(
         "### The project was made without Copier",
-        instead={"git checkout --patch": "git checkout LICENSE", " --overwrite ": f" --overwrite --vcs-ref {NEXT} "},
+        substitutions={
+            "git checkout --patch": "git checkout LICENSE",
+            " --overwrite ": f" --overwrite --vcs-ref {NEXT} ",
+        },
     )
     project.update()
     assert conflicts(project.folder) == []
@@ -144,33 +147,33 @@ def test_a_project_made_without_copier(project: Project) -> None:
     assert THEIRS in project.read("LICENSE")
 
 
-def test_ctrl_c_at_a_question(project: Project) -> None:
-    ours, theirs = pty.openpty()
+def test_ctrl_c_at_question_changes_nothing(project: OutdatedProject) -> None:
+    terminal, child_terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "copier", "update"],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=child_terminal,
+        stdout=child_terminal,
+        stderr=child_terminal,
         cwd=project.folder,
         env=environment(**ISOLATED),
         start_new_session=True,
     )
-    os.close(theirs)
-    said = ""
-    while "Start from which" not in said:
-        said += os.read(ours, 4096).decode(errors="replace")
-    time.sleep(0.5)  # until it listens
-    os.write(ours, b"\x03")
-    while "stopped by user" not in said:
-        said += os.read(ours, 4096).decode(errors="replace")
+    os.close(child_terminal)
+    output = ""
+    while "Which preset" not in output:
+        output += os.read(terminal, 4096).decode(errors="replace")
+    time.sleep(0.5)  # until the prompt reads input
+    os.write(terminal, b"\x03")
+    while "stopped by user" not in output:
+        output += os.read(terminal, 4096).decode(errors="replace")
     assert process.wait(timeout=60) == 1
-    os.close(ours)
+    os.close(terminal)
     assert "### Execution stopped by user" in GUIDE.read_text(encoding="utf-8")
     assert project.changes == []
 
 
-def test_an_update_that_was_killed_half_way(project: Project) -> None:
-    project.write(".env", "OURS=1\n", save=False)
+def test_killed_update_can_be_undone(project: OutdatedProject) -> None:
+    project.write(".env", "OURS=1\n", commit=False)
     project.edit("LICENSE", OLD, OURS)
     process = subprocess.Popen(
         [sys.executable, "-m", "copier", "update", "--quiet", "--defaults", "--data", "database=postgres"],
@@ -186,17 +189,17 @@ def test_an_update_that_was_killed_half_way(project: Project) -> None:
     assert project.changes
     project.folder.joinpath(".git/index.lock").unlink(missing_ok=True)
 
-    project.follows("## Take it back", 0)
+    project.run_guide("## Undo an update", 0)
     assert project.changes == []
     assert project.read(".env") == "OURS=1\n"
     project.update()
     assert project.version == LATER
 
 
-def test_one_reads_what_an_answer_takes_away(once: Once, history: Path, tmp_path: Path) -> None:
-    folder = once("with-example", lambda place: begin(history, place, {**SMALL, "example": True}, NEXT))
+def test_removed_files_are_listed_as_in_guide(once: BuildOnce, history: Path, tmp_path: Path) -> None:
+    folder = once("with-example", lambda folder: begin(history, folder, {**SMALL, "example": True}, NEXT))
     project = Path(shutil.copytree(folder, tmp_path / "project"))
-    said = copier(project, "update", "--defaults", "--vcs-ref", ":current:", "--data", "example=false")
+    output = copier(project, "update", "--defaults", "--vcs-ref", ":current:", "--data", "example=false")
     text = (GUIDE.with_name("answers.md")).read_text(encoding="utf-8")
-    (body,) = (block.body for block in blocks(text) if block.marker == "goes")
-    assert body in said
+    (body,) = (block.body for block in blocks(text) if block.marker == "removed_files")
+    assert body in output

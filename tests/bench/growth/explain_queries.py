@@ -1,5 +1,5 @@
 # ty: ignore[import-not-found]
-"""Explains what a project asks of PostgreSQL. No query is written here: what the repositories send is caught."""
+"""Explain the PostgreSQL queries of a project. The queries are captured from its repositories, not written here."""
 
 import json
 import sys
@@ -14,23 +14,23 @@ from app.db.session import transaction
 from sqlalchemy import Engine, event
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-# A connection prepares what it sends often. After five times PostgreSQL may think of a plan for any values at all.
-TIMES = 7
+# Connections prepare frequent statements. After five executions, PostgreSQL may switch to a generic plan.
+EXECUTIONS = 7
 
 Case = Callable[[AsyncSession], Awaitable[object]]
 Query = tuple[str, Mapping[str, Any]]
 Read = dict[str, Any]  # "buffers", "rows", "nodes"
 
 
-async def grow(fill: str, sizes: list[int], cases: Callable[[int], Iterable[tuple[str, Case]]]) -> None:
-    """Fill the tables to each size in turn, and tell as JSON what each case has read then: a list by its name.
+async def measure_growth(fill: str, sizes: list[int], cases: Callable[[int], Iterable[tuple[str, Case]]]) -> None:
+    """Fill the tables to each size, and print as JSON what each case has read: a list by the name of the case.
 
     Args:
-        fill: SQL that adds what belongs to the numbers from `first` to `last`.
-        sizes: How many of each there are to be.
-        cases: Returns what is asked at a size.
+        fill: SQL that inserts the rows with the numbers from `first` to `last`.
+        sizes: The numbers of rows.
+        cases: Returns the queries for a size.
     """
-    told: dict[str, list[Read]] = {}
+    results: dict[str, list[Read]] = {}
     settings, before = load(DatabaseSettings), 0
     url = database_url(settings).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
@@ -40,47 +40,47 @@ async def grow(fill: str, sizes: list[int], cases: Callable[[int], Iterable[tupl
             before = size
             async with open_database(settings) as database:
                 for name, case in cases(size):
-                    with caught() as queries:
+                    with captured_queries() as queries:
                         async with transaction(database.writers) as session:
                             await case(session)
-                    told.setdefault(name, []).append(explain(connection, queries[-1]))
-    json.dump(told, sys.stdout)
+                    results.setdefault(name, []).append(explain(connection, queries[-1]))
+    json.dump(results, sys.stdout)
 
 
 @contextmanager
-def caught() -> Generator[list[Query]]:
-    """Catch what is sent while the block runs."""
+def captured_queries() -> Generator[list[Query]]:
+    """Capture the queries that are sent during the block."""
     queries: list[Query] = []
 
-    def catch(*sent: Any) -> None:
+    def capture(*sent: Any) -> None:
         _, _, statement, parameters, _, _ = sent
         queries.append((statement, parameters))
 
-    event.listen(Engine, "before_cursor_execute", catch)
+    event.listen(Engine, "before_cursor_execute", capture)
     try:
         yield queries
     finally:
-        event.remove(Engine, "before_cursor_execute", catch)
+        event.remove(Engine, "before_cursor_execute", capture)
 
 
 def explain(connection: psycopg.Connection, query: Query) -> Read:
-    """Run a query as often as a connection of the pool does, and tell what the dearest time has read."""
+    """Run a prepared query several times, and return what the most expensive execution has read."""
     statement, parameters = query
     numbered = statement % {name: f"${number}" for number, name in enumerate(parameters, 1)}
     values = f"({', '.join(['%s'] * len(parameters))})" if parameters else ""
     connection.execute(f"PREPARE asked AS {numbered}")
     explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE asked{values}"
-    rows = [connection.execute(explained, list(parameters.values())).fetchone() for _ in range(TIMES)]
+    rows = [connection.execute(explained, list(parameters.values())).fetchone() for _ in range(EXECUTIONS)]
     connection.execute("DEALLOCATE asked")
     return max((read(row[0][0]["Plan"]) for row in rows if row), key=lambda read: read["buffers"])
 
 
 def read(plan: dict[str, Any]) -> Read:
-    """Tell how many buffers a plan has touched, how many rows its scans have seen, and what it consists of."""
+    """Return the buffers that a plan has accessed, the rows of its scans, and its nodes."""
     nodes = list(_nodes(plan))
     return {
         "buffers": plan["Shared Hit Blocks"] + plan["Shared Read Blocks"],
-        "rows": sum(_seen(node) for node in nodes if "Plans" not in node),
+        "rows": sum(_scanned_rows(node) for node in nodes if "Plans" not in node),
         "nodes": [" ".join(filter(None, (node["Node Type"], node.get("Index Name")))) for node in nodes],
     }
 
@@ -91,7 +91,7 @@ def _nodes(plan: dict[str, Any]) -> Generator[dict[str, Any]]:
         yield from _nodes(part)
 
 
-def _seen(node: dict[str, Any]) -> float:
-    """Also those that it has thrown away."""
+def _scanned_rows(node: dict[str, Any]) -> float:
+    """Return the rows of a scan, including those that were filtered out."""
     removed = sum(count for name, count in node.items() if name.startswith("Rows Removed"))
     return (node["Actual Rows"] + removed) * node["Actual Loops"]

@@ -1,6 +1,6 @@
 # ty: ignore[import-not-found]
-# ruff: noqa: ARG001 - a route that asks for something and does not use it is what is measured
-"""Asks an app one thing more with each route, without a server, and tells the CPU of each; runs in a project."""
+# ruff: noqa: ARG001 - the cost of unused dependencies is measured
+"""Measure routes of which each adds one layer, without a server; runs in a project."""
 
 import gc
 import json
@@ -26,72 +26,72 @@ from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy import text
 
 BODY = b'{"title": "Buy milk"}'
-ANSWER = TodoRead.model_validate(Todo(owner_id=uuid4(), title="Buy milk"))
+RESPONSE = TodoRead.model_validate(Todo(owner_id=uuid4(), title="Buy milk"))
 
 router = APIRouter()
 
 
 @router.get("/nothing")
 async def nothing() -> None:
-    """Middlewares, the line in the log, FastAPI."""
+    """Run middlewares, access log and FastAPI."""
 
 
 @router.get("/model/{todo_id}")
 async def model(todo_id: UUID) -> TodoRead:
-    """Read an id, and write a model as JSON."""
-    return ANSWER
+    """Parse an id, and serialize a model."""
+    return RESPONSE
 
 
 @router.get("/bearer/{todo_id}")
 async def bearer(todo_id: UUID, principal: Bearer) -> TodoRead:
-    """Look whose token it is."""
-    return ANSWER
+    """Verify the access token."""
+    return RESPONSE
 
 
 @router.get("/user/{todo_id}", dependencies=SIGNED_IN)
 async def user(todo_id: UUID, principal: CurrentUser) -> TodoRead:
-    """Look whether they may, for the router and for the route."""
-    return ANSWER
+    """Check the scopes, for the router and for the route."""
+    return RESPONSE
 
 
 @router.get("/session/{todo_id}", dependencies=SIGNED_IN)
 async def session(todo_id: UUID, todos: todo.TodoServiceDep) -> TodoRead:
-    """Open a session, and never use it."""
-    return ANSWER
+    """Open a session without using it."""
+    return RESPONSE
 
 
-async def _ask(session: SessionDep, _: CurrentUser) -> None:
+async def _select_one(session: SessionDep, _: CurrentUser) -> None:
     await (await session.connection()).execute(text("SELECT 1"))
 
 
 @router.get("/connection/{todo_id}", dependencies=SIGNED_IN)
-async def connection(todo_id: UUID, todos: todo.TodoServiceDep, _: Annotated[None, Depends(_ask)]) -> TodoRead:
-    """Take a connection, and ask it the least there is."""
-    return ANSWER
+async def connection(todo_id: UUID, todos: todo.TodoServiceDep, _: Annotated[None, Depends(_select_one)]) -> TodoRead:
+    """Check out a connection, and run a minimal query."""
+    return RESPONSE
 
 
 @router.post("/body", status_code=201)
 async def body(data: TodoCreate, principal: CurrentUser) -> TodoRead:
-    """Read a body, look whose token it is, and answer."""
-    return ANSWER
+    """Parse a body, and verify the access token."""
+    return RESPONSE
 
 
 @router.post("/transaction", status_code=201)
 async def begin(data: TodoCreate, owner_id: todo.OwnerId, session: SessionDep) -> TodoRead:
-    """Begin a transaction, ask the least there is, and commit."""
+    """Run a minimal query in a transaction."""
     await (await session.connection()).execute(text("SELECT 1"))
-    return ANSWER
+    return RESPONSE
 
 
 @router.post("/entity", status_code=201)
 async def entity(data: TodoCreate, owner_id: todo.OwnerId, session: SessionDep) -> TodoRead:
-    """Write the to-do, and nothing else."""
+    """Insert only the to-do."""
     return TodoRead.model_validate(await _saved(data, owner_id, TodoRepository(session)))
 
 
 @router.post("/change", status_code=201)
 async def change(data: TodoCreate, owner_id: todo.OwnerId, session: SessionDep) -> TodoRead:
-    """Keep the change for the feed, too."""
+    """Insert the to-do, and its change for the feed."""
     todos = TodoRepository(session)
     written = await _saved(data, owner_id, todos)
     await todos.add_change(owner_id, written.id, "TodoCreated")
@@ -103,23 +103,23 @@ async def _saved(data: TodoCreate, owner_id: UUID, todos: TodoRepository) -> Tod
 
 
 READING = {
-    "middlewares, log line, FastAPI": "/nothing",
-    "+ an id, and a model as JSON": "/model/{}",
-    "+ whose token it is": "/bearer/{}",
-    "+ what it allows, twice": "/user/{}",
-    "+ a session that is not used": "/session/{}",
-    "+ a connection, and SELECT 1": "/connection/{}",
+    "middlewares, access log, FastAPI": "/nothing",
+    "+ parse an id, serialize a model": "/model/{}",
+    "+ verify the access token": "/bearer/{}",
+    "+ check its scopes, twice": "/user/{}",
+    "+ open a session": "/session/{}",
+    "+ check out a connection, SELECT 1": "/connection/{}",
 }
 WRITING = {
-    "a body, and whose token it is": "/body",
+    "parse a body, verify the access token": "/body",
     "+ BEGIN, SELECT 1, COMMIT": "/transaction",
-    "+ the to-do, in place of SELECT 1": "/entity",
-    "+ its number in the feed, and the change": "/change",
+    "+ insert the to-do instead of SELECT 1": "/entity",
+    "+ insert the change for the feed": "/change",
 }
 
 
-async def ask(app: FastAPI, method: str, path: str, token: str) -> bytes:
-    """Send a request to an app as a server would, and return the body of the answer."""
+async def send_to_app(app: FastAPI, method: str, path: str, token: str) -> bytes:
+    """Send a request to an app as a server does, and return the body of the response."""
     body = BODY if method == "POST" else b""
     headers = [
         (b"host", b"localhost"),
@@ -149,55 +149,55 @@ async def ask(app: FastAPI, method: str, path: str, token: str) -> bytes:
     return b"".join(message["body"] for message in sent[1:])
 
 
-async def cpu(asking: Callable[[], Awaitable[object]], requests: int, rounds: int) -> float:
-    """Return the CPU of one request in microseconds: that of the quietest round, for others disturb."""
-    took = []
+async def cpu(send_request: Callable[[], Awaitable[object]], requests: int, rounds: int) -> float:
+    """Return the CPU microseconds per request of the fastest round, which was disturbed least."""
+    times = []
     for _ in range(rounds):
-        began = time.process_time()
+        started = time.process_time()
         for _ in range(requests):
-            await asking()
-        took.append((time.process_time() - began) / requests * 1e6)
-    return min(took)
+            await send_request()
+        times.append((time.process_time() - started) / requests * 1e6)
+    return min(times)
 
 
 @asynccontextmanager
-async def somebody(app: FastAPI) -> AsyncGenerator[tuple[str, UUID]]:
-    """Start an app, and give a person a to-do: yields their token and its id."""
+async def user_with_todo(app: FastAPI) -> AsyncGenerator[tuple[str, UUID]]:
+    """Start an app, and create a user with a to-do; yield an access token and the id of the to-do."""
     async with app.router.lifespan_context(app):
         async with transaction(app.state.database.writers) as session:
-            person = User(email=f"{uuid4()}@example.com", name="Ada")
-            session.add(person)
+            owner = User(email=f"{uuid4()}@example.com", name="Ada")
+            session.add(owner)
             await session.flush()
-            thing = Todo(owner_id=person.id, title="Buy milk")
-            session.add(thing)
-        yield app.state.access_tokens.issue(person.id, uuid4(), ["read", "write"]), thing.id
+            item = Todo(owner_id=owner.id, title="Buy milk")
+            session.add(item)
+        yield app.state.access_tokens.issue(owner.id, uuid4(), ["read", "write"]), item.id
 
 
 async def layers(requests: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Return what each layer of a request takes with those before it."""
-    bare, whole = create_app(routes=router), create_app()
-    told: dict[str, dict[str, float]] = {"get": {}, "create": {}}
+    """Return the CPU time of each layer together with those before it."""
+    bare, full = create_app(routes=router), create_app()
+    results: dict[str, dict[str, float]] = {"get": {}, "create": {}}
 
-    async def tell(app: FastAPI, token: str, kind: str, name: str, path: str) -> None:
+    async def measure(app: FastAPI, token: str, kind: str, name: str, path: str) -> None:
         method = "GET" if kind == "get" else "POST"
-        told[kind][name] = await cpu(lambda: ask(app, method, path, token), requests, rounds)
+        results[kind][name] = await cpu(lambda: send_to_app(app, method, path, token), requests, rounds)
 
-    async with somebody(bare) as (token, _):
+    async with user_with_todo(bare) as (token, _):
         for name, path in READING.items():
-            await tell(bare, token, "get", name, path.format(uuid4()))
+            await measure(bare, token, "get", name, path.format(uuid4()))
         for name, path in WRITING.items():
-            await tell(bare, token, "create", name, path)
-    async with somebody(whole) as (token, todo_id):
-        await tell(whole, token, "get", "+ the row as an entity, and all routes", f"/api/v1/todos/{todo_id}")
-        await tell(whole, token, "create", "+ idempotency keys, events, and all routes", "/api/v1/todos")
-    return told
+            await measure(bare, token, "create", name, path)
+    async with user_with_todo(full) as (token, todo_id):
+        await measure(full, token, "get", "+ load the entity, all routes", f"/api/v1/todos/{todo_id}")
+        await measure(full, token, "create", "+ idempotency keys, events, all routes", "/api/v1/todos")
+    return results
 
 
-def main(told: Path, requests: int, rounds: int) -> None:
-    """Ask as often, and write down what it took; the garbage collector works as it does under `app`."""
+def main(results: Path, requests: int, rounds: int) -> None:
+    """Measure, and write the results as JSON, with the garbage collector configured as by `app`."""
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS)
-    told.write_text(json.dumps(uvloop.run(layers(requests, rounds))), encoding="utf-8")
+    results.write_text(json.dumps(uvloop.run(layers(requests, rounds))), encoding="utf-8")
 
 
 main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
