@@ -10,7 +10,7 @@ from queue import Empty, Queue
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 300  # for a busy machine
 TOKEN = re.compile(r"#token=([\w-]+)")
 
 

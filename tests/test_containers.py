@@ -123,7 +123,7 @@ class Stack:
 
     def request(self, method: str, path: str, body: object = None, headers: Headers | None = None) -> Answer:
         """Send a request to the front door."""
-        return ask(HTTPConnection("127.0.0.1", self.port, timeout=10), method, path, body, headers)
+        return ask(HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS), method, path, body, headers)
 
     def get(self, path: str, headers: Headers | None = None) -> int:
         """Return the status of an answer."""
@@ -149,7 +149,7 @@ class Stack:
         return "\n".join(self._mailpit(f"/view/{mail['ID']}.txt").body.decode() + mail["Subject"] for mail in listed)
 
     def _mailpit(self, path: str) -> Answer:
-        return ask(HTTPConnection("127.0.0.1", self.mailpit, timeout=10), "GET", path)
+        return ask(HTTPConnection("127.0.0.1", self.mailpit, timeout=PATIENCE_SECONDS), "GET", path)
 
     def inspect(self, service: str, what: str) -> Any:
         """Return a part of what the engine knows about a container."""

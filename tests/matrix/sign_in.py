@@ -255,7 +255,7 @@ class _ProviderSignIn(_RequiredSignIn):
 
     def _connection(self) -> HTTPSConnection:
         trusted = ssl.create_default_context(cafile=str(self.folder / "authority.pem"))
-        return HTTPSConnection("127.0.0.1", self.port, timeout=10, context=trusted)
+        return HTTPSConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS, context=trusted)
 
     @cached_property
     def _provider(self) -> subprocess.Popen[str]:
@@ -288,7 +288,7 @@ def sign_up(port: int, terminal: Callable[[], str]) -> Headers:
     """
 
     def post(path: str, body: object) -> Response:
-        return ask(HTTPConnection("127.0.0.1", port, timeout=10), "POST", f"{AUTH}{path}", body)
+        return ask(HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS), "POST", f"{AUTH}{path}", body)
 
     email = "grace@example.com"
     assert post("/register", {"email": email, "name": "Grace Hopper"}).status == 202
