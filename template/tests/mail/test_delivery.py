@@ -63,9 +63,7 @@ async def test_deferred_email_without_content_is_not_sent(session: AsyncSession,
     assert server.mails == []
 
 
-async def test_unusable_address_rolls_back_deferred_email(
-    session: AsyncSession, server: Server
-) -> None:
+async def test_unusable_address_rolls_back_deferred_email(session: AsyncSession, server: Server) -> None:
     with capture_logs() as lines:
         await send_letter(session, "event-1", note, to="nobody")
 

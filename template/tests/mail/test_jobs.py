@@ -126,7 +126,9 @@ async def test_email_resent_after_crash_has_same_message_id(
 
     first, second = (mail["Message-ID"] for mail in server.mails)
     assert first == second
-    assert (["hunter0", "hunter1"] if ask is invite else []) == SECRETS, "each copy of a deferred email has a separate link"
+    assert (["hunter0", "hunter1"] if ask is invite else []) == SECRETS, (
+        "each copy of a deferred email has a separate link"
+    )
     assert await rows(database) == []
 
 
@@ -216,9 +218,7 @@ async def test_deferred_email_to_unusable_address_is_not_retried(database: Datab
     assert await rows(database) == []
 
 
-async def test_log_and_failed_job_contain_no_address(
-    database: Database, server: Server
-) -> None:
+async def test_log_and_failed_job_contain_no_address(database: Database, server: Server) -> None:
     server.recipient_answers = ["451 try ada@example.com later", "550 ada@example.com is gone"]
     await invite(database)
     with capture_logs() as lines:

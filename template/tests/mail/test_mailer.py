@@ -146,9 +146,7 @@ async def test_shutdown_waits_for_delivery(server: Server, database: Database) -
     assert server.mails[0].get_content().splitlines() == MAIL.text.splitlines()
 
 
-async def test_shutdown_after_error_waits_for_delivery(
-    server: Server, database: Database
-) -> None:
+async def test_shutdown_after_error_waits_for_delivery(server: Server, database: Database) -> None:
     with suppress(KeyError):
         async with mailing(mailer_settings(server)):
             await send(database)

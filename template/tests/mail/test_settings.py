@@ -39,8 +39,16 @@ def test_production_requires_only_server_and_sender(monkeypatch: pytest.MonkeyPa
         ("SMTP_USERNAME", None, "SMTP_USERNAME: must be set together with SMTP_PASSWORD"),
         ("SMTP_PASSWORD", None, "SMTP_USERNAME: must be set together with SMTP_PASSWORD"),
         ("SMTP_PORT", "0", "SMTP_PORT: "),
-        ("SMTP_BOUNCE_ADDRESS", "Bounces <b@example.com>", "SMTP_BOUNCE_ADDRESS: must be exactly one email address. Example: "),
-        ("SMTP_BOUNCE_ADDRESS", "b@example.com\r\nRCPT TO:<c@example.com>", "SMTP_BOUNCE_ADDRESS: must be exactly one email address"),
+        (
+            "SMTP_BOUNCE_ADDRESS",
+            "Bounces <b@example.com>",
+            "SMTP_BOUNCE_ADDRESS: must be exactly one email address. Example: ",
+        ),
+        (
+            "SMTP_BOUNCE_ADDRESS",
+            "b@example.com\r\nRCPT TO:<c@example.com>",
+            "SMTP_BOUNCE_ADDRESS: must be exactly one email address",
+        ),
         ("SMTP_SENDER", "zoë@example.com", "SMTP_SENDER: must be exactly one email address"),
         ("SMTP_SENDER", "My Service", "SMTP_SENDER: must be exactly one email address. Example: "),
         ("SMTP_SENDER", "a@example.com, b@example.com", "SMTP_SENDER: must be exactly one email address"),
@@ -48,7 +56,9 @@ def test_production_requires_only_server_and_sender(monkeypatch: pytest.MonkeyPa
         ("SMTP_SENDER", "a\r\nBcc: b@example.com <a@example.com>", "SMTP_SENDER: must be exactly one email address"),
     ],
 )
-def test_production_rejects_invalid_settings(monkeypatch: pytest.MonkeyPatch, variable: str, value: str | None, said: str) -> None:
+def test_production_rejects_invalid_settings(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str | None, said: str
+) -> None:
     set_all(monkeypatch, **{variable: value})
     with pytest.raises(ConfigurationError) as caught:
         load(MailSettings)

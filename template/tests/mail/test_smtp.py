@@ -57,9 +57,7 @@ async def test_tls_encrypts_the_connection(start_server: StartServer, tls: ssl.S
 
 
 @pytest.mark.parametrize("mode", [Tls.STARTTLS, Tls.TLS])
-async def test_untrusted_certificate_is_rejected(
-    start_server: StartServer, tls: ssl.SSLContext, mode: Tls
-) -> None:
+async def test_untrusted_certificate_is_rejected(start_server: StartServer, tls: ssl.SSLContext, mode: Tls) -> None:
     server = await start_server(**({"tls": tls} if mode is Tls.TLS else {"tls_context": tls}), auth_require_tls=False)
     with pytest.raises((SMTPException, OSError)):
         await deliver(settings_for(server, tls=mode, username="service", password="hunter2"), MESSAGE)

@@ -84,9 +84,7 @@ async def test_scheduler_recovers_from_database_outage(live_database: Database) 
     ]
 
 
-async def test_standby_takes_over_when_leader_stops(
-    live_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_standby_takes_over_when_leader_stops(live_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Uses a fake instead of the PostgreSQL lock, so that the test also runs on SQLite."""
     lock, refused = asyncio.Lock(), asyncio.Event()
 

@@ -93,9 +93,7 @@ async def test_unverified_email_is_rejected(
     assert (await session.exec(select(Identity))).all() == []
 
 
-async def test_verified_claim_is_configurable(
-    app: FastAPI, browser: AsyncClient, provider: IdentityProvider
-) -> None:
+async def test_verified_claim_is_configurable(app: FastAPI, browser: AsyncClient, provider: IdentityProvider) -> None:
     settings = app.state.oidc.named("acme").settings.model_copy(update={"verified_claim": "xms_edov"})
     app.state.oidc = Providers(OidcSettings(providers=(settings,)), ASGITransport(provider.app()))
     assert error(await sign_in(browser)) == "email_not_verified"
@@ -123,9 +121,7 @@ async def test_invalid_name_is_replaced_by_local_part_of_email(
     assert [user.name for user in await users(session)] == ["ada"]
 
 
-async def test_missing_claims_are_fetched_from_userinfo(
-    browser: AsyncClient, provider: IdentityProvider
-) -> None:
+async def test_missing_claims_are_fetched_from_userinfo(browser: AsyncClient, provider: IdentityProvider) -> None:
     provider.tamper = lambda claims: {n: v for n, v in claims.items() if n not in ("email", "email_verified", "name")}
 
     assert error_free(await sign_in(browser))
@@ -150,9 +146,7 @@ async def test_conflicting_first_login_is_retried(
     assert len(await users(session)) == 1
 
 
-async def test_concurrent_first_logins_create_one_account(
-    live: AsyncClient, provider: IdentityProvider
-) -> None:
+async def test_concurrent_first_logins_create_one_account(live: AsyncClient, provider: IdentityProvider) -> None:
     app = app_of(live)
     app.state.oidc = Providers(OidcSettings(providers=(known(provider),)), ASGITransport(provider.app()))
     browsers = [open_browser(app, provider) for _ in range(5)]
@@ -173,7 +167,9 @@ async def test_callback_cannot_be_replayed(browser: AsyncClient) -> None:
     assert error(await browser.get(url)) == "login_expired"
 
 
-async def test_callback_requires_the_browser_that_started_login(browser: AsyncClient, another_browser: AsyncClient) -> None:
+async def test_callback_requires_the_browser_that_started_login(
+    browser: AsyncClient, another_browser: AsyncClient
+) -> None:
     await leave(another_browser)  # it has a separate login cookie
     url = await sign_in_there(browser, await leave(browser))
 
@@ -201,9 +197,7 @@ async def test_login_attempt_expires(browser: AsyncClient, session: AsyncSession
     assert error(await browser.get(url)) == "login_expired"
 
 
-async def test_provider_mix_up_is_rejected(
-    browser: AsyncClient, app: FastAPI, provider: IdentityProvider
-) -> None:
+async def test_provider_mix_up_is_rejected(browser: AsyncClient, app: FastAPI, provider: IdentityProvider) -> None:
     evil = IdentityProvider(issuer="https://evil.example")
     settings = OidcSettings(providers=(known(provider), known(evil, "evil")))
     app.state.oidc = Providers(settings, ASGITransport(provider.app()))
@@ -221,7 +215,9 @@ async def test_callback_with_wrong_or_missing_issuer_is_rejected(browser: AsyncC
     assert error(await browser.get(changed)) == "login_refused"
 
 
-async def test_missing_issuer_is_accepted_if_provider_does_not_support_it(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_missing_issuer_is_accepted_if_provider_does_not_support_it(
+    browser: AsyncClient, provider: IdentityProvider
+) -> None:
     provider.metadata = {"authorization_response_iss_parameter_supported": False}
     url = URL(await sign_in_there(browser, await leave(browser)))
 
@@ -352,7 +348,9 @@ async def test_invalid_provider_metadata_is_rejected(
     assert error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
 
 
-async def test_login_works_after_provider_recovers(browser: AsyncClient, provider: IdentityProvider, clock: list[float]) -> None:
+async def test_login_works_after_provider_recovers(
+    browser: AsyncClient, provider: IdentityProvider, clock: list[float]
+) -> None:
     provider.away = True
     assert error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
 
@@ -398,9 +396,7 @@ async def test_development_cookies_work_over_http(browser: AsyncClient) -> None:
     assert "login" not in browser.cookies
 
 
-async def test_production_cookies_are_secure_and_bound_to_host(
-    app: FastAPI, provider: IdentityProvider
-) -> None:
+async def test_production_cookies_are_secure_and_bound_to_host(app: FastAPI, provider: IdentityProvider) -> None:
     app.state.settings = Settings(env=Environment.PROD)
     app.state.security = SecuritySettings(env=Environment.PROD, app_url="https://app.example.com")
     provider.redirect_uris = ("https://app.example.com/api/v1/auth/callback/acme",)
@@ -424,9 +420,7 @@ async def test_public_url_may_differ_from_application_url(
     assert redirect_uri == "https://api.example.com/api/v1/auth/callback/acme"
 
 
-async def test_login_replaces_existing_session_cookie(
-    browser: AsyncClient, another_browser: AsyncClient
-) -> None:
+async def test_login_replaces_existing_session_cookie(browser: AsyncClient, another_browser: AsyncClient) -> None:
     browser.cookies.set("session", "planted", "127.0.0.1")
     await sign_in(browser)
     first = browser.cookies["session"]

@@ -134,9 +134,7 @@ async def test_account_without_password_gets_reset_email(
     assert [mail.to for mail in await waiting.write(database)] == [EMAIL]
 
 
-async def test_warning_is_sent_to_current_address(
-    client: AsyncClient, waiting: Waiting, database: Database
-) -> None:
+async def test_warning_is_sent_to_current_address(client: AsyncClient, waiting: Waiting, database: Database) -> None:
     await open_account(client, waiting, database)
     changed = {"current_password": PASSWORD, "new_password": OTHER}
     assert (await client.post(f"{AUTH}/change-password", json=changed)).status_code == 204

@@ -94,7 +94,9 @@ async def test_registration_response_does_not_reveal_existing_account(client: As
 
 
 @pytest.mark.parametrize("followed", [0, 1])
-async def test_unverified_registration_cannot_take_over_address(client: AsyncClient, mails: list[Mail], followed: int) -> None:
+async def test_unverified_registration_cannot_take_over_address(
+    client: AsyncClient, mails: list[Mail], followed: int
+) -> None:
     for name in ("Mallory", "Ada"):
         await register(client, name=name)
 
@@ -178,9 +180,7 @@ async def test_password_is_reset_with_the_emailed_link(client: AsyncClient, mail
     assert (again.status_code, again.json()["code"]) == (422, "invalid_mail_token")
 
 
-async def test_password_reset_response_does_not_reveal_existing_account(
-    client: AsyncClient, mails: list[Mail]
-) -> None:
+async def test_password_reset_response_does_not_reveal_existing_account(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     known, unknown = await forgot(client), await forgot(client, "bob@example.com")
 
@@ -228,9 +228,7 @@ async def test_link_is_valid_for_one_purpose(client: AsyncClient, mails: list[Ma
     assert (await reset(client, mails[0])).status_code == 204
 
 
-async def test_reset_link_expires(
-    client: AsyncClient, session: AsyncSession, mails: list[Mail]
-) -> None:
+async def test_reset_link_expires(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
     await come_in(client, mails)
     await forgot(client)
     await session.exec(update(MailedToken).values(expires_at=utc_now() - timedelta(seconds=1)))
@@ -323,9 +321,7 @@ async def test_email_change_requires_the_emailed_link(client: AsyncClient, mails
     assert (await log_in(client, email="countess@example.com")).status_code == 200
 
 
-async def test_password_reset_revokes_pending_email_change(
-    client: AsyncClient, mails: list[Mail]
-) -> None:
+async def test_password_reset_revokes_pending_email_change(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     await client.post(f"{AUTH}/change-email", json={"current_password": PASSWORD, "new_email": "evil@example.com"})
     evil = mails.pop()
@@ -336,7 +332,9 @@ async def test_password_reset_revokes_pending_email_change(
     assert (await log_in(client, OTHER)).status_code == 200
 
 
-async def test_email_change_fails_if_address_was_taken(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
+async def test_email_change_fails_if_address_was_taken(
+    client: AsyncClient, session: AsyncSession, mails: list[Mail]
+) -> None:
     await come_in(client, mails)
     await client.post(f"{AUTH}/change-email", json={"current_password": PASSWORD, "new_email": "new@example.com"})
     await UserService(session).register(UserCreate(email="new@example.com", name="Faster"))

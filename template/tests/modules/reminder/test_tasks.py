@@ -135,9 +135,7 @@ async def test_many_due_todos_are_processed_in_batches(database: Database, owner
 
 
 @pytest.mark.parametrize("values", [{"status": TodoStatus.DONE}, {"status": TodoStatus.CANCELLED}, {"due_at": None}])
-async def test_closed_todo_gets_no_reminder(
-    database: Database, owner: UUID, values: dict[str, object]
-) -> None:
+async def test_closed_todo_gets_no_reminder(database: Database, owner: UUID, values: dict[str, object]) -> None:
     milk = todo(owner)
     await keep(database, milk)
     await notice(database)

@@ -82,9 +82,7 @@ async def test_login_returns_tokens(client: AsyncClient) -> None:
 async def test_failed_login_response_does_not_reveal_the_cause(client: AsyncClient, email: str, password: str) -> None:
     await open_account(client)
     async with transaction(app_of(client).state.database.writers) as session:
-        await UserService(session).register(
-            UserCreate(email="old@example.com", name="Without a password")
-        )
+        await UserService(session).register(UserCreate(email="old@example.com", name="Without a password"))
     answer = await log_in(client, username=email, password=password)
 
     assert answer.status_code == 401
@@ -180,9 +178,7 @@ async def test_scopes_cannot_be_exceeded(client: AsyncClient) -> None:
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid_scope")
 
 
-async def test_revoked_admin_role_ends_with_token_refresh(
-    client: AsyncClient, session: AsyncSession
-) -> None:
+async def test_revoked_admin_role_ends_with_token_refresh(client: AsyncClient, session: AsyncSession) -> None:
     await open_account(client, Role.ADMIN)
     admin = await log_in(client)
     users = await client.get("/api/v1/users", headers=bearing(admin))

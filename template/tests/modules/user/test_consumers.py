@@ -43,9 +43,7 @@ async def test_deleted_user_gets_no_welcome_email(database: Database) -> None:
     assert list(shown) == []
 
 
-async def test_retry_after_outage_sends_no_email_twice(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_retry_after_outage_sends_no_email_twice(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async def go_away_once(name: str, mail: Mail) -> None:
         asked.append(mail.to)
         if len(asked) == 2:
