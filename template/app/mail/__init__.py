@@ -1,6 +1,6 @@
-"""Mail: written from templates, kept until the commit, sent by SMTP.
+"""Email: rendered from templates, sent by SMTP after the commit.
 
-In development, without a server, mails are shown on the terminal and on `/dev/mails`.
+In development without an SMTP server, emails are printed to the terminal and shown on `/dev/mails`.
 """
 
 from app.mail.letters import letter

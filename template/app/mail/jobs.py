@@ -1,4 +1,4 @@
-"""Mails as jobs: each waits in the outbox, in the transaction that asks for it, and is sent by a worker."""
+"""Emails as jobs: enqueued in the transaction that requests them, and sent by a worker."""
 
 import json
 from typing import Any
@@ -17,22 +17,22 @@ from app.workers.task import Job, outside_task
 __all__ = ["MailNotSentYet", "lifespan", "prepare_development", "send_letter", "send_mail", "setup"]
 
 ATTEMPTS = 12  # within about half an hour
-SECONDS = 60  # a server may be slow with each of its answers
+SECONDS = 60  # a server may be slow with each of its responses
 
 
 class UnknownLetter(TryAgain):
-    """There is no letter of this name here, for example because this worker is older than who asked for it."""
+    """This worker knows no deferred email of this name, for example because it runs an older version."""
 
 
 @outside_task(attempts=ATTEMPTS, seconds=SECONDS)
 async def send_mail(job: Job, *, to: str, subject: str, text: str, html: str) -> None:
-    """Send a mail that is written."""
+    """Send an email."""
     await delivery.send(str(job.id), Mail(to, subject, text, html))
 
 
 @outside_task(attempts=ATTEMPTS, seconds=SECONDS)
 async def send_letter(job: Job, *, letter: str, arguments: dict[str, Any]) -> None:
-    """Write a mail and send it. What was written before is committed: its link works before it can arrive."""
+    """Build and send a deferred email. Its changes are committed first, so that its link works when it arrives."""
     found = _find(letter)
     fitting = read(arguments_of(found.function), json.dumps(arguments))
     async with transaction(job.database.writers) as session:
@@ -49,7 +49,7 @@ def _find(letter: str) -> Letter[...]:
 
 
 class _InRows:
-    """Mails wait in the database, as rows of the transaction that asks for them."""
+    """Enqueues each email as a job, in the transaction that requests it."""
 
     def send(self, session: AsyncSession, mail: Mail) -> None:
         send_mail.enqueue(session, to=mail.to, subject=mail.subject, text=mail.text, html=mail.html)

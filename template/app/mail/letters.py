@@ -1,7 +1,7 @@
-"""Letters: mails that are written when they are sent, and not when they are asked for.
+"""Deferred emails: built when they are sent, not when they are requested.
 
-Mails carry links with secrets, of which the database holds digests only. A mail that waits
-there must not give them away; so what waits is the name of a letter and its arguments.
+Emails contain links with secrets, of which the database stores only digests. A queued email must not contain the
+secret, so the queue stores only the name of the function that builds it, and its arguments.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,31 +21,31 @@ logger = structlog.get_logger(__name__)
 
 
 class Letter(Generic[P]):
-    """A function that writes a mail, and its name."""
+    """A named function that builds an email."""
 
     def __init__(self, function: Write[P]) -> None:
-        """Name it after the function: renaming that leaves waiting mails behind."""
+        """Use the function's module and name, so emails queued before a rename cannot be sent."""
         name: str = function.__name__  # ty: ignore[missing-attribute]
         self.name = f"{function.__module__}.{name}"
         self.function = function
 
     async def write(self, session: AsyncSession, *args: P.args, **arguments: P.kwargs) -> Mail | None:
-        """Write the mail inside the transaction of `session`.
+        """Build the email inside the transaction of `session`.
 
         Returns:
-            The mail, or nothing if there is nobody or nothing left to write about.
+            The email, or None if there is no longer a reason to send it.
         """
         mail = await self.function(session, *args, **arguments)
         if mail is None:
-            logger.info("letter dropped: what it was about is gone", letter=self.name)
+            logger.info("deferred email skipped: nothing left to send", letter=self.name)
         return mail
 
 
 def letter(function: Write[P]) -> Letter[P]:
-    """Make a letter of a function: `async def welcome(session, *, user_id: UUID) -> Mail | None`.
+    """Register a function that builds a deferred email.
 
-    It may run more than once, whenever the mail has to be tried again. Nothing to write about any more is not an
-    error: it returns None.
+    For example `async def welcome(session, *, user_id: UUID) -> Mail | None`. It runs once per delivery attempt.
+    If there is no longer a reason to send the email, it returns None; that is not an error.
     """
     made = Letter(function)
     _letters[made.name] = made
@@ -53,11 +53,11 @@ def letter(function: Write[P]) -> Letter[P]:
 
 
 def find(name: str) -> Letter[...]:
-    """Find a letter by name.
+    """Return a deferred email by name.
 
     Raises:
-        LookupError: If there is none.
+        LookupError: If no deferred email has this name.
     """
     if name not in _letters:
-        raise LookupError(f"There is no letter {name}: was it renamed or moved while mails were waiting?")
+        raise LookupError(f"There is no deferred email {name}. It may have been renamed while emails were queued.")
     return _letters[name]

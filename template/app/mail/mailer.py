@@ -1,4 +1,4 @@
-"""Sends mails in the background: a few at a time, again if the server is away, and to the end before a stop."""
+"""Sends emails in background tasks: a few concurrently, with retries, and a time limit to finish at shutdown."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -23,31 +23,31 @@ logger = structlog.get_logger(__name__)
 
 
 class MailerSettings(MailSettings):
-    """What sending from this process needs as well."""
+    """Settings for sending from this process."""
 
-    drain_seconds: float = Field(default=5, ge=0, description="For mails under way when the service stops.")
+    drain_seconds: float = Field(default=5, ge=0, description="Time limit to finish sending at shutdown.")
 
 
 def prepare_development() -> None:
-    """Nothing: a server of our own is started with the app."""
+    """Do nothing: the development mail server starts with the application."""
 
 
 def setup(app: FastAPI) -> None:
-    """Read the settings, and show the mails in development."""
+    """Load the settings and, in development, add the email preview."""
     app.state.mail = load(MailerSettings)
     preview.attach(app, app.state.mail)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Send mails while the app runs."""
+    """Send emails while the application runs."""
     async with mailing(app.state.mail):
         yield
 
 
 @asynccontextmanager
 async def mailing(settings: MailerSettings) -> AsyncGenerator[None]:
-    """Send mails while the block runs, and wait at its end for those under way."""
+    """Send emails while the block runs, and wait for unfinished ones at its end."""
     async with way_out(settings) as way:
         mailer = Mailer(settings, way)
         with posting(mailer.post):
@@ -58,42 +58,42 @@ async def mailing(settings: MailerSettings) -> AsyncGenerator[None]:
 
 
 class Mailer:
-    """Takes mails and sends each when its turn comes.
+    """Sends emails in asyncio tasks.
 
-    They are kept in memory: what cannot be sent before the process ends is lost, and logged as such.
-    If a connection breaks at the wrong moment a mail is sent twice, with the same Message-ID.
+    Emails are kept in memory: those that cannot be sent before the process ends are lost, and their number is
+    logged. If a connection breaks during delivery, an email may be sent twice, with the same Message-ID.
     """
 
     def __init__(
         self, settings: MailerSettings, deliver: Deliver, pauses_seconds: Sequence[float] = PAUSES_SECONDS
     ) -> None:
-        """Send through `deliver`, and again after each of the pauses while the server is away."""
+        """Send through `deliver`; after a temporary error, retry after each of the pauses."""
         self._sender = sender_address(settings.sender)
         self._drain_seconds = settings.drain_seconds
         self._deliver = deliver
         self._pauses_seconds = pauses_seconds
         self._turns = asyncio.Semaphore(CONNECTIONS)
-        self._under_way: set[asyncio.Task[None]] = set()  # asyncio itself keeps weak references only
+        self._under_way: set[asyncio.Task[None]] = set()  # asyncio keeps only weak references to tasks
 
     def post(self, mail: Mail) -> None:
-        """Take a mail and return at once."""
+        """Start sending an email, without waiting for it."""
         task = asyncio.create_task(self._send(compose(mail, self._sender)))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
     async def drain(self) -> None:
-        """Wait for the mails under way, but not for ever."""
+        """Wait for unfinished emails up to the time limit, then cancel the rest."""
         if not self._under_way:
             return
         _, late = await asyncio.wait(self._under_way, timeout=self._drain_seconds)
         for task in late:
             task.cancel()
         if late:
-            logger.error("mails not sent: the service stops", count=len(late))
+            logger.error("emails not sent, service is stopping", count=len(late))
             await asyncio.wait(late)
 
     async def _send(self, message: EmailMessage) -> None:
-        """Try until it works or there is no more hope. The log names no address and no content."""
+        """Retry until the email is sent or the error is permanent. The log contains no address and no content."""
         log = logger.bind(message_id=message["Message-ID"], to_domain=message["To"].addresses[0].domain)
         pauses = iter(self._pauses_seconds)
         while True:
@@ -103,10 +103,10 @@ class Mailer:
             except FAILURES as error:
                 pause = next(pauses, None)
                 if pause is None or not is_temporary(error):
-                    log.error("mail not sent", **reason(error))  # noqa: TRY400 - the traceback would show the address
+                    log.error("email not sent", **reason(error))  # noqa: TRY400 - the traceback would show the address
                     return
-                log.warning("mail not sent yet", **reason(error), again_in_seconds=pause)
+                log.warning("email delivery failed, retrying", **reason(error), retry_in_seconds=pause)
                 await asyncio.sleep(pause)
             else:
-                log.info("mail sent")
+                log.info("email sent")
                 return

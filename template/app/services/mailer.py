@@ -1,16 +1,16 @@
-"""The service that writes to people when something has happened."""
+"""Email service; consumes events and sends emails."""
 
 from fastapi import APIRouter, FastAPI
 
 from app.events import consumers, processes
 from app.main import create_app
 
-# Their functions send mail. Name yours here as well; `app consumer --only NAME` does the others.
+# Consumers that send emails. Add yours here; run the others with `app consumer --only NAME`.
 CONSUMERS = ("reminders", "welcome")
 
 
 def create_mailer() -> FastAPI:
-    """Build it: no routes, and the consumers that send mail.
+    """Create the application, without routes, with the consumers that send emails.
 
     Raises:
         ConfigurationError: If a topic is missing.

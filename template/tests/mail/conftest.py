@@ -1,4 +1,4 @@
-"""A real mail server for these tests, in this process."""
+"""A real SMTP server in this process."""
 
 import asyncio
 import ssl
@@ -27,14 +27,14 @@ HOST = "127.0.0.1"
 
 @dataclass
 class Server:
-    """What a mail server got, and how it answers."""
+    """An SMTP server that records what it receives."""
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
     envelopes: list[Envelope] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
-    recipient_answers: list[str] = field(default_factory=list)  # used up one by one, then all is well
+    recipient_answers: list[str] = field(default_factory=list)  # one per recipient; when used up, all are accepted
     data_answers: list[str] = field(default_factory=list)
     connections: int = 0
     at_the_same_time: int = 0
@@ -92,7 +92,7 @@ StartServer = Callable[..., Awaitable[Server]]
 
 @pytest.fixture
 async def start_server() -> AsyncGenerator[StartServer]:
-    """Starts servers that are stopped in the end."""
+    """Start servers, and stop them after the test."""
     servers: list[Server] = []
 
     async def start(**options: Any) -> Server:
@@ -109,7 +109,7 @@ async def start_server() -> AsyncGenerator[StartServer]:
 
 @pytest.fixture
 async def server(start_server: StartServer) -> Server:
-    """A server that takes everything, unencrypted."""
+    """A server that accepts everything, without encryption."""
     return await start_server()
 
 
@@ -126,7 +126,7 @@ def settings_for(server: Server, **more: Any) -> MailSettings:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine, with its key."""
+    """A self-signed certificate for 127.0.0.1, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")]), datetime.now(UTC)
     made = (
@@ -151,7 +151,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tls(certificate: Path) -> ssl.SSLContext:
-    """The server's side of an encrypted connection."""
+    """The TLS context of the server."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     return context

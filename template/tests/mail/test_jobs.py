@@ -1,4 +1,4 @@
-"""Mails as jobs: rows of the transaction that asks, sent at least once, with no secret in any row."""
+"""Emails as jobs: enqueued in the transaction, sent at least once, without secrets in the database."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +26,7 @@ SECRETS: list[str] = []
 
 @letter
 async def invitation(session: AsyncSession, *, to: str) -> Mail | None:
-    """Invite somebody with a new secret, if there is anybody."""
+    """Return an email with a new secret, if `to` is set."""
     SECRETS.append(f"hunter{len(SECRETS)}")
     return Mail(to, "Come in", f"https://app.example.com/#{SECRETS[-1]}") if to else None
 
@@ -39,7 +39,7 @@ def _server_is_set(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def work(database: Database) -> None:
-    """Do every job once, however long it was to wait."""
+    """Run every job once, even if it is not due yet."""
     for event in await rows(database):
         async with transaction(database.writers) as session:
             await JobRepository(session).sent([event])
@@ -56,7 +56,7 @@ async def invite(database: Database, to: str = "ada@example.com") -> None:
         await send_letter(session, invitation, to=to)
 
 
-async def test_a_mail_waits_in_the_database_and_is_sent_by_a_worker(database: Database, server: Server) -> None:
+async def test_email_is_stored_and_sent_by_worker(database: Database, server: Server) -> None:
     await send(database)
     [job] = await rows(database)
     assert server.mails == []
@@ -67,13 +67,13 @@ async def test_a_mail_waits_in_the_database_and_is_sent_by_a_worker(database: Da
     [mail] = server.mails
     assert (mail["To"], mail["Subject"], mail["Message-ID"]) == (MAIL.to, MAIL.subject, f"<{job.id}@example.com>")
     assert [part.get_content().strip() for part in mail.iter_parts()] == [MAIL.text, MAIL.html]
-    assert [line["event"] for line in lines] == ["mail sent", "job done"]
+    assert [line["event"] for line in lines] == ["email sent", "job done"]
 
 
-async def test_a_mail_of_a_transaction_that_is_taken_back_is_never_sent(database: Database) -> None:
+async def test_rollback_discards_emails(database: Database) -> None:
     with suppress(ConflictError):
         async with transaction(database.writers) as session:
-            async with session.begin_nested():  # nothing wrong with that: a row is taken back with it
+            async with session.begin_nested():  # allowed here, because a rollback also removes the row
                 send_after_commit(session, MAIL)
                 await send_letter(session, invitation, to=MAIL.to)
             raise ConflictError
@@ -81,7 +81,7 @@ async def test_a_mail_of_a_transaction_that_is_taken_back_is_never_sent(database
     assert await rows(database) == []
 
 
-async def test_a_letter_is_written_when_it_is_sent(database: Database, server: Server) -> None:
+async def test_deferred_email_is_built_when_sent(database: Database, server: Server) -> None:
     await invite(database)
     assert SECRETS == []
     await work(database)
@@ -90,7 +90,7 @@ async def test_a_letter_is_written_when_it_is_sent(database: Database, server: S
     assert await rows(database) == []
 
 
-async def test_no_secret_is_ever_in_a_row(database: Database, server: Server) -> None:
+async def test_queued_email_contains_no_secret(database: Database, server: Server) -> None:
     server.data_answers = ["451 hunter0 for ada@example.com? later"]
     await invite(database)
     await work(database)
@@ -101,7 +101,7 @@ async def test_no_secret_is_ever_in_a_row(database: Database, server: Server) ->
     assert job.last_error == "MailNotSentYet: SMTPDataError 451"
 
 
-async def test_the_same_job_run_twice_sends_one_mail(database: Database, server: Server) -> None:
+async def test_job_run_twice_sends_one_email(database: Database, server: Server) -> None:
     await send(database)
     [job] = await rows(database)
     await work(database)
@@ -111,7 +111,7 @@ async def test_the_same_job_run_twice_sends_one_mail(database: Database, server:
 
 
 @pytest.mark.parametrize("ask", [send, invite])
-async def test_a_mail_that_is_sent_again_after_a_crash_has_the_same_message_id(
+async def test_email_resent_after_crash_has_same_message_id(
     database: Database, server: Server, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
 ) -> None:
     async def crash(*_: Any) -> bool:
@@ -126,11 +126,13 @@ async def test_a_mail_that_is_sent_again_after_a_crash_has_the_same_message_id(
 
     first, second = (mail["Message-ID"] for mail in server.mails)
     assert first == second
-    assert (["hunter0", "hunter1"] if ask is invite else []) == SECRETS, "each copy of a letter has a link of its own"
+    assert (["hunter0", "hunter1"] if ask is invite else []) == SECRETS, (
+        "each copy of a deferred email has a separate link"
+    )
     assert await rows(database) == []
 
 
-async def test_a_server_that_is_away_is_asked_again(database: Database, server: Server) -> None:
+async def test_unavailable_server_is_retried(database: Database, server: Server) -> None:
     await send(database)
     await server.stop()
     began = utc_now()
@@ -146,7 +148,7 @@ async def test_a_server_that_is_away_is_asked_again(database: Database, server: 
     assert await rows(database) == []
 
 
-async def test_a_refused_recipient_is_not_asked_for_again(database: Database, server: Server) -> None:
+async def test_rejected_recipient_is_not_retried(database: Database, server: Server) -> None:
     server.recipient_answers = ["550 no ada@example.com here"]
     await send(database)
     with capture_logs() as lines:
@@ -155,17 +157,17 @@ async def test_a_refused_recipient_is_not_asked_for_again(database: Database, se
     assert await rows(database) == []
     assert server.mails == []
     assert (lines[0]["event"], lines[0]["log_level"], lines[0]["error"]) == (
-        "mail not sent",
+        "email not sent",
         "error",
         "SMTPRecipientsRefused",
     )
 
 
 @pytest.mark.parametrize("answer", ["535 who are you", "553 not from there", "554 not today"])
-async def test_what_is_not_about_the_mail_is_tried_again_and_then_kept(
+async def test_rejected_login_or_sender_is_retried_then_dead_lettered(
     database: Database, server: Server, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
-    """A wrong password or sender in the settings must not cost a single mail."""
+    """A wrong password or sender in the settings must not lose an email."""
 
     async def refuse(*_: Any) -> None:
         code, text = answer.split(maxsplit=1)
@@ -181,44 +183,42 @@ async def test_what_is_not_about_the_mail_is_tried_again_and_then_kept(
     assert job.last_error == f"MailNotSentYet: SMTPResponseException {answer[:3]}"
 
 
-async def test_a_letter_that_is_not_known_yet_is_tried_again(database: Database) -> None:
+async def test_unknown_deferred_email_is_retried(database: Database) -> None:
     async with transaction(database.writers) as session:
         jobs.send_letter.enqueue(session, letter="app.gone", arguments={})
     await work(database)
 
     [job] = await rows(database)
-    assert (job.dead_at, job.last_error[:45]) == (None, "UnknownLetter: There is no letter app.gone: w")
+    assert (job.dead_at, job.last_error[:50]) == (None, "UnknownLetter: There is no deferred email app.gone")
 
 
-async def test_arguments_that_a_letter_does_not_take_are_refused_when_it_is_asked_for(database: Database) -> None:
+async def test_invalid_arguments_of_deferred_email_are_rejected_immediately(database: Database) -> None:
     with pytest.raises(ValidationError):
         async with transaction(database.writers) as session:
             await send_letter(session, invitation, to=1)  # ty: ignore[invalid-argument-type]
 
 
-async def test_a_letter_about_nothing_any_more_is_dropped(database: Database, server: Server) -> None:
+async def test_deferred_email_without_content_is_skipped(database: Database, server: Server) -> None:
     await invite(database, to="")
     with capture_logs() as lines:
         await work(database)
 
-    assert lines[0]["event"] == "letter dropped: what it was about is gone"
+    assert lines[0]["event"] == "deferred email skipped: nothing left to send"
     assert await rows(database) == []
     assert server.mails == []
 
 
-async def test_a_letter_to_an_address_that_no_mail_can_reach_ends(database: Database, server: Server) -> None:
+async def test_deferred_email_to_unusable_address_is_not_retried(database: Database, server: Server) -> None:
     await invite(database, to="ädä@example.com")
     with capture_logs() as lines:
         await work(database)
 
-    assert (lines[0]["event"], lines[0]["error"]) == ("mail not sent", "UnusableAddress")
+    assert (lines[0]["event"], lines[0]["error"]) == ("email not sent", "UnusableAddress")
     assert "ädä" not in str(lines)
     assert await rows(database) == []
 
 
-async def test_neither_the_log_nor_a_row_that_failed_names_more_than_it_must(
-    database: Database, server: Server
-) -> None:
+async def test_log_and_failed_job_contain_no_address(database: Database, server: Server) -> None:
     server.recipient_answers = ["451 try ada@example.com later", "550 ada@example.com is gone"]
     await invite(database)
     with capture_logs() as lines:
@@ -230,7 +230,7 @@ async def test_neither_the_log_nor_a_row_that_failed_names_more_than_it_must(
     assert "hunter" not in str(lines)
 
 
-async def test_the_feature_is_ready_without_a_server_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_feature_hooks_run_without_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENV", "dev")
     app = FastAPI()
     jobs.prepare_development()

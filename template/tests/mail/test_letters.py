@@ -1,4 +1,4 @@
-"""Letters: found by name."""
+"""Deferred emails."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -15,30 +15,30 @@ ID, NOW = UUID(int=1), datetime(2030, 1, 31, 18, 0, 0, 123456, tzinfo=UTC)
 
 @letter
 async def invitation(session: AsyncSession, *, user_id: UUID, name: str, at: datetime | None) -> Mail | None:
-    """Say what it was given."""
+    """Return an email that contains its arguments, if there is a name."""
     return Mail("ada@example.com", "Hello", f"{user_id} {name} {at}") if name else None
 
 
-async def test_a_letter_is_found_by_its_name(session: AsyncSession) -> None:
+async def test_deferred_email_is_found_by_name(session: AsyncSession) -> None:
     mail = await find(invitation.name).write(session, user_id=ID, name="Ada", at=NOW)
 
     assert mail is not None
     assert mail.text == f"{ID} Ada {NOW}"
 
 
-async def test_nothing_to_write_about_is_noted(session: AsyncSession) -> None:
+async def test_skipped_deferred_email_is_logged(session: AsyncSession) -> None:
     with capture_logs() as lines:
         assert await invitation.write(session, user_id=ID, name="", at=None) is None
 
     assert lines == [
         {
-            "event": "letter dropped: what it was about is gone",
+            "event": "deferred email skipped: nothing left to send",
             "letter": "tests.mail.test_letters.invitation",
             "log_level": "info",
         }
     ]
 
 
-def test_a_letter_that_is_not_known_says_so() -> None:
-    with pytest.raises(LookupError, match=r"no letter app\.gone: was it renamed"):
+def test_unknown_deferred_email_is_explained() -> None:
+    with pytest.raises(LookupError, match=r"no deferred email app\.gone\. It may have been renamed"):
         find("app.gone")

@@ -1,4 +1,4 @@
-"""The way out: mails go to the server, or in development to the terminal."""
+"""Mail transport: the SMTP server, or in development the terminal."""
 
 import sys
 
@@ -16,7 +16,7 @@ MAIL = Mail("ada@example.com", "Grüße", "Hallo Zoë,\nhttps://app.example.com/
 MESSAGE = compose(MAIL, sender_address("no-reply@localhost"))
 
 
-async def test_with_a_server_mails_go_there(server: Server) -> None:
+async def test_emails_are_sent_to_configured_server(server: Server) -> None:
     async with way_out(settings_for(server)) as deliver:
         await deliver(MESSAGE)
 
@@ -36,10 +36,10 @@ Subject: Grüße
 
 
 @pytest.mark.parametrize("installed", [True, False])
-async def test_in_development_mails_are_shown(
+async def test_emails_are_printed_in_development(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, installed: bool
 ) -> None:
-    if not installed:  # as in a container with the packages of production
+    if not installed:  # as in a container without development dependencies
         monkeypatch.delitem(sys.modules, "app.mail.catcher", raising=False)
         monkeypatch.setitem(sys.modules, "aiosmtpd", None)
         monkeypatch.setitem(sys.modules, "aiosmtpd.smtp", None)
@@ -50,7 +50,7 @@ async def test_in_development_mails_are_shown(
     assert shown[0]["Message-ID"] == MESSAGE["Message-ID"]
 
 
-async def test_the_last_ones_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_only_latest_emails_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     messages = [
         compose(Mail("ada@example.com", f"{n}", "Hello"), sender_address("a@localhost")) for n in range(KEPT + 1)
     ]

@@ -1,4 +1,4 @@
-"""The mailer: in the background, again if the server is away, and to the end before a stop."""
+"""The in-memory mailer: background delivery, retries, and shutdown."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -34,7 +34,7 @@ async def mailing_to(
     await mailer.drain()
 
 
-async def test_posting_does_not_wait_and_draining_does(server: Server) -> None:
+async def test_post_does_not_wait_but_drain_does(server: Server) -> None:
     async with mailing_to(server) as mailer:
         with capture_logs() as lines:
             for _ in range(3):
@@ -43,10 +43,10 @@ async def test_posting_does_not_wait_and_draining_does(server: Server) -> None:
             await mailer.drain()
 
     assert [mail["To"] for mail in server.mails] == ["ada@example.com"] * 3
-    assert [line["event"] for line in lines] == ["mail sent"] * 3
+    assert [line["event"] for line in lines] == ["email sent"] * 3
 
 
-async def test_few_are_sent_at_a_time(server: Server) -> None:
+async def test_concurrent_connections_are_limited(server: Server) -> None:
     server.go_on.clear()
     async with mailing_to(server) as mailer:
         for _ in range(3 * CONNECTIONS):
@@ -58,7 +58,7 @@ async def test_few_are_sent_at_a_time(server: Server) -> None:
     assert len(server.mails) == 3 * CONNECTIONS
 
 
-async def test_a_server_that_comes_back_gets_the_mail(server: Server) -> None:
+async def test_email_is_sent_after_server_recovers(server: Server) -> None:
     await server.stop()
     with capture_logs() as lines:
         async with mailing_to(server, pauses=(0.01,) * 30_000) as mailer:
@@ -67,12 +67,12 @@ async def test_a_server_that_comes_back_gets_the_mail(server: Server) -> None:
             await server.start()
 
     assert len(server.mails) == 1
-    assert lines[0]["event"] == "mail not sent yet"
+    assert lines[0]["event"] == "email delivery failed, retrying"
     assert lines[0]["error"] == "SMTPConnectError"
-    assert lines[-1]["event"] == "mail sent"
+    assert lines[-1]["event"] == "email sent"
 
 
-async def test_a_server_that_is_busy_is_asked_again_with_the_same_mail(server: Server) -> None:
+async def test_temporary_rejection_is_retried_with_same_message_id(server: Server) -> None:
     server.recipient_answers = ["450 greylisted"]
     server.data_answers = ["451 later"]
     with capture_logs() as lines:
@@ -80,33 +80,33 @@ async def test_a_server_that_is_busy_is_asked_again_with_the_same_mail(server: S
             mailer.post(MAIL)
 
     assert len(server.mails) == 1
-    assert [line["event"] for line in lines] == ["mail not sent yet", "mail not sent yet", "mail sent"]
+    assert [line["event"] for line in lines] == ["email delivery failed, retrying"] * 2 + ["email sent"]
     assert {line["message_id"] for line in lines} == {server.mails[0]["Message-ID"]}
-    assert [line.get("again_in_seconds") for line in lines] == [0.01, 0.02, None]
+    assert [line.get("retry_in_seconds") for line in lines] == [0.01, 0.02, None]
 
 
-async def test_a_refused_recipient_is_not_asked_for_again(server: Server) -> None:
+async def test_rejected_recipient_is_not_retried(server: Server) -> None:
     server.recipient_answers = ["550 no ada@example.com here"]
     with capture_logs() as lines:
         async with mailing_to(server) as mailer:
             mailer.post(MAIL)
 
     [line] = lines
-    assert (line["event"], line["log_level"], line["error"]) == ("mail not sent", "error", "SMTPRecipientsRefused")
+    assert (line["event"], line["log_level"], line["error"]) == ("email not sent", "error", "SMTPRecipientsRefused")
     assert line["to_domain"] == "example.com"
     assert server.mails == []
 
 
-async def test_a_server_that_stays_away_is_given_up(server: Server) -> None:
+async def test_retries_are_limited(server: Server) -> None:
     await server.stop()
     with capture_logs() as lines:
         async with mailing_to(server) as mailer:
             mailer.post(MAIL)
 
-    assert [line["event"] for line in lines] == ["mail not sent yet"] * 3 + ["mail not sent"]
+    assert [line["event"] for line in lines] == ["email delivery failed, retrying"] * 3 + ["email not sent"]
 
 
-async def test_the_log_names_no_address_and_no_content(server: Server) -> None:
+async def test_log_contains_no_address_or_content(server: Server) -> None:
     server.recipient_answers = ["451 try ada@example.com later", "550 ada@example.com is gone"]
     with capture_logs() as lines:
         async with mailing_to(server) as mailer:
@@ -119,14 +119,14 @@ async def test_the_log_names_no_address_and_no_content(server: Server) -> None:
         assert secret not in str(lines)
 
 
-async def test_a_stop_waits_for_so_long_and_says_what_is_lost(server: Server) -> None:
+async def test_shutdown_logs_number_of_lost_emails(server: Server) -> None:
     server.go_on.clear()
     with capture_logs() as lines:
         async with mailing_to(server, drain_seconds=0) as mailer:
             mailer.post(MAIL)
             mailer.post(MAIL)
 
-    assert lines == [{"event": "mails not sent: the service stops", "count": 2, "log_level": "error"}]
+    assert lines == [{"event": "emails not sent, service is stopping", "count": 2, "log_level": "error"}]
     assert mailer._under_way == set()
 
 
@@ -135,7 +135,7 @@ async def send(database: Database) -> None:
         send_after_commit(session, MAIL)
 
 
-async def test_a_mail_reaches_the_server_before_the_app_has_stopped(server: Server, database: Database) -> None:
+async def test_shutdown_waits_for_delivery(server: Server, database: Database) -> None:
     app = FastAPI()
     module.prepare_development()
     module.setup(app)
@@ -146,9 +146,7 @@ async def test_a_mail_reaches_the_server_before_the_app_has_stopped(server: Serv
     assert server.mails[0].get_content().splitlines() == MAIL.text.splitlines()
 
 
-async def test_mails_under_way_are_sent_although_the_app_stops_with_an_error(
-    server: Server, database: Database
-) -> None:
+async def test_shutdown_after_error_waits_for_delivery(server: Server, database: Database) -> None:
     with suppress(KeyError):
         async with mailing(mailer_settings(server)):
             await send(database)
@@ -157,7 +155,7 @@ async def test_mails_under_way_are_sent_although_the_app_stops_with_an_error(
     assert len(server.mails) == 1
 
 
-def test_in_development_the_mails_can_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preview_is_added_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENV", "dev")
     app = FastAPI()
     module.setup(app)

@@ -1,4 +1,4 @@
-"""Mails wait for the commit."""
+"""Sending after the commit."""
 
 from contextlib import suppress
 from typing import Any
@@ -23,7 +23,7 @@ FIRST, SECOND = Mail("ada@example.com", "First", "1"), Mail("ada@example.com", "
 
 @pytest.fixture(params=["live_database", "database"])
 def either(request: pytest.FixtureRequest) -> Database:
-    """A database with real commits, and the one of the tests whose commits are savepoints."""
+    """A database with real commits, and the test database whose commits are savepoints."""
     database: Database = request.getfixturevalue(request.param)
     return database
 
@@ -32,7 +32,7 @@ async def touch(session: AsyncSession) -> None:
     await session.exec(select(User))
 
 
-async def test_a_mail_leaves_with_the_commit_and_not_before(either: Database) -> None:
+async def test_email_is_sent_after_commit(either: Database) -> None:
     sent: list[Mail] = []
     with posting(sent.append):
         async with transaction(either.writers) as session:
@@ -45,7 +45,7 @@ async def test_a_mail_leaves_with_the_commit_and_not_before(either: Database) ->
     assert sent == [FIRST, SECOND]
 
 
-async def test_a_mail_leaves_even_if_nothing_else_was_done(either: Database) -> None:
+async def test_email_is_sent_without_other_statements(either: Database) -> None:
     sent: list[Mail] = []
     with posting(sent.append):
         async with transaction(either.writers) as session:
@@ -54,7 +54,7 @@ async def test_a_mail_leaves_even_if_nothing_else_was_done(either: Database) -> 
     assert sent == [FIRST]
 
 
-async def test_the_end_of_a_savepoint_is_no_commit(either: Database) -> None:
+async def test_release_of_savepoint_sends_nothing(either: Database) -> None:
     sent: list[Mail] = []
     with posting(sent.append):
         async with transaction(either.writers) as session:
@@ -70,7 +70,7 @@ async def test_the_end_of_a_savepoint_is_no_commit(either: Database) -> None:
     assert sent == [FIRST]
 
 
-async def test_a_mail_of_a_transaction_that_is_taken_back_is_never_sent(either: Database) -> None:
+async def test_rollback_discards_emails(either: Database) -> None:
     sent: list[Mail] = []
     with posting(sent.append):
         with suppress(ConflictError):
@@ -91,20 +91,20 @@ async def test_a_mail_of_a_transaction_that_is_taken_back_is_never_sent(either: 
     assert sent == [SECOND]
 
 
-async def test_inside_a_savepoint_it_is_refused(session: AsyncSession) -> None:
+async def test_sending_inside_savepoint_is_rejected(session: AsyncSession) -> None:
     with posting(lambda _: None):
         async with session.begin_nested():
-            with pytest.raises(RuntimeError, match="outside of begin_nested"):
+            with pytest.raises(RuntimeError, match="inside begin_nested"):
                 send_after_commit(session, FIRST)
 
 
 @letter
 async def greeting(session: AsyncSession, *, name: str) -> Mail | None:
-    """Greet whoever has a name."""
+    """Return a greeting, if there is a name."""
     return Mail("ada@example.com", "Hello", name) if name else None
 
 
-async def test_a_letter_is_written_at_once_and_leaves_with_the_commit(database: Database) -> None:
+async def test_deferred_email_is_built_immediately_and_sent_after_commit(database: Database) -> None:
     sent: list[Mail] = []
     with posting(sent.append):
         async with transaction(database.writers) as session:
@@ -115,14 +115,14 @@ async def test_a_letter_is_written_at_once_and_leaves_with_the_commit(database: 
     assert [mail.text for mail in sent] == ["Ada"]
 
 
-async def test_without_anybody_who_sends_it_is_refused(session: AsyncSession, own_registry: OwnRegistry) -> None:
+async def test_sending_without_backend_is_rejected(session: AsyncSession, own_registry: OwnRegistry) -> None:
     own_registry("app.mail.outbox._ways").clear()
     with pytest.raises(RuntimeError, match="lifespan"):
         send_after_commit(session, FIRST)
 
 
 class Elsewhere:
-    """Another way for mails to wait."""
+    """Another backend."""
 
     def __init__(self) -> None:
         self.kept: list[Any] = []
@@ -136,7 +136,7 @@ class Elsewhere:
         self.kept.append((letter.name, arguments))
 
 
-async def test_a_way_by_default_is_taken_unless_somebody_is_posting(
+async def test_default_backend_is_used_unless_another_is_active(
     session: AsyncSession, own_registry: OwnRegistry
 ) -> None:
     own_registry("app.mail.outbox._ways").clear()
@@ -153,7 +153,7 @@ async def test_a_way_by_default_is_taken_unless_somebody_is_posting(
     assert way.kept == [SECOND, (greeting.name, {"name": "Ada"})]
 
 
-async def test_a_request_sends_when_it_succeeds_and_not_when_it_fails(database: Database) -> None:
+async def test_only_successful_requests_send_emails(database: Database) -> None:
     app: FastAPI = create_app()
     app.state.database = database
 

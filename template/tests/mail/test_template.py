@@ -1,4 +1,4 @@
-"""Templates: one text for both parts, whatever the values."""
+"""Email templates: one text for both parts, and injection through values."""
 
 import html
 import re
@@ -16,7 +16,7 @@ from app.mail.template import EXAMPLE_LINK, MailTemplate, known
 from tests.conftest import OwnRegistry
 
 TITLE = openapi.about()["title"]
-READ = " ".join(TITLE.split())  # as `words` has it
+READ = " ".join(TITLE.split())  # as `words` returns it
 SENDER = sender_address("no-reply@example.com")
 HOSTILE = (
     'Ada\r\nBcc: eve@example.com\n\nhttps://evil.example/\n\n<img src="https://evil.example/"> {{ link }} \u2028 🚀'
@@ -25,7 +25,7 @@ HOSTILE = (
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_registry: OwnRegistry) -> Path:
-    """The templates of a module that a team might write."""
+    """The template folder of a new module."""
     folder = tmp_path / "shop" / "templates"
     folder.mkdir(parents=True)
     (tmp_path / "shop/__init__.py").touch()
@@ -43,12 +43,12 @@ def write(folder: Path, name: str, text: str) -> MailTemplate:
 
 
 def words(page: str) -> str:
-    """What somebody reads who sees the HTML."""
+    """The visible text of an HTML page."""
     body = page[page.index("<body") :]
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
-def test_a_text_becomes_a_mail(made: Path) -> None:
+def test_template_is_rendered(made: Path) -> None:
     mail = write(
         made, "order.txt", "Subject: Your order of {{ what }}\r\n\r\nHello {{ name }},\r\n\nit is on its\nway.\n\n"
     ).mail("ada@example.com", name="Zoë & Co.", what="tea")
@@ -59,7 +59,7 @@ def test_a_text_becomes_a_mail(made: Path) -> None:
     assert "Zoë &amp; Co." in mail.html
 
 
-def test_a_link_alone_on_its_line_becomes_a_button_and_stays_readable(made: Path) -> None:
+def test_link_on_separate_line_becomes_button(made: Path) -> None:
     link = "https://app.example.com/?a=1&b=2#token=x"
     mail = write(made, "link.txt", "Subject: Go on\n\nGo on here:\n{{ link }}\nor on {{ link }} itself.").mail(
         "ada@example.com", link=link
@@ -70,7 +70,7 @@ def test_a_link_alone_on_its_line_becomes_a_button_and_stays_readable(made: Path
     assert words(mail.html) == f"Go on here: Go on {link} or on {link} itself. {READ}"
 
 
-def test_a_mail_may_have_a_look_of_its_own(made: Path) -> None:
+def test_email_can_have_separate_html(made: Path) -> None:
     (made / "news.html").write_text('{% extends "layout.html" %}{% block content %}<b>{{ name }}</b>{% endblock %}')
     mail = write(made, "news.txt", "Subject: News\n\nHello {{ name }}").mail("ada@example.com", name="<Ada>")
 
@@ -79,7 +79,7 @@ def test_a_mail_may_have_a_look_of_its_own(made: Path) -> None:
     assert mail.text.startswith("Hello <Ada>\n")
 
 
-def test_what_is_wrong_with_a_template_is_said(made: Path) -> None:
+def test_template_errors_are_explained(made: Path) -> None:
     with pytest.raises(ValueError, match=r"shop: the first line of templates/bare\.txt must be 'Subject: …'"):
         write(made, "bare.txt", "Hello").mail("ada@example.com")
     with pytest.raises(UndefinedError, match="'nmae' is undefined"):
@@ -91,7 +91,7 @@ def test_what_is_wrong_with_a_template_is_said(made: Path) -> None:
 
 
 @pytest.mark.parametrize("key", sorted(known))
-def test_both_parts_of_every_mail_say_the_same(key: str) -> None:
+def test_text_and_html_have_same_content(key: str) -> None:
     mail = known[key].example()
     subject = mail.subject.removeprefix(f"{TITLE}: ")
     text = " ".join(mail.text.replace("\n\n-- \n", "\n").replace(EXAMPLE_LINK, f"{subject} {EXAMPLE_LINK}").split())
@@ -102,7 +102,7 @@ def test_both_parts_of_every_mail_say_the_same(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", sorted(known))
-def test_no_value_adds_anything_to_a_mail(key: str) -> None:
+def test_values_cannot_inject_headers_links_or_html(key: str) -> None:
     template = known[key]
     mail = template.mail(
         "ada@example.com", **{name: HOSTILE for name in template.values if name != "link"}, link=EXAMPLE_LINK
@@ -115,6 +115,6 @@ def test_no_value_adds_anything_to_a_mail(key: str) -> None:
     assert [line for line in mail.text.splitlines() if line.startswith(("Bcc", "https://evil"))] == []
 
 
-def test_every_text_belongs_to_a_mail(project: Path) -> None:
+def test_every_text_file_has_a_template(project: Path) -> None:
     texts = {f"{path.parents[1].name}/{path.stem}" for path in project.glob("app/modules/*/templates/*.txt")}
     assert texts <= known.keys()

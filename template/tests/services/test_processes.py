@@ -1,4 +1,4 @@
-"""The services as processes: each answers for its health, and what happens in one leads to a mail of another."""
+"""The services as separate processes: health checks, and emails triggered by events of another process."""
 
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -25,7 +25,7 @@ __all__ = ["server", "start_server", "store"]
 
 @pytest.fixture
 def variables(server: Server) -> Iterator[dict[str, str]]:
-    """What all of them are told."""
+    """Environment variables of all processes."""
     with broker(contracts.topics()) as address:
         yield {
             "KAFKA_BOOTSTRAP_SERVERS": address,
@@ -50,7 +50,7 @@ async def written_to(server: Server, *names: str) -> bool:
     return [str(mail["To"]).partition("@")[0] for mail in server.mails] == list(names)
 
 
-async def test_what_happens_in_one_is_written_by_another_and_a_stop_loses_nothing(
+async def test_events_are_emailed_by_another_process_and_shutdown_loses_nothing(
     store: Database, server: Server, variables: dict[str, str], tmp_path: Path
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -59,7 +59,7 @@ async def test_what_happens_in_one_is_written_by_another_and_a_stop_loses_nothin
             await service.checks()
             me = httpx2.get(f"{service.url}/api/v1/auth/me", timeout=TIMEOUT_SECONDS)
             assert me.status_code == (401 if name == "auth" else 404)
-        await register(store, "ada")  # nobody relays, and nobody writes
+        await register(store, "ada")  # neither the relay nor the mailer is running
         relay = await stack.enter_async_context(process("relay", tmp_path, **variables))
         assert await relay.checks()
         await until(lambda: is_relayed(store))

@@ -1,4 +1,4 @@
-"""What is looked after every few seconds, by one process at a time."""
+"""The scheduler loop and its leader election."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -21,7 +21,7 @@ TIMES = 3
 
 
 class Called:
-    """Counts, and fails when it is told to."""
+    """A function that counts its calls and can raise errors."""
 
     def __init__(self, more: int = 0, *errors: Exception) -> None:
         self.more = more
@@ -40,7 +40,7 @@ class Called:
 
 
 def looking_at(database: Database, *each: Called, look_seconds: float = 0.01) -> Clock:
-    """A clock that calls them very often."""
+    """A scheduler loop with a very short interval."""
     return Clock(database, [one.as_tick() for one in each], look_seconds)
 
 
@@ -48,46 +48,44 @@ async def called(*each: Called) -> bool:
     return all(one.times >= TIMES for one in each)
 
 
-async def test_it_calls_again_and_again(live_database: Database) -> None:
+async def test_functions_are_called_repeatedly(live_database: Database) -> None:
     one = Called()
     async with going_on(looking_at(live_database, one).run()):
         await until(lambda: called(one))
 
 
-async def test_where_there_is_more_it_does_not_wait(live_database: Database) -> None:
+async def test_function_with_more_work_is_called_immediately(live_database: Database) -> None:
     one = Called(more=TIMES)
     async with going_on(looking_at(live_database, one, look_seconds=2 * TIMEOUT_SECONDS).run()):
         await until(lambda: called(one))
     assert one.times == TIMES + 1
 
 
-async def test_one_that_fails_holds_up_no_other(live_database: Database) -> None:
+async def test_failing_function_does_not_stop_others(live_database: Database) -> None:
     one, other = Called(0, RuntimeError("no")), Called()
     with capture_logs() as lines:
         async with going_on(looking_at(live_database, one, other).run()):
             await until(lambda: called(one, other))
 
-    [failed] = [line for line in lines if line["event"] == "clock: failed"]
+    [failed] = [line for line in lines if line["event"] == "scheduler: function failed"]
     assert failed["error"] == "RuntimeError: no"
     assert failed["function"].endswith("call")
 
 
-async def test_a_database_that_is_away_is_waited_for(live_database: Database) -> None:
+async def test_scheduler_recovers_from_database_outage(live_database: Database) -> None:
     one = Called(0, OperationalError("", None, Exception("away")))
     with capture_logs() as lines:
         async with going_on(looking_at(live_database, one).run()):
             await until(lambda: called(one))
     assert [line["event"] for line in lines] == [
-        "clock: leading",
-        "clock: no longer leading, trying again",
-        "clock: leading",
+        "scheduler: became leader",
+        "scheduler: lost leadership, retrying",
+        "scheduler: became leader",
     ]
 
 
-async def test_whoever_does_not_lead_waits_and_takes_over(
-    live_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With PostgreSQL, by a lock; here by what stands for it, so that SQLite shows it too."""
+async def test_standby_takes_over_when_leader_stops(live_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uses a fake instead of the PostgreSQL lock, so that the test also runs on SQLite."""
     lock, refused = asyncio.Lock(), asyncio.Event()
 
     @asynccontextmanager
@@ -116,7 +114,7 @@ async def test_whoever_does_not_lead_waits_and_takes_over(
         await until(lambda: called(second))
 
 
-def test_what_is_ticking_is_called(live_database: Database, own_registry: OwnRegistry) -> None:
+def test_decorated_functions_are_called(live_database: Database, own_registry: OwnRegistry) -> None:
     own_registry("app.topology.clock._ticking").clear()
     one = clock.ticking(Called().as_tick())
     assert list(Clock(live_database).functions) == [one]

@@ -1,4 +1,4 @@
-"""How an administrator is made, where people come from a provider."""
+"""The `users create-admin` command for sign-in with identity providers."""
 
 import asyncio
 from typing import Annotated
@@ -18,12 +18,12 @@ from app.modules.user.service import UserService
 
 @commands.command()
 def create_admin(
-    email: Annotated[str, typer.Argument(help="The address that the identity provider knows.")],
-    name: Annotated[str, typer.Option(help="What to call them.")] = "Administrator",
+    email: Annotated[str, typer.Argument(help="Email address of the user at the identity provider.")],
+    name: Annotated[str, typer.Option(help="Display name of a new account.")] = "Administrator",
 ) -> None:
-    """Make somebody an administrator; the account is opened if there is none.
+    """Grant the administrator role; creates the account if it does not exist.
 
-    There is no password: the account is theirs who sign in with this address, verified by a provider.
+    No password is set: the account is linked when a user signs in with this address, verified by a provider.
     """
     with configured():
         data = read_account(email, name)

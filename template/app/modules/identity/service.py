@@ -1,4 +1,4 @@
-"""What can be done with identities: signing in with them, and opening accounts for them."""
+"""Business rules for identities: sign-in and account creation."""
 
 from uuid import UUID
 
@@ -25,33 +25,33 @@ _name = TypeAdapter(Name)
 
 
 class EmailNotVerified(ForbiddenError):
-    """Nobody vouches for the address, so it proves nothing about an account that has it."""
+    """The provider does not report the email address as verified, so it must not be linked to an account."""
 
-    message = "The identity provider does not vouch for your e-mail address. Verify it there, then sign in again."
+    message = "Your identity provider has not verified your email address. Verify it there, then sign in again."
 
 
 class AccountNeeded(ForbiddenError):
-    """The token is valid, and its owner unknown."""
+    """The access token is valid, but its owner has no account."""
 
-    message = "You have no account here yet. Open one with POST /api/v1/auth/accounts."
+    message = "You do not have an account yet. Create one with POST /api/v1/auth/accounts."
 
 
 class IdentityService:
-    """The rules about identities."""
+    """Business rules for identities."""
 
     def __init__(self, session: AsyncSession, identities: IdentityRepository | None = None) -> None:
-        """Work inside the transaction of `session`; tests may bring a repository of their own."""
+        """Use the transaction of `session`. Tests can pass another repository."""
         self.session = session
         self.identities = identities or IdentityRepository(session)
         self.users = UserService(session)
         self.auth = AuthService(session)
 
     async def account(self, person: Person) -> User:
-        """Find the account of somebody, or open one.
+        """Return the account linked to a provider user; link or create one on first sign-in.
 
         Raises:
-            EmailNotVerified: If they are new, and their address may be somebody else's.
-            ConflictError: If the same happens elsewhere at this moment.
+            EmailNotVerified: If the user is new here and the email address is not verified.
+            ConflictError: If a concurrent request links the same identity or creates the same account.
         """
         if owner := await self.identities.owner(person.issuer, person.subject):
             return await self.auth.user(owner)
@@ -64,10 +64,10 @@ class IdentityService:
         return user
 
     async def by_cookie(self, secret: str) -> Principal:
-        """Tell who has the cookie of a session.
+        """Return the principal of a session cookie.
 
         Raises:
-            SessionEnded: If the session is over.
+            SessionEnded: If the session has expired or was revoked.
         """
         login = await self.identities.session_of(secret)
         if login is None:
@@ -75,11 +75,10 @@ class IdentityService:
         return Principal(login.user_id, await self.auth.scopes_of(login), login.expires_at, login.id)
 
     async def by_token(self, token: AccessToken) -> Principal:
-        """Tell whose access token it is, and what it allows.
+        """Return the principal of an access token.
 
-        If the token names scopes of ours, it allows those that its owner has. If it names none,
-        its provider does not know them: it allows to read and to write, and never what only an
-        administrator may do.
+        A token that contains scopes of this API grants those that its owner has. A token without any comes from
+        a provider that does not know them: it grants `read` and `write`, but never `admin`.
 
         Raises:
             AccountNeeded: If its owner has no account.
@@ -91,11 +90,11 @@ class IdentityService:
         return Principal(owner, await self.auth.scopes(owner) & named, token.expires_at)
 
     async def sign_in(self, confirmed: Confirmed, device: Device) -> str:
-        """Begin a session for somebody who has proven who they are, and return the secret of its cookie.
+        """Start a session after a confirmed login and return the secret for its cookie.
 
         Raises:
-            EmailNotVerified: If they are new, and their address may be somebody else's.
-            ConflictError: If the same happens elsewhere at this moment.
+            EmailNotVerified: If the user is new here and the email address is not verified.
+            ConflictError: If a concurrent request links the same identity or creates the same account.
         """
         user, secret = await self.account(confirmed.person), new_secret()
         login = await self.auth.start(user.id, device)
@@ -111,19 +110,19 @@ class IdentityService:
         return secret
 
     async def sign_out(self, user_id: UUID, session_id: UUID) -> SessionCookie:
-        """End a session, and return the cookie that was good for it.
+        """Revoke a session and return its cookie record.
 
         Raises:
-            SessionEnded: If somebody else was faster.
+            SessionEnded: If a concurrent request has already ended the session.
         """
         cookie = await self.identities.take_cookie(session_id)
         await self.auth.end(user_id, session_id)
         return cookie
 
     async def close_account(self, user_id: UUID) -> None:
-        """Delete an account with all that belongs to it. At the provider nothing changes."""
+        """Delete an account and all its data. The account at the identity provider is not affected."""
         await self.users.delete(user_id, Precondition(None))
-        audit("account_closed", user_id=user_id)
+        audit("account_deleted", user_id=user_id)
 
 
 def _verified_email(person: Person) -> str:
@@ -137,7 +136,7 @@ def _verified_email(person: Person) -> str:
 
 
 def _name_of(person: Person, email: str) -> str:
-    """Take the name that the provider knows, if it can be used; it can be changed later."""
+    """Return the provider's name for the user if it is valid, else the local part of the email address."""
     try:
         return _name.validate_python(person.name)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""How an administrator is made, where people have passwords."""
+"""The `users create-admin` command for accounts with a password."""
 
 import asyncio
 import sys
@@ -23,12 +23,12 @@ from app.modules.user.service import UserService
 
 @commands.command()
 def create_admin(
-    email: Annotated[str, typer.Argument(help="The address to sign in with.")],
-    name: Annotated[str, typer.Option(help="What to call them.")] = "Administrator",
+    email: Annotated[str, typer.Argument(help="Email address to sign in with.")],
+    name: Annotated[str, typer.Option(help="Display name of a new account.")] = "Administrator",
 ) -> None:
-    """Make somebody an administrator; the account is opened if there is none.
+    """Grant the administrator role; creates the account if it does not exist.
 
-    The password is asked for, or read from standard input if that is no terminal.
+    Prompts for the password of a new account, or reads it from standard input if that is not a terminal.
     """
     with configured():
         data = read_account(email, name)
@@ -50,11 +50,11 @@ async def _create_admin(data: UserCreate, passwords: Passwords) -> None:
             if hashed is not None:
                 await PasswordRepository(session).put(user.id, hashed)
             await AuthService(session).grant(user.id, Role.ADMIN)
-    typer.echo(f"{data.email} is an administrator" + (" and keeps their password" if known else ""))
+    typer.echo(f"{data.email} is an administrator" + (", the password is unchanged" if known else ""))
 
 
 def is_terminal() -> bool:
-    """Tell whether a person types, or a script."""
+    """Return whether standard input is a terminal."""
     return sys.stdin.isatty()
 
 

@@ -1,7 +1,7 @@
-"""What people are written. The words are in `templates/`.
+"""Emails about accounts with a password. Their texts are in `templates/`.
 
-A mail with a link is a letter: it makes its secret when it is sent. The others are written
-when something happens, to the address that the account has then.
+Emails with a link are deferred emails, which create their secret when they are sent. The others are rendered when
+the event happens, for the current address of the account.
 """
 
 from datetime import datetime
@@ -26,17 +26,17 @@ EMAIL_CHANGED = MailTemplate(__name__, "email_changed")
 
 
 def check_address(to: str) -> None:
-    """Refuse an address that no mail can reach, while whoever gave it can be told.
+    """Reject an undeliverable email address while the client can still be notified.
 
     Raises:
-        UnusableAddress: If no mail can be sent to it.
+        UnusableAddress: If no email can be sent to the address.
     """
     Mail(to, "", "")
 
 
 @letter
 async def verify_email(session: AsyncSession, *, email: str, name: str) -> Mail:
-    """Ask for proof of the address of a new account."""
+    """Send the link that verifies the email address of a new account."""
     secret = await PasswordRepository(session).add_registration(email, name)
     return VERIFY_EMAIL.mail(email, link=_link("/verify-email", secret))
 
@@ -54,7 +54,7 @@ async def reset_password(session: AsyncSession, *, user_id: UUID, email: str, as
 async def confirm_email(
     session: AsyncSession, *, user_id: UUID, former: str, email: str, asked_at: datetime
 ) -> Mail | None:
-    """Ask for proof of a new address."""
+    """Send the link that confirms a new email address."""
     if not await _still(session, user_id, former, asked_at):
         return None
     secret = await PasswordRepository(session).add_token(user_id, Purpose.CHANGE_EMAIL, email)
@@ -62,9 +62,10 @@ async def confirm_email(
 
 
 async def _still(session: AsyncSession, user_id: UUID, email: str, asked_at: datetime) -> bool:
-    """Tell whether a link would still be good if it had been made when it was asked for.
+    """Return whether a link would still be valid if it had been created at the time of the request.
 
-    A new password and a new address end all links; a letter that waited meanwhile must not bring one back.
+    A new password or a new address invalidates all links. A deferred email that is sent later must not
+    create a valid one again.
     """
     repository = PasswordRepository(session)
     await repository.lock(user_id)
@@ -73,5 +74,5 @@ async def _still(session: AsyncSession, user_id: UUID, email: str, asked_at: dat
 
 
 def _link(path: str, token: str) -> str:
-    """Put the token behind a `#`: browsers keep it to themselves, so it is in no log and no Referer."""
+    """Return a link with the token after `#`: browsers do not send it, so it is in no log and no Referer."""
     return load(SecuritySettings).link(f"{path}#token={token}")

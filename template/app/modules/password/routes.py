@@ -1,4 +1,4 @@
-"""Accounts with a password over HTTP."""
+"""Endpoints for accounts with a password."""
 
 from fastapi import APIRouter, status
 
@@ -27,17 +27,17 @@ from app.modules.user.schemas import UserRead
 router = APIRouter(tags=["auth"], responses=problems(TooManyRequestsError))
 
 CONFIRMED = REFUSALS | problems(WrongPassword)
-TAKEN: Responses = {status.HTTP_409_CONFLICT: {"description": "`email_taken`: somebody else was faster."}}
+TAKEN: Responses = {status.HTTP_409_CONFLICT: {"description": "`email_taken`: another account has this address."}}
 
 
 @router.post(
     "/register",
     status_code=status.HTTP_202_ACCEPTED,
-    summary="Ask for an account",
+    summary="Register",
     responses=problems(UnusableAddress),
 )
 async def register(data: RegisterRequest, after_answering: AfterAnswering, attempts: AttemptsDep) -> Accepted:
-    """Ask for an account. It is opened by the link in a mail, with a password of your choice."""
+    """Request an account. To create it, follow the link in the email and choose a password."""
     await attempts.count("register", data.email)
     mails.check_address(data.email)
     after_answering(lambda service: service.register(data))
@@ -47,20 +47,20 @@ async def register(data: RegisterRequest, after_answering: AfterAnswering, attem
 @router.post(
     "/verify-email",
     status_code=status.HTTP_201_CREATED,
-    summary="Open your account",
+    summary="Create your account",
     responses=problems(InvalidMailToken, WeakPassword) | TAKEN,
 )
 async def verify_email(data: VerifyEmailRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> UserRead:
-    """Open the account with the token from the mail and a password. Then sign in."""
+    """Create the account with the token from the email and a password. Then sign in."""
     await attempts.count("verify_email")
     return UserRead.model_validate(await service.verify_email(data.token, data.password.get_secret_value()))
 
 
-@router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, summary="Ask for a new password")
+@router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, summary="Request a password reset")
 async def forgot_password(
     data: ForgotPasswordRequest, after_answering: AfterAnswering, attempts: AttemptsDep
 ) -> Accepted:
-    """Ask for a link to choose a new password."""
+    """Request an email with a link to choose a new password."""
     await attempts.count("forgot_password", data.email)
     after_answering(lambda service: service.forgot(data.email))
     return Accepted()
@@ -69,11 +69,11 @@ async def forgot_password(
 @router.post(
     "/reset-password",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Choose a new password",
+    summary="Reset your password",
     responses=problems(InvalidMailToken, WeakPassword),
 )
 async def reset_password(data: ResetPasswordRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> None:
-    """Choose a new password with the token from the mail. All devices are signed out."""
+    """Set a new password with the token from the email. All devices are signed out."""
     await attempts.count("reset_password")
     await service.reset(data.token, data.new_password.get_secret_value())
 
@@ -103,13 +103,13 @@ async def change_password(
 @router.post(
     "/change-email",
     status_code=status.HTTP_202_ACCEPTED,
-    summary="Change your e-mail address",
+    summary="Change your email address",
     responses=CONFIRMED | problems(UnusableAddress),
 )
 async def change_email(
     data: ChangeEmailRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptsDep
 ) -> Accepted:
-    """Ask for another address. It is yours when you have followed the link in the mail to it."""
+    """Request a new email address. It takes effect when you follow the link sent to it."""
     await attempts.count("confirm_password", str(user.user_id))
     await service.change_email(user.user_id, data.current_password.get_secret_value(), data.new_email)
     return Accepted()
@@ -118,21 +118,21 @@ async def change_email(
 @router.post(
     "/confirm-email",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Confirm your new e-mail address",
+    summary="Confirm your new email address",
     responses=problems(InvalidMailToken) | TAKEN,
 )
 async def confirm_email(data: ConfirmEmailRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> None:
-    """Use the new address from now on. All devices are signed out."""
+    """Confirm the new email address with the token from the email. All devices are signed out."""
     await attempts.count("confirm_email")
     await service.confirm_email(data.token)
 
 
 @router.post(
-    "/delete-account", status_code=status.HTTP_204_NO_CONTENT, summary="Close your account", responses=CONFIRMED
+    "/delete-account", status_code=status.HTTP_204_NO_CONTENT, summary="Delete your account", responses=CONFIRMED
 )
 async def delete_account(
     data: DeleteAccountRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptsDep
 ) -> None:
-    """Close your account and delete what belongs to it."""
+    """Delete your account and all its data."""
     await attempts.count("confirm_password", str(user.user_id))
     await service.delete_account(user.user_id, data.current_password.get_secret_value())

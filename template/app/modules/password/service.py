@@ -1,7 +1,7 @@
-"""What can be done with accounts that have a password.
+"""Business rules for accounts with a password.
 
-Hashing takes long. It is always done before the transaction begins to write: what it needs is
-read in a transaction of its own, and looked at again afterwards.
+Password hashing is slow, so it always happens before the transaction writes: its inputs are read in a separate
+transaction, and checked again afterwards.
 """
 
 from uuid import UUID
@@ -34,19 +34,19 @@ from app.security.audit import audit, fingerprint
 
 
 class WrongCredentials(UnauthenticatedError):
-    """The address or the password is wrong; which of them is nobody's business."""
+    """The email address or the password is wrong. The error does not say which, to hide whether an account exists."""
 
-    message = "The e-mail address or the password is wrong."
+    message = "Wrong email address or password."
 
 
 class WrongPassword(ForbiddenError):
-    """Somebody who is signed in does not know the password."""
+    """A signed-in user entered the wrong current password."""
 
-    message = "The password is wrong."
+    message = "Wrong password."
 
 
 class PasswordService:
-    """The rules about passwords."""
+    """Business rules for accounts with a password."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class PasswordService:
         passwords: Passwords,
         repository: PasswordRepository | None = None,
     ) -> None:
-        """Work inside the transaction of `session`, and look things up beforehand in `database`."""
+        """Write in the transaction of `session`; read the inputs of slow hashing from `database` beforehand."""
         self.session = session
         self.database = database
         self.passwords = passwords
@@ -64,15 +64,17 @@ class PasswordService:
         self.auth = AuthService(session)
 
     async def authenticate(self, email: str, password: str, attempt: str = "login") -> User:
-        """Find the account that an address and a password belong to. It takes as long if there is none.
+        """Return the account with this email address and password.
+
+        It takes the same time whether the account exists or not.
 
         Args:
-            email: The address.
-            password: The password.
-            attempt: What the audit trail calls it if it fails.
+            email: Email address, in any case.
+            password: Plain-text password.
+            attempt: Audit event to log on failure.
 
         Raises:
-            WrongCredentials: If they do not belong together.
+            WrongCredentials: If the email address or the password is wrong.
         """
         async with brief_read(self.database) as session:
             found = await PasswordRepository(session).find(email.strip().lower())
@@ -84,7 +86,7 @@ class PasswordService:
         return user
 
     async def _still(self, user_id: UUID, seen: str, renewed: str | None) -> bool:
-        """Look whether the password is the one that was seen, and renew its hash if it is an outdated kind."""
+        """Return whether the password hash is still `seen`; replace it if it uses outdated parameters."""
         await self.repository.lock(user_id)
         stored = await self.repository.get(user_id)
         if stored is None or stored.hash != seen:
@@ -94,10 +96,10 @@ class PasswordService:
         return True
 
     async def confirm(self, user_id: UUID, password: str) -> User:
-        """Let whoever is signed in prove that they know the password.
+        """Check the password of a signed-in user.
 
         Raises:
-            WrongPassword: If they do not.
+            WrongPassword: If the password is wrong.
         """
         user = await self._look_up(user_id)
         try:
@@ -110,7 +112,7 @@ class PasswordService:
             return await AuthService(session).user(user_id)
 
     async def register(self, data: RegisterRequest) -> None:
-        """Note that somebody wants an account, and write to them. Nothing tells whether they have one."""
+        """Request an account. The rest happens by email, so that it is not disclosed whether the account exists."""
         if user := await self.users.find(data.email):
             audit("register", user_id=user.id, outcome="account_exists")
             await publish(self.session, RegistrationRepeated(user_id=user.id))
@@ -119,12 +121,12 @@ class PasswordService:
         await publish(self.session, RegistrationRequested(email=data.email, name=data.name))
 
     async def verify_email(self, token: str, password: str) -> User:
-        """Open the account, now that the address is proven.
+        """Create the account of a verified email address.
 
         Raises:
-            InvalidMailToken: If the link is no longer good.
-            WeakPassword: If the password is too easy; the link stays good.
-            EmailTaken: If the address has got an account since.
+            InvalidMailToken: If the link is invalid or expired.
+            WeakPassword: If the password is too weak. The link remains valid.
+            EmailTaken: If an account with the address has been created since.
         """
         async with brief_read(self.database) as session:
             wanted = await PasswordRepository(session).registration(token)
@@ -137,18 +139,18 @@ class PasswordService:
         return user
 
     async def forgot(self, email: str) -> None:
-        """Send a link to choose a new password, if there is such an account."""
+        """Send a link to choose a new password, if the account exists."""
         user = await self.users.find(email)
-        audit("password_forgotten", user_id=user.id if user else None, account=fingerprint(email))
+        audit("password_reset_requested", user_id=user.id if user else None, account=fingerprint(email))
         if user:
             await publish(self.session, PasswordResetRequested(user_id=user.id))
 
     async def reset(self, token: str, new: str) -> None:
-        """Set a new password for whoever has got the mail, and sign out everywhere.
+        """Set a new password with the token from an email, and revoke all sessions.
 
         Raises:
-            InvalidMailToken: If the link is no longer good.
-            WeakPassword: If the password is too easy; the link stays good.
+            InvalidMailToken: If the link is invalid or expired.
+            WeakPassword: If the password is too weak. The link remains valid.
         """
         async with brief_read(self.database) as session:
             mailed = await PasswordRepository(session).look_at(token, Purpose.RESET_PASSWORD)
@@ -159,11 +161,11 @@ class PasswordService:
         await self._put(user.id, hashed, keep=None)
 
     async def change(self, user_id: UUID, current: str, new: str, keep: UUID | None) -> None:
-        """Set a new password for whoever knows the old one, and sign out everywhere else.
+        """Replace the current password, and revoke all sessions except `keep`.
 
         Raises:
-            WrongPassword: If the old one is wrong.
-            WeakPassword: If the new one is too easy.
+            WrongPassword: If the current password is wrong.
+            WeakPassword: If the new password is too weak.
         """
         user = await self._look_up(user_id)
         await self.passwords.check(new, user.email, user.name)
@@ -179,7 +181,7 @@ class PasswordService:
         await publish(self.session, PasswordChanged(user_id=user_id))
 
     async def change_email(self, user_id: UUID, current: str, email: str) -> None:
-        """Write to a new address, which becomes the account's when it is proven.
+        """Send a confirmation link to a new email address. The address is changed when the link is used.
 
         Raises:
             WrongPassword: If the password is wrong.
@@ -189,35 +191,35 @@ class PasswordService:
         await publish(self.session, EmailChangeRequested(user_id=user_id, email=email))
 
     async def confirm_email(self, token: str) -> None:
-        """Use a new address, now that it is proven.
+        """Change the email address of an account to the confirmed new one.
 
         Raises:
-            InvalidMailToken: If the link is no longer good.
-            EmailTaken: If somebody else has got the address.
+            InvalidMailToken: If the link is invalid or expired.
+            EmailTaken: If another account has the address.
         """
         mailed = await self.repository.take(token, Purpose.CHANGE_EMAIL)
         await self.users.update(mailed.user_id, UserUpdate(email=mailed.email), Precondition(None))
 
     async def delete_account(self, user_id: UUID, current: str) -> None:
-        """Close the account, and delete what belongs to it.
+        """Delete the account and all its data.
 
         Raises:
             WrongPassword: If the password is wrong.
         """
         await self.confirm(user_id, current)
         await self.users.delete(user_id, Precondition(None))
-        audit("account_closed", user_id=user_id)
+        audit("account_deleted", user_id=user_id)
 
 
 @subscribe(RegistrationRequested)
 async def mail_verification(session: AsyncSession, event: RegistrationRequested) -> None:
-    """Send the link that proves the address."""
+    """Send the link that verifies the email address."""
     await send_letter(session, mails.verify_email, email=event.email, name=event.name)
 
 
 @subscribe(RegistrationRepeated)
 async def mail_that_there_is_an_account(session: AsyncSession, event: RegistrationRepeated) -> None:
-    """Tell the owner instead of whoever asks."""
+    """Inform the owner by email; the response to the request does not disclose the account."""
     user = await UserService(session).get(event.user_id)
     send_after_commit(session, mails.ACCOUNT_EXISTS.mail(user.email))
 
@@ -231,7 +233,7 @@ async def mail_reset_link(session: AsyncSession, event: PasswordResetRequested) 
 
 @subscribe(EmailChangeRequested)
 async def mail_confirmation(session: AsyncSession, event: EmailChangeRequested) -> None:
-    """Send the link that proves the new address, if mail can be sent there."""
+    """Send the link that confirms the new email address, if email can be sent to it."""
     mails.check_address(event.email)
     user = await UserService(session).get(event.user_id)
     await send_letter(
@@ -241,14 +243,14 @@ async def mail_confirmation(session: AsyncSession, event: EmailChangeRequested) 
 
 @subscribe(PasswordChanged)
 async def mail_warning(session: AsyncSession, event: PasswordChanged) -> None:
-    """Tell the owner, in case it was somebody else."""
+    """Warn the owner, in case the change was not theirs."""
     user = await UserService(session).get(event.user_id)
     send_after_commit(session, mails.PASSWORD_CHANGED.mail(user.email))
 
 
 @subscribe(EmailChanged)
 async def end_what_the_former_address_could_do(session: AsyncSession, event: EmailChanged) -> None:
-    """Warn the owner at the former address, whoever has changed it; end all links and sessions."""
+    """Warn the owner at the old address, even if an administrator made the change; revoke all links and sessions."""
     await PasswordRepository(session).forget(event.user_id)
     await AuthService(session).end_all(event.user_id)
     audit("email_changed", user_id=event.user_id)

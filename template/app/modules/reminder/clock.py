@@ -1,4 +1,4 @@
-"""Looking for to-dos that are due."""
+"""Polling for due to-dos."""
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -8,5 +8,5 @@ from app.topology.clock import ticking
 
 @ticking
 async def notice_due_todos(session: AsyncSession, limit: int = AT_ONCE) -> bool:
-    """Say what has become due, and tell whether that may not be all."""
+    """Publish an event for each due to-do; return whether there may be more."""
     return await ReminderService(session).notice(limit) == limit

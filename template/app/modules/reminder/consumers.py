@@ -1,4 +1,4 @@
-"""What is done when a to-do is due."""
+"""Event consumers for reminders."""
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,7 +12,7 @@ reminders = Consumer("reminders", one_by_one=True)
 
 @reminders.on(TodoDue)
 async def remind(session: AsyncSession, event: TodoDue) -> None:
-    """Write to the owner."""
+    """Send a reminder to the owner of a due to-do."""
     await send_letter(
         session, f"{event.event_id}.{reminders.name}", reminder, todo_id=event.todo_id, due_at=event.due_at
     )

@@ -1,4 +1,4 @@
-"""What people are written about a to-do that is due. The words are in `templates/`."""
+"""Reminder emails. Their texts are in `templates/`."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -19,7 +19,7 @@ REMINDER = MailTemplate(
 
 @letter
 async def reminder(session: AsyncSession, *, todo_id: UUID, due_at: datetime) -> Mail | None:
-    """Remind the owner of a to-do, unless it has been finished, put off or deleted meanwhile."""
+    """Remind the owner of a to-do, unless it has been closed, rescheduled, or deleted in the meantime."""
     query = select(Todo, User).join(User, col(User.id) == col(Todo.owner_id)).where(col(Todo.id) == todo_id)
     found = (await session.exec(query)).one_or_none()
     if found is None:
@@ -31,6 +31,6 @@ async def reminder(session: AsyncSession, *, todo_id: UUID, due_at: datetime) ->
 
 
 def spell_out(moment: datetime) -> str:
-    """Write a moment for people anywhere: with its day of the week, and in UTC."""
+    """Format a timestamp for readers in any time zone: with the day of the week, in UTC."""
     utc = moment.astimezone(UTC)
     return f"{utc:%A}, {utc.day} {utc:%B %Y, %H:%M} UTC"

@@ -1,4 +1,4 @@
-"""Looking for to-dos that are due, and writing to their owners."""
+"""Background jobs for reminders."""
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -14,12 +14,12 @@ from app.workers.task import task
 @periodic("* * * * *", missed=Missed.ONCE)
 @task()
 async def notice_due_todos(session: AsyncSession, *, limit: int = AT_ONCE) -> None:
-    """Find what has become due; go on at once if that was not all."""
+    """Publish an event for each due to-do; continue in another job if there may be more."""
     if await ReminderService(session).notice(limit) == limit:
         notice_due_todos.enqueue(session, limit=limit)
 
 
 @subscribe(TodoDue)
 async def remind(session: AsyncSession, event: TodoDue) -> None:
-    """Write to the owner."""
+    """Send a reminder to the owner of a due to-do."""
     await send_letter(session, reminder, todo_id=event.todo_id, due_at=event.due_at)

@@ -1,4 +1,4 @@
-"""How to-dos are found and kept. Every query is bound to an owner."""
+"""To-do queries. Every query is scoped to one owner."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -17,9 +17,9 @@ from app.modules.todo.schemas import TodoFilter
 
 CHANGES_KEPT = 1_000
 CHANGES_AT_ONCE = 100
-FORGET_EVERY = 100  # changes: with each of them it would be one statement more for every request that writes
+FORGET_EVERY = 100  # changes; deleting old changes on every write would cost an additional statement each time
 
-# The one query of the most frequent request. To build it each time is a tenth of what that request costs.
+# The only query of the most frequent request. Building it each time would add a tenth to the cost of that request.
 _ONE = select(Todo).where(col(Todo.id) == bindparam("todo_id"), col(Todo.owner_id) == bindparam("owner_id"))
 _NEXT_NUMBER = text(
     "INSERT INTO todo_feed (owner_id, last) VALUES (:owner_id, 1) "
@@ -28,27 +28,27 @@ _NEXT_NUMBER = text(
 
 
 class OwnerGone(NotFoundError):
-    """There is no such owner (any more)."""
+    """The owner does not exist or was deleted."""
 
     message = "There is no user with this id."
 
 
 class TodoRepository:
-    """The to-dos in the database."""
+    """To-do queries."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the transaction of `session`."""
+        """Use the transaction of `session`."""
         self.session = session
 
     async def get(self, owner_id: UUID, todo_id: UUID) -> Todo | None:
-        """Find one of the owner's to-dos."""
+        """Return one of the owner's to-dos."""
         return (await self.session.exec(_ONE, params={"todo_id": todo_id, "owner_id": owner_id})).one_or_none()
 
     async def save(self, todo: Todo) -> Todo:
-        """Write a new or changed to-do.
+        """Insert or update a to-do.
 
         Raises:
-            OwnerGone: If there is no such owner. The database looks, so nobody has to ask it before.
+            OwnerGone: If the owner does not exist. The foreign key checks this, so no additional query is needed.
         """
         self.session.add(todo)
         with translating({OWNER_EXISTS: OwnerGone}):
@@ -56,14 +56,17 @@ class TodoRepository:
         return todo
 
     async def delete(self, todo: Todo) -> None:
-        """Remove a to-do."""
+        """Delete a to-do."""
         await self.session.delete(todo)
         await self.session.flush()
 
     async def page(
         self, owner_id: UUID, which: TodoFilter, order: str, params: PageParams
     ) -> tuple[Sequence[Row], str | None]:
-        """List the owner's to-dos page by page. Ordered by due date, only those that have one."""
+        """Return a page of the owner's to-dos and the cursor of the next page.
+
+        Sorting by due date omits to-dos without one.
+        """
         query = select(Todo).where(col(Todo.owner_id) == owner_id)
         if which.status is not None:
             query = query.where(col(Todo.status) == which.status)
@@ -78,10 +81,10 @@ class TodoRepository:
     async def add_change(
         self, owner_id: UUID, todo_id: UUID, kind: str, kept: int = CHANGES_KEPT, forget_every: int = FORGET_EVERY
     ) -> None:
-        """Keep a change for the feed, and now and then forget the oldest.
+        """Store a change for the feed. Every `forget_every` changes, delete the oldest.
 
-        Taking the number locks the owner's counter until the commit, so changes become
-        visible in the order of their numbers and a reader never misses one.
+        Incrementing the number locks the owner's counter until the commit. So changes become visible in the
+        order of their numbers, and a client of the feed never misses one.
         """
         connection = await self.session.connection()
         number = (await connection.execute(_NEXT_NUMBER, {"owner_id": owner_id})).scalar_one()
@@ -99,7 +102,7 @@ class TodoRepository:
     async def changes(
         self, owner_id: UUID, after: int, limit: int = CHANGES_AT_ONCE
     ) -> Sequence[tuple[TodoChange, Todo | None]]:
-        """List the owner's changes after a number, each with the to-do as it is now."""
+        """Return the owner's changes after a change number, each with the current state of the to-do."""
         query = (
             select(TodoChange, Todo)
             .join(Todo, col(Todo.id) == col(TodoChange.todo_id), isouter=True)

@@ -1,4 +1,4 @@
-"""To-dos over HTTP."""
+"""To-do endpoints."""
 
 from collections.abc import AsyncIterable
 from typing import Annotated
@@ -26,7 +26,7 @@ router = APIRouter(tags=["todo"])
 
 
 async def get_service(session: SessionDep, owner_id: OwnerId) -> TodoService:
-    """Give the service this request's transaction and owner."""
+    """Return a service that uses the transaction and the owner of the request."""
     return TodoService(session, owner_id)
 
 
@@ -36,11 +36,11 @@ TodoServiceDep = Annotated[TodoService, Depends(get_service)]
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    summary="Note something to do",
+    summary="Create a to-do",
     responses=problems(NotFoundError, IdempotencyKeyReused),
 )
 async def create_todo(data: TodoCreate, todos: TodoServiceDep, once: OnceDep) -> TodoRead:
-    """Note something to do. With an `Idempotency-Key` it is safe to send again."""
+    """Create a to-do. With an `Idempotency-Key` header, the request can be repeated safely."""
     return await once(todos.create, data, TodoRead)
 
 
@@ -51,9 +51,11 @@ async def list_todos(
     which: TodoFilterDep,
     request: Request,
     response: Response,
-    order: Annotated[TodoOrder, Query(description="By due date, only those that have one.")] = TodoOrder.CREATED_AT,
+    order: Annotated[
+        TodoOrder, Query(description="Sort order. Sorting by due date omits to-dos without one.")
+    ] = TodoOrder.CREATED_AT,
 ) -> Page[TodoRead]:
-    """List to-dos, page by page. `next`, or the `Link` header, leads on."""
+    """List to-dos page by page. Follow `next` or the `Link` header to the next page."""
     rows, cursor = await todos.page(which, order, page)
     link_next(request, response, cursor)
     return Page[TodoRead].model_validate({"items": rows, "next": cursor})
@@ -61,9 +63,9 @@ async def list_todos(
 
 async def get_feed_position(
     todos: TodoServiceDep,
-    last_event_id: Annotated[int | None, Header(ge=0, le=2**31 - 1, description="Go on after this event.")] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, le=2**31 - 1, description="Continue after this event.")] = None,
 ) -> FeedPosition:
-    """Find where the feed begins, while an error can still be answered."""
+    """Return the start position of the feed. A dependency can still respond with an error, a stream cannot."""
     return await todos.feed_position(last_event_id)
 
 
@@ -76,11 +78,11 @@ async def follow_todos(
     database: DatabaseDep,
     request: Request,
 ) -> AsyncIterable[ServerSentEvent]:
-    """Stream the changes as Server-Sent Events, from now on or from where the client was.
+    """Stream changes as Server-Sent Events, from now on or after `Last-Event-ID`.
 
-    The feed looks for new changes every second and holds no connection in between. It ends
-    when the server stops; browsers come back by themselves and go on where they were. After
-    a very long absence there is a `reset` first: changes were missed, list the to-dos anew.
+    The feed polls for new changes every second and holds no database connection in between. It ends when the
+    server stops; browsers reconnect automatically and continue where they were. If the client was disconnected
+    for too long, the first event is `reset`: changes were missed, so list the to-dos again.
     """
     number = position.after
     if position.missed:
@@ -106,7 +108,7 @@ def _event(change: TodoChange, todo: Todo | None) -> ServerSentEvent:
 
 @router.get("/{todo_id}", summary="Read a to-do", responses=problems(TodoNotFound))
 async def get_todo(todo_id: UUID, todos: TodoServiceDep, response: Response) -> TodoRead:
-    """Read one to-do. Its `ETag` can be sent back as `If-Match` with a change."""
+    """Return one to-do. Send its `ETag` as `If-Match` to detect concurrent changes."""
     todo = await todos.get(todo_id)
     set_etag(response, todo)
     return TodoRead.model_validate(todo)
@@ -120,7 +122,7 @@ async def get_todo(todo_id: UUID, todos: TodoServiceDep, response: Response) -> 
 async def update_todo(
     todo_id: UUID, data: TodoUpdate, todos: TodoServiceDep, if_match: IfMatch, response: Response
 ) -> TodoRead:
-    """Change the fields that are sent. With `If-Match`, only if nobody was faster."""
+    """Change the given fields. With `If-Match`, the request fails if the to-do has changed in the meantime."""
     todo = await todos.update(todo_id, data, if_match)
     set_etag(response, todo)
     return TodoRead.model_validate(todo)

@@ -1,4 +1,4 @@
-"""What is done when something has happened to users."""
+"""Event consumers for users."""
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,5 +12,5 @@ welcoming = Consumer("welcome", one_by_one=True)
 
 @welcoming.on(UserRegistered)
 async def welcome_newcomer(session: AsyncSession, event: UserRegistered) -> None:
-    """Write to somebody who has just opened an account."""
+    """Send the welcome email to a new user."""
     await send_letter(session, f"{event.event_id}.{welcoming.name}", welcome, user_id=event.user_id)

@@ -1,4 +1,4 @@
-"""What people are written about their account. The words are in `templates/`."""
+"""Emails about user accounts. Their texts are in `templates/`."""
 
 from uuid import UUID
 
@@ -13,6 +13,6 @@ WELCOME = MailTemplate(__name__, "welcome", name="Ada Lovelace", email=EXAMPLE_A
 
 @letter
 async def welcome(session: AsyncSession, *, user_id: UUID) -> Mail | None:
-    """Greet somebody whose account is open."""
+    """Welcome a new user, unless the account has been deleted again."""
     user = await session.get(User, user_id)
     return WELCOME.mail(user.email, name=user.name, email=user.email) if user else None

@@ -1,4 +1,4 @@
-"""What is done in the background when something happens to users."""
+"""Background jobs for users."""
 
 from uuid import UUID
 
@@ -13,11 +13,11 @@ from app.workers.task import task
 
 @task()
 async def send_welcome_email(session: AsyncSession, *, user_id: UUID) -> None:
-    """Write to somebody who has just opened an account."""
+    """Send the welcome email to a new user."""
     await send_letter(session, welcome, user_id=user_id)
 
 
 @subscribe(UserRegistered)
 async def welcome_newcomer(session: AsyncSession, event: UserRegistered) -> None:
-    """Let the mail be written once the account is there, and never if it comes to nothing."""
+    """Enqueue the welcome email in the transaction that creates the account."""
     send_welcome_email.enqueue(session, user_id=event.user_id)

@@ -1,4 +1,4 @@
-"""One's own account and sessions, however one has signed in."""
+"""Endpoints for the user's own account and sessions, with any kind of sign-in."""
 
 from uuid import UUID
 
@@ -28,7 +28,7 @@ async def me(client: AsyncClient) -> UUID:
     return UUID((await client.get(f"{AUTH}/me")).json()["id"])
 
 
-async def test_one_can_change_ones_name_and_nothing_else(client: AsyncClient) -> None:
+async def test_users_can_change_only_their_name(client: AsyncClient) -> None:
     before = await client.get(f"{AUTH}/me")
     after = await client.patch(
         f"{AUTH}/me", json={"name": "Ada Lovelace"}, headers={"If-Match": before.headers["etag"]}
@@ -41,7 +41,7 @@ async def test_one_can_change_ones_name_and_nothing_else(client: AsyncClient) ->
         assert (await client.patch(f"{AUTH}/me", json={field: "admin"})).status_code == 422
 
 
-async def test_others_accounts_are_for_administrators(client: AsyncClient, me: UUID) -> None:
+async def test_accounts_of_others_require_admin_scope(client: AsyncClient, me: UUID) -> None:
     for method, url in (("GET", "/api/v1/users"), ("GET", f"/api/v1/users/{me}"), ("DELETE", f"/api/v1/users/{me}")):
         answer = await client.request(method, url)
         assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
@@ -59,7 +59,7 @@ async def test_sessions_are_listed_and_ended(client: AsyncClient, me: UUID, sess
     assert (gone.status_code, gone.json()["code"]) == (404, "session_not_found")
 
 
-async def test_the_sessions_of_others_are_out_of_reach(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
+async def test_sessions_of_others_are_not_found(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
     login = await AuthService(session).start(me, ELSEWHERE)
     await session.commit()
     stranger = another(client)
@@ -70,7 +70,7 @@ async def test_the_sessions_of_others_are_out_of_reach(client: AsyncClient, me: 
     assert [entry.id for entry in await AuthService(session).sessions(me) if entry.id == login.id] == [login.id]
 
 
-async def test_whoever_has_no_session_can_sign_out_as_well(me: UUID, session: AsyncSession) -> None:
+async def test_logout_without_session_does_nothing(me: UUID, session: AsyncSession) -> None:
     auth = AuthService(session)
     login = await auth.start(me, ELSEWHERE)
     await auth.log_out(Principal(me, frozenset(), utc_now()))
@@ -80,7 +80,7 @@ async def test_whoever_has_no_session_can_sign_out_as_well(me: UUID, session: As
     assert login not in await auth.sessions(me)
 
 
-async def test_a_route_names_who_may_use_it(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+async def test_route_can_require_admin_scope(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
     @app.get("/administrators")
     async def read(admin: Administrator) -> UUID:
         return admin.user_id

@@ -1,4 +1,4 @@
-"""Browsers that sign in with a provider, which runs in the same process."""
+"""Browsers that sign in with an in-process identity provider."""
 
 from collections.abc import AsyncGenerator
 
@@ -26,7 +26,7 @@ def provider() -> IdentityProvider:
 
 
 def known(provider: IdentityProvider, name: str = "acme") -> ProviderSettings:
-    """The provider as it stands in the settings."""
+    """The settings of the provider."""
     return ProviderSettings.model_validate(
         {
             "name": name,
@@ -40,13 +40,13 @@ def known(provider: IdentityProvider, name: str = "acme") -> ProviderSettings:
 
 @pytest.fixture
 def app(app: FastAPI, provider: IdentityProvider) -> FastAPI:
-    """The app, with the provider in place of the network."""
+    """The application, connected to the provider without a network."""
     app.state.oidc = Providers(OidcSettings(providers=(known(provider),)), ASGITransport(provider.app()))
     return app
 
 
 def open_browser(app: FastAPI, provider: IdentityProvider, url: str = SERVICE) -> AsyncClient:
-    """A browser that can reach both, and keeps its cookies."""
+    """A browser that can reach the application and the provider, and keeps cookies."""
     there = {provider.issuer: ASGITransport(provider.app())}
     return AsyncClient(transport=ASGITransport(app), mounts=there, base_url=url)
 

@@ -1,4 +1,4 @@
-"""Making administrators on the command line."""
+"""The commands `users create-admin` and `remove-admin`."""
 
 import asyncio
 from collections.abc import Generator
@@ -64,7 +64,7 @@ def create_admin(*arguments: str, typed: str = f"{PASSWORD}\n") -> Result:
     return users("create-admin", *arguments, typed=typed)
 
 
-def test_the_first_administrator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_admin_creates_account_and_is_idempotent(monkeypatch: pytest.MonkeyPatch) -> None:
     done = create_admin("Ada@Example.com")
 
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "ada@example.com is an administrator")
@@ -74,28 +74,28 @@ def test_the_first_administrator(monkeypatch: pytest.MonkeyPatch) -> None:
     again = create_admin(EMAIL, typed="")
     assert (again.exit_code, again.output.splitlines()[-1]) == (
         0,
-        f"{EMAIL} is an administrator and keeps their password",
+        f"{EMAIL} is an administrator, the password is unchanged",
     )
 
 
-def test_an_administrator_can_become_a_user_again() -> None:
+def test_remove_admin_revokes_the_role() -> None:
     create_admin(EMAIL)
     done = users("remove-admin", EMAIL)
 
-    assert (done.exit_code, done.output.splitlines()[-1]) == (0, f"{EMAIL} is no administrator")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, f"{EMAIL} is no longer an administrator")
     assert in_a_thread(asyncio.run, stored()) == []
     unknown = users("remove-admin", "bob@example.com")
-    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "bob@example.com has no account")
+    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "No account with the address bob@example.com.")
 
 
-def test_an_account_that_has_no_password_gets_one() -> None:
+def test_create_admin_sets_missing_password() -> None:
     in_a_thread(asyncio.run, register())
 
     assert create_admin(EMAIL).exit_code == 0
     assert in_a_thread(asyncio.run, stored()) == [(EMAIL, Role.ADMIN, True)]
 
 
-def test_at_a_terminal_the_password_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_admin_prompts_for_password_with_confirmation(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {}
 
     def prompt(text: str, **options: bool) -> str:
@@ -112,12 +112,12 @@ def test_at_a_terminal_the_password_is_asked_for_twice(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("arguments", "typed", "code", "said"),
     [
-        (["ada"], "", 2, "EMAIL or NAME is not usable: value is not a valid email address"),
-        ([EMAIL, "--name", ""], "", 2, "EMAIL or NAME is not usable: String should have at least 1 character"),
+        (["ada"], "", 2, "Invalid EMAIL or NAME: value is not a valid email address"),
+        ([EMAIL, "--name", ""], "", 2, "Invalid EMAIL or NAME: String should have at least 1 character"),
         ([EMAIL], "short\n", 1, "Use 15 to 128 characters."),
     ],
 )
-def test_what_is_wrong_is_explained(arguments: list[str], typed: str, code: int, said: str) -> None:
+def test_create_admin_explains_invalid_input(arguments: list[str], typed: str, code: int, said: str) -> None:
     done = create_admin(*arguments, typed=typed)
 
     assert done.exit_code == code

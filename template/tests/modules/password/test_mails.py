@@ -1,4 +1,4 @@
-"""Letters with links, which may wait between the moment they are asked for and the one they are written."""
+"""Deferred emails with links: some time may pass between the request and the sending."""
 
 from collections.abc import Generator
 from typing import Any
@@ -22,7 +22,7 @@ AUTH = "/api/v1/auth"
 
 
 class Waiting:
-    """Letters that wait, as they would in a database."""
+    """A backend that queues emails, as the database does with workers."""
 
     def __init__(self) -> None:
         self.stored: list[tuple[Letter[...], dict[str, Any]]] = []
@@ -37,7 +37,7 @@ class Waiting:
         self.stored.append((letter, arguments))
 
     async def write(self, database: Database) -> list[Mail]:
-        """Write what waits, and return the mails."""
+        """Build the queued emails and return them."""
         written = []
         for letter, arguments in self.stored:
             async with transaction(database.writers) as session:
@@ -48,7 +48,7 @@ class Waiting:
 
 @pytest.fixture
 def waiting() -> Generator[Waiting]:
-    """Nothing is written until a test says so."""
+    """Queue emails until the test sends them."""
     way = Waiting()
     outbox._ways.append(way)
     yield way
@@ -68,7 +68,7 @@ async def change_email(client: AsyncClient, email: str) -> int:
     return (await client.post(f"{AUTH}/change-email", json=body)).status_code
 
 
-async def test_what_waits_holds_no_secret(
+async def test_queued_emails_contain_no_secret(
     client: AsyncClient, session: AsyncSession, waiting: Waiting, database: Database
 ) -> None:
     await register(client)
@@ -86,7 +86,7 @@ async def test_what_waits_holds_no_secret(
     assert (await reset(client, link)).status_code == 204
 
 
-async def test_each_copy_of_a_letter_has_a_link_that_works(
+async def test_each_copy_of_deferred_email_has_valid_link(
     client: AsyncClient, waiting: Waiting, database: Database
 ) -> None:
     await open_account(client, waiting, database)
@@ -101,7 +101,7 @@ async def test_each_copy_of_a_letter_has_a_link_that_works(
 
 
 @pytest.mark.parametrize("ending", ["password", "address", "account"])
-async def test_a_link_that_would_have_ended_is_not_made(
+async def test_revoked_link_is_not_created_later(
     client: AsyncClient, waiting: Waiting, database: Database, ending: str
 ) -> None:
     await open_account(client, waiting, database)
@@ -124,7 +124,7 @@ async def test_a_link_that_would_have_ended_is_not_made(
         assert (await session.exec(select(MailedToken))).all() == []
 
 
-async def test_an_account_without_a_password_gets_its_letter(
+async def test_account_without_password_gets_reset_email(
     client: AsyncClient, waiting: Waiting, database: Database
 ) -> None:
     async with transaction(database.writers) as session:
@@ -134,19 +134,17 @@ async def test_an_account_without_a_password_gets_its_letter(
     assert [mail.to for mail in await waiting.write(database)] == [EMAIL]
 
 
-async def test_a_warning_goes_to_the_address_of_the_moment(
-    client: AsyncClient, waiting: Waiting, database: Database
-) -> None:
+async def test_warning_is_sent_to_current_address(client: AsyncClient, waiting: Waiting, database: Database) -> None:
     await open_account(client, waiting, database)
     changed = {"current_password": PASSWORD, "new_password": OTHER}
     assert (await client.post(f"{AUTH}/change-password", json=changed)).status_code == 204
 
-    # Whoever changes the password may change the address next; the owner must hear of it.
+    # An attacker who changes the password may change the address next, so the warning must not wait.
     assert [mail.to for mail in waiting.mails] == [EMAIL]
     assert waiting.stored == []
 
 
-async def test_an_address_that_no_mail_can_reach_is_refused_while_somebody_can_be_told(
+async def test_unusable_new_address_is_rejected_immediately(
     client: AsyncClient, waiting: Waiting, database: Database
 ) -> None:
     await open_account(client, waiting, database)

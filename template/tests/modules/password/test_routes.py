@@ -1,4 +1,4 @@
-"""Accounts with a password, from the first mail to the end."""
+"""Accounts with a password: registration, reset, changes, and deletion."""
 
 import re
 from asyncio import Event, create_task, gather, wait
@@ -35,7 +35,7 @@ async def register(client: AsyncClient, **fields: object) -> Response:
 
 
 def token_in(mail: Mail) -> str:
-    """What stands behind the # of the link."""
+    """The token after the # of the link."""
     [token] = re.findall(r"^http://127\.0\.0\.1:8000/[a-z-]+#token=(\S+)$", mail.text, re.MULTILINE)
     return token
 
@@ -49,7 +49,7 @@ async def log_in(client: AsyncClient, password: str = PASSWORD, email: str = EMA
 
 
 async def come_in(client: AsyncClient, mails: list[Mail]) -> None:
-    """Open an account and sign in with it."""
+    """Create an account and sign in with it."""
     await register(client)
     await verify(client, mails.pop())
     await sign_in(client)
@@ -67,7 +67,7 @@ async def reset(client: AsyncClient, mail: Mail, password: str = OTHER) -> Respo
     return await client.post(f"{AUTH}/reset-password", json={"token": token_in(mail), "new_password": password})
 
 
-async def test_an_account_is_opened_by_the_link_in_the_mail(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_account_is_created_with_the_emailed_link(client: AsyncClient, mails: list[Mail]) -> None:
     asked = await register(client, email="Ada@Example.com")
     [mail] = mails
     assert (asked.status_code, mail.to, mail.subject) == (202, EMAIL, f"{TITLE}: Confirm your email address")
@@ -81,7 +81,7 @@ async def test_an_account_is_opened_by_the_link_in_the_mail(client: AsyncClient,
     assert (again.status_code, again.json()["code"]) == (422, "invalid_mail_token")
 
 
-async def test_the_answer_does_not_tell_whether_there_is_an_account(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_registration_response_does_not_reveal_existing_account(client: AsyncClient, mails: list[Mail]) -> None:
     first = await register(client)
     await verify(client, mails.pop())
     second = await register(client)
@@ -94,11 +94,13 @@ async def test_the_answer_does_not_tell_whether_there_is_an_account(client: Asyn
 
 
 @pytest.mark.parametrize("followed", [0, 1])
-async def test_nobody_can_occupy_the_address_of_another(client: AsyncClient, mails: list[Mail], followed: int) -> None:
+async def test_unverified_registration_cannot_take_over_address(
+    client: AsyncClient, mails: list[Mail], followed: int
+) -> None:
     for name in ("Mallory", "Ada"):
         await register(client, name=name)
 
-    # Whichever link Ada follows, the password is hers: it is chosen by whoever reads the mail.
+    # Whichever link Ada follows, she chooses the password, because only she can read the email.
     assert (await verify(client, mails[followed])).status_code == 201
     late = await verify(client, mails[1 - followed], OTHER)
     assert (late.status_code, late.json()["code"]) == (409, "email_taken")
@@ -106,7 +108,7 @@ async def test_nobody_can_occupy_the_address_of_another(client: AsyncClient, mai
     assert (await log_in(client)).status_code == 200
 
 
-async def test_a_link_is_good_for_a_day(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
+async def test_verification_link_expires(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
     await register(client)
     await session.exec(update(Registration).values(expires_at=utc_now() - timedelta(seconds=1)))
     await session.commit()
@@ -127,7 +129,7 @@ async def test_a_link_is_good_for_a_day(client: AsyncClient, session: AsyncSessi
         ({"id": "00000000-0000-0000-0000-000000000000"}, "body.id"),
     ],
 )
-async def test_a_bad_registration_names_the_field(
+async def test_invalid_registration_names_the_field(
     client: AsyncClient, mails: list[Mail], fields: dict[str, object], field: str
 ) -> None:
     answer = await register(client, **fields)
@@ -139,7 +141,7 @@ async def test_a_bad_registration_names_the_field(
 
 
 @pytest.mark.parametrize("password", ["short", "passwordpassword", "ada@example.com", "111111111111111111"])
-async def test_a_weak_password_is_refused_with_advice(client: AsyncClient, mails: list[Mail], password: str) -> None:
+async def test_weak_password_is_rejected(client: AsyncClient, mails: list[Mail], password: str) -> None:
     await register(client)
     answer = await verify(client, mails[0], password)
 
@@ -147,7 +149,7 @@ async def test_a_weak_password_is_refused_with_advice(client: AsyncClient, mails
     assert (await verify(client, mails[0])).status_code == 201
 
 
-async def test_an_oversized_password_is_refused_and_not_repeated(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_oversized_password_is_rejected_and_not_repeated(client: AsyncClient, mails: list[Mail]) -> None:
     await register(client)
     answer = await verify(client, mails[0], "x" * 129)
 
@@ -155,14 +157,14 @@ async def test_an_oversized_password_is_refused_and_not_repeated(client: AsyncCl
     assert "xxx" not in answer.text
 
 
-async def test_an_address_that_no_mail_can_reach_is_refused(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_unusable_address_is_rejected(client: AsyncClient, mails: list[Mail]) -> None:
     answer = await register(client, email="ädä@example.com")
 
     assert (answer.status_code, answer.json()["code"]) == (422, "unusable_address")
     assert mails == []
 
 
-async def test_a_forgotten_password_is_replaced_by_the_link_in_the_mail(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_password_is_reset_with_the_emailed_link(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     await forgot(client)
     link = mails.pop()
@@ -178,9 +180,7 @@ async def test_a_forgotten_password_is_replaced_by_the_link_in_the_mail(client: 
     assert (again.status_code, again.json()["code"]) == (422, "invalid_mail_token")
 
 
-async def test_asking_for_a_password_does_not_tell_whether_there_is_an_account(
-    client: AsyncClient, mails: list[Mail]
-) -> None:
+async def test_password_reset_response_does_not_reveal_existing_account(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     known, unknown = await forgot(client), await forgot(client, "bob@example.com")
 
@@ -188,7 +188,7 @@ async def test_asking_for_a_password_does_not_tell_whether_there_is_an_account(
     assert [mail.to for mail in mails] == [EMAIL]
 
 
-async def test_an_account_from_before_there_were_passwords_gets_one(
+async def test_account_without_password_can_set_one(
     client: AsyncClient, session: AsyncSession, mails: list[Mail]
 ) -> None:
     await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
@@ -199,7 +199,7 @@ async def test_an_account_from_before_there_were_passwords_gets_one(
     assert (await log_in(client)).status_code == 200
 
 
-async def test_a_weak_password_leaves_the_link_good(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_link_remains_valid_after_weak_password(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     await forgot(client)
     link = mails.pop()
@@ -208,7 +208,7 @@ async def test_a_weak_password_leaves_the_link_good(client: AsyncClient, mails: 
     assert (await reset(client, link)).status_code == 204
 
 
-async def test_one_link_that_is_used_takes_the_others_along(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_used_link_revokes_other_links(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     for _ in range(2):
         await forgot(client)
@@ -218,7 +218,7 @@ async def test_one_link_that_is_used_takes_the_others_along(client: AsyncClient,
     assert (await reset(client, first)).status_code == 422
 
 
-async def test_a_link_is_for_one_purpose(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_link_is_valid_for_one_purpose(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     await forgot(client)
 
@@ -228,9 +228,7 @@ async def test_a_link_is_for_one_purpose(client: AsyncClient, mails: list[Mail])
     assert (await reset(client, mails[0])).status_code == 204
 
 
-async def test_a_reset_link_is_good_for_half_an_hour(
-    client: AsyncClient, session: AsyncSession, mails: list[Mail]
-) -> None:
+async def test_reset_link_expires(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
     await come_in(client, mails)
     await forgot(client)
     await session.exec(update(MailedToken).values(expires_at=utc_now() - timedelta(seconds=1)))
@@ -239,7 +237,7 @@ async def test_a_reset_link_is_good_for_half_an_hour(
     assert (await reset(client, mails[0])).status_code == 422
 
 
-async def test_links_and_sessions_end_when_an_administrator_changes_the_address(
+async def test_email_change_by_admin_revokes_links_and_sessions(
     client: AsyncClient, session: AsyncSession, mails: list[Mail]
 ) -> None:
     await come_in(client, mails)
@@ -255,7 +253,7 @@ async def test_links_and_sessions_end_when_an_administrator_changes_the_address(
     assert (await client.get(f"{AUTH}/sessions")).json() == []
 
 
-async def test_a_reset_link_ends_with_the_account(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_account_deletion_revokes_reset_link(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     await forgot(client)
     await client.post(f"{AUTH}/delete-account", json={"current_password": PASSWORD})
@@ -274,7 +272,7 @@ async def test_tokens_are_stored_as_digests(client: AsyncClient, session: AsyncS
     assert (await session.exec(select(PasswordHash.hash))).one().startswith("$argon2id$")
 
 
-async def test_a_changed_password_signs_out_everywhere_else(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_password_change_revokes_other_sessions(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     elsewhere = (await log_in(client)).json()["refresh_token"]
     answer = await client.post(f"{AUTH}/change-password", json={"current_password": PASSWORD, "new_password": OTHER})
@@ -295,7 +293,7 @@ async def test_a_changed_password_signs_out_everywhere_else(client: AsyncClient,
         ("delete-account", {}),
     ],
 )
-async def test_what_matters_needs_the_password_again(
+async def test_sensitive_changes_require_the_password(
     client: AsyncClient, mails: list[Mail], path: str, more: dict[str, str]
 ) -> None:
     await come_in(client, mails)
@@ -308,7 +306,7 @@ async def test_what_matters_needs_the_password_again(
     assert mails == []
 
 
-async def test_an_address_is_changed_by_the_link_in_the_mail_to_it(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_email_change_requires_the_emailed_link(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     body = {"current_password": PASSWORD, "new_email": "Countess@example.com"}
     asked = await client.post(f"{AUTH}/change-email", json=body)
@@ -323,9 +321,7 @@ async def test_an_address_is_changed_by_the_link_in_the_mail_to_it(client: Async
     assert (await log_in(client, email="countess@example.com")).status_code == 200
 
 
-async def test_a_new_password_ends_a_change_of_address_that_is_under_way(
-    client: AsyncClient, mails: list[Mail]
-) -> None:
+async def test_password_reset_revokes_pending_email_change(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     await client.post(f"{AUTH}/change-email", json={"current_password": PASSWORD, "new_email": "evil@example.com"})
     evil = mails.pop()
@@ -336,7 +332,9 @@ async def test_a_new_password_ends_a_change_of_address_that_is_under_way(
     assert (await log_in(client, OTHER)).status_code == 200
 
 
-async def test_an_address_can_be_taken_meanwhile(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
+async def test_email_change_fails_if_address_was_taken(
+    client: AsyncClient, session: AsyncSession, mails: list[Mail]
+) -> None:
     await come_in(client, mails)
     await client.post(f"{AUTH}/change-email", json={"current_password": PASSWORD, "new_email": "new@example.com"})
     await UserService(session).register(UserCreate(email="new@example.com", name="Faster"))
@@ -346,7 +344,7 @@ async def test_an_address_can_be_taken_meanwhile(client: AsyncClient, session: A
     assert (late.status_code, late.json()["code"]) == (409, "email_taken")
 
 
-async def test_a_closed_account_is_gone(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
+async def test_account_deletion(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
     await come_in(client, mails)
     answer = await client.post(f"{AUTH}/delete-account", json={"current_password": PASSWORD})
 
@@ -364,7 +362,7 @@ async def test_a_closed_account_is_gone(client: AsyncClient, session: AsyncSessi
         ("forgot-password", {"email": EMAIL}),
     ],
 )
-async def test_mails_to_one_address_are_limited(
+async def test_emails_to_one_address_are_limited(
     client: AsyncClient, mails: list[Mail], path: str, body: dict[str, str]
 ) -> None:
     answers = [(await client.post(f"{AUTH}/{path}", json=body)).status_code for _ in range(11)]
@@ -373,7 +371,7 @@ async def test_mails_to_one_address_are_limited(
 
 
 @pytest.mark.parametrize("path", ["verify-email", "confirm-email", "reset-password"])
-async def test_tokens_cannot_be_tried_out(client: AsyncClient, path: str) -> None:
+async def test_token_guessing_is_rate_limited(client: AsyncClient, path: str) -> None:
     passwords = {"verify-email": {"password": OTHER}, "reset-password": {"new_password": OTHER}}
     body = {"token": "x" * 43} | passwords.get(path, {})
     answers = [(await client.post(f"{AUTH}/{path}", json=body)).status_code for _ in range(51)]
@@ -381,7 +379,7 @@ async def test_tokens_cannot_be_tried_out(client: AsyncClient, path: str) -> Non
     assert answers == [422] * 50 + [429]
 
 
-async def test_nothing_secret_is_logged_or_shown(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_secrets_are_not_logged_or_shown(client: AsyncClient, mails: list[Mail]) -> None:
     with capture_logs() as logs:
         await come_in(client, mails)
         await forgot(client)
@@ -394,12 +392,12 @@ async def test_nothing_secret_is_logged_or_shown(client: AsyncClient, mails: lis
     assert token_in(link) not in repr(link)
     trail = [line["event"] for line in logs if line.get("audit") and line["outcome"] == "success"]
     assert trail == [
-        *("register", "email_verified", "login", "password_forgotten"),
-        *("logout_everywhere", "password_changed") * 2,
+        *("register", "email_verified", "login", "password_reset_requested"),
+        *("logout_all", "password_changed") * 2,
     ]
 
 
-async def test_strangers_cannot_use_the_account(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_sensitive_changes_require_authentication(client: AsyncClient, mails: list[Mail]) -> None:
     await come_in(client, mails)
     stranger = another(client)
 
@@ -407,7 +405,7 @@ async def test_strangers_cannot_use_the_account(client: AsyncClient, mails: list
         assert (await stranger.post(f"{AUTH}/{path}", json={"current_password": PASSWORD})).status_code == 401
 
 
-async def test_of_two_who_open_the_account_at_once_one_does(live: AsyncClient, mails: list[Mail]) -> None:
+async def test_concurrent_verifications_create_one_account(live: AsyncClient, mails: list[Mail]) -> None:
     await register(live)
     [mail] = mails
     answers = await gather(*(verify(live, mail) for _ in range(5)))
@@ -415,7 +413,7 @@ async def test_of_two_who_open_the_account_at_once_one_does(live: AsyncClient, m
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422, 422]
 
 
-async def test_of_two_who_use_a_reset_link_at_once_one_does(live: AsyncClient, mails: list[Mail]) -> None:
+async def test_concurrent_password_resets_succeed_once(live: AsyncClient, mails: list[Mail]) -> None:
     async with transaction(app_of(live).state.database.writers) as session:
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
     await forgot(live)
@@ -425,7 +423,7 @@ async def test_of_two_who_use_a_reset_link_at_once_one_does(live: AsyncClient, m
     assert sorted(answer.status_code for answer in answers) == [204, 422, 422, 422, 422]
 
 
-async def test_a_log_in_does_not_outlive_the_password(
+async def test_login_during_password_reset_starts_no_session(
     live: AsyncClient, mails: list[Mail], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await register(live)
@@ -440,7 +438,7 @@ async def test_a_log_in_does_not_outlive_the_password(
 
     monkeypatch.setattr(AuthService, "start", slowly)
     logging_in = create_task(log_in(live))
-    await proven.wait()  # The old password was right; the session has not begun.
+    await proven.wait()  # The old password was correct; the session has not started yet.
     resetting = create_task(reset(live, mails.pop()))
     await wait([resetting], timeout=0.5)
     may_go_on.set()

@@ -1,4 +1,4 @@
-"""What has become due is said once."""
+"""Due to-dos, found by the scheduler."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ MINUTE = timedelta(minutes=1)
 async def keep(
     database: Database, count: int = 1, ago: timedelta = MINUTE, status: TodoStatus = TodoStatus.OPEN
 ) -> None:
-    """Note some things that became due a while ago."""
+    """Create to-dos that became due some time ago."""
     async with transaction(database.writers) as session:
         owner = User(email="ada@example.com", name="Ada")
         session.add(owner)
@@ -40,11 +40,11 @@ async def look(database: Database, limit: int = AT_ONCE) -> bool:
         return await notice_due_todos(session, limit)
 
 
-def test_the_clock_calls_it() -> None:
+def test_scheduler_calls_the_function() -> None:
     assert notice_due_todos in clock._ticking
 
 
-async def test_what_is_due_is_said_once(database: Database, published: list[Event]) -> None:
+async def test_due_todo_is_published_once(database: Database, published: list[Event]) -> None:
     await keep(database)
     assert [await look(database) for _ in range(2)] == [False, False]
     assert [type(event) for event in published] == [TodoDue]
@@ -54,7 +54,7 @@ async def test_what_is_due_is_said_once(database: Database, published: list[Even
     ("ago", "status"),
     [(-MINUTE, TodoStatus.OPEN), (NEWS_FOR + MINUTE, TodoStatus.OPEN), (MINUTE, TodoStatus.DONE)],
 )
-async def test_what_is_not_due_or_no_news_is_not(
+async def test_todo_that_is_not_due_or_closed_or_long_overdue_is_not_published(
     database: Database, published: list[Event], ago: timedelta, status: TodoStatus
 ) -> None:
     await keep(database, ago=ago, status=status)
@@ -62,13 +62,13 @@ async def test_what_is_not_due_or_no_news_is_not(
     assert published == []
 
 
-async def test_what_is_more_than_it_takes_at_once_is_told(database: Database, published: list[Event]) -> None:
+async def test_full_batch_is_reported(database: Database, published: list[Event]) -> None:
     await keep(database, count=3)
     assert [await look(database, limit=2) for _ in range(2)] == [True, False]
     assert len(published) == 3
 
 
-async def test_another_date_is_another_reminder(database: Database, published: list[Event]) -> None:
+async def test_new_due_date_gets_new_reminder(database: Database, published: list[Event]) -> None:
     await keep(database)
     await look(database)
     async with transaction(database.writers) as session:
@@ -78,7 +78,7 @@ async def test_another_date_is_another_reminder(database: Database, published: l
     assert len(published) == 2
 
 
-async def test_two_who_look_at_once_say_it_once(
+async def test_concurrent_runs_publish_each_todo_once(
     live: AsyncClient, live_database: Database, published: list[Event]
 ) -> None:
     await keep(live_database, count=20)
@@ -87,14 +87,14 @@ async def test_two_who_look_at_once_say_it_once(
 
 
 class Late(ReminderRepository):
-    """Looked before the other's transaction had ended, and waited for its rows until then."""
+    """Found the to-dos before a concurrent transaction had recorded their reminders."""
 
     async def due(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:
         found = (await self.session.exec(select(Todo))).all()
         return [(todo, todo.due_at) for todo in found if todo.due_at]
 
 
-async def test_who_looked_before_the_other_had_ended_sees_it_then(database: Database, published: list[Event]) -> None:
+async def test_todo_published_by_concurrent_transaction_is_skipped(database: Database, published: list[Event]) -> None:
     await keep(database)
     for _ in range(2):
         async with transaction(database.writers) as session:

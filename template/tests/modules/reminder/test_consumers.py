@@ -1,4 +1,4 @@
-"""Who has something due is reminded once, by the mailer."""
+"""Reminders, sent by an event consumer."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ async def due(database: Database, status: TodoStatus = TodoStatus.OPEN) -> TodoD
     return TodoDue(owner_id=owner.id, todo_id=todo.id, due_at=todo.due_at)
 
 
-async def test_the_owner_is_reminded_once_however_often_it_is_said(database: Database) -> None:
+async def test_duplicate_events_send_one_reminder(database: Database) -> None:
     event = await due(database)
     for _ in range(2):
         await Inbox(database, reminders).take([as_message(event)])
@@ -42,6 +42,6 @@ async def test_the_owner_is_reminded_once_however_often_it_is_said(database: Dat
     assert mail["Message-ID"].startswith(f"<{event.event_id}.reminders@")
 
 
-async def test_what_is_finished_meanwhile_needs_no_mail(database: Database) -> None:
+async def test_closed_todo_gets_no_reminder(database: Database) -> None:
     await Inbox(database, reminders).take([as_message(await due(database, TodoStatus.DONE))])
     assert list(shown) == []

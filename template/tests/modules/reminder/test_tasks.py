@@ -1,4 +1,4 @@
-"""Reminders: one for each date of a to-do, and none of what is finished or long past."""
+"""Reminders, sent by background jobs: one for each due date of an open to-do."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def _no_mails() -> None:
 
 @pytest.fixture
 async def owner(database: Database) -> UUID:
-    """Somebody who has nothing to do yet."""
+    """A user without to-dos."""
     return await join(database)
 
 
@@ -45,7 +45,7 @@ async def join(database: Database) -> UUID:
 
 
 def todo(owner: UUID, ago: timedelta = MINUTE, title: str = "Buy milk", status: str = "open") -> Todo:
-    """Something that became due a while ago."""
+    """Return a to-do that became due some time ago."""
     return Todo(owner_id=owner, title=title, due_at=utc_now() - ago, status=TodoStatus(status))
 
 
@@ -61,7 +61,7 @@ async def change(database: Database, todo: Todo, **values: object) -> None:
 
 
 async def a_minute_passes(database: Database, limit: int = AT_ONCE) -> list[str]:
-    """Look for what is due, do all jobs, and return the titles in the mails since the last time."""
+    """Search for due to-dos, run all jobs, and return the titles in the emails since the last call."""
     async with transaction(database.writers) as session:
         notice_due_todos.enqueue(session, limit=limit)
     await drain(database)
@@ -74,12 +74,12 @@ def title_in(mail: EmailMessage) -> str:
     return str(mail["Subject"]).rpartition(": ")[2]
 
 
-def test_it_looks_every_minute() -> None:
+def test_task_runs_every_minute() -> None:
     [schedule] = [one for one in schedules() if one.task is notice_due_todos]
     assert (schedule.cron, schedule.missed) == ("* * * * *", "once")
 
 
-async def test_the_owner_is_written_to(database: Database, owner: UUID) -> None:
+async def test_owner_gets_reminder(database: Database, owner: UUID) -> None:
     await keep(database, todo(owner))
     async with transaction(database.writers) as session:
         notice_due_todos.enqueue(session)
@@ -89,20 +89,20 @@ async def test_the_owner_is_written_to(database: Database, owner: UUID) -> None:
     assert (mail["To"], title_in(mail)) == ("ada@example.com", "Buy milk")
 
 
-async def test_once_for_each_date(database: Database, owner: UUID) -> None:
+async def test_one_reminder_per_due_date(database: Database, owner: UUID) -> None:
     milk = todo(owner)
     await keep(database, milk)
 
     assert await a_minute_passes(database) == ["Buy milk"]
     assert await a_minute_passes(database) == []
     await change(database, milk, due_at=utc_now() + MINUTE)
-    assert await a_minute_passes(database) == [], "it is not due yet"
+    assert await a_minute_passes(database) == [], "not due yet"
     await change(database, milk, due_at=utc_now() - 2 * MINUTE)
     assert await a_minute_passes(database) == ["Buy milk"]
     assert await a_minute_passes(database) == []
 
 
-async def test_not_of_what_is_finished_or_long_past_or_still_to_come(database: Database, owner: UUID) -> None:
+async def test_closed_long_overdue_and_future_todos_get_no_reminder(database: Database, owner: UUID) -> None:
     someday = todo(owner, title="someday")
     someday.due_at = None
     await keep(
@@ -119,7 +119,7 @@ async def test_not_of_what_is_finished_or_long_past_or_still_to_come(database: D
     assert await a_minute_passes(database) == ["of yesterday", "begun"]
 
 
-async def test_what_is_opened_again_in_time_is_due(database: Database, owner: UUID) -> None:
+async def test_reopened_todo_gets_reminder(database: Database, owner: UUID) -> None:
     milk = todo(owner, status="done")
     await keep(database, milk)
     assert await a_minute_passes(database) == []
@@ -128,16 +128,14 @@ async def test_what_is_opened_again_in_time_is_due(database: Database, owner: UU
     assert await a_minute_passes(database) == ["Buy milk"]
 
 
-async def test_many_are_seen_to_in_parts(database: Database, owner: UUID) -> None:
+async def test_many_due_todos_are_processed_in_batches(database: Database, owner: UUID) -> None:
     await keep(database, *(todo(owner, number * MINUTE, str(number)) for number in range(1, 6)))
 
     assert sorted(await a_minute_passes(database, limit=2)) == [f"{number}" for number in range(1, 6)]
 
 
 @pytest.mark.parametrize("values", [{"status": TodoStatus.DONE}, {"status": TodoStatus.CANCELLED}, {"due_at": None}])
-async def test_what_is_finished_meanwhile_needs_no_mail(
-    database: Database, owner: UUID, values: dict[str, object]
-) -> None:
+async def test_closed_todo_gets_no_reminder(database: Database, owner: UUID, values: dict[str, object]) -> None:
     milk = todo(owner)
     await keep(database, milk)
     await notice(database)
@@ -147,7 +145,7 @@ async def test_what_is_finished_meanwhile_needs_no_mail(
     assert list(shown) == []
 
 
-async def test_what_is_deleted_meanwhile_needs_no_mail(database: Database, owner: UUID) -> None:
+async def test_deleted_todo_gets_no_reminder(database: Database, owner: UUID) -> None:
     milk = todo(owner)
     await keep(database, milk)
     await notice(database)
@@ -164,7 +162,7 @@ async def notice(database: Database) -> int:
         return await ReminderService(session).notice()
 
 
-async def test_two_who_look_at_once_remind_once(live: AsyncClient, live_database: Database) -> None:
+async def test_concurrent_runs_send_one_reminder(live: AsyncClient, live_database: Database) -> None:
     owner = await join(live_database)
     await keep(live_database, *(todo(owner, title=str(number)) for number in range(20)))
     await asyncio.gather(*(notice(live_database) for _ in range(4)))
@@ -174,14 +172,14 @@ async def test_two_who_look_at_once_remind_once(live: AsyncClient, live_database
 
 
 class Late(ReminderRepository):
-    """Looked before the other's transaction had ended, and waited for its rows until then."""
+    """Found the to-dos before a concurrent transaction had recorded their reminders."""
 
     async def due(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:
         found = (await self.session.exec(select(Todo))).all()
         return [(todo, todo.due_at) for todo in found if todo.due_at]
 
 
-async def test_who_looked_before_the_other_had_ended_sees_it_then(
+async def test_todo_published_by_concurrent_transaction_is_skipped(
     database: Database, owner: UUID, published: list[Event]
 ) -> None:
     await keep(database, todo(owner))

@@ -1,4 +1,4 @@
-"""What is heard of: every event that leaves the service."""
+"""The statistics consumer, which counts every published event."""
 
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ from app.modules.user.events import UserDeleted, UserRegistered
 from tests.events.conftest import as_sent
 
 
-async def test_what_happens_to_users_is_counted(session: AsyncSession) -> None:
+async def test_user_events_are_counted(session: AsyncSession) -> None:
     ada, bob = uuid4(), uuid4()
     events = [UserRegistered(user_id=ada), UserRegistered(user_id=bob), UserDeleted(user_id=ada)]
     await statistics.handle(session, [as_sent(event) for event in events])
@@ -24,5 +24,5 @@ async def test_what_happens_to_users_is_counted(session: AsyncSession) -> None:
     ]
 
 
-def test_it_listens_to_every_topic() -> None:
+def test_consumer_subscribes_to_all_topics() -> None:
     assert statistics.topics == contracts.topics()

@@ -1,4 +1,4 @@
-"""Statistics, as a client sees them."""
+"""Statistics endpoints."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ def client(client: AsyncClient) -> AsyncClient:
     return client
 
 
-async def test_counts_are_listed_the_newest_first(client: AsyncClient) -> None:
+async def test_counts_are_listed_newest_first(client: AsyncClient) -> None:
     now = utc_now()
     async with transaction(app_of(client).state.database.writers) as session:
         await StatisticsService(session).count(
@@ -35,12 +35,12 @@ async def test_counts_are_listed_the_newest_first(client: AsyncClient) -> None:
     assert len((await client.get(STATISTICS, params={"days": 8})).json()) == 3
 
 
-async def test_without_events_there_are_none(client: AsyncClient) -> None:
+async def test_counts_are_empty_without_events(client: AsyncClient) -> None:
     assert (await client.get(STATISTICS)).json() == []
 
 
 @pytest.mark.parametrize("days", ["0", "367", "all"])
-async def test_a_time_that_makes_no_sense_is_refused(client: AsyncClient, days: str) -> None:
+async def test_invalid_number_of_days_is_rejected(client: AsyncClient, days: str) -> None:
     answer = await client.get(STATISTICS, params={"days": days})
 
     assert answer.status_code == 422

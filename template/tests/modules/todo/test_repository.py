@@ -1,4 +1,4 @@
-"""How to-dos are found and kept, on the real database."""
+"""To-do queries, on the real database."""
 
 import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -16,7 +16,7 @@ async def owner(session: AsyncSession) -> User:
     return owner
 
 
-async def test_a_change_shows_the_todo_as_it_is_now(session: AsyncSession, owner: User) -> None:
+async def test_changes_contain_current_state_of_todo(session: AsyncSession, owner: User) -> None:
     todos = TodoRepository(session)
     todo = await todos.save(Todo(owner_id=owner.id, title="Buy milk"))
     await todos.add_change(owner.id, todo.id, "created")
@@ -26,7 +26,7 @@ async def test_a_change_shows_the_todo_as_it_is_now(session: AsyncSession, owner
     assert (change.number, change.kind, seen) == (1, "created", todo)
 
 
-async def test_old_changes_are_forgotten(session: AsyncSession, owner: User) -> None:
+async def test_old_changes_are_deleted(session: AsyncSession, owner: User) -> None:
     todos = TodoRepository(session)
     for _ in range(5):
         await todos.add_change(owner.id, owner.id, "changed", kept=2, forget_every=2)

@@ -1,4 +1,4 @@
-"""Fixtures for signing in."""
+"""Fixtures for the token tests."""
 
 from tests.modules.password.conftest import _quick_hashes
 

@@ -1,4 +1,4 @@
-"""What happens after somebody has opened an account."""
+"""The welcome email, sent by a background job."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -28,7 +28,7 @@ async def register(database: Database, email: str = "ada@example.com") -> UUID:
 
 
 async def waiting(database: Database) -> list[str]:
-    """What the jobs are called with that welcome somebody; others may be yours."""
+    """The arguments of the pending welcome jobs. Other jobs may belong to your project."""
     query = select(OutboxEvent.payload).where(OutboxEvent.name == send_welcome_email.name)
     async with transaction(database.readers) as session:
         return list((await session.exec(query.order_by(col(OutboxEvent.number)))).all())
@@ -38,10 +38,10 @@ def welcomed() -> list[str]:
     return [mail["To"] for mail in reversed(shown) if mail["Subject"].endswith("Your account has been created")]
 
 
-async def test_who_registers_is_welcomed_once(database: Database) -> None:
+async def test_new_user_gets_one_welcome_email(database: Database) -> None:
     await register(database)
     assert len(await waiting(database)) == 1
-    assert welcomed() == [], "nobody waits for a mail server"
+    assert welcomed() == [], "the request must not wait for the mail server"
     for _ in range(2):
         await drain(database)
 
@@ -49,7 +49,7 @@ async def test_who_registers_is_welcomed_once(database: Database) -> None:
     assert await waiting(database) == []
 
 
-async def test_everybody_is_welcomed(database: Database) -> None:
+async def test_every_new_user_gets_welcome_email(database: Database) -> None:
     for name in ("ada", "eve"):
         await register(database, f"{name}@example.com")
     await drain(database)
@@ -57,7 +57,7 @@ async def test_everybody_is_welcomed(database: Database) -> None:
     assert welcomed() == ["ada@example.com", "eve@example.com"]
 
 
-async def test_who_does_not_come_in_is_not_welcomed(database: Database) -> None:
+async def test_rolled_back_registration_enqueues_no_email(database: Database) -> None:
     with suppress(ConflictError):
         async with transaction(database.writers) as session:
             await UserService(session).register(UserCreateFactory.build())
@@ -66,7 +66,7 @@ async def test_who_does_not_come_in_is_not_welcomed(database: Database) -> None:
     assert await waiting(database) == []
 
 
-async def test_who_has_left_meanwhile_is_not_welcomed(database: Database) -> None:
+async def test_deleted_user_gets_no_welcome_email(database: Database) -> None:
     user_id = await register(database)
     async with transaction(database.writers) as session:
         await session.delete(await session.get_one(User, user_id))
@@ -76,8 +76,8 @@ async def test_who_has_left_meanwhile_is_not_welcomed(database: Database) -> Non
     assert await waiting(database) == []
 
 
-async def test_nobody_is_welcomed_without_a_name(database: Database) -> None:
-    """The row holds an id; who that is stands in one place alone."""
+async def test_job_arguments_contain_only_the_user_id(database: Database) -> None:
+    """The row contains only an id, so personal data is stored in one place only."""
     user_id = await register(database)
     [payload] = await waiting(database)
     assert send_welcome_email.read(payload) == {"user_id": user_id}
