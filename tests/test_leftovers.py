@@ -80,7 +80,7 @@ ALLOWED = {
     "tests/modules/user/test_routes.py": ["a_bad_registration"],
     # Passwords of servers.
     "app/workers/settings.py": ["may contain a password"],
-    "tests/workers/test_broker.py": ["told_without_its_password"],
+    "tests/workers/test_broker.py": ["reported_without_its_password"],
     "tests/workers/test_task.py": ["password"],
     # The optional destinations of the relay.
     "app/outbox/commands.py": ["to Redis and Kafka"],

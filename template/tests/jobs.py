@@ -1,4 +1,4 @@
-"""Doing jobs in tests, without processes and without waiting."""
+"""Runs jobs in tests, without further processes and without waiting."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -12,7 +12,7 @@ from app.workers.runner import Runner
 
 
 class AtOnce:
-    """Does jobs while they are sent."""
+    """A destination that runs jobs while they are sent."""
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
@@ -26,7 +26,7 @@ class AtOnce:
 
 
 async def drain(database: Database) -> None:
-    """Do all jobs that are due, and those that they enqueue; fail if one of them does."""
+    """Run all due jobs, and those that they enqueue. Fails if a job fails."""
     relay = JobRelay(database, AtOnce(Runner(database)), poll_seconds=1)
     while await relay.run_once():
         pass

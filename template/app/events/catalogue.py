@@ -48,9 +48,9 @@ def write(folder: Path) -> list[Path]:
     Raises:
         BreakingChange: If a change is not compatible. No file is written then.
         InvalidSchemaFile: If a file cannot be read.
-        """
-        _refuse(folder)
-        written = []
+    """
+    _refuse(folder)
+    written = []
     for name, content in _current().items():
         if _read(folder / name) != content:
             folder.mkdir(parents=True, exist_ok=True)

@@ -83,7 +83,7 @@ _by_event: dict[type[Event], Contract[Any]] = {}
 _by_type: dict[str, Contract[Any]] = {}
 
 
-def contract(event: type[E], type: str, topic: Topic, *, key: str) -> Contract[E]:  # noqa: A002 - the word of CloudEvents
+def contract(event: type[E], type: str, topic: Topic, *, key: str) -> Contract[E]:  # noqa: A002 - the term of CloudEvents
     """Publish events of a class, or declare those of another service.
 
     Args:
@@ -111,12 +111,12 @@ def of(event: type[Event]) -> Contract[Any] | None:
     return _by_event.get(event)
 
 
-def known(type: str) -> bool:  # noqa: A002 - the word of CloudEvents
+def known(type: str) -> bool:  # noqa: A002 - the term of CloudEvents
     """Return whether there is a contract with this name."""
     return type in _by_type
 
 
-def named(type: str) -> Contract[Any]:  # noqa: A002 - the word of CloudEvents
+def named(type: str) -> Contract[Any]:  # noqa: A002 - the term of CloudEvents
     """Return the contract with a name.
 
     Raises:

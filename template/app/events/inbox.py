@@ -71,7 +71,7 @@ class Inbox:
             try:
                 envelope = CloudEvent.model_validate_json(message)
             except ValidationError as error:
-                logger.error("invalid event", consumer=self.consumer.name, error=said(error))  # noqa: TRY400
+                logger.error("invalid event", consumer=self.consumer.name, error=said(error))  # noqa: TRY400 - no traceback with values
                 await self._bury(f"{self.consumer.name} {sha256(message).hexdigest()}", _text(message), said(error))
             else:
                 if self.consumer.wants(envelope):

@@ -18,7 +18,7 @@ from app.outbox.models import OutboxEvent
 from app.outbox.relay import Relay
 from app.outbox.repository import ALIVE, storable
 
-LATER = timedelta(seconds=30)  # after a function asked for a later retry
+LATER = timedelta(seconds=30)  # before the next attempt, after `TryAgain`
 
 logger = structlog.get_logger(__name__)
 
