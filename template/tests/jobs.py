@@ -1,4 +1,4 @@
-"""Runs jobs in tests, without further processes and without waiting."""
+"""Runs jobs in tests, without worker processes and without waiting."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -12,7 +12,7 @@ from app.workers.runner import Runner
 
 
 class AtOnce:
-    """A destination that runs jobs while they are sent."""
+    """A destination that runs jobs immediately."""
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
@@ -26,7 +26,7 @@ class AtOnce:
 
 
 async def drain(database: Database) -> None:
-    """Run all due jobs, and those that they enqueue. Fails if a job fails."""
+    """Run all due jobs, and those that they enqueue. Fails if one of them fails."""
     relay = JobRelay(database, AtOnce(Runner(database)), poll_seconds=1)
     while await relay.run_once():
         pass

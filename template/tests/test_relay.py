@@ -1,4 +1,4 @@
-"""The relay process: the app without its routes, if there is a destination."""
+"""The relay process."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -12,15 +12,15 @@ from app.main import create_app
 from app.relay import create_relay
 from tests.conftest import variables
 
-# Settings of the destinations. A project may have only some of them.
+# The destinations that a project may have.
 SERVERS = {"REDIS_URL": "redis://localhost", "KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}
 
 
 @pytest.mark.parametrize("name", sorted(SERVERS.keys() & variables(EnvSettings)))
-async def test_relay_process_serves_only_health_checks(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+async def test_relay_process_serves_only_health_endpoints(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, SERVERS[name])
     if find_spec("app.events"):
-        monkeypatch.setattr("app.events.topics.TIMEOUT_SECONDS", 0.1)  # no server is running
+        monkeypatch.setattr("app.events.topics.TIMEOUT_SECONDS", 0.1)  # there is no server
     app = create_relay()
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         assert (await client.get("/health/live")).status_code == 200
@@ -29,13 +29,13 @@ async def test_relay_process_serves_only_health_checks(monkeypatch: pytest.Monke
 
 
 def test_relay_without_destinations_is_rejected() -> None:
-    with pytest.raises(ConfigurationError, match="There is nowhere to relay to: in development the API does it all"):
+    with pytest.raises(ConfigurationError, match="No destination is configured. In development, the API process"):
         create_relay()
 
 
-def test_relay_does_not_start_if_a_check_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relay_checks_destinations_at_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: FastAPI) -> None:
-        raise ConfigurationError("The destination is missing.")
+        raise ConfigurationError("The destination is not ready.")
 
     def create(**given: Any) -> FastAPI:
         app = create_app(**given)
@@ -44,5 +44,5 @@ def test_relay_does_not_start_if_a_check_fails(monkeypatch: pytest.MonkeyPatch) 
         return app
 
     monkeypatch.setattr("app.relay.create_app", create)
-    with pytest.raises(ConfigurationError, match="destination is missing"):
+    with pytest.raises(ConfigurationError, match="not ready"):
         create_relay()

@@ -1,4 +1,4 @@
-"""Worker and scheduler processes: the app without its routes, and with the tasks of all modules."""
+"""The worker and scheduler processes."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from app import tasks
 
 
 @pytest.mark.parametrize("create", [tasks.create_worker, tasks.create_scheduler])
-async def test_background_processes_serve_only_health_checks(
+async def test_background_process_serves_only_health_endpoints(
     create: Callable[[], FastAPI], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://localhost")

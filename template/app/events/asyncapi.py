@@ -67,7 +67,7 @@ def _message(contract: Contract[Any], envelope: str) -> Document:
                 },
             ]
         },
-        "bindings": _kafka(key={"type": "string", "description": f"The subject: {contract.key}."}),
+        "bindings": _kafka(key={"type": "string", "description": f"The subject ({contract.key})."}),
     }
 
 
