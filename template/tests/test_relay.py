@@ -29,7 +29,7 @@ async def test_relay_process_serves_only_health_endpoints(monkeypatch: pytest.Mo
 
 
 def test_relay_without_destinations_is_rejected() -> None:
-    with pytest.raises(ConfigurationError, match="No destination is configured. In development, the API process"):
+    with pytest.raises(ConfigurationError, match=r"No destination is configured\. In development, the API process"):
         create_relay()
 
 

@@ -109,7 +109,7 @@ class ManagedProcess:
         shown = [
             line[:400]
             for line in written
-            if not any(f'"event": "{event}"' in line for event in ("request", "job done"))
+            if not any(f'"event": "{event}"' in line for event in ("request", "job finished"))
         ]
         return "\n".join([f"--- {self.name}", *shown[-lines:]])
 

@@ -152,7 +152,7 @@ def outage(deployment: EventDeployment, events: int, rng: random.Random) -> Scen
     before = len(load.accepted)
     deployment.kafka.outage(OUTAGE_SECONDS)
     load.finish(LOAD_SECONDS)
-    logged = any("outbox: not sent, waiting" in deployment[name].log_output() for name in RELAYS)
+    logged = any("outbox: sending failed, retrying" in deployment[name].log_output() for name in RELAYS)
     accepted = len(load.accepted) - before
     return ScenarioRun(loads, {"logged by a relay": logged, "accepted during the outage": accepted > events * 0.8})
 

@@ -10,7 +10,7 @@ from tests.matrix.service import wait_until
 
 SECONDS = 90  # time limit of each step
 OTHER_JOBS = 5 * BATCH
-NO_WORKER_LIVED = "no worker has lived through it in 2 attempts"
+NO_WORKER_LIVED = "the worker crashed in each of 2 attempts"
 LEASE_SECONDS = 8  # by then the lease of a job has expired, and relays try to requeue it
 
 
@@ -73,7 +73,7 @@ def unknown_task(deployment: JobDeployment) -> None:
     other_jobs = Load(deployment, OTHER_JOBS).start()
     _wait_for(
         deployment,
-        lambda: "there is no task new_task here" in deployment.log_output(),
+        lambda: "no task is named new_task" in deployment.log_output(),
         "no worker logs the unknown task",
     )
     other_jobs.finish(SECONDS)

@@ -47,8 +47,8 @@ def test_topics_are_created_as_they_are_declared(kafka: Client, declared: list[T
 
     assert first.exit_code == 0, first.output
     assert [line.split(",")[0] for line in first.output.splitlines()] == [f"created: {each.name}" for each in declared]
-    assert (second.exit_code, second.output) == (0, "all topics are there\n")
-    assert run("topics", "check").output == "all topics are there\n"
+    assert (second.exit_code, second.output) == (0, "all topics exist\n")
+    assert run("topics", "check").output == "all topics exist\n"
     admin = AdminClient(kafka)
     for topic, policy in zip(declared, ("delete", "compact"), strict=True):
         assert len(admin.list_topics(topic.name).topics[topic.name].partitions) == topic.partitions
@@ -62,7 +62,7 @@ def test_more_replicas_than_servers_are_refused(declared: list[Topic]) -> None:
     refused = run("topics", "create")
 
     assert refused.exit_code == 1
-    assert f"Kafka does not create {declared[0].name}: " in refused.stderr
+    assert f"Kafka cannot create the topic {declared[0].name}: " in refused.stderr
     assert "replication factor" in refused.stderr.lower()
 
 
@@ -71,7 +71,7 @@ def test_without_its_topics_nothing_starts(declared: list[Topic], command: tuple
     refused = run(*command)
 
     assert refused.exit_code == 78, refused.output
-    assert f"Kafka has no topic {declared[0].name}, {declared[1].name}." in refused.stderr
+    assert f"Missing Kafka topics: {declared[0].name}, {declared[1].name}." in refused.stderr
     assert "app topics create" in refused.stderr
 
 

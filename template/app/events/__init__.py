@@ -1,7 +1,7 @@
-"""Events on Kafka: those that leave, by contract, and those that come, done once.
+"""Events on Kafka: contracts of published events, and idempotent consumers.
 
-With `KAFKA_BOOTSTRAP_SERVERS` there are processes for it: `app relay`, `app consumer`.
-Without, in development and tests, the API does it all itself, with a broker of its own.
+With `KAFKA_BOOTSTRAP_SERVERS`, separate processes relay and handle events: `app relay`, `app
+consumer`. Without, in development and tests, the API process does both, with an in-process broker.
 """
 
 from collections.abc import AsyncGenerator
@@ -22,11 +22,11 @@ __all__ = ["lifespan", "prepare_development", "publisher", "setup"]
 
 
 def prepare_development() -> None:
-    """Nothing: without `KAFKA_BOOTSTRAP_SERVERS` none is needed."""
+    """Do nothing: without `KAFKA_BOOTSTRAP_SERVERS`, no server is needed."""
 
 
 def setup(app: FastAPI) -> None:
-    """Say how events come to Kafka: by the relay, or from the process of the API to itself."""
+    """Register how events are sent to Kafka: by the relay process, or by the API process."""
     app.add_middleware(TraceContext)
     app.state.kafka = load(KafkaSettings)
     if app.state.kafka.bootstrap_servers is None:
@@ -37,14 +37,14 @@ def setup(app: FastAPI) -> None:
 
 
 def _require_topics(app: FastAPI) -> None:
-    """A Kafka that is away is waited for, as later; a topic that is missing is nothing to wait for."""
+    """Fail if a topic is missing. If Kafka is unavailable, only log it: the relay retries."""
     try:
         topics.require(app.state.kafka.client())
     except Unavailable as error:
-        logger.warning("kafka: topics not looked for", error=str(error))
+        logger.warning("Kafka unavailable, topics not checked", error=str(error))
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - every feature is called alike
-    """Open nothing: what a process does in the background opens what it needs."""
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - all features have the same interface
+    """Open nothing: background tasks open what they need."""
     yield

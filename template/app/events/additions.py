@@ -1,10 +1,9 @@
-"""Whether a schema has changed by addition only.
+"""Finds breaking changes of event schemas: only additions are compatible.
 
-Two sides must not notice a change. Others know the old schema, and are given new events: a rule
-that became wider surprises them. Our own code knows the new schema, and is given the old events
-that a topic still keeps: a rule that became narrower refuses them. So every rule stays as it is.
-Only fields are added, with a default: others leave out what they do not know, old events do
-without.
+Changes must be compatible in both directions. Other services know the old schema and receive new
+events, so no rule may be relaxed. Our own code knows the new schema and receives old events that
+topics still contain, so no rule may be tightened. Only fields with a default may be added: other
+services ignore them, and old events do not need them.
 """
 
 import json
@@ -14,22 +13,22 @@ from typing import Any
 Schema = dict[str, Any]
 
 SAID_TO_PEOPLE = {"$schema", "$defs", "title", "description", "default", "examples", "deprecated"}
-SEVERAL = {"anyOf", "oneOf", "allOf", "prefixItems"}  # words that have a list of schemas
+SEVERAL = {"anyOf", "oneOf", "allOf", "prefixItems"}  # keywords with a list of schemas
 
 
 def refusals(promised: Schema, current: Schema, required: Collection[str]) -> list[str]:
-    """Say field by field why one schema of an object must not follow another; nothing, if it may.
+    """Return the breaking changes between two schemas of an object, by field.
 
     Args:
-        promised: The schema that others know.
-        current: The schema that is to take its place.
-        required: The fields without which our own code cannot read an event.
+        promised: The published schema.
+        current: The schema of the code.
+        required: Fields that the code needs to read an event.
     """
     return list(_of_fields(_rules(promised), _rules(current), required, ""))
 
 
 def _rules(schema: Schema) -> Schema:
-    """Return a schema with its definitions put in their places, and without what is said to people only."""
+    """Return a schema with inlined definitions, and without annotations such as titles."""
     definitions = schema.get("$defs", {})
 
     def plain(node: Any, inside: tuple[str, ...] = ()) -> Any:
@@ -39,14 +38,14 @@ def _rules(schema: Schema) -> Schema:
         if not isinstance(node, dict):
             return node
         reference = node.get("$ref")
-        if reference in inside:  # what contains itself would have no end
+        if reference in inside:  # a recursive schema would never end
             return {"$ref": inside.index(reference)}
         if reference is not None:
             beside = {rule: value for rule, value in node.items() if rule != "$ref"}
             return plain(definitions[reference.rpartition("/")[2]] | beside, (*inside, reference))
         return {
             rule: {name: plain(field, inside) for name, field in value.items()}
-            if rule == "properties"  # here a title is a field like any other
+            if rule == "properties"  # here, a title is a field like any other
             else plain(value, inside)
             for rule, value in node.items()
             if rule not in SAID_TO_PEOPLE
@@ -60,13 +59,13 @@ def _of_fields(old: Schema, new: Schema, required: Collection[str], where: str) 
     fields = new.get("properties", {})
     for name, field in old.get("properties", {}).items():
         if name not in fields:
-            yield f"{where}{name}: is gone"
+            yield f"{where}{name}: was removed"
         else:
             yield from _of_rules(field, fields[name], f"{where}{name}")
             if name in old.get("required", ()) and name not in new.get("required", ()):
-                yield f"{where}{name}: was in every event, and need not be any more"
+                yield f"{where}{name}: was required, is optional"
     for name in sorted(set(required) - old.get("properties", {}).keys()):
-        yield f"{where}{name}: is new and has no default, but is not in the events that topics still keep"
+        yield f"{where}{name}: is new and needs a default, because topics still contain events without it"
     for rule in sorted((old.keys() | new.keys()) - {"properties", "required"}):
         yield from _of_values(old.get(rule), new.get(rule), where.removesuffix("."), rule)
 
@@ -76,7 +75,7 @@ def _of_rules(old: Schema, new: Schema, where: str) -> Iterator[str]:
 
 
 def _of_values(old: Any, new: Any, where: str, rule: str) -> Iterator[str]:
-    """Compare what two schemas say by one word; that may be further schemas, as with `items` and `anyOf`."""
+    """Compare the values of one keyword, which may be further schemas, as with `items` and `anyOf`."""
     if isinstance(old, dict) and isinstance(new, dict):
         yield from _of_rules(old, new, f"{where}[]")
     elif rule in SEVERAL and old is not None and new is not None and len(old) == len(new):
@@ -87,4 +86,4 @@ def _of_values(old: Any, new: Any, where: str, rule: str) -> Iterator[str]:
 
 
 def _shown(value: Any, verb: str) -> str:
-    return f"{verb} not there" if value is None else f"{verb} {json.dumps(value, ensure_ascii=False)}"
+    return f"{verb} not set" if value is None else f"{verb} {json.dumps(value, ensure_ascii=False)}"

@@ -1,6 +1,6 @@
-"""The AsyncAPI document: which topics there are, what is in them, who sends and who receives.
+"""The AsyncAPI document: topics, messages, senders, and receivers.
 
-It names no servers, because they are other ones everywhere. Source:
+It contains no servers, because they depend on the environment. Source:
 https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
 
@@ -16,21 +16,21 @@ from app.events.envelope import CONTENT_TYPE, CloudEvent
 
 Document = dict[str, Any]
 
-BINDING = "0.5.0"  # the version of what AsyncAPI says about Kafka
+BINDING = "0.5.0"  # version of AsyncAPI's Kafka bindings
 
 
 def document(envelope: str) -> Document:
-    """Describe all contracts and all consumers.
+    """Return a document of all contracts and all consumers.
 
     Args:
-        envelope: The name of the file with the schema of the envelope.
+        envelope: Name of the file with the schema of the envelope.
     """
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": about()["title"],
-            "version": "1",  # of the document; each event has its own
-            "description": "Events in the envelope of CloudEvents 1.0. Those with the same key come in order.",
+            "version": "1",  # of the document; events have their own versions
+            "description": "Events as CloudEvents 1.0. Events with the same key are delivered in order.",
         },
         "defaultContentType": CONTENT_TYPE,
         "channels": {topic.name: _channel(topic) for topic in contracts.topics()},
@@ -67,12 +67,12 @@ def _message(contract: Contract[Any], envelope: str) -> Document:
                 },
             ]
         },
-        "bindings": _kafka(key={"type": "string", "description": f"The subject, which is {contract.key}."}),
+        "bindings": _kafka(key={"type": "string", "description": f"The subject ({contract.key})."}),
     }
 
 
 def _data(contract: Contract[Any]) -> Document:
-    """Point to our promise, or say what we read of somebody else's."""
+    """Refer to a published schema, or describe the fields that are read of another service's event."""
     if contract.topic.ours:
         return {"$ref": f"./{contract.type}.json"}
     return {name: rule for name, rule in contract.schema().items() if not name.startswith("$")}

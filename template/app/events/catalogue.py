@@ -1,7 +1,7 @@
-"""What was promised about events, in files: a JSON Schema for each, and an AsyncAPI document about all.
+"""Published event schemas in files: a JSON Schema for each event, and an AsyncAPI document of all.
 
-The code makes the promise (`contracts.py`), the files keep it: they are committed, and what
-the code says today is compared with them. `docs/contracts/README.md` says what to do when.
+The code declares the contracts (`contracts.py`). The files are committed, and the code is compared
+with them. `docs/contracts/README.md` explains what to do when they differ.
 """
 
 import json
@@ -20,34 +20,34 @@ from app.events.envelope import CloudEvent
 FOLDER = Path("docs/contracts/events")
 ENVELOPE_NAME = "cloudevent"
 DOCUMENT = "asyncapi.yaml"
-RESTORE = "It holds what was promised, so put it right, or restore it: git restore"
+RESTORE = "It is a published schema. Fix it, or restore it: git restore"
 
 
 class UnusableFile(Exception):
-    """A file with a promise cannot be read."""
+    """A schema file cannot be read."""
 
 
 class NotAnAddition(Exception):
-    """The code no longer keeps what was promised."""
+    """The code is not compatible with a published schema."""
 
 
 def check(folder: Path) -> str:
-    """Return what is to change in the files so that they say what the code says; nothing, if they do.
+    """Return a diff between the files and the code; empty if they match.
 
     Raises:
-        NotAnAddition: If that would break a promise.
-        UnusableFile: If a file cannot be read.
+        BreakingChange: If a change is not compatible.
+        InvalidSchemaFile: If a file cannot be read.
     """
     _refuse(folder)
     return "".join(_difference(folder / name, _read(folder / name), content) for name, content in _current().items())
 
 
 def write(folder: Path) -> list[Path]:
-    """Bring the files up to date, and return those that were not.
+    """Write the outdated files, and return their paths.
 
     Raises:
-        NotAnAddition: If that would break a promise. No file is written then.
-        UnusableFile: If a file cannot be read.
+        BreakingChange: If a change is not compatible. No file is written then.
+        InvalidSchemaFile: If a file cannot be read.
     """
     _refuse(folder)
     written = []
@@ -60,7 +60,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def schemas() -> dict[str, Schema]:
-    """Return the schemas by the names of their files: one of the envelope, and one of the data of each event."""
+    """Return the schemas of the envelope and of each event's data, by file name."""
     return {ENVELOPE_NAME: _envelope()} | {made.type: _data(made) for made in contracts.promised()}
 
 
@@ -69,22 +69,22 @@ def _current() -> dict[str, Any]:
 
 
 def _envelope() -> Schema:
-    """Describe the envelope. What has no value is not written, and every other attribute is."""
+    """Return the schema of the envelope. Attributes without a value are not written; all others are required."""
     written = [name for name, field in CloudEvent.model_fields.items() if field.default is not None]
     schema = CloudEvent.model_json_schema(mode="serialization") | {"required": written}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": ENVELOPE_NAME, **schema}
 
 
 def _data(contract: Contract[Any]) -> Schema:
-    """Describe the data. Where they go and what keeps their order is promised as well."""
+    """Return the schema of the data, with topic and key, which are part of the contract."""
     return contract.schema() | {"x-topic": contract.topic.name, "x-key": contract.key}
 
 
 def _refuse(folder: Path) -> None:
-    """Let nothing pass that breaks a promise.
+    """Reject breaking changes.
 
     Raises:
-        NotAnAddition: If something does.
+        BreakingChange: If there are any.
     """
     broken = []
     for path in sorted(folder.glob("*.json")):
@@ -92,16 +92,16 @@ def _refuse(folder: Path) -> None:
         if path.stem == ENVELOPE_NAME:
             needed = [name for name, field in CloudEvent.model_fields.items() if field.is_required()]
             found = refusals(promised, _envelope(), needed)
-            advice = "It is the envelope of all events, so it stays as it is: what is new belongs into their data."
+            advice = "The envelope of all events must not change. Add new fields to the event data instead."
         elif path.stem in {made.type for made in contracts.promised()}:
             contract = contracts.named(path.stem)
             found, advice = refusals(promised, _data(contract), _without_default(contract)), _advice(contract)
         else:
-            found = ["there is no contract about it any more"]
-            advice = f"Put the contract back. Or, when nobody reads such events any more, delete {path}."
+            found = ["its contract was removed"]
+            advice = f"Restore the contract. If no service reads these events any more, delete {path}."
         if found:
             broken.append(
-                "\n  ".join([f"{path.stem} was promised, and the code does not keep it:", *found]) + f"\n{advice}"
+                "\n  ".join([f"Breaking change of {path.stem}:", *found]) + f"\n{advice}"
             )
     if broken:
         raise NotAnAddition("\n\n".join(broken))
@@ -116,23 +116,23 @@ def _advice(contract: Contract[Any]) -> str:
     name, _, version = contract.type.rpartition(".v")
     following = f"{name}.v{int(version) + 1}" if version.isdigit() else f"{contract.type}.v2"
     return (
-        f"Leave {contract.event.__name__} as it was, and add a class for what is to be different, with a contract\n"
-        f'of its own: "{following}". Publish both until nobody reads {contract.type} any more.'
+        f"Keep {contract.event.__name__} unchanged, and add a class for the new version, with a separate contract:\n"
+        f'"{following}". Publish both until no service reads {contract.type} any more.'
     )
 
 
 def _read(path: Path) -> Any:
-    """Return what a file says, or nothing if it is not there.
+    """Return the contents of a file, or None if it does not exist.
 
     Raises:
-        UnusableFile: If it is a promise that cannot be read.
+        InvalidSchemaFile: If it is a schema that cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8")
         content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
     except FileNotFoundError:
         return None
-    except yaml.YAMLError:  # after a merge, say; no promise is lost with it, so it is just written again
+    except yaml.YAMLError:  # such as after a merge; it contains no published schema, so it can be generated again
         return {}
     except ValueError as error:
         raise UnusableFile(f"{path} is not JSON: {error}\n{RESTORE} {path}") from error
@@ -144,12 +144,12 @@ def _read(path: Path) -> Any:
 def _text(path: Path, content: Any) -> str:
     if path.suffix == ".json":
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    heading = "# What leaves this service and what it listens to. Written by `app contracts write`.\n"
+    heading = "# Events that this service sends and receives. Generated by `app contracts write`.\n"
     return heading + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _difference(path: Path, old: Any, new: Any) -> str:
     if old is None:
-        return f"{path} is not there yet\n"
+        return f"{path} does not exist\n"
     before, after = (_text(path, content).splitlines(keepends=True) for content in (old, new))
     return "".join(unified_diff(before, after, f"{path} (committed)", f"{path} (code)"))

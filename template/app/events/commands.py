@@ -1,4 +1,4 @@
-"""Commands for events: who does them, and where they go."""
+"""Commands that run consumers and manage topics."""
 
 from typing import Annotated, NoReturn
 
@@ -17,19 +17,19 @@ from app.outbox.relay import Unavailable
 
 CONSUMER_PORT = 8104
 
-Only = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this one; may be repeated.")]
+Only = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Run only this consumer; may be repeated.")]
 
 consumer = typer.Typer(subcommand_metavar="[list]")
-topics = typer.Typer(no_args_is_help=True, help="Where events go.")
+topics = typer.Typer(no_args_is_help=True, help="Manage Kafka topics.")
 
 
 @consumer.callback(invoke_without_command=True)
 def _consume(context: typer.Context, only: Only = None, host: Host = "127.0.0.1", port: Port = CONSUMER_PORT) -> None:
-    """Do what events ask for, until told to stop.
+    """Run event consumers until stopped.
 
-    Start as many as there are partitions, at most; KAFKA_BOOTSTRAP_SERVERS must be set.
+    Start at most as many as there are partitions; KAFKA_BOOTSTRAP_SERVERS must be set.
 
-    Exit codes: 0 it was told to stop; 1 the port is in use; 78 a setting is wrong or missing, or a topic is.
+    Exit codes: 0 stopped by a signal; 1 the port is in use; 78 a setting is invalid or missing, or a topic is missing.
     """
     if context.invoked_subcommand is not None:
         return
@@ -41,9 +41,9 @@ def _consume(context: typer.Context, only: Only = None, host: Host = "127.0.0.1"
 
 @consumer.command("list")
 def list_consumers() -> None:
-    """Show every consumer, and how many messages it has not done yet, by topic.
+    """Show the lag of each consumer by topic.
 
-    What stays behind and does not get less has no process, or waits: its log says for what.
+    If a lag does not fall, no process runs the consumer, or it is blocked; its log shows the reason.
     """
     with configured():
         client = _client()
@@ -60,9 +60,9 @@ def list_consumers() -> None:
 
 @topics.command()
 def create(
-    replicas: Annotated[int, typer.Option(min=1, help="Servers that keep each partition.")] = 3,
+    replicas: Annotated[int, typer.Option(min=1, help="Number of servers that store each partition.")] = 3,
 ) -> None:
-    """Create the topics of ours that are missing, with the partitions and the retention that contracts declare."""
+    """Create missing topics with the declared partitions and retention."""
     with configured():
         client = _client()
         try:
@@ -71,14 +71,14 @@ def create(
         except Unavailable as error:
             _fail(error)
     for topic in wanted:
-        typer.echo(f"created: {topic.name}, {topic.partitions} partitions, kept {topic.retention.days} days")
+        typer.echo(f"created: {topic.name}, {topic.partitions} partitions, retention {topic.retention.days} days")
     if not wanted:
-        typer.echo("all topics are there")
+        typer.echo("all topics exist")
 
 
 @topics.command()
 def check() -> None:
-    """Tell whether all topics are there, with the partitions that contracts declare."""
+    """Check that all topics exist with enough partitions."""
     with configured():
         client = _client()
         _require_topics(client)
@@ -88,10 +88,11 @@ def check() -> None:
             )
             raise ConfigurationError(
                 f"Too few partitions: {told}.\n"
-                "So many consumers can work at once. Either declare as many in the contract, or add them with Kafka's own\n"
-                "tools (kafka-topics.sh --alter --partitions) while nothing waits: keys move to other partitions then."
+                "The number of partitions limits the number of concurrent consumers. Either lower it in the contract,\n"
+                "or add partitions with Kafka's tools (kafka-topics.sh --alter --partitions) while no events are\n"
+                "pending, because keys move to other partitions."
             )
-    typer.echo("all topics are there")
+    typer.echo("all topics exist")
 
 
 def _known(name: str) -> str:
@@ -105,10 +106,10 @@ def _client() -> Client:
     settings = load(KafkaSettings)
     if settings.bootstrap_servers is None:
         raise ConfigurationError(
-            "KAFKA_BOOTSTRAP_SERVERS is not set: in development the API does it all itself, as long as it runs.\n"
-            f"To have processes for it, set it for all of them. Example: {EXAMPLE_SERVERS}"
+            "KAFKA_BOOTSTRAP_SERVERS is not set: in development, the API process runs the relay and the consumers.\n"
+            f"To run separate processes, set it for the API and for all of them. Example: {EXAMPLE_SERVERS}"
         )
-    return settings.client() | {"log_level": 0}  # what goes wrong, a command says itself
+    return settings.client() | {"log_level": 0}  # commands report errors themselves
 
 
 def _require_topics(client: Client) -> None:
@@ -119,5 +120,5 @@ def _require_topics(client: Client) -> None:
 
 
 def _fail(error: Unavailable) -> NoReturn:
-    typer.echo(f"{error}\nIs KAFKA_BOOTSTRAP_SERVERS right, and does its server run?", err=True)
+    typer.echo(f"{error}\nCheck KAFKA_BOOTSTRAP_SERVERS, and whether its servers are running.", err=True)
     raise typer.Exit(1)

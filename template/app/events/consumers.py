@@ -1,13 +1,12 @@
-"""Consumers: functions that are called when something has happened, here or in another service.
+"""Consumers: functions that handle events of this service and of others.
 
     statistics = Consumer("statistics")
 
     @statistics.on(UserRegistered)
     async def count(session: AsyncSession, event: UserRegistered) -> None: ...
 
-A function works in one transaction, which also remembers that the event is done: its effect
-in the database happens once, however often the event comes. Events with the same key come
-in order.
+A function runs in a transaction that also stores the event's id, so its database changes
+happen once, however often the event is delivered. Events with the same key are handled in order.
 """
 
 from collections import defaultdict
@@ -29,30 +28,30 @@ E = TypeVar("E", bound=Event)
 
 Handler = Callable[[AsyncSession, E], Awaitable[None]]
 BatchHandler = Callable[[AsyncSession, Sequence[E]], Awaitable[None]]
-Received = tuple[CloudEvent, Any]  # an event, and what it came in
+Received = tuple[CloudEvent, Any]  # an envelope and its event
 Called = Callable[[AsyncSession, Sequence[Received]], Awaitable[None]]
 
 
 class BrokenPromise(Exception):
-    """An event does not keep its contract. Nothing will mend that but another event."""
+    """An event does not match its contract. Retrying does not help."""
 
 
 class Consumer:
-    """Functions that share a position in the events: what one of them has not done, none of them has."""
+    """A group of functions with a common position in the topics: an event counts as handled after all have run."""
 
     def __init__(self, name: str, *, one_by_one: bool = False) -> None:
-        """Give it a name. Kafka remembers the position under it, so another name begins anew.
+        """Register a consumer. Kafka stores the position under its name, so renaming it starts from the beginning.
 
         Args:
-            name: The name.
-            one_by_one: Whether each event has a transaction of its own: what leaves the database, such as a mail, is
-                not taken back with it, so it must not be done again because of another event.
+            name: Unique name.
+            one_by_one: Use a separate transaction for each event, for functions with effects outside of the database,
+                such as email: a rollback would not undo them, so another event's failure must not repeat them.
 
         Raises:
-            ValueError: If there is another of this name.
+            ValueError: If the name is taken.
         """
         if name in _consumers:
-            raise ValueError(f"There are two consumers with the name {name}.")
+            raise ValueError(f"Another consumer has the name {name}.")
         self.name = name
         self.one_by_one = one_by_one
         self._called: defaultdict[str, list[Called]] = defaultdict(list)
@@ -61,14 +60,14 @@ class Consumer:
 
     @property
     def group(self) -> str:
-        """The group under which Kafka remembers its position."""
+        """The consumer group under which Kafka stores the position."""
         return f"{about()['name']}.{self.name}"
 
     def on(self, *events: type[E]) -> Callable[[Handler[E]], Handler[E]]:
         """Call the decorated function for each event of these classes.
 
         Raises:
-            ValueError: If there is no contract about one of them.
+            ValueError: If one of them has no contract.
         """
 
         def register(handler: Handler[E]) -> Handler[E]:
@@ -83,10 +82,10 @@ class Consumer:
         return register
 
     def on_batch(self, *events: type[E]) -> Callable[[BatchHandler[E]], BatchHandler[E]]:
-        """Call the decorated function with many events of these classes at once, or of all that have a contract.
+        """Call the decorated function with batches of events of these classes, or of all with a contract.
 
         Raises:
-            ValueError: If there is no contract about one of them.
+            ValueError: If one of them has no contract.
         """
 
         def register(handler: BatchHandler[E]) -> BatchHandler[E]:
@@ -100,19 +99,19 @@ class Consumer:
 
     @property
     def topics(self) -> list[Topic]:
-        """The topics that it listens to, by name."""
+        """The topics it subscribes to, by name."""
         found = {made.topic for made in contracts.contracts() if self._wanting(made.type)}
         return sorted(found, key=lambda topic: topic.name)
 
     def wants(self, envelope: CloudEvent) -> bool:
-        """Tell whether a function of it is called for an event."""
+        """Return whether one of its functions handles an event."""
         return contracts.known(envelope.type) and bool(self._wanting(envelope.type))
 
     async def handle(self, session: AsyncSession, envelopes: Sequence[CloudEvent]) -> None:
-        """Do what events ask for, inside the transaction of `session`.
+        """Handle events in the transaction of `session`.
 
         Raises:
-            BrokenPromise: If one does not keep its contract.
+            ContractViolation: If an event does not match its contract.
         """
         batches: dict[Called, list[Received]] = {}
         for envelope in envelopes:
@@ -137,18 +136,18 @@ _consumers: dict[str, Consumer] = {}
 
 
 def consumers() -> Iterable[Consumer]:
-    """List all consumers, by name."""
+    """Return all consumers, by name."""
     return [_consumers[name] for name in sorted(_consumers)]
 
 
 def find(name: str) -> Consumer:
-    """Return the consumer of a name.
+    """Return the consumer with a name.
 
     Raises:
-        LookupError: If there is none.
+        LookupError: If no consumer has it.
     """
     if name not in _consumers:
-        raise LookupError(f"There is no consumer {name}. There are: {', '.join(sorted(_consumers))}.")
+        raise LookupError(f"No consumer has the name {name}. Consumers: {', '.join(sorted(_consumers))}.")
     return _consumers[name]
 
 
@@ -163,5 +162,5 @@ def _read(envelope: CloudEvent) -> Event:
 def _contract(event: type[Event]) -> Contract[Any]:
     made = contracts.of(event)
     if made is None:
-        raise ValueError(f"There is no contract about {event.__name__}, so nobody sends it.")
+        raise ValueError(f"{event.__name__} has no contract, so it is never sent.")
     return made

@@ -1,4 +1,4 @@
-"""Commands for the files that hold what was promised about events."""
+"""Commands that check and write the published schemas."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,19 +10,20 @@ import typer
 from app.db.commands import configured
 from app.events import catalogue, rest
 
-Folder = Annotated[Path, typer.Option(help="Where the files about events are; those about routes are beside it.")]
-Routes = Annotated[bool, typer.Option("--routes", help="Promise the routes as well, from now on.")]
+Folder = Annotated[Path, typer.Option(help="Folder of the event schemas. The schema of the routes is next to it.")]
+Routes = Annotated[bool, typer.Option("--routes", help="Publish the routes, too.")]
 
-contracts = typer.Typer(no_args_is_help=True, help="What was promised about events and routes.")
+contracts = typer.Typer(no_args_is_help=True, help="Check and write event schemas.")
 
 
 @contracts.command("write")
 def write_files(folder: Folder = catalogue.FOLDER, routes: Routes = False) -> None:
-    """Bring the files up to date with the code: JSON Schemas, an AsyncAPI document, and, if there is one, an OpenAPI one.
+    """Write JSON Schemas and the AsyncAPI document.
 
-    Only what adds to a promise is written. Commit what is written: it is the promise then.
+    If the routes are published, this writes the OpenAPI document, too. Breaking changes
+    are rejected. Commit the files: they are the published contract.
 
-    Exit codes: 0 the files say what the code says; 1 nothing was written, for the reason that is told.
+    Exit codes: 0 the files match the code; 1 nothing was written, for the printed reason.
     """
     with _told():
         outdated = _outdated(rest.file(folder), first=routes)
@@ -38,15 +39,15 @@ def write_files(folder: Folder = catalogue.FOLDER, routes: Routes = False) -> No
 
 @contracts.command("check")
 def check_files(folder: Folder = catalogue.FOLDER) -> None:
-    """Tell whether the files say what the code says.
+    """Check that the schema files match the code.
 
-    Exit codes: 0 they do; 1 they do not, and what differs is told.
+    Exit codes: 0 they match; 1 they differ, as printed.
     """
     with _told():
         difference = catalogue.check(folder) + _difference(rest.file(folder))
     if difference:
         typer.echo(
-            f"{difference}\nThat adds to what was promised. Write it, and commit it: app contracts write", err=True
+            f"{difference}\nAll changes are compatible. Run `app contracts write`, and commit the files.", err=True
         )
         raise typer.Exit(1)
     typer.echo("all files are up to date")
@@ -60,7 +61,7 @@ def _difference(file: Path) -> str:
 
 
 def _outdated(file: Path, *, first: bool) -> rest.Document | None:
-    """Return the routes if the file is to be written."""
+    """Return the OpenAPI document if its file must be written."""
     if not first and not file.exists():
         return None
     with configured():
@@ -70,7 +71,7 @@ def _outdated(file: Path, *, first: bool) -> rest.Document | None:
 
 @contextmanager
 def _told() -> Generator[None]:
-    """Tell what a person can put right without a traceback."""
+    """Print errors that the user can fix without a traceback."""
     try:
         yield
     except (catalogue.NotAnAddition, catalogue.UnusableFile) as error:

@@ -1,12 +1,12 @@
-"""Contracts: which events leave the service, under which name, and where to.
+"""Contracts: which events the service publishes, under which name, and to which topic.
 
     USERS = Topic("users")
 
     contract(UserRegistered, "user.registered.v1", USERS, key="user_id")
 
-The fields of the event are its data. Other services read them, so they change by addition
-only; what has to change otherwise is another event, with another version in its name.
-`docs/contracts/events` holds what was promised, and a test holds the code to it.
+The fields of the event are its data. Other services depend on them, so fields are only added;
+any other change needs a new event with another version in its name. `docs/contracts/events`
+contains the published schemas, and a test compares the code with them.
 """
 
 import re
@@ -24,25 +24,25 @@ from app.events.envelope import CloudEvent
 
 E = TypeVar("E", bound=Event)
 
-_TYPE = re.compile(r"[a-z0-9_]+([.-][a-z0-9_]+)*\.v[1-9][0-9]*")  # also the name of a file
+_TYPE = re.compile(r"[a-z0-9_]+([.-][a-z0-9_]+)*\.v[1-9][0-9]*")  # also a file name
 
-ENVELOPE = {field.name for field in fields(Event)}  # these are in the envelope, and not in the data
+ENVELOPE = {field.name for field in fields(Event)}  # fields of the envelope, not of the data
 
 
 @dataclass(frozen=True)
 class Topic:
-    """Where events of one kind of thing go. Those with the same key are in one partition, so they keep their order."""
+    """A topic for the events of one kind of entity. Events with the same key share a partition, in order."""
 
     name: str
     partitions: int = 6
     retention: timedelta = timedelta(days=7)
     compacted: bool = False
-    ours: bool = True  # another service's is neither created here nor promised anything about
+    ours: bool = True  # topics of other services are not created here, and have no published schemas here
 
 
 @dataclass(frozen=True)
 class Contract(Generic[E]):
-    """The promise about one event."""
+    """The published name, topic, and key of one event class."""
 
     event: type[E]
     type: str
@@ -50,18 +50,18 @@ class Contract(Generic[E]):
     key: str
 
     def key_of(self, event: E) -> str:
-        """Return whom or what it happened to."""
+        """Return the key: the id of what the event is about."""
         return str(getattr(event, self.key))
 
     def data(self, event: E) -> dict[str, Any]:
-        """Return the fields of an event as JSON has them."""
+        """Return the fields of an event as JSON values."""
         return self._adapter.dump_python(event, mode="json", exclude=ENVELOPE)
 
     def read(self, envelope: CloudEvent) -> E:
-        """Make the event again that somebody has sent; fields that are not known here are left out.
+        """Return the event of an envelope. Unknown fields are ignored.
 
         Raises:
-            ValidationError: If it does not keep the promise.
+            ValidationError: If the data does not match the contract.
         """
         data = {**envelope.data, "event_id": _uuid(envelope), "occurred_at": envelope.time}
         return self._adapter.validate_python(data)
@@ -70,12 +70,12 @@ class Contract(Generic[E]):
         """Return the JSON Schema of the data."""
         schema = self._adapter.json_schema(mode="serialization")
         schema["properties"] = {name: rule for name, rule in schema["properties"].items() if name not in ENVELOPE}
-        schema["required"] = sorted(schema["properties"])  # fields with a default are written all the same
+        schema["required"] = sorted(schema["properties"])  # fields with a default are always written
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": self.type, **schema}
 
     @cached_property
     def _adapter(self) -> TypeAdapter[E]:
-        """What reads and writes the fields. To make it takes longer than all else that is done for an event."""
+        """Cached, because creating it takes longer than everything else for an event."""
         return TypeAdapter(self.event)
 
 
@@ -83,65 +83,65 @@ _by_event: dict[type[Event], Contract[Any]] = {}
 _by_type: dict[str, Contract[Any]] = {}
 
 
-def contract(event: type[E], type: str, topic: Topic, *, key: str) -> Contract[E]:  # noqa: A002 - the word of CloudEvents
-    """Let events of a class leave the service.
+def contract(event: type[E], type: str, topic: Topic, *, key: str) -> Contract[E]:  # noqa: A002 - the term of CloudEvents
+    """Publish events of a class, or declare those of another service.
 
     Args:
-        event: The class.
-        type: Its name for others, with a version: `user.registered.v1`.
-        topic: Where they go.
-        key: The field that says whom or what it happened to. Events with the same value keep their order.
+        event: The event class.
+        type: Published name with a version: `user.registered.v1`.
+        topic: The topic.
+        key: Field with the id of what the event is about. Events with the same value keep their order.
 
     Raises:
-        ValueError: If it is no such name, the class or the name has a contract, or there is no such field.
+        ValueError: If the name is invalid, the class or the name already has a contract, or the field does not exist.
     """
     if not _TYPE.fullmatch(type):
-        raise ValueError(f"{type!r} is no name of an event. Example: user.registered.v1")
+        raise ValueError(f"{type!r} is not a valid event name. Example: user.registered.v1")
     if event in _by_event or type in _by_type:
-        raise ValueError(f"{event.__name__} and {type} can have one contract.")
+        raise ValueError(f"{event.__name__} or {type} already has a contract.")
     if key not in {field.name for field in fields(event)} - ENVELOPE:
-        raise ValueError(f"{event.__name__} has no field {key}, which is to be its key.")
+        raise ValueError(f"The key of {event.__name__} must be one of its fields: {key}.")
     made = Contract(event, type, topic, key)
     _by_event[event] = _by_type[type] = made
     return made
 
 
 def of(event: type[Event]) -> Contract[Any] | None:
-    """Return the contract of a class of events, if they leave the service."""
+    """Return the contract of an event class, or None."""
     return _by_event.get(event)
 
 
-def known(type: str) -> bool:  # noqa: A002 - the word of CloudEvents
-    """Tell whether a contract of this name is known here."""
+def known(type: str) -> bool:  # noqa: A002 - the term of CloudEvents
+    """Return whether there is a contract with this name."""
     return type in _by_type
 
 
-def named(type: str) -> Contract[Any]:  # noqa: A002 - the word of CloudEvents
-    """Return the contract of a name.
+def named(type: str) -> Contract[Any]:  # noqa: A002 - the term of CloudEvents
+    """Return the contract with a name.
 
     Raises:
-        KeyError: If it is not known here.
+        KeyError: If there is none.
     """
     return _by_type[type]
 
 
 def contracts() -> Iterable[Contract[Any]]:
-    """List all contracts, by name."""
+    """Return all contracts, by name."""
     return sorted(_by_type.values(), key=lambda made: made.type)
 
 
 def promised() -> list[Contract[Any]]:
-    """List those that are kept here: about events in topics of ours."""
+    """Return the contracts that this service publishes: those in its own topics."""
     return [made for made in contracts() if made.topic.ours]
 
 
 def topics() -> list[Topic]:
-    """List the topics of all contracts, by name."""
+    """Return the topics of all contracts, by name."""
     return sorted({made.topic for made in contracts()}, key=lambda topic: topic.name)
 
 
 def _uuid(envelope: CloudEvent) -> UUID:
-    """Others may name their events as they like; within their source the name is unique (CloudEvents 1.0, 3.1)."""
+    """Derive a UUID from any id. Ids are unique within their source (CloudEvents 1.0, 3.1)."""
     try:
         return UUID(envelope.id)
     except ValueError:

@@ -1,8 +1,8 @@
-"""The inbox: each event is done once by each consumer, or kept for a person.
+"""The inbox: each consumer handles each event once, or keeps it as a dead letter.
 
-What fails is tried again a few times, and then is a dead letter: a row of the outbox, so
-that `app dead-letters` shows it, and those behind it go on. An outage of the database is no
-failure of an event; it is waited for.
+A failing event is retried a few times, and then becomes a dead letter: an outbox row that
+`app dead-letters` shows. The events behind it continue. An outage of the database is not a
+failure of the event, so the consumer waits for it.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ from app.outbox.repository import OutboxRepository, storable
 
 DESTINATION = "consumers"
 PAUSES_SECONDS = (0.2, 1.0)
-# Longer than any topic keeps events: one that comes again after that would be done again.
+# Longer than the retention of any topic: an event that is delivered later than this would be handled again.
 REMEMBER = timedelta(days=30)
-# Where another has just added the same id, it waits for the other's commit, and then leaves that id out.
+# If a concurrent transaction has inserted the same id, this waits for its commit, and then skips the id.
 REMEMBER_NEW = dialect.insert(ProcessedEvent).on_conflict_do_nothing().returning(col(ProcessedEvent.id))
-# With one batch, and then what fails has had its pauses: Kafka takes a consumer that is busy for 5 minutes for dead.
+# Time per batch for retries with pauses: Kafka considers a consumer dead that is busy for 5 minutes.
 PATIENCE_SECONDS = 60.0
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Inbox:
-    """Does events, for one consumer."""
+    """Handles the events of one consumer."""
 
     def __init__(
         self,
@@ -53,25 +53,25 @@ class Inbox:
         pauses_seconds: Sequence[float] = PAUSES_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        """Work on `database`, and pause before each further attempt as long as there is patience."""
+        """Handle events of `consumer`. After `patience_seconds`, retries of a batch no longer pause."""
         self.database = database
         self.consumer = consumer
         self.pauses_seconds = pauses_seconds
         self.patience_seconds = patience_seconds
 
     async def take(self, messages: Sequence[bytes]) -> None:
-        """Do what came, in its order. When it returns, all of it is done, or kept as a dead letter.
+        """Handle messages in order. When it returns, all of them are handled or dead letters.
 
         Raises:
-            OperationalError: If the database is away; all of it is to come again.
-            TryAgain: If a function says that it may do it later.
+            OperationalError: If the database is unavailable. All messages must be delivered again.
+            RetryLater: If a function asks for a later retry.
         """
         envelopes: list[CloudEvent] = []
         for message in messages:
             try:
                 envelope = CloudEvent.model_validate_json(message)
             except ValidationError as error:
-                logger.error("event is none", consumer=self.consumer.name, error=said(error))  # noqa: TRY400 - no values
+                logger.error("invalid event", consumer=self.consumer.name, error=said(error))  # noqa: TRY400 - no traceback with values
                 await self._bury(f"{self.consumer.name} {sha256(message).hexdigest()}", _text(message), said(error))
             else:
                 if self.consumer.wants(envelope):
@@ -81,23 +81,25 @@ class Inbox:
             await self._do_all(together, until)
 
     async def _do_all(self, envelopes: Sequence[CloudEvent], until: float) -> None:
-        """Do them in one transaction; if that fails, one by one."""
+        """Handle events in one transaction; if that fails, one by one."""
         try:
             await self._do(envelopes)
         except Exception as error:
             if is_waited_for(error):
                 raise
-            for envelope in envelopes:  # one of them has failed, and is found now
+            for envelope in envelopes:  # finds the one that failed
                 await self._do_or_bury(envelope, until)
 
     async def _do(self, envelopes: Sequence[CloudEvent]) -> None:
         async with transaction(self.database.writers) as session:
             fresh = await self._fresh(session, {self._name(envelope): envelope for envelope in envelopes})
             await self.consumer.handle(session, fresh)
-        logger.info("events done", consumer=self.consumer.name, count=len(fresh), known=len(envelopes) - len(fresh))
+        logger.info(
+            "events processed", consumer=self.consumer.name, count=len(fresh), known=len(envelopes) - len(fresh)
+        )
 
     async def _do_or_bury(self, envelope: CloudEvent, until: float) -> None:
-        """Try a few times, with pauses up to some moment; then let those behind it go."""
+        """Handle one event with a few retries, and pauses until `until`. Then make it a dead letter."""
         names = {"consumer": self.consumer.name, "event_id": envelope.id, "type": envelope.type}
         with bound_contextvars(**names, **envelope.context):
             attempts, failure = 1, await self._try(envelope)
@@ -105,11 +107,11 @@ class Inbox:
                 if failure is None or isinstance(failure, BrokenPromise):
                     break
                 again = pause if time.monotonic() < until else 0.0
-                logger.warning("event failed", error=said(failure), again_in_seconds=again)
+                logger.warning("event handler failed, retrying", error=said(failure), again_in_seconds=again)
                 await asyncio.sleep(again)
                 attempts, failure = attempts + 1, await self._try(envelope)
             if failure is not None:
-                logger.error("event failed for the last time", error=said(failure), exception=traced(failure))
+                logger.error("event failed permanently", error=said(failure), exception=traced(failure))
                 payload = envelope.model_dump_json(exclude_none=True)
                 await self._bury(self._name(envelope), payload, said(failure), envelope, attempts)
 
@@ -123,9 +125,9 @@ class Inbox:
         return None
 
     async def _fresh(self, session: AsyncSession, named: dict[str, T]) -> list[T]:
-        """Remember them, and leave out what has been remembered before.
+        """Store the ids of events, and return only the events whose ids are new.
 
-        All do so in the same order: of two with the same events, one waits for the other, and never both.
+        Ids are inserted in sorted order, so that two transactions with the same events cannot deadlock.
         """
         until = utc_now() + REMEMBER
         connection = await session.connection()
@@ -136,7 +138,7 @@ class Inbox:
     async def _bury(
         self, name: str, payload: str, error: str, envelope: CloudEvent | None = None, attempts: int = 1
     ) -> None:
-        """Keep it for a person; it is done as far as Kafka is concerned."""
+        """Store a dead letter. For Kafka, the event is handled."""
         async with transaction(self.database.writers) as session:
             if not await self._fresh(session, {name: payload}):
                 return
@@ -153,15 +155,15 @@ class Inbox:
             OutboxRepository(session).add(letter)
 
     def _name(self, envelope: CloudEvent) -> str:
-        """Name an event for this consumer. Ids are those of their source (CloudEvents 1.0, 3.1)."""
+        """Return the id of an event for this consumer. Ids are unique within their source (CloudEvents 1.0, 3.1)."""
         return f"{self.consumer.name} {envelope.source} {envelope.id}"
 
 
 def is_waited_for(error: Exception) -> bool:
-    """Tell whether it has nothing to do with the event: then it is waited for, with all that comes behind."""
+    """Return whether an error is unrelated to the event, so the consumer must wait and retry the batch."""
     return isinstance(error, TryAgain) or is_away(error)
 
 
 def _text(message: bytes) -> str:
-    """Make text of any bytes, without the one character that PostgreSQL does not store."""
+    """Decode any bytes. NUL, which PostgreSQL cannot store, is replaced."""
     return message.decode(errors="replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")

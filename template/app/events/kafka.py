@@ -1,4 +1,4 @@
-"""The way to Kafka, for events that leave."""
+"""Sends events to Kafka."""
 
 import asyncio
 import logging
@@ -17,14 +17,14 @@ from app.outbox.relay import Unavailable
 TIMEOUT_SECONDS = 10
 # The names are those of librdkafka's CONFIGURATION.md.
 CONFIGURATION: Client = {
-    "enable.idempotence": True,  # and with it acks=all, and the order of a partition whatever has to be sent again
-    "partitioner": "murmur2_random",  # as clients in Java choose, so that others may send for the same keys
-    "message.timeout.ms": 0,  # they are given up all at once, by `_deliver`
+    "enable.idempotence": True,  # implies acks=all, and keeps the order of a partition on retries
+    "partitioner": "murmur2_random",  # like Java clients, so that other services can send events with the same keys
+    "message.timeout.ms": 0,  # no timeout per message: `_deliver` gives up on all of them together
     "linger.ms": 5,
     "compression.type": "lz4",
     "allow.auto.create.topics": False,
 }
-# What is wrong with the event itself: Kafka would not take it at any other time either.
+# The event itself is invalid, so Kafka would reject every retry.
 ITS_OWN_FAULT = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.INVALID_MSG,
@@ -35,7 +35,7 @@ ITS_OWN_FAULT = {
 
 
 class Waiting(NamedTuple):
-    """Of an event that waits, what is needed here: its row as an entity would cost as much time as all else."""
+    """The columns that sending an event needs. Loading entities would double the total time."""
 
     id: UUID
     topic: str
@@ -46,27 +46,27 @@ class Waiting(NamedTuple):
 
 @dataclass
 class Delivery:
-    """What became of some events. Those that are neither delivered nor refused are to be sent again."""
+    """The result of sending events. Those that are neither delivered nor refused must be sent again."""
 
     delivered: list[Waiting] = field(default_factory=list)
     refused: list[tuple[Waiting, str]] = field(default_factory=list)
-    away: str = ""  # why there are such
+    away: str = ""  # why some must be sent again
 
 
 class Kafka:
-    """Sends events, and knows which of them Kafka has."""
+    """Sends events, and reports which of them Kafka has stored."""
 
     def __init__(self, client: Client) -> None:
-        """Connect as `client` says, when there is something to send."""
+        """Use the client configuration `client`. The connection opens with the first delivery."""
         self.timeout_seconds: float = TIMEOUT_SECONDS
         self._client = client
         self._producer: Producer | None = None
 
     async def deliver(self, events: Sequence[Waiting]) -> Delivery:
-        """Send events, and wait until it is known what became of them.
+        """Send events, and wait for their results.
 
         Raises:
-            Unavailable: If nothing became of any.
+            DestinationUnavailable: If no event was delivered or refused.
         """
         delivery = await asyncio.to_thread(self._deliver, events)
         if delivery.away and not delivery.delivered and not delivery.refused:
@@ -74,15 +74,15 @@ class Kafka:
         return delivery
 
     async def ping(self) -> None:
-        """Ask whether it is there.
+        """Check that Kafka is reachable.
 
         Raises:
-            KafkaException: If it is not.
+            KafkaException: If it is unreachable.
         """
         await asyncio.to_thread(lambda: self._connected().list_topics(timeout=2))
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._producer = None
 
     def _connected(self) -> Producer:
@@ -92,7 +92,7 @@ class Kafka:
 
     def _deliver(self, events: Sequence[Waiting]) -> Delivery:
         producer, delivery = self._connected(), Delivery()
-        self._producer = None  # unless all goes well, the next begins anew: this one may be of no use any more
+        self._producer = None  # replaced after a failure, because it may be unusable
         for event in events:
             told = partial(_note, delivery, event)
             try:
@@ -106,9 +106,9 @@ class Kafka:
             except KafkaException as error:
                 told(error.args[0], None)
         if producer.flush(self.timeout_seconds):
-            producer.purge()  # one by one, they would leave gaps that those behind them fall into
+            producer.purge()  # single messages that time out would leave gaps in the order
             producer.flush()
-            delivery.away = f"no answer within {self.timeout_seconds:g} seconds"
+            delivery.away = f"no response within {self.timeout_seconds:g} seconds"
         if not delivery.away:
             self._producer = producer
         return delivery

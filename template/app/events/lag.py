@@ -1,4 +1,4 @@
-"""How far consumers are behind."""
+"""Consumer lag."""
 
 import time
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from app.events.settings import Client
 from app.outbox.relay import Unavailable
 
 AGAIN_SECONDS = 0.2
-# Kafka is away, or starting again: it has not said no.
+# Kafka is unavailable or restarting, so it is worth asking again.
 UNANSWERED = {
-    KafkaError._TRANSPORT,  # noqa: SLF001 - the names of librdkafka
+    KafkaError._TRANSPORT,  # noqa: SLF001 - librdkafka's names
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
     KafkaError._TIMED_OUT,  # noqa: SLF001
     KafkaError._WAIT_COORD,  # noqa: SLF001
@@ -27,16 +27,16 @@ UNANSWERED = {
 
 
 def lag(client: Client, consumer: Consumer) -> dict[str, int]:
-    """Count by topic the messages that a consumer has not done yet.
+    """Return the number of unprocessed messages of a consumer, by topic.
 
     Raises:
-        Unavailable: If Kafka cannot be reached.
+        DestinationUnavailable: If Kafka cannot be reached.
     """
     with closing(Reader(client | {"group.id": consumer.group, "enable.auto.commit": False})) as reader:
         try:
             return {topic.name: sum(_behind(reader, topic.name)) for topic in consumer.topics}
         except KafkaException as error:
-            raise Unavailable(f"Kafka does not answer: {error.args[0].str()}") from error
+            raise Unavailable(f"Kafka is unavailable: {error.args[0].str()}") from error
 
 
 def _behind(reader: Reader, topic: str) -> Iterator[int]:
@@ -44,7 +44,7 @@ def _behind(reader: Reader, topic: str) -> Iterator[int]:
     partitions = [TopicPartition(topic, number) for number in known]
     for each in _committed(reader, partitions, topics.TIMEOUT_SECONDS):
         first, end = reader.get_watermark_offsets(each, timeout=topics.TIMEOUT_SECONDS)
-        yield end - max(first, each.offset)  # no position is a number below 0, and what is deleted is not behind
+        yield end - max(first, each.offset)  # a missing position is negative, and deleted messages do not count
 
 
 def _committed(
@@ -53,7 +53,7 @@ def _committed(
     timeout_seconds: float,
     again_seconds: float = AGAIN_SECONDS,
 ) -> list[TopicPartition]:
-    """Ask for the positions. A Kafka that is new chooses only now who keeps them, and says so by errors."""
+    """Fetch the positions. A new Kafka elects their coordinator only now, and responds with errors until then."""
     until = time.monotonic() + timeout_seconds
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Listening to Kafka, with FastStream: it brings messages in batches, and commits positions after them."""
+"""Subscribes consumers to Kafka with FastStream: batches of messages, with positions committed after them."""
 
 import asyncio
 import logging
@@ -25,15 +25,15 @@ from app.outbox.failures import said, traced
 from app.outbox.relay import Unavailable
 
 BATCH = 500
-ONE_BY_ONE = 20  # each may be slow, and Kafka takes a consumer that is busy for 5 minutes for dead
-PAUSE_SECONDS = 1.0  # before what could not be done is tried again; a stop waits for it
+ONE_BY_ONE = 20  # each may be slow, and Kafka considers a consumer dead that is busy for 5 minutes
+PAUSE_SECONDS = 1.0  # before a blocked batch is retried; delays a stop
 PING_SECONDS = 1.5
-TELL_SECONDS = 1.0  # between two times that Kafka is told what is done
+TELL_SECONDS = 1.0  # between two commits of positions
 
 logger = structlog.get_logger(__name__)
 _faststream = logging.getLogger(f"{__name__}.faststream")
-_faststream.setLevel(logging.ERROR)  # it warns that it creates no topics, and tells of each task that ends
-# Its producer, which nobody uses, is told the same as its consumers, and warns of that.
+_faststream.setLevel(logging.ERROR)  # it warns that it creates no topics, and logs each task that ends
+# Its unused producer gets the configuration of the consumers, and warns about that.
 _faststream.addFilter(lambda record: "is a consumer property" not in record.getMessage())
 
 
@@ -46,12 +46,12 @@ async def listening(
     pause_seconds: float = PAUSE_SECONDS,
     tell_seconds: float = TELL_SECONDS,
 ) -> AsyncGenerator[KafkaBroker]:
-    """Let consumers do what comes while the block runs. At its end, those under way end first."""
+    """Run consumers in the background of the block. At its end, running functions finish first."""
     broker = KafkaBroker(
         str(client["bootstrap.servers"]),
-        allow_auto_create_topics=False,  # otherwise it creates them with a partition each, by an API that may be refused
+        allow_auto_create_topics=False,  # otherwise it creates topics with one partition, and may lack the permission
         apply_types=False,
-        config=client | {"enable.auto.offset.store": False},  # ty: ignore[invalid-argument-type] - it passes on any
+        config=client | {"enable.auto.offset.store": False},  # ty: ignore[invalid-argument-type] - passed on unchanged
         logger=_faststream,
         log_level=logging.DEBUG,
     )
@@ -64,17 +64,17 @@ async def listening(
             try:
                 yield broker
             finally:
-                stopping.set()  # what waits gives back what it has
+                stopping.set()  # blocked batches are returned to Kafka
 
 
 async def require_answer(broker: KafkaBroker) -> None:
-    """Ask whether Kafka is there.
+    """Check that Kafka is reachable.
 
     Raises:
-        Unavailable: If it is not.
+        DestinationUnavailable: If it is unreachable.
     """
     if not await broker.ping(PING_SECONDS):
-        raise Unavailable("Kafka does not answer")
+        raise Unavailable("Kafka is unavailable")
 
 
 def _subscribe(
@@ -83,22 +83,22 @@ def _subscribe(
     subscriber = broker.subscriber(
         *(topic.name for topic in inbox.consumer.topics),
         group_id=inbox.consumer.group,
-        auto_offset_reset="earliest",  # a new consumer begins with all there is
+        auto_offset_reset="earliest",  # new consumers start with the oldest event
         isolation_level="read_committed",
-        partition_assignment_strategy=["cooperative-sticky"],  # those that stay where they are go on meanwhile
+        partition_assignment_strategy=["cooperative-sticky"],  # unaffected partitions continue during a rebalance
         batch=True,
         max_records=ONE_BY_ONE if inbox.consumer.one_by_one else batch_size,
-        ack_policy=AckPolicy.NACK_ON_ERROR,  # FastStream's default commits first, and loses what then fails
+        ack_policy=AckPolicy.NACK_ON_ERROR,  # FastStream's default commits first, and loses failing messages
     )
 
     async def take(batch: KafkaMessage) -> None:
-        """Hold on to them until they are done: what goes back to Kafka could be committed with those behind it."""
+        """Handle a batch, with retries until it succeeds: after a nack, later messages could commit past it."""
         while True:
             try:
                 await inbox.take(_values(batch))
             except Exception as error:
                 logger.warning(
-                    "events: not done, waiting",
+                    "consumer blocked, retrying",
                     consumer=inbox.consumer.name,
                     error=said(error),
                     again_in_seconds=pause_seconds,
@@ -106,7 +106,7 @@ def _subscribe(
                 )
                 await asyncio.sleep(pause_seconds)
                 if stopping.is_set():
-                    raise NackMessage from error  # it comes again, wherever this consumer goes on
+                    raise NackMessage from error  # delivered again to the consumer that gets the partition
             else:
                 consumer = cast("AsyncConfluentConsumer", batch.consumer)
                 return _note(consumer.consumer, _raw(batch))
@@ -115,29 +115,29 @@ def _subscribe(
 
 
 def _note(consumer: Reader, done: Sequence[Message]) -> None:
-    """Note what is done. Left to itself, librdkafka notes what it hands out.
+    """Store the offsets of handled messages. By default, librdkafka stores those of fetched messages.
 
-    FastStream's own commit may be under way while the next messages are handed out, and would
-    tell Kafka that they are done, too.
+    FastStream's own commit may run while the next messages are fetched, and would then commit
+    those, too.
     """
     for last in {(each.topic(), each.partition()): each for each in done}.values():
-        with suppress(KafkaException):  # it belongs to another consumer by now, to whom it comes again
+        with suppress(KafkaException):  # the partition was reassigned, so the messages are delivered again
             consumer.store_offsets(last)
 
 
 async def _telling(broker: KafkaBroker, tell_seconds: float) -> None:
-    """Tell Kafka again and again what is noted.
+    """Commit the stored offsets periodically.
 
-    FastStream tells it once, and does not wait for the answer. If Kafka is starting again just
-    then, or shares out its partitions anew, a position would be told with the next event only, and
-    all until then would seem to be behind.
+    FastStream commits once, without waiting for the response. If Kafka is restarting or rebalancing
+    at that time, the position would only be committed with the next event, and the consumer would
+    seem to lag until then.
     """
     subscribers = cast("list[BatchSubscriber]", broker.subscribers)
     ways = [cast("AsyncConfluentConsumer", each.consumer).commit for each in subscribers]
     while True:
         await asyncio.sleep(tell_seconds)
         for tell in ways:
-            with suppress(KafkaException):  # there is nothing that it does not know
+            with suppress(KafkaException):  # no new offsets
                 await tell()
 
 
@@ -147,7 +147,7 @@ def _raw(batch: KafkaMessage) -> tuple[Message, ...]:
 
 def _values(batch: KafkaMessage) -> list[bytes]:
     values = (each.value() for each in _raw(batch))
-    return [value for value in values if value is not None]  # one without a value says: forget this key
+    return [value for value in values if value is not None]  # a tombstone: deletes a key in a compacted topic
 
 
 async def _as_it_is(message: KafkaMessage) -> KafkaMessage:

@@ -1,4 +1,4 @@
-"""How the service remembers which events it has done."""
+"""Table of handled events."""
 
 from sqlmodel import Field
 
@@ -6,8 +6,8 @@ from app.db.base import Expiring
 
 
 class ProcessedEvent(Expiring, table=True):
-    """That a consumer has done what an event asks for. It is kept longer than the event can come again."""
+    """An event that a consumer has handled. Kept longer than the event can be delivered again."""
 
     __tablename__ = "processed_event"
 
-    id: str = Field(max_length=500, primary_key=True)  # consumer and event; one column, as `db/expiry.py` wants it
+    id: str = Field(max_length=500, primary_key=True)  # consumer and event; one column for `db/expiry.py`

@@ -1,6 +1,6 @@
-"""What each process does with events, while its app runs.
+"""Background tasks for events in each process, while its app runs.
 
-FastStream is imported by whoever listens: a process that only answers does without it.
+FastStream is imported only by the functions that use it, so API processes do not load it.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -19,7 +19,7 @@ from app.outbox.relay import Relay
 
 @asynccontextmanager
 async def everything(app: FastAPI) -> AsyncGenerator[None]:
-    """Relay and do events in this process, through a broker in this process."""
+    """Run a broker, the relay, and the consumers in this process."""
     with development.broker(contracts.topics()) as address:
         app.state.kafka = app.state.kafka.model_copy(update={"bootstrap_servers": address})
         async with to_kafka(app) as relay, running(relay, app), consuming()(app):
@@ -28,7 +28,7 @@ async def everything(app: FastAPI) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def to_kafka(app: FastAPI) -> AsyncGenerator[Relay]:
-    """Open the way to Kafka."""
+    """Connect to Kafka, and yield a relay to it."""
     kafka = Kafka(app.state.kafka.client())
     add_check(app, "kafka", lambda _: kafka.ping())
     try:
@@ -38,10 +38,10 @@ async def to_kafka(app: FastAPI) -> AsyncGenerator[Relay]:
 
 
 def consuming(*names: str) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Do what events ask of these consumers, or of all if none is named; and their dead letters that were replayed.
+    """Return a background task that runs the named consumers, or all, and handles their replayed dead letters.
 
     Raises:
-        LookupError: If there is no consumer of a name.
+        LookupError: If no consumer has one of the names.
     """
     from app.events.listening import listening, require_answer  # noqa: PLC0415 - see above
 

@@ -1,4 +1,4 @@
-"""Events on their way out: each with a contract is a row of the transaction in which it happens."""
+"""Adds events with a contract to the outbox, in the transaction that publishes them."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ DESTINATION = "kafka"
 
 @subscribe(Event)
 async def send_after_commit(session: AsyncSession, event: Event) -> None:
-    """Let an event leave after the commit, if there is a contract about it and its topic is ours."""
+    """Send an event after the commit, if it has a contract and this service owns its topic."""
     contract = contracts.of(type(event))
     if contract is None or not contract.topic.ours:
         return
@@ -36,7 +36,7 @@ async def send_after_commit(session: AsyncSession, event: Event) -> None:
 
 
 def envelope_of(event: Event, contract: Contract[Any]) -> CloudEvent:
-    """Write down an event for others, with the request and the trace that it belongs to."""
+    """Wrap an event in an envelope, with its request id and its trace context."""
     context = get_contextvars()
     return CloudEvent(
         id=str(event.event_id),

@@ -1,8 +1,8 @@
-"""Bringing events to Kafka, in the order in which they were added.
+"""Relays events to Kafka, in the order in which they were added.
 
-An event is done when Kafka has it, so its row goes then: there is nothing to look after
-later, as there is with jobs. If a relay dies in between, an event is sent twice, with the
-same id, by which consumers know it.
+Rows are deleted as soon as Kafka has stored their events, so unlike jobs they need no later
+check. If a relay crashes in between, events are sent twice with the same id, and consumers
+skip the duplicates.
 """
 
 import structlog
@@ -13,25 +13,25 @@ from app.events.kafka import Kafka
 from app.events.repository import EventRepository
 from app.outbox.relay import Relay
 
-# Kafka takes more at a time than those who take jobs; more than 1 GB (an event has 1 MB at most) its client would not.
+# Larger than a batch of jobs. At most 1 GB fits into the client's queue, and an event has at most 1 MB.
 BATCH = 1_000
-# Two relays at once would overtake each other, so they take turns. The number is the relay's among all that use such
-# locks in its database. SQLite has none: there, run one relay.
+# Concurrent relays would change the order, so they take turns with an advisory lock. The number must be unique among
+# the advisory locks of the database. SQLite has none: run only one relay there.
 TURN = {"postgresql": "SELECT pg_try_advisory_xact_lock(5209271)", "sqlite": "SELECT true"}
 
 logger = structlog.get_logger(__name__)
 
 
 class EventRelay(Relay):
-    """Brings events to Kafka."""
+    """Sends events to Kafka."""
 
     def __init__(self, database: Database, kafka: Kafka, poll_seconds: float) -> None:
-        """Bring them to `kafka`."""
+        """Send the events of `database` through `kafka`."""
         super().__init__(database, poll_seconds)
         self.kafka = kafka
 
     async def run_once(self, look: bool = True) -> int:
-        """Bring a batch, and return how many events Kafka has now."""
+        """Send a batch, and return the number of delivered events."""
         async with transaction(self.database.readers) as turn:
             connection = await turn.connection()
             if not (await connection.execute(text(TURN[connection.dialect.name]))).scalar_one():
@@ -45,7 +45,7 @@ class EventRelay(Relay):
                 await repository.delivered(delivery.delivered)
                 for event, reason in delivery.refused:
                     logger.error(
-                        "outbox: Kafka refuses an event", event_id=str(event.id), type=event.name, error=reason
+                        "outbox: event rejected by Kafka", event_id=str(event.id), type=event.name, error=reason
                     )
                     await repository.refused(event, reason)
         return len(delivery.delivered)

@@ -1,4 +1,4 @@
-"""Dead letters of consumers that somebody has replayed: done again, by the consumer that could not do them."""
+"""Handles replayed dead letters of consumers, with the consumer that failed."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,22 +18,22 @@ from app.outbox.models import OutboxEvent
 from app.outbox.relay import Relay
 from app.outbox.repository import ALIVE, storable
 
-LATER = timedelta(seconds=30)  # before a function is asked again that could not do it yet
+LATER = timedelta(seconds=30)  # before the next attempt, after `TryAgain`
 
 logger = structlog.get_logger(__name__)
 
 
 class Replays(Relay):
-    """Does what was replayed."""
+    """Polls for replayed dead letters, and handles them."""
 
     def __init__(self, database: Database, poll_seconds: float, only: Sequence[str] = ()) -> None:
-        """Do it for the consumers of these names, or for all."""
+        """Handle dead letters of the consumers with the names in `only`, or of all if it is empty."""
         super().__init__(database, poll_seconds)
         self.only = only
 
     async def run_once(self, look: bool = True) -> int:
-        """Do the oldest, and return how many that were."""
-        async with transaction(self.database.readers) as looking:  # nobody waits for SQLite's one writer without need
+        """Handle the oldest replayed dead letter, and return their number: 0 or 1."""
+        async with transaction(self.database.readers) as looking:  # do not occupy SQLite's single writer needlessly
             if (await looking.exec(self._due())).one_or_none() is None:
                 return 0
         async with transaction(self.database.writers) as session:
@@ -45,14 +45,14 @@ class Replays(Relay):
                     envelope = CloudEvent.model_validate_json(letter.payload)
                     await consumers.find(letter.queue).handle(session, [envelope])
             except TryAgain as error:
-                logger.warning("event not done, waiting", job_id=str(letter.id), error=said(error))
+                logger.warning("dead letter replay postponed", job_id=str(letter.id), error=said(error))
                 letter.due_at, letter.last_error = utc_now() + LATER, storable(said(error))
             except Exception as error:
                 if is_away(error):
                     raise
                 _bury_again(letter, error)
             else:
-                logger.info("event done at last", job_id=str(letter.id), type=letter.name)
+                logger.info("dead letter replayed", job_id=str(letter.id), type=letter.name)
                 await session.delete(letter)
         return 1
 
@@ -65,5 +65,5 @@ class Replays(Relay):
 
 
 def _bury_again(letter: OutboxEvent, error: Exception) -> None:
-    logger.error("event failed again", job_id=str(letter.id), error=said(error), exception=traced(error))
+    logger.error("dead letter replay failed", job_id=str(letter.id), error=said(error), exception=traced(error))
     letter.dead_at, letter.last_error, letter.attempts = utc_now(), storable(said(error)), letter.attempts + 1

@@ -1,4 +1,4 @@
-"""Events in the outbox, on their way to Kafka; and the ids of those that have come."""
+"""Queries for events in the outbox."""
 
 from collections.abc import Iterable, Sequence
 
@@ -22,23 +22,23 @@ WAITING = select(
 
 
 class EventRepository:
-    """The rows that are events."""
+    """Finds pending events, and removes or rejects them."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the transaction of `session`."""
+        """Use the transaction of `session`."""
         self.session = session
 
     async def due(self, limit: int) -> Sequence[Waiting]:
-        """List the events that are to be sent, in the order in which they were added."""
+        """Return pending events, in the order in which they were added."""
         query = WAITING.order_by(col(OutboxEvent.number)).limit(limit)
         return [Waiting._make(row) for row in await (await self.session.connection()).execute(query)]
 
     async def delivered(self, events: Iterable[Waiting]) -> None:
-        """Delete those that Kafka has."""
+        """Delete events that Kafka has stored."""
         ids = [event.id for event in events]
         await self.session.exec(delete(OutboxEvent).where(col(OutboxEvent.id).in_(ids)))
 
     async def refused(self, event: Waiting, reason: str) -> None:
-        """Keep one for a person that Kafka will never take, and let the next of its key go."""
+        """Make an event that Kafka rejects a dead letter. The next event with its key is then due."""
         row = update(OutboxEvent).where(col(OutboxEvent.id) == event.id, ALIVE)
         await self.session.exec(row.values(dead_at=utc_now(), last_error=storable(reason)))

@@ -1,7 +1,7 @@
-"""What was promised about the routes, in a file: an OpenAPI document.
+"""The published OpenAPI document of the routes, to find breaking changes.
 
-The routes depend on what a service has become, so no file comes with the template. Nothing is
-promised until it is written for the first time: `app contracts write --routes`.
+Every service has different routes, so the template contains no such file. Routes are unchecked
+until it is written for the first time: `app contracts write --routes`.
 """
 
 import json
@@ -16,42 +16,42 @@ from app.events.rest_additions import refusals
 Document = dict[str, Any]
 
 ADVICE = (
-    "Leave the route as it was, and add what is to be different: a field that need not be given, a route beside it,\n"
-    "or all of them under /api/v2. When nobody calls the old one any more, delete the file, and write it again."
+    "Keep the route unchanged, and add the new behavior: an optional field, a new route, or all routes under /api/v2.\n"
+    "When no client uses the old route any more, delete the file, and generate it again."
 )
 
 
 def file(folder: Path) -> Path:
-    """Return where the promise is, beside the `folder` of those about events."""
+    """Return the path of the document, next to the `folder` of the event schemas."""
     return folder.parent / "rest/openapi.json"
 
 
 def describe() -> Document:
-    """Describe the routes as they are, whatever the release."""
-    # By name, as processes are: commands stand on a lower floor than the app that they start.
+    """Return the OpenAPI document of the current routes, without the release version."""
+    # Imported by name, as for processes: commands are in a lower layer than the app that they start.
     document: Document = resolve_name("app.main:create_app")().openapi()
     return document | {"info": document["info"] | {"version": "1"}}
 
 
 def check(path: Path, current: Document) -> str:
-    """Return what is to change in the file; nothing, if there is none, or it says what the code says.
+    """Return a diff between the file and the code; empty if they match or there is no file.
 
     Raises:
-        NotAnAddition: If that would break a promise.
-        UnusableFile: If the file cannot be read.
+        BreakingChange: If the change is not compatible.
+        InvalidSchemaFile: If the file cannot be read.
     """
     promised = _read(path)
     if promised is None:
         return ""
     if found := refusals(promised, current):
-        lines = "\n  ".join(["Routes were promised, and the code does not keep it:", *found])
+        lines = "\n  ".join(["Breaking changes of published routes:", *found])
         raise NotAnAddition(f"{lines}\n{ADVICE}")
     before, after = (_text(document).splitlines(keepends=True) for document in (promised, current))
     return "".join(unified_diff(before, after, f"{path} (committed)", f"{path} (code)"))
 
 
 def write(path: Path, current: Document) -> None:
-    """Bring the file up to date, or make it."""
+    """Write the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_text(current), encoding="utf-8")
 
@@ -64,7 +64,7 @@ def _read(path: Path) -> Document | None:
     except ValueError as error:
         raise UnusableFile(f"{path} is not JSON: {error}\n{RESTORE} {path}") from error
     if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
-        raise UnusableFile(f"{path} is no description of routes.\n{RESTORE} {path}")
+        raise UnusableFile(f"{path} is not an OpenAPI document.\n{RESTORE} {path}")
     return document
 
 

@@ -1,8 +1,8 @@
-"""Whether the routes have changed by addition only, told by two descriptions of them (OpenAPI 3.1).
+"""Finds breaking changes of routes, by comparing two OpenAPI 3.1 documents.
 
-Whoever calls them knows the old description. So what they send is still taken: requests may
-only be asked for less. And what they rely on still comes: answers may only say more. A new
-status of an error is no change, because whoever calls must expect errors.
+Existing clients know the old document. Requests they send must still be accepted, so requirements
+may only be relaxed. Fields they read must still be there, so responses may only be extended. New
+error statuses are compatible, because clients must expect errors.
 """
 
 import json
@@ -13,39 +13,39 @@ Document = dict[str, Any]
 Schema = dict[str, Any]
 
 SAID_TO_PEOPLE = {"title", "summary", "description", "examples", "example", "deprecated", "externalDocs"}
-SEVERAL = {"anyOf", "oneOf", "allOf", "prefixItems"}  # words that have a list of schemas
+SEVERAL = {"anyOf", "oneOf", "allOf", "prefixItems"}  # keywords with a list of schemas
 FIELDS = {"properties", "required"}
-# Rules about requests that may go, and those of them that may become larger or smaller.
+# Limits of requests may be removed; some of them may also be raised or lowered.
 UPWARDS = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
 DOWNWARDS = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
 LIMITS = UPWARDS | DOWNWARDS | {"enum", "pattern"}
 
 
 def refusals(promised: Document, current: Document) -> list[str]:
-    """Say route by route why one description must not follow another; nothing, if it may."""
+    """Return the breaking changes between two documents, by route."""
     return list(Comparison(promised, current).routes())
 
 
 class Comparison:
-    """Two descriptions. Schemas refer to others by name, so both are needed to read any part of them."""
+    """Compares two documents. Schemas refer to others by name, so each comparison needs both documents."""
 
     def __init__(self, promised: Document, current: Document) -> None:
         """Compare `current` with what was `promised`."""
         self.promised = promised
         self.current = current
-        self._seen: set[tuple[str, str, bool]] = set()  # schemas that contain themselves would have no end
+        self._seen: set[tuple[str, str, bool]] = set()  # compared pairs: recursive schemas would never end
 
     def routes(self) -> Iterator[str]:
-        """Say what is different about routes."""
+        """Yield the breaking changes of all routes."""
         for path, methods in self.promised["paths"].items():
             for method, operation in methods.items():
-                self._seen.clear()  # what a schema lacks is said of each route that it concerns
+                self._seen.clear()  # report a change for each route that it affects
                 where, now = f"{method.upper()} {path}", self.current["paths"].get(path, {}).get(method)
                 if now is None:
-                    yield f"{where}: is gone"
+                    yield f"{where}: was removed"
                     continue
-                if operation["operationId"] != now["operationId"]:  # clients are generated with these names
-                    yield f"{where}: was called {operation['operationId']}, is called {now['operationId']}"
+                if operation["operationId"] != now["operationId"]:  # generated clients use it as a method name
+                    yield f"{where}: operation id was {operation['operationId']}, is {now['operationId']}"
                 yield from _of_sign_in(operation, now, where)
                 yield from self._of_parameters(operation, now, where)
                 yield from self._of_bodies(operation, now, where)
@@ -54,18 +54,18 @@ class Comparison:
     def _of_parameters(self, old: Schema, new: Schema, where: str) -> Iterator[str]:
         before, after = ({(p["in"], p["name"]): p for p in each.get("parameters", ())} for each in (old, new))
         for kind, name in before.keys() - after.keys():
-            yield f"{where}: {kind} {name} is gone"
+            yield f"{where}: {kind} {name} was removed"
         for (kind, name), parameter in after.items():
             known = before.get((kind, name))
             if parameter["required"] and not (known and known["required"]):
-                yield f"{where}: {kind} {name} must be given now"
+                yield f"{where}: {kind} {name} is required now"
             if known:
                 yield from self._of_rules(known["schema"], parameter["schema"], f"{where}: {kind} {name}", asked=True)
 
     def _of_bodies(self, old: Schema, new: Schema, where: str) -> Iterator[str]:
         before, after = old.get("requestBody", {}), new.get("requestBody", {})
         if after.get("required") and not before.get("required"):
-            yield f"{where}: a body must be sent now"
+            yield f"{where}: a body is required now"
         yield from self._of_contents(before, after, f"{where}: body", asked=True)
 
     def _of_answers(self, old: Schema, new: Schema, where: str) -> Iterator[str]:
@@ -74,23 +74,23 @@ class Comparison:
             if now is not None:
                 yield from self._of_contents(answer, now, f"{where}: {status}", asked=False)
                 for header in answer.get("headers", {}).keys() - now.get("headers", {}).keys():
-                    yield f"{where}: {status} header {header} is gone"
+                    yield f"{where}: {status} header {header} was removed"
             elif status < "400":
-                yield f"{where}: {status} is gone"
+                yield f"{where}: {status} was removed"
         for status in new["responses"].keys() - old["responses"].keys():
             if status < "400":
-                yield f"{where}: {status} is new, and nobody expects it"
+                yield f"{where}: {status} is a new success status"
 
     def _of_contents(self, old: Schema, new: Schema, where: str, *, asked: bool) -> Iterator[str]:
         after = new.get("content", {})
         for kind, content in old.get("content", {}).items():
             if kind not in after:
-                yield f"{where} {kind} is gone"
+                yield f"{where} {kind} was removed"
             else:
                 yield from self._of_rules(content.get("schema", {}), after[kind].get("schema", {}), where, asked=asked)
 
     def _of_rules(self, old: Schema, new: Schema, where: str, *, asked: bool) -> Iterator[str]:
-        """Compare two schemas: of what is `asked` of whoever calls, or of what is answered."""
+        """Compare two schemas: of requests (`asked`), or of responses."""
         names = (old.get("$ref", ""), new.get("$ref", ""), asked)
         if any(names[:2]) and names in self._seen:
             return
@@ -106,10 +106,10 @@ class Comparison:
             if name in fields:
                 yield from self._of_rules(field, fields[name], f"{where}.{name}", asked=asked)
             else:
-                yield f"{where}.{name} is gone"
+                yield f"{where}.{name} was removed"
         before, after = set(old.get("required", ())), set(new.get("required", ()))
         for name in sorted(after - before if asked else (before & fields.keys()) - after):
-            yield f"{where}.{name} {'must be given now' if asked else 'may be missing now'}"
+            yield f"{where}.{name} {'is required now' if asked else 'is optional now'}"
 
     def _of_values(self, old: Any, new: Any, where: str, rule: str, *, asked: bool) -> Iterator[str]:
         if isinstance(old, dict) and isinstance(new, dict):
@@ -122,10 +122,10 @@ class Comparison:
 
 
 def _of_sign_in(old: Schema, new: Schema, where: str) -> Iterator[str]:
-    """Whoever was let in is let in: anybody, or those with one of several proofs."""
+    """Require that every security scheme that was accepted still is."""
     before, after = old.get("security", [{}]), new.get("security", [{}])
     if any(way not in after for way in before) and {} not in after:
-        yield f"{where}: was open to {_shown(before, 'whoever')}, {_shown(after, 'is to')}"
+        yield f"{where}: security {_shown(before, 'was')}, {_shown(after, 'is')}"
 
 
 def _as_many(old: list[Schema], new: list[Schema], *, asked: bool) -> bool:
@@ -133,7 +133,7 @@ def _as_many(old: list[Schema], new: list[Schema], *, asked: bool) -> bool:
 
 
 def _wider(rule: str, old: Any, new: Any) -> bool:
-    """Tell whether a rule about requests lets through what it let through before."""
+    """Return whether a limit of requests still accepts everything that it accepted before."""
     if old is None or rule not in LIMITS:
         return False
     if new is None:
@@ -147,7 +147,7 @@ def _wider(rule: str, old: Any, new: Any) -> bool:
 
 
 def _named(document: Document, schema: Schema) -> Schema:
-    """Return the schema that another one refers to, with what that one says beside."""
+    """Resolve a `$ref`, and merge the keywords next to it."""
     if "$ref" not in schema:
         return schema
     beside = {rule: value for rule, value in schema.items() if rule != "$ref"}
@@ -155,4 +155,4 @@ def _named(document: Document, schema: Schema) -> Schema:
 
 
 def _shown(value: Any, verb: str) -> str:
-    return f"{verb} not there" if value is None else f"{verb} {json.dumps(value, ensure_ascii=False)}"
+    return f"{verb} not set" if value is None else f"{verb} {json.dumps(value, ensure_ascii=False)}"

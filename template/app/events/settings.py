@@ -8,12 +8,12 @@ from pydantic_settings import SettingsConfigDict
 
 from app.core.config import Environment, EnvSettings
 
-Client = dict[str, str | int | float | bool]  # what librdkafka is told
+Client = dict[str, str | int | float | bool]  # librdkafka configuration
 EXAMPLE_SERVERS = "kafka-1:9092,kafka-2:9092"
 
 
 class Protocol(StrEnum):
-    """How the connection is protected."""
+    """Protection of the connection: encryption, and authentication with a password (SASL)."""
 
     PLAINTEXT = "plaintext"
     SSL = "ssl"
@@ -22,7 +22,7 @@ class Protocol(StrEnum):
 
 
 class Mechanism(StrEnum):
-    """How the service proves who it is."""
+    """SASL mechanism."""
 
     PLAIN = "PLAIN"
     SCRAM_SHA_256 = "SCRAM-SHA-256"
@@ -30,18 +30,18 @@ class Mechanism(StrEnum):
 
 
 class KafkaSettings(EnvSettings):
-    """Where Kafka is, and how it knows the service."""
+    """Connection to Kafka."""
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_")
 
     bootstrap_servers: str | None = Field(
-        default=None, min_length=1, description="Unset in development: a broker in the process of the API."
+        default=None, min_length=1, description="Unset in development: the API process runs a broker."
     )
-    security_protocol: Protocol = Field(default=Protocol.PLAINTEXT, description="How the connection is protected.")
-    sasl_mechanism: Mechanism = Field(default=Mechanism.SCRAM_SHA_512, description="How a password is proven.")
-    username: str | None = Field(default=None, min_length=1, description="Who the service is, with sasl_….")
-    password: SecretStr | None = Field(default=None, min_length=1, description="With sasl_….")
-    ca_file: Path | None = Field(default=None, description="Authorities to trust; the system's if unset.")
+    security_protocol: Protocol = Field(default=Protocol.PLAINTEXT, description="Protection of the connection.")
+    sasl_mechanism: Mechanism = Field(default=Mechanism.SCRAM_SHA_512, description="SASL mechanism of the password.")
+    username: str | None = Field(default=None, min_length=1, description="User name, with sasl_….")
+    password: SecretStr | None = Field(default=None, min_length=1, description="Password, with sasl_….")
+    ca_file: Path | None = Field(default=None, description="Trusted certificate authorities; the system's if unset.")
 
     @model_validator(mode="after")
     def _require_what_belongs_together(self) -> "KafkaSettings":
@@ -55,7 +55,7 @@ class KafkaSettings(EnvSettings):
         return self
 
     def client(self) -> Client:
-        """Return what every client of Kafka is told, by the names of librdkafka's CONFIGURATION.md."""
+        """Return the configuration of all Kafka clients, with the names of librdkafka's CONFIGURATION.md."""
         told: Client = {"bootstrap.servers": self.bootstrap_servers or "", "security.protocol": self.security_protocol}
         if self.username is not None and self.password is not None:
             told |= {

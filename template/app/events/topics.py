@@ -1,4 +1,4 @@
-"""Topics: declared by contracts, created by a command, and looked for before a start."""
+"""Creates and checks the topics that contracts declare."""
 
 from collections.abc import Iterable
 
@@ -15,42 +15,42 @@ TIMEOUT_SECONDS = 10
 
 
 def missing(client: Client, topics: Iterable[Topic]) -> list[Topic]:
-    """List the topics that Kafka does not have.
+    """Return the topics that do not exist.
 
     Raises:
-        Unavailable: If it cannot be reached.
+        DestinationUnavailable: If Kafka cannot be reached.
     """
     known = _partitions(client)
     return [topic for topic in topics if topic.name not in known]
 
 
 def too_narrow(client: Client, topics: Iterable[Topic]) -> dict[Topic, int]:
-    """Tell which topics have fewer partitions than they should, and how many these are.
+    """Return the topics with fewer partitions than declared, and the numbers they have.
 
     Raises:
-        Unavailable: If Kafka cannot be reached.
+        DestinationUnavailable: If Kafka cannot be reached.
     """
     known = _partitions(client)
     return {topic: has for topic in topics if (has := known.get(topic.name, topic.partitions)) < topic.partitions}
 
 
 def require(client: Client) -> None:
-    """Look for the topics of all contracts.
+    """Check that the topics of all contracts exist.
 
     Raises:
         ConfigurationError: If one is missing.
-        Unavailable: If Kafka cannot be reached.
+        DestinationUnavailable: If Kafka cannot be reached.
     """
     if absent := missing(client, contracts.topics()):
-        names = ", ".join(topic.name if topic.ours else f"{topic.name} (another service's)" for topic in absent)
-        raise ConfigurationError(f"Kafka has no topic {names}.\nCreate what is missing: app topics create")
+        names = ", ".join(topic.name if topic.ours else f"{topic.name} (of another service)" for topic in absent)
+        raise ConfigurationError(f"Missing Kafka topics: {names}.\nCreate them: app topics create")
 
 
 def create(client: Client, topics: Iterable[Topic], replicas: int) -> None:
-    """Create topics. One that somebody else creates at the same time is left as it is.
+    """Create topics. Topics that exist already are left unchanged.
 
     Raises:
-        Unavailable: If Kafka refuses.
+        DestinationUnavailable: If Kafka reports an error.
     """
     wanted = [
         NewTopic(
@@ -66,18 +66,18 @@ def create(client: Client, topics: Iterable[Topic], replicas: int) -> None:
     ]
     if not wanted:
         return
-    admin = AdminClient(client)  # its answers do not come any more once nobody holds it
+    admin = AdminClient(client)  # keep a reference: without it, the results never arrive
     for name, created in admin.create_topics(wanted, request_timeout=TIMEOUT_SECONDS).items():
         try:
             created.result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise Unavailable(f"Kafka does not create {name}: {error.args[0].str()}") from error
+                raise Unavailable(f"Kafka cannot create the topic {name}: {error.args[0].str()}") from error
 
 
 def _partitions(client: Client) -> dict[str, int]:
     try:
         known = AdminClient(client).list_topics(timeout=TIMEOUT_SECONDS).topics
     except KafkaException as error:
-        raise Unavailable(f"Kafka does not answer: {error.args[0].str()}") from error
+        raise Unavailable(f"Kafka is unavailable: {error.args[0].str()}") from error
     return {name: len(found.partitions) for name, found in known.items()}

@@ -1,4 +1,4 @@
-"""The trace that a request belongs to, so that events can tell it on.
+"""Trace context of requests, which published events pass on.
 
 Source: https://www.w3.org/TR/trace-context/
 """
@@ -14,12 +14,12 @@ from structlog.contextvars import bound_contextvars
 from app.core.middlewares import HttpMiddleware
 
 HEADER = "traceparent"
-# Version, trace, span, flags. All zeros name nothing; a later version may have more at its end.
+# Version, trace id, span id, flags. Ids of zeros are invalid; later versions may append fields.
 _USABLE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 
 class TraceContext(HttpMiddleware):
-    """Go on with the trace of the caller, or begin one."""
+    """Continue the caller's trace, or start one."""
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = Headers(scope=scope).get(HEADER, "")
@@ -28,5 +28,5 @@ class TraceContext(HttpMiddleware):
 
 
 def new_trace() -> str:
-    """Begin a trace that nobody records."""
+    """Return a new trace, marked as not recorded."""
     return f"00-{uuid4().hex}-{secrets.token_hex(8)}-00"

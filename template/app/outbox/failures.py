@@ -1,7 +1,7 @@
-"""What is said about a job that failed, in its row and in the log.
+"""Describes errors of jobs and events, for the log and for the `last_error` column.
 
-Errors of Pydantic and of databases repeat the values they refuse. Those may be personal
-data, so they are left out here; the errors of a task's own must not repeat them either.
+Errors of Pydantic and of databases repeat the rejected values, which may be personal data.
+The values are removed here. Exceptions that tasks raise must not contain them either.
 """
 
 from traceback import format_tb
@@ -11,13 +11,14 @@ from sqlalchemy.exc import DataError, DBAPIError
 
 
 class TryAgain(Exception):
-    """Raise it, or a subclass, in a task that is to be tried again later. The log tells the text, and no traceback."""
+    """Raise this, or a subclass, in a task to retry it later. It is logged without a traceback."""
 
 
 def said(error: BaseException) -> str:
-    """Name an error, and say what it says: its first line, for databases put rows into the others.
+    """Return the type of an error and the first line of its message.
 
-    Of a value that a database refuses, that line repeats the value as well; its name has to do.
+    Databases put rows into the further lines. For a `DataError` even the first line contains the rejected value, so
+    only its type is returned.
     """
     if isinstance(error, ValidationError):
         problems = error.errors(include_input=False, include_url=False)
@@ -30,7 +31,7 @@ def said(error: BaseException) -> str:
 
 
 def traced(error: BaseException) -> str:
-    """Tell where an error happened, and which ones it came of."""
+    """Format the traceback of an error and of its causes, without rejected values."""
     told = f"{''.join(format_tb(error.__traceback__))}{said(error)}"
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return told if cause is None else f"{traced(cause)}\n\nAfter that:\n\n{told}"
+    return told if cause is None else f"{traced(cause)}\n\nThe exception above led to this one:\n\n{told}"

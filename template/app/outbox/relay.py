@@ -1,7 +1,7 @@
-"""The relay: brings what waits in the outbox to where it is done.
+"""Base class of relays, which send pending outbox messages to a destination.
 
-It may run in several processes at once, and may die at any moment; whoever takes a row
-that was sent twice does it once.
+Several processes may run a relay concurrently, and each may crash at any time. A message may
+be sent twice, so receivers must process a duplicate only once.
 """
 
 import asyncio
@@ -16,23 +16,23 @@ from app.db.session import Database
 from app.outbox.background import going_on, to_its_end
 
 BATCH = 500
-LOOK_SECONDS = 1.0  # between two looks at what was sent, while there is nothing to send either
+LOOK_SECONDS = 1.0  # between two checks of sent messages while the relay is idle
 LONGEST_PAUSE_SECONDS = 5.0
-PAUSE_PER_LOOK = 10  # an idle relay pauses so many times as long as its last look has taken
+PAUSE_PER_LOOK = 10  # an idle relay pauses this many times as long as its last poll took
 CLOCK_JUMP_SECONDS = 5.0
 
 logger = structlog.get_logger(__name__)
 
 
 class Unavailable(Exception):
-    """A destination cannot be reached at present."""
+    """A destination is temporarily unavailable."""
 
 
 class Relay(ABC):
-    """Sends what is due at one destination, again and again."""
+    """Polls the outbox and sends due messages to one destination."""
 
     def __init__(self, database: Database, poll_seconds: float) -> None:
-        """Look into `database` so often, and whenever `wake` is set."""
+        """Poll `database` every `poll_seconds`, and whenever `wake` is set."""
         self.database = database
         self.poll_seconds = poll_seconds
         self.wake = asyncio.Event()
@@ -41,17 +41,17 @@ class Relay(ABC):
 
     @abstractmethod
     async def run_once(self, look: bool = True) -> int:
-        """Do what there is to do now, and return how many rows moved.
+        """Send the messages that are due, and return the number of rows that changed their state.
 
         Args:
-            look: Whether to look after what was sent before, too.
+            look: Whether to check messages that were sent before, too.
 
         Raises:
-            Unavailable: If the destination cannot be reached.
+            DestinationUnavailable: If the destination cannot be reached.
         """
 
     async def run(self) -> None:
-        """Relay until it is cancelled. It waits for a database or a destination that is away, and outlives any error."""
+        """Relay until cancelled. Every error is logged and retried, with growing pauses."""
         pause = self.poll_seconds
         while True:
             self._watch_the_clock()
@@ -63,7 +63,7 @@ class Relay(ABC):
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 trace = None if isinstance(error, Unavailable | SQLAlchemyError | OSError) else error
                 logger.warning(
-                    "outbox: not sent, waiting", error=_first_line(error), again_in_seconds=pause, exc_info=trace
+                    "outbox: sending failed, retrying", error=_first_line(error), again_in_seconds=pause, exc_info=trace
                 )
                 await asyncio.sleep(pause)
                 continue
@@ -71,23 +71,23 @@ class Relay(ABC):
             if look and not moved:
                 self._next_look = time.monotonic() + LOOK_SECONDS
             if not moved:
-                # A look may take long, for example if very many rows wait behind one: it must not be all there is.
+                # A poll can be slow, for example if many rows wait behind one key: it must not use all the time.
                 idle = max(self.poll_seconds, PAUSE_PER_LOOK * (time.monotonic() - began))
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(idle):  # before Python 3.12 `wait_for` may lose a cancellation
+                    async with asyncio.timeout(idle):  # before Python 3.12, `wait_for` could lose a cancellation
                         await self.wake.wait()
                 self.wake.clear()
 
     def _watch_the_clock(self) -> None:
-        """Say when the clock was set back: what is due at a certain time then waits that much longer."""
+        """Log a warning when the system clock was set back: scheduled retries are then delayed."""
         clock = time.time() - time.monotonic()
         if clock < self._clock - CLOCK_JUMP_SECONDS:
-            logger.warning("the clock went back: retries wait that much longer", seconds=round(self._clock - clock))
+            logger.warning("system clock went back, retries are delayed", seconds=round(self._clock - clock))
         self._clock = clock
 
 
 def relaying(relay: Relay) -> AbstractAsyncContextManager[None]:
-    """Run a relay while the block runs."""
+    """Run a relay in the background of the block."""
     return going_on(relay.run())
 
 

@@ -1,7 +1,7 @@
-"""Work in the background: tasks, the workers that do them, and a schedule.
+"""Background jobs: tasks, workers that run them, and a scheduler for periodic tasks.
 
-With `REDIS_URL` these are processes of their own: `app worker`, `app relay`, `app
-scheduler`. Without, in development and tests, the API does it all itself.
+With `REDIS_URL` these run in separate processes: `app worker`, `app relay`, `app
+scheduler`. Without, in development and tests, the API process runs all of them.
 """
 
 from collections.abc import AsyncGenerator
@@ -17,11 +17,11 @@ __all__ = ["lifespan", "prepare_development", "purge", "setup"]
 
 
 def prepare_development() -> None:
-    """Nothing: without `REDIS_URL` none is needed."""
+    """Do nothing: without `REDIS_URL`, no server is needed."""
 
 
 def setup(app: FastAPI) -> None:
-    """Say how jobs come to workers: through Redis, or in the process of the API."""
+    """Register how jobs are run: by workers with Redis, or in the API process."""
     app.state.workers = load(WorkerSettings)
     if app.state.workers.redis_url is None:
         app.state.by_itself.append(processes.everything)
@@ -31,6 +31,6 @@ def setup(app: FastAPI) -> None:
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - every feature is called alike
-    """Open nothing: what a process does in the background opens what it needs."""
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - all features have the same interface
+    """Open nothing: background tasks open what they need."""
     yield

@@ -1,4 +1,4 @@
-"""What a function is to be called with later: checked when it is given, kept as JSON, and checked again."""
+"""Arguments of tasks: validated when enqueued, stored as JSON, and validated again before the call."""
 
 import inspect
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from app.outbox.failures import TryAgain, said
 
-# What JSON cannot say by itself comes back as it was; errors name an argument and not its value.
+# Bytes and infinite floats survive JSON. Errors name an argument without its value.
 AS_JSON = ConfigDict(
     extra="forbid",
     hide_input_in_errors=True,
@@ -20,22 +20,22 @@ AS_JSON = ConfigDict(
 
 
 class UnfitArguments(TryAgain):
-    """The arguments are not those of the function any more, for example because it has changed since."""
+    """The stored arguments do not fit the function, for example because it changed in the meantime."""
 
 
 @cache
 def arguments_of(function: Callable[..., Any]) -> type[BaseModel]:
-    """Make a model of what a function is called with, after the session or the job.
+    """Create a model of a function's arguments, except the first one (the session or the job).
 
     Raises:
-        TypeError: If it takes one of them by its place.
+        TypeError: If an argument is not keyword-only.
     """
     name: str = function.__name__  # ty: ignore[missing-attribute]
     hints = get_type_hints(function)
     _, *parameters = inspect.signature(function).parameters.values()
     for parameter in parameters:
         if parameter.kind is not parameter.KEYWORD_ONLY:
-            raise TypeError(f"{name}: put a * before {parameter.name}; what is done later is called by name.")
+            raise TypeError(f"{name}: put a * before {parameter.name}; arguments of tasks must be keyword-only.")
     fields: dict[str, Any] = {
         parameter.name: (hints[parameter.name], ... if parameter.default is parameter.empty else parameter.default)
         for parameter in parameters
@@ -44,10 +44,10 @@ def arguments_of(function: Callable[..., Any]) -> type[BaseModel]:
 
 
 def read(arguments: type[BaseModel], text: str | bytes) -> dict[str, Any]:
-    """Read from JSON what a function is to be called with.
+    """Parse stored arguments.
 
     Raises:
-        UnfitArguments: If it does not fit any more.
+        InvalidArguments: If they no longer fit the function.
     """
     try:
         return dict(arguments.model_validate_json(text))

@@ -1,10 +1,9 @@
-"""dramatiq on Redis: who does which job next.
+"""Distributes jobs to workers, with dramatiq on Redis.
 
-Redis holds the ids of jobs and nothing else. What a job is stands in the database, and
-so does how it ended; Redis may forget everything, the relay sends it again. (Only single
-keys must not go: a job whose message is there passes for one that waits.) dramatiq brings
-what remains: queues and their order, a worker's threads, and a place where the messages
-of a worker that has died come back from.
+Redis contains only the ids of jobs. Their contents and results are in the database, so if
+Redis loses its data, the relay sends the jobs again. (Only single keys must not be deleted:
+a job whose message exists counts as queued.) dramatiq provides the rest: prioritized
+queues, the threads of a worker, and the recovery of messages from crashed workers.
 """
 
 import asyncio
@@ -26,11 +25,11 @@ from app.workers.settings import WorkerSettings
 from app.workers.task import Queue
 
 ACTOR = "run_job"
-# With dramatiq's own values (60 s, 0.1 %) an idle queue did not get them back within 100 seconds.
+# With dramatiq's defaults (60 s, 0.1 %), an idle queue did not recover messages within 100 seconds.
 HEARTBEAT_TIMEOUT_MS = 15_000
-MAINTENANCE_CHANCE = 100_000  # of a million commands
-GIVE_UP_SECONDS = 5.0  # after the time for jobs under way, if Redis does not even take them back
-IDLE_MS = 100  # how long an idle worker sleeps, at most, before it looks again
+MAINTENANCE_CHANCE = 100_000  # per million commands
+GIVE_UP_SECONDS = 5.0  # after `stop_seconds`, if Redis does not accept the returned messages
+IDLE_MS = 100  # maximum sleep of an idle worker between two polls
 
 T = TypeVar("T")
 
@@ -38,8 +37,11 @@ logger = structlog.get_logger(__name__)
 
 
 def make_broker(settings: WorkerSettings) -> RedisBroker:
-    """Connect to Redis when it is first used. dramatiq's own middlewares stay out: jobs have all that in their rows."""
-    assert settings.redis_url is not None  # noqa: S101 - whoever calls has looked
+    """Create a broker, which connects to Redis on first use.
+
+    dramatiq's middleware is left out: retries, time limits, and ages are in the rows of jobs.
+    """
+    assert settings.redis_url is not None  # noqa: S101 - the callers check it
     url = settings.redis_url.get_secret_value()
     client = Redis.from_url(url, socket_timeout=10, socket_connect_timeout=3, socket_keepalive=True)
     return RedisBroker(
@@ -48,19 +50,19 @@ def make_broker(settings: WorkerSettings) -> RedisBroker:
 
 
 class RedisDestination:
-    """Hands jobs to the workers, by dramatiq's own layout of Redis (its dispatch.lua explains it)."""
+    """Queues jobs for workers in Redis, in dramatiq's data layout (see its dispatch.lua)."""
 
     def __init__(self, broker: RedisBroker) -> None:
-        """Send through `broker`."""
+        """Use the connection and the namespace of `broker`."""
         self.broker = broker
 
     async def send(self, events: Sequence[OutboxEvent]) -> None:
-        """Append to the queues what is not there yet, all of it at once."""
+        """Append the jobs that are not queued yet, in one transaction."""
         held = await self.holding(events)
         await self._in_a_thread(self._append, [event for event in events if event.id not in held])
 
     async def holding(self, events: Sequence[OutboxEvent]) -> set[UUID]:
-        """Tell which of them wait in Redis, or are with a worker."""
+        """Return the ids of the jobs that are queued in Redis or fetched by a worker."""
         return await self._in_a_thread(self._find, events)
 
     def _append(self, events: Sequence[OutboxEvent]) -> None:
@@ -88,12 +90,12 @@ class RedisDestination:
 
 
 def _name(event: OutboxEvent) -> str:
-    """Name a message by job and attempt: the message of the attempt before may not be acknowledged yet."""
+    """Return an id for a job and its attempt: the previous attempt's message may not be acknowledged yet."""
     return f"{event.id}:{event.attempts}"
 
 
 def message_for(event: OutboxEvent) -> Message[None]:
-    """Write the message that lets a worker do a job."""
+    """Create the message that makes a worker run a job."""
     return Message(
         queue_name=event.queue,
         actor_name=f"{ACTOR}_{event.queue}",
@@ -107,7 +109,7 @@ def message_for(event: OutboxEvent) -> Message[None]:
 async def consuming(
     broker: RedisBroker, runner: Runner, settings: WorkerSettings, give_up_seconds: float = GIVE_UP_SECONDS
 ) -> AsyncGenerator[Worker]:
-    """Do jobs while the block runs. At its end, those under way have some time; then they are given back."""
+    """Run jobs in the background of the block. At its end, wait for running jobs, then release them."""
     loop = asyncio.get_running_loop()
     under_way: set[asyncio.Task[None]] = set()
 
@@ -118,13 +120,13 @@ async def consuming(
             await job
         except asyncio.CancelledError:
             pass
-        except Exception as error:  # noqa: BLE001 - most likely the database is away
-            logger.warning("job not done: it will be sent again", job_id=job_id, error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - most likely, the database is unavailable
+            logger.warning("job interrupted, it will be sent again", job_id=job_id, error=type(error).__name__)
         finally:
             under_way.discard(job)
 
     def run_job(job_id: str) -> None:
-        """Wait in a thread of dramatiq for what runs on the loop of this process."""
+        """Run a job on the event loop, and wait for it in a thread of dramatiq."""
         asyncio.run_coroutine_threadsafe(keep(job_id), loop).result()
 
     for priority, queue in enumerate(Queue):
@@ -146,7 +148,7 @@ async def consuming(
 
 
 async def _stop(worker: Worker, under_way: set[asyncio.Task[None]], seconds: float, give_up_seconds: float) -> None:
-    """Take no more jobs, and cancel those that are still under way after a time."""
+    """Accept no more jobs, and cancel those that are still running after `seconds`."""
     stopping = asyncio.create_task(asyncio.to_thread(_stop_threads, worker, seconds + give_up_seconds))
     await asyncio.wait({stopping}, timeout=seconds)
     while not stopping.done():
@@ -156,8 +158,8 @@ async def _stop(worker: Worker, under_way: set[asyncio.Task[None]], seconds: flo
 
 
 def _stop_threads(worker: Worker, seconds: float) -> None:
-    """Stop it, also while Redis is away: its threads wait for Redis for ever, and are left behind then."""
+    """Stop a worker, even if Redis is unavailable: its threads would wait forever, so they are abandoned."""
     try:
         worker.stop(timeout=round(seconds * 1000))
     except RedisError as error:
-        logger.warning("Redis is away: what waits in this worker is sent to others later", error=type(error).__name__)
+        logger.warning("Redis unavailable, queued jobs will be sent again", error=type(error).__name__)

@@ -1,4 +1,4 @@
-"""Commands that start what works in the background, and look at the schedule."""
+"""Commands that run workers and schedulers, and list the schedules."""
 
 import asyncio
 
@@ -21,23 +21,24 @@ scheduler = typer.Typer(subcommand_metavar="[list]")
 
 @worker.callback(invoke_without_command=True)
 def _work(host: Host = "127.0.0.1", port: Port = WORKER_PORT) -> None:
-    """Do jobs, until told to stop.
+    """Run jobs until stopped.
 
-    Start as many as you need; REDIS_URL must be set. On SIGTERM it takes no
-    more jobs, gives those under way WORKER_STOP_SECONDS, and gives back the rest.
+    Start as many as you need; REDIS_URL must be set. On SIGTERM, a worker accepts
+    no more jobs, waits WORKER_STOP_SECONDS for running ones, and releases the rest.
 
-    Exit codes: 0 it was told to stop; 1 the port is in use; 78 a setting is wrong or missing.
+    Exit codes: 0 stopped by a signal; 1 the port is in use; 78 a setting is invalid or missing.
     """
     _serve("app.tasks:create_worker", host, port)
 
 
 @scheduler.callback(invoke_without_command=True)
 def _schedule(context: typer.Context, host: Host = "127.0.0.1", port: Port = SCHEDULER_PORT) -> None:
-    """Let tasks be done at their times, until told to stop.
+    """Enqueue periodic tasks until stopped.
 
-    One is enough, two are safe: each time comes once. REDIS_URL must be set.
+    One is enough; several can run safely, because each run is enqueued once.
+    REDIS_URL must be set.
 
-    Exit codes: 0 it was told to stop; 1 the port is in use; 78 a setting is wrong or missing.
+    Exit codes: 0 stopped by a signal; 1 the port is in use; 78 a setting is invalid or missing.
     """
     if context.invoked_subcommand is None:
         _serve("app.tasks:create_scheduler", host, port)
@@ -45,9 +46,9 @@ def _schedule(context: typer.Context, host: Host = "127.0.0.1", port: Port = SCH
 
 @scheduler.command("list")
 def list_schedule() -> None:
-    """Show every task that has its times (in UTC): when it was last due, and when it is next.
+    """List periodic tasks with their last and next run (UTC).
 
-    If `next` lies in the past, no scheduler runs.
+    If `next` is in the past, no scheduler is running.
     """
     with configured():
         asyncio.run(_list_schedule())
@@ -69,11 +70,11 @@ async def _list_schedule() -> None:
 
 
 def _serve(factory: str, host: str, port: int) -> None:
-    """Serve it, unless the API does its work: then a second one would only confuse."""
+    """Run a process, unless the API process already runs jobs."""
     with configured() as settings:
         if load(WorkerSettings).redis_url is None:
             raise ConfigurationError(
-                "REDIS_URL is not set: in development the API does the jobs itself, as long as it runs.\n"
-                f"To have processes for them, set it for all of them. Example: {EXAMPLE_URL}"
+                "REDIS_URL is not set: in development, the API process runs the jobs.\n"
+                f"To run separate processes, set it for the API and for all of them. Example: {EXAMPLE_URL}"
             )
         processes.serve(factory, settings, host, port)

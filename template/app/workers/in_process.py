@@ -1,4 +1,4 @@
-"""Doing jobs in the process that relays them, for development and tests: nothing to install, nothing to start."""
+"""Runs jobs in the process of the relay, for development and tests without Redis."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -14,23 +14,23 @@ logger = structlog.get_logger(__name__)
 
 
 class InProcess:
-    """Does jobs at once, a few at a time."""
+    """A destination that runs jobs immediately, a limited number at a time."""
 
     def __init__(self, runner: Runner, jobs: int) -> None:
-        """Do `jobs` at the same time."""
+        """Run at most `jobs` concurrently."""
         self.runner = runner
         self.turns = asyncio.Semaphore(jobs)
         self.under_way: dict[UUID, asyncio.Task[None]] = {}
         self.stopping = False
 
     async def send(self, events: Sequence[OutboxEvent]) -> None:
-        """Begin with them."""
+        """Start the jobs that are not running yet."""
         for event in events:
             if event.id not in self.under_way:
                 self.under_way[event.id] = asyncio.create_task(self._run(event.id))
 
     async def holding(self, events: Sequence[OutboxEvent]) -> set[UUID]:
-        """Tell which of them wait here."""
+        """Return the ids of those that are queued or running."""
         return {event.id for event in events} & self.under_way.keys()
 
     async def _run(self, job_id: UUID) -> None:
@@ -38,14 +38,14 @@ class InProcess:
             async with self.turns:
                 if not self.stopping:
                     await self.runner.run(job_id)
-        except Exception as error:  # noqa: BLE001 - most likely the database is away
-            logger.warning("job not done: it will be sent again", job_id=str(job_id), error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - most likely, the database is unavailable
+            logger.warning("job interrupted, it will be sent again", job_id=str(job_id), error=type(error).__name__)
         finally:
             del self.under_way[job_id]
 
     @asynccontextmanager
     async def running(self, stop_seconds: float) -> AsyncGenerator[None]:
-        """Give the jobs under way some time at the end of the block; then they are given back."""
+        """At the end of the block, wait `stop_seconds` for running jobs, then release them."""
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""How the schedule remembers."""
+"""The table of schedules."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from app.db.base import Base, UtcDateTime
 
 
 class ScheduleTick(Base, table=True):
-    """The last moment at which a schedule was due and somebody saw to it."""
+    """The time up to which the runs of a schedule are handled."""
 
     __tablename__ = "schedule_tick"
 

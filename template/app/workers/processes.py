@@ -1,6 +1,7 @@
-"""What each process does in the background, while its app runs.
+"""Background tasks of each process, while its app runs.
 
-dramatiq is imported by whoever needs Redis: a process that only answers does without both.
+dramatiq and redis are imported only by the functions that use them, so API processes do
+not load them.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def everything(app: FastAPI) -> AsyncGenerator[None]:
-    """Relay, do jobs and look at the clock, all in this process."""
+    """Run the relay, the jobs, and the scheduler in this process."""
     jobs = InProcess(Runner(app.state.database), app.state.workers.jobs)
 
     async with (
@@ -37,7 +38,7 @@ async def everything(app: FastAPI) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def to_redis(app: FastAPI) -> AsyncGenerator[Relay]:
-    """Open the way to Redis."""
+    """Connect to Redis, and yield a relay to it."""
     from app.workers.broker import RedisDestination, make_broker  # noqa: PLC0415 - see above
 
     broker = make_broker(app.state.workers)
@@ -48,7 +49,7 @@ async def to_redis(app: FastAPI) -> AsyncGenerator[Relay]:
 
 @asynccontextmanager
 async def work(app: FastAPI) -> AsyncGenerator[None]:
-    """Do the jobs that Redis hands out."""
+    """Run jobs from Redis."""
     from app.workers.broker import consuming, make_broker  # noqa: PLC0415 - see above
 
     broker = make_broker(app.state.workers)
@@ -59,7 +60,7 @@ async def work(app: FastAPI) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def schedule(app: FastAPI) -> AsyncGenerator[None]:
-    """Look at the clock."""
+    """Run the scheduler."""
     async with scheduling(Scheduler(app.state.database)):
         yield
 

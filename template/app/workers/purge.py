@@ -1,4 +1,4 @@
-"""Deleting what has expired, every night."""
+"""Deletes expired rows every night."""
 
 import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,5 +13,5 @@ logger = structlog.get_logger(__name__)
 @periodic("17 3 * * *", missed=Missed.ONCE)
 @task(seconds=600, queue=Queue.LOW)
 async def purge_expired(session: AsyncSession) -> None:
-    """Delete the rows of all tables that have expired: tokens, sessions, idempotency keys."""
+    """Delete the expired rows of all tables, such as idempotency keys."""
     logger.info("expired rows deleted", count=await expiry.purge(session))

@@ -1,7 +1,7 @@
-"""Bringing jobs to those who do them, and looking after what was sent.
+"""Relays jobs to workers, and requeues lost ones.
 
-A row stays until its job is done. A relay asks the destination what it still holds, and
-takes back what a worker that has died had taken.
+A row is kept until its job is finished. The relay asks the destination which jobs it still
+has, and requeues jobs of crashed workers.
 """
 
 from collections.abc import Sequence
@@ -17,40 +17,40 @@ from app.outbox.models import OutboxEvent
 from app.outbox.relay import BATCH, Relay, Unavailable
 from app.workers.repository import JobRepository
 
-# So long a destination may keep something before it is asked whether it still has it.
+# Jobs that were sent longer ago are checked: does the destination still have them?
 SUSPECT_AFTER = timedelta(seconds=10)
 
 logger = structlog.get_logger(__name__)
 
 
 class Destination(Protocol):
-    """Where jobs are brought to."""
+    """Receives jobs to run: Redis, or this process."""
 
     async def send(self, events: Sequence[OutboxEvent]) -> None:
-        """Take them over. What it already has, for the same attempt, it does not take twice.
+        """Accept jobs, except those that it already has for the same attempt.
 
         Raises:
-            Unavailable: If it cannot be reached; all of them will come again.
+            DestinationDestinationUnavailable: If it cannot be reached. All jobs will be sent again.
         """
 
     async def holding(self, events: Sequence[OutboxEvent]) -> set[UUID]:
-        """Tell which of them it still has.
+        """Return the ids of the jobs that it still has.
 
         Raises:
-            Unavailable: If it cannot be reached.
+            DestinationUnavailable: If it cannot be reached.
         """
 
 
 class JobRelay(Relay):
-    """Brings jobs to workers."""
+    """Sends jobs to a destination."""
 
     def __init__(self, database: Database, destination: Destination, poll_seconds: float) -> None:
-        """Bring them to `destination`."""
+        """Send the jobs of `database` to `destination`."""
         super().__init__(database, poll_seconds)
         self.destination = destination
 
     async def run_once(self, look: bool = True) -> int:
-        """Send what is due, and look after what was sent before."""
+        """Send the jobs that are due, and requeue lost ones."""
         async with transaction(self.database.readers) as session:
             outbox = JobRepository(session)
             due, left = await outbox.anything_due(), look and await outbox.anything_left(SUSPECT_AFTER)
@@ -61,18 +61,18 @@ class JobRelay(Relay):
         async with transaction(self.database.writers) as session:
             count = await JobRepository(session).take_back()
         if count:
-            logger.warning("outbox: whoever worked on it did not end in time, sending again", count=count)
+            logger.warning("jobs: worker timed out, requeued", count=count)
         return count
 
     async def _send(self) -> int:
-        """Send a batch, after the commit that says so: if this process dies in between, `_find_lost` sees it."""
+        """Commit a batch as sent, then send it. `_find_lost` handles a crash in between."""
         try:
             async with transaction(self.database.writers) as session:
                 outbox = JobRepository(session)
                 events = await outbox.due(BATCH)
                 await outbox.sent(events)
         except IntegrityError:
-            logger.debug("outbox: another relay has sent one of the same key, looking again")
+            logger.debug("jobs: another relay sent a job with the same key")
             return 0
         try:
             await self.destination.send(events)
@@ -83,7 +83,7 @@ class JobRelay(Relay):
         return len(events)
 
     async def _find_lost(self) -> int:
-        """Send again what a destination no longer has, for example because Redis has lost its memory."""
+        """Requeue jobs that the destination no longer has, for example because Redis lost its data."""
         async with transaction(self.database.readers) as session:
             suspects = await JobRepository(session).suspects(SUSPECT_AFTER, BATCH)
         held = await self.destination.holding(suspects)
@@ -92,5 +92,5 @@ class JobRelay(Relay):
             await outbox.look_at_again(event for event in suspects if event.id in held)
             count = await outbox.send_again(event for event in suspects if event.id not in held)
         if count:
-            logger.warning("outbox: the destination has lost it, sending again", count=count)
+            logger.warning("jobs: missing in Redis, requeued", count=count)
         return count

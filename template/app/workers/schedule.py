@@ -1,10 +1,10 @@
-"""The schedule: tasks that are done at certain times.
+"""Schedules of periodic tasks.
 
     @periodic("17 3 * * *", missed=Missed.ONCE)
     @task()
     async def purge(session: AsyncSession) -> None: ...
 
-Times are those of cron, in UTC. A task with an argument `due: datetime` is told the moment.
+Cron expressions are in UTC. A task with an argument `due: datetime` receives the scheduled time.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.workers.task import P, Task
 
 MOST_AT_ONCE = 100
-# A time is not missed as long as it is only a little late.
+# A run that is at most this late does not count as missed.
 LATE = timedelta(seconds=60)
 
 
 class Missed(StrEnum):
-    """What becomes of the times at which no scheduler was running."""
+    """What to do about the runs that were due while no scheduler was running."""
 
     SKIP = "skip"
     ONCE = "once"
@@ -33,7 +33,7 @@ class Missed(StrEnum):
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a task is done."""
+    """When a task runs."""
 
     task: Task[...]
     cron: str
@@ -41,20 +41,20 @@ class Schedule:
 
     @property
     def name(self) -> str:
-        """Return the name of the task."""
+        """Name of the task."""
         return self.task.name
 
     @property
     def key(self) -> str:
-        """Return what its jobs have in common, so that they are done one after the other."""
+        """Key of all its jobs, so that they run one at a time."""
         return f"schedule {self.name}"
 
     def following(self, moment: datetime) -> datetime:
-        """Return the first time after a moment."""
+        """Return the first run after a timestamp."""
         return next(CronSim(self.cron, moment))
 
     def owed(self, last: datetime, now: datetime) -> tuple[list[datetime], datetime]:
-        """List the times for which the task is to be enqueued, and say up to when it is seen to then."""
+        """Return the runs to enqueue, and the time up to which the schedule is then handled."""
         if self.missed is Missed.EACH:
             times = self.due(last, now)
             return times, times[-1]
@@ -63,16 +63,16 @@ class Schedule:
         return [] if too_late else [latest], latest
 
     def due(self, last: datetime, now: datetime) -> list[datetime]:
-        """List the times after `last` up to `now`, at most a hundred."""
+        """Return the runs after `last` up to `now`, at most a hundred."""
         times = takewhile(lambda time: time <= now, CronSim(self.cron, last))
         return [time for _, time in zip(range(MOST_AT_ONCE), times, strict=False)]
 
     def latest(self, now: datetime) -> datetime:
-        """Return the last time up to a moment."""
+        """Return the last run up to `now`."""
         return next(CronSim(self.cron, now + timedelta(microseconds=1), reverse=True))
 
     def enqueue(self, session: AsyncSession, due: datetime) -> None:
-        """Let the task be done after the commit."""
+        """Enqueue the task for one run."""
         told = {"due": due} if "due" in self.task.arguments.model_fields else {}
         self.task.add(session, self.task.arguments(**told), key=self.key)
 
@@ -81,30 +81,30 @@ _schedules: list[Schedule] = []
 
 
 def schedules() -> list[Schedule]:
-    """List all schedules, by name."""
+    """Return all schedules, by name."""
     return sorted(_schedules, key=lambda schedule: schedule.name)
 
 
 def periodic(cron: str, *, missed: Missed) -> Callable[[Task[P]], Task[P]]:
-    """Let a task be done at certain times.
+    """Run a task periodically.
 
-    Its scheduled jobs never run beside each other. If its job of the time before is not done yet, `skip` and `once` leave the new
-    time out; `each` lets it wait its turn.
+    Its scheduled jobs never run concurrently. If a run is due while the job of the previous one is unfinished, `skip`
+    and `once` drop it, and `each` queues it.
 
     Args:
         cron: Minute, hour, day of the month, month, day of the week; in UTC.
-        missed: What becomes of times at which no scheduler was running: none of them, the last one, or each.
+        missed: Which of the runs to enqueue that were due while no scheduler was running: none, the last one, or each.
 
     Raises:
-        CronSimError: If it is no such text.
-        ValueError: If the task cannot be called without arguments, or with `due` alone.
+        CronSimError: If `cron` is not a valid cron expression.
+        ValueError: If the task has required arguments other than `due`.
     """
     CronSim(cron, datetime.now(UTC))
 
     def register(task: Task[P]) -> Task[P]:
         for name, field in task.arguments.model_fields.items():
             if field.is_required() and name != "due":
-                raise ValueError(f"{task.name} has its times, so nobody gives it {name}.")
+                raise ValueError(f"{task.name} is periodic, so it needs a default for {name}.")
         _schedules.append(Schedule(task, cron, missed))
         return task
 

@@ -1,8 +1,8 @@
-"""The scheduler: enqueues what is due, each time once, however many schedulers there are.
+"""Enqueues periodic tasks, each run once, however many schedulers are running.
 
-The row of a schedule says up to when it was seen to. It is changed in the transaction
-that enqueues the task, and only if it still says what was read: of two schedulers one
-succeeds, and one that dies in between has changed nothing.
+The row of a schedule stores the time up to which it is handled. It is updated in the
+transaction that enqueues the task, and only if it still has the value that was read: of two
+schedulers one succeeds, and one that crashes in between has changed nothing.
 """
 
 import asyncio
@@ -23,53 +23,53 @@ from app.workers.repository import JobRepository
 from app.workers.schedule import Missed, Schedule, schedules
 
 LOOK_SECONDS = 15.0
-# The clock may be set back by hand or by the network. Further than that, it was wrong before.
+# A clock that goes back further than this had been wrong before: start again from the current time.
 BELIEVABLE = timedelta(hours=25)
 
 logger = structlog.get_logger(__name__)
 
 
 class Scheduler:
-    """Enqueues tasks when their time has come."""
+    """Enqueues periodic tasks when they are due."""
 
     def __init__(
         self, database: Database, todo: Sequence[Schedule] | None = None, look_seconds: float = LOOK_SECONDS
     ) -> None:
-        """See to all schedules, or to some."""
+        """Handle all schedules, or only those of `todo`."""
         self.database = database
         self.schedules = schedules() if todo is None else todo
         self.look_seconds = look_seconds
 
     async def run(self) -> None:
-        """Look at the clock until it is cancelled."""
+        """Enqueue due tasks until cancelled. Every error is logged and retried."""
         while True:
             try:
                 pause = await to_its_end(self.run_once(utc_now()))
             except (SQLAlchemyError, OSError) as error:
                 pause = self.look_seconds
-                logger.warning("schedule: the database is away, waiting", error=type(error).__name__)
-            except Exception as error:  # noqa: BLE001 - it outlives any error
+                logger.warning("scheduler: database unavailable, retrying", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - the scheduler survives any error
                 pause = self.look_seconds
-                logger.error("schedule: not seen to, waiting", error=said(error), exception=traced(error))  # noqa: TRY400
+                logger.error("scheduler: check failed, retrying", error=said(error), exception=traced(error))  # noqa: TRY400
             await asyncio.sleep(pause)
 
     async def run_once(self, now: datetime) -> float:
-        """Enqueue what is due, and return for how many seconds nothing will be."""
+        """Enqueue the tasks that are due, and return the number of seconds until the next check."""
         ticks = await self.ticks()
         for schedule in self.schedules:
             try:
                 await self._see_to(schedule, ticks.get(schedule.name), now)
             except (SQLAlchemyError, OSError):
                 raise
-            except Exception as error:  # noqa: BLE001 - the others have their times too
+            except Exception as error:  # noqa: BLE001 - it must not affect other schedules
                 logger.error(  # noqa: TRY400 - the traceback must not repeat arguments
-                    "schedule: not enqueued", schedule=schedule.name, error=said(error), exception=traced(error)
+                    "scheduler: enqueueing failed", schedule=schedule.name, error=said(error), exception=traced(error)
                 )
         following = [(schedule.following(now) - now).total_seconds() for schedule in self.schedules]
         return min([self.look_seconds, *following])
 
     async def ticks(self) -> dict[str, datetime]:
-        """Return up to when each schedule was seen to."""
+        """Return the time up to which each schedule is handled."""
         async with transaction(self.database.readers) as session:
             return {tick.name: tick.last for tick in (await session.exec(select(ScheduleTick))).all()}
 
@@ -82,12 +82,12 @@ class Scheduler:
             await self._fire(schedule, last, now)
 
     async def _begin(self, schedule: Schedule, now: datetime) -> None:
-        """Begin with a new schedule: what was before is nobody's business."""
+        """Start a new schedule. Earlier runs do not count as missed."""
         try:
             async with transaction(self.database.writers) as session:
                 session.add(ScheduleTick(name=schedule.name, last=now))
         except IntegrityError:
-            logger.debug("schedule: another scheduler was faster", schedule=schedule.name)
+            logger.debug("scheduler: schedule already created by another process", schedule=schedule.name)
 
     async def _fire(self, schedule: Schedule, last: datetime, now: datetime) -> None:
         times, seen_to = schedule.owed(last, now)
@@ -99,12 +99,14 @@ class Scheduler:
                 times = []
             for time in times:
                 schedule.enqueue(session, time)
-        logger.debug("schedule: due", schedule=schedule.name, times=len(times))
+        logger.debug("scheduler: jobs enqueued", schedule=schedule.name, times=len(times))
 
     async def _back_in_time(self, schedule: Schedule, last: datetime, now: datetime) -> None:
-        """Never do twice what was due once: wait, unless the clock was far ahead before."""
+        """Wait until the clock catches up, so that no run is enqueued twice, unless it had been far ahead."""
         ahead = last - now
-        logger.warning("schedule: the clock went back", schedule=schedule.name, seconds=round(ahead.total_seconds()))
+        logger.warning(
+            "scheduler: system clock went back", schedule=schedule.name, seconds=round(ahead.total_seconds())
+        )
         if ahead > BELIEVABLE:
             async with transaction(self.database.writers) as session:
                 row = update(ScheduleTick).where(col(ScheduleTick.name) == schedule.name)
@@ -112,5 +114,5 @@ class Scheduler:
 
 
 def scheduling(scheduler: Scheduler) -> AbstractAsyncContextManager[None]:
-    """Run a scheduler while the block runs."""
+    """Run a scheduler in the background of the block."""
     return going_on(scheduler.run())

@@ -1,14 +1,14 @@
-"""Tasks: functions that are done later, by a worker, and at least once.
+"""Tasks: functions that workers run later, at least once.
 
     @task()
     async def send_welcome_email(session: AsyncSession, *, user_id: UUID) -> None: ...
 
     send_welcome_email.enqueue(session, user_id=user.id)
 
-`enqueue` writes a row in the caller's transaction: a commit lets the task be done, a
-rollback takes it back. A `task` runs in a transaction that also ends the job, so its
-effect in the database happens once, however often it is tried. An `outside_task` runs
-outside of any transaction, for what is slow or not in the database, such as mail.
+`enqueue` adds a row in the caller's transaction: a commit makes the job run, a rollback
+discards it. A `task` runs in the transaction that also completes the job, so its database
+changes happen exactly once, however often it is attempted. An `outside_task` runs outside of
+any transaction, for work that is slow or not in the database, such as sending email.
 """
 
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ P = ParamSpec("P")
 
 
 class Queue(StrEnum):
-    """How urgent it is: a worker takes what is in `high` first."""
+    """Priority of a task: workers run the jobs in `high` first."""
 
     HIGH = "high"
     DEFAULT = "default"
@@ -45,7 +45,7 @@ class Queue(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """One task to be done, as an `outside_task` sees it."""
+    """The job that an `outside_task` runs for."""
 
     id: UUID
     attempt: int
@@ -53,11 +53,11 @@ class Job:
 
 
 class UnknownTask(TryAgain):
-    """There is no task of this name here, for example because this worker is older than who enqueued it."""
+    """No task with this name, for example because this worker runs an older version than the enqueuing process."""
 
 
 class Task(Generic[P]):
-    """A function that a worker calls."""
+    """A function that workers call, with its options."""
 
     def __init__(
         self,
@@ -69,10 +69,10 @@ class Task(Generic[P]):
         queue: Queue,
         key: str | None,
     ) -> None:
-        """Remember it under its name, which stands in rows: renaming a function leaves those behind.
+        """Register the task under the function's name. Jobs store the name, so renaming a function orphans its jobs.
 
         Raises:
-            ValueError: If there is another task of this name, or its key is none of its arguments.
+            ValueError: If the name is taken, or `key` is not an argument of the function.
         """
         self.name = _name(function)
         self.function = function
@@ -83,42 +83,42 @@ class Task(Generic[P]):
         self.key = key
         self.arguments = arguments_of(function)
         if self.name in _tasks:
-            raise ValueError(f"There are two tasks with the name {self.name}.")
+            raise ValueError(f"Another task has the name {self.name}.")
         if self.key is not None and self.key not in self.arguments.model_fields:
-            raise ValueError(f"{self.name} has no argument {self.key}, which is to be its key.")
+            raise ValueError(f"The key of {self.name} must be one of its arguments: {self.key}.")
         _tasks[self.name] = self
 
     def enqueue(self, session: AsyncSession, /, *args: P.args, **arguments: P.kwargs) -> UUID:
-        """Let it be done after the commit of `session`, and return the id of the job.
+        """Run the task after the commit of `session`, and return the id of the job.
 
         Raises:
-            ValidationError: If the arguments are not those of the task.
+            ValidationError: If the arguments do not fit the task.
         """
         return self.add(session, self.arguments(*args, **arguments))
 
     def enqueue_at(self, session: AsyncSession, at: datetime, /, *args: P.args, **arguments: P.kwargs) -> UUID:
-        """Let it be done after the commit of `session`, but not before a moment.
+        """Run the task after the commit of `session`, but not before `at`.
 
         Raises:
-            ValidationError: If the arguments are not those of the task.
-            ValueError: If the moment has no time zone.
+            ValidationError: If the arguments do not fit the task.
+            ValueError: If `at` has no time zone.
         """
         if at.tzinfo is None:
             raise ValueError(f"{self.name}: {at!r} has no time zone.")
         return self.add(session, self.arguments(*args, **arguments), at=at)
 
     def read(self, payload: str) -> dict[str, Any]:
-        """Read the arguments that were enqueued.
+        """Parse the arguments of a job.
 
         Raises:
-            UnfitArguments: If they are not those of the task any more.
+            InvalidArguments: If they no longer fit the task.
         """
         return read(self.arguments, payload)
 
     def add(
         self, session: AsyncSession, arguments: BaseModel, *, at: datetime | None = None, key: str | None = None
     ) -> UUID:
-        """Write the row, with the key of the arguments unless another is given."""
+        """Add the job. `key` replaces the key that the arguments determine."""
         event = OutboxEvent(
             destination=DESTINATION,
             queue=self.queue,
@@ -138,7 +138,7 @@ class Task(Generic[P]):
             return None
         key = f"{self.name} {getattr(arguments, self.key)}"
         if len(key) > KEY_LENGTH or "\x00" in key:
-            raise ValueError(f"{self.name}: {self.key} is a key; it must be short, and without NUL.")
+            raise ValueError(f"{self.name}: {self.key} is the key, so it must be short and must not contain NUL.")
         return key
 
 
@@ -146,27 +146,27 @@ _tasks: dict[str, Task[...]] = {}
 
 
 def find(name: str) -> Task[...]:
-    """Return the task of a name.
+    """Return the task with a name.
 
     Raises:
-        UnknownTask: If there is none.
+        UnknownTask: If no task has it.
     """
     try:
         return _tasks[name]
     except KeyError:
-        raise UnknownTask(f"there is no task {name} here") from None
+        raise UnknownTask(f"no task is named {name}") from None
 
 
 def task(
     *, attempts: int = 10, seconds: float = 30, queue: Queue = Queue.DEFAULT, key: str | None = None
 ) -> Callable[[Callable[Concatenate[AsyncSession, P], Awaitable[None]]], Task[P]]:
-    """Make a task of a function that works in one transaction.
+    """Make a function a task that runs in one transaction.
 
     Args:
-        attempts: So often it is tried before it is a dead letter; pauses grow from a second to an hour.
-        seconds: So long one attempt may take. If a worker dies, the job is given to another after that.
-        queue: How urgent it is.
-        key: The argument by which jobs follow each other: those with the same value are done one by one, in order.
+        attempts: Maximum number of attempts before the job is a dead letter. Pauses grow from a second to an hour.
+        seconds: Time limit of one attempt. When a worker crashes, another one gets the job after this time.
+        queue: Priority.
+        key: Name of an argument. Jobs with the same value run one at a time, in the order of enqueuing.
     """
     return lambda function: Task(
         function, in_transaction=True, attempts=attempts, seconds=seconds, queue=queue, key=key
@@ -176,10 +176,10 @@ def task(
 def outside_task(
     *, attempts: int = 10, seconds: float = 30, queue: Queue = Queue.DEFAULT, key: str | None = None
 ) -> Callable[[Callable[Concatenate[Job, P], Awaitable[None]]], Task[P]]:
-    """Make a task of a function that works outside of transactions, and opens its own if it needs any.
+    """Make a function a task that runs outside of transactions. It opens its own transactions if it needs any.
 
-    Its arguments are those of `task`. If a worker dies between the work and the note that it is done, the work is
-    done again.
+    The arguments are those of `task`. If a worker crashes after the function returned and before the job is marked as
+    finished, the function runs again.
     """
     return lambda function: Task(
         function, in_transaction=False, attempts=attempts, seconds=seconds, queue=queue, key=key

@@ -1,4 +1,4 @@
-"""From the commit to the begin of the task, by all ways there are."""
+"""Latency from the commit to the start of the task, for each destination and waker."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ Waker = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
 
 
 async def measure(stage: Stage) -> list[Figure]:
-    """Let one job after the other be done, each way in turn."""
+    """Run one job after the other, alternating between the variants."""
     wakers = _wakers()
     ways: dict[str, tuple[Callable[[Stage], AbstractAsyncContextManager[Destination]], Sequence[Waker]]] = {
         "Redis, polling": (_redis, ()),
@@ -45,7 +45,7 @@ async def measure(stage: Stage) -> list[Figure]:
 
 
 def _wakers() -> Sequence[Waker]:
-    """Ask the features for what wakes a relay; SQLite has nothing."""
+    """Return the relay wakers of the features; SQLite has none."""
     app = FastAPI()
     app.state.relay_wakers = []
     for feature in FEATURES:
@@ -76,20 +76,20 @@ async def _relaying(stage: Stage, destination: Destination, waking: Sequence[Wak
         for wake in waking:
             await stack.enter_async_context(wake(relay.wake))
         await stack.enter_async_context(relaying(relay))
-        await asyncio.sleep(0.3)  # until all of it listens
+        await asyncio.sleep(0.3)  # wait until all subscriptions are active
         yield
 
 
 async def _wait_for_one(stage: Stage) -> float:
     number = len(began)
-    await asyncio.sleep(random.uniform(0, POLL_SECONDS))  # noqa: S311 - at any moment between two looks
+    await asyncio.sleep(random.uniform(0, POLL_SECONDS))  # noqa: S311 - at a random time between two polls
     async with transaction(stage.database.writers) as session:
         look_at_the_clock.enqueue(session, number=number)
     committed = time.perf_counter()
     async with asyncio.timeout(30):
         while number not in began:  # noqa: ASYNC110 - what is waited for is a dictionary
             await asyncio.sleep(0.0005)
-    await asyncio.sleep(0.01)  # until it has ended, and its relay rests
+    await asyncio.sleep(0.01)  # wait until the job has ended and the relay is idle
     return max(0.0, began[number] - committed)
 
 

@@ -1,4 +1,4 @@
-"""The relay from a full outbox to Redis, and Redis alone with the same messages."""
+"""The relay of a full outbox to Redis, compared with Redis alone."""
 
 import statistics
 import time
@@ -18,7 +18,7 @@ ROUNDS, EVENTS = 5, 5_000
 
 
 async def measure(stage: Stage) -> list[Figure]:
-    """Bring the same events to Redis both ways, in turn."""
+    """Send the same jobs to Redis both ways, alternately."""
     broker = make_broker(stage.settings)
     broker.namespace = f"bench-{uuid4()}"
     destination = RedisDestination(broker)
@@ -40,13 +40,13 @@ async def measure(stage: Stage) -> list[Figure]:
     broker.client.close()
     mine, bare = statistics.median(relayed), statistics.median(pushed)
     return [
-        Figure("pushed to Redis, with nothing else", f"{bare:,.0f} /s"),
+        Figure("pushed to Redis alone", f"{bare:,.0f} /s"),
         Figure("relayed from the database to Redis", f"{mine:,.0f} /s", f"{mine / bare:.0%} of it"),
     ]
 
 
 def _clear(broker: RedisBroker) -> None:
-    """Delete what is ours; the Redis may be somebody's."""
+    """Delete only our own keys, because Redis may contain others."""
     for key in broker.client.scan_iter(f"{broker.namespace}:*"):
         broker.client.delete(key)
 

@@ -1,4 +1,4 @@
-"""What the measurements share: a database, a Redis, and a task that does nothing but look at the clock."""
+"""Environment of the benchmarks: a database, Redis, and a task that only records its start time."""
 
 import time
 from collections.abc import AsyncGenerator, Generator
@@ -17,12 +17,12 @@ from app.outbox.models import OutboxEvent
 from app.workers.settings import WorkerSettings
 from app.workers.task import task
 
-began: dict[int, float] = {}  # when each job was begun, by the number that it was given
+began: dict[int, float] = {}  # start time of each job, by its number
 
 
 @task()
 async def look_at_the_clock(session: AsyncSession, *, number: int) -> None:
-    """Note when it was begun."""
+    """Record the start time."""
     began[number] = time.perf_counter()
 
 
@@ -37,20 +37,20 @@ class Figure:
 
 @dataclass(frozen=True)
 class Stage:
-    """What is there to measure with."""
+    """The database and the settings of the benchmarks."""
 
     database: Database
     settings: WorkerSettings
 
     async def clear(self) -> None:
-        """Forget all jobs."""
+        """Delete all jobs."""
         async with transaction(self.database.writers) as session:
             await session.exec(delete(OutboxEvent))
 
 
 @asynccontextmanager
 async def stage(folder: Path, redis_url: str | None) -> AsyncGenerator[Stage]:
-    """Provide it while the block runs."""
+    """Provide the environment during the block."""
     with _redis(folder, redis_url) as url:
         async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
             settings = load(WorkerSettings).model_copy(update={"redis_url": SecretStr(url), "stop_seconds": 5})

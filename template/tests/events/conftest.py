@@ -1,4 +1,4 @@
-"""A Kafka for these tests: that of KAFKA_BOOTSTRAP_SERVERS, or a broker in this process; and events to send."""
+"""Kafka for these tests: the servers of KAFKA_BOOTSTRAP_SERVERS, or an in-process broker; and sample events."""
 
 import os
 import time
@@ -33,14 +33,14 @@ from app.modules.statistics.models import DailyCount
 from tests.conftest import OwnRegistry
 from tests.waiting import TIMEOUT_SECONDS
 
-GIVEN = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")  # read before the tests' own environment hides it
+GIVEN = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")  # read before the environment of the tests replaces it
 TYPE = "test.happened.v1"
 DAY = datetime(2030, 1, 31, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Happened(Event):
-    """What these tests are about."""
+    """A sample event."""
 
     who: str
     number: int = 0
@@ -48,7 +48,7 @@ class Happened(Event):
 
 @pytest.fixture(scope="session")
 def kafka() -> Generator[Client]:
-    """What a client is told to find Kafka."""
+    """Client configuration with the address of Kafka."""
     if GIVEN is not None:
         yield {"bootstrap.servers": GIVEN}
         return
@@ -58,7 +58,7 @@ def kafka() -> Generator[Client]:
 
 @pytest.fixture
 def topic(kafka: Client) -> Generator[Topic]:
-    """A topic of the test's own."""
+    """A separate topic for each test."""
     topic = Topic(f"test-{uuid4().hex}", partitions=4)
     provide(kafka, topic)
     yield topic
@@ -68,10 +68,10 @@ def topic(kafka: Client) -> Generator[Topic]:
 
 
 def provide(kafka: Client, *topics: Topic) -> None:
-    """Create topics. The broker of the wheel does that when it is asked for one, and in no other way."""
+    """Create topics. The in-process broker creates them when they are looked up, and has no other way."""
     if GIVEN is not None:
         create(kafka, missing(kafka, topics), replicas=1)
-        while missing(kafka, topics):  # it says that they are there a moment before they are
+        while missing(kafka, topics):  # Kafka reports success shortly before they exist
             time.sleep(0.01)
         return
     asking = Producer(kafka)
@@ -81,13 +81,13 @@ def provide(kafka: Client, *topics: Topic) -> None:
 
 @pytest.fixture(autouse=True)
 def _registries_restored(own_registry: OwnRegistry) -> None:
-    """Forget the contracts and the consumers of a test at its end."""
+    """Remove the contracts and the consumers of a test at its end."""
     for name in ("contracts._by_event", "contracts._by_type", "consumers._consumers"):
         own_registry(f"app.events.{name}")
 
 
 def declare(*topics: Topic) -> None:
-    """Let there be one contract for each of these topics and no other; `_registries_restored` brings those back."""
+    """Replace all contracts with one for each of these topics, until `_registries_restored` resets them."""
     contracts._by_event.clear()
     contracts._by_type.clear()
     for number, topic in enumerate(topics):
@@ -96,7 +96,7 @@ def declare(*topics: Topic) -> None:
 
 
 class Administered(AdminClient):
-    """A client of a Kafka that creates topics, which the broker of the wheel does not."""
+    """An admin client that records topics to create, because the in-process broker cannot create them."""
 
     wanted: list[NewTopic]
     refusal: KafkaException | None = None
@@ -118,13 +118,13 @@ def administered(monkeypatch: pytest.MonkeyPatch) -> type[Administered]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait a moment only for a Kafka that is away: its client waits as long as it may, even if it is refused."""
+    """Shorten the timeout for an unavailable Kafka: its client waits for the whole time, even if refused."""
     monkeypatch.setattr(topics, "TIMEOUT_SECONDS", 0.1)
 
 
 @pytest.fixture
 def happened(topic: Topic) -> type[Happened]:
-    """Events with a contract."""
+    """An event class with a contract."""
     contract(Happened, TYPE, topic, key="who")
     return Happened
 
@@ -144,7 +144,7 @@ async def _empty(database: Database) -> None:
 
 
 class Seen:
-    """A consumer that notes what it is called with, here and in the database, and fails when it is told to."""
+    """A consumer that records its events, in memory and in the database, and fails for those in `fails`."""
 
     def __init__(self, name: str) -> None:
         self.consumer = Consumer(name)
@@ -163,18 +163,18 @@ class Seen:
 
 @pytest.fixture
 def seen(happened: type[Happened]) -> Seen:
-    """A consumer of a name of its own, so that Kafka has no position for it."""
+    """A consumer with a unique name, so that Kafka has no position for it."""
     return Seen(f"test-{uuid4().hex}")
 
 
 async def effects(database: Database) -> list[str]:
-    """What `Seen` has left in the database."""
+    """Return what `Seen` has written to the database."""
     async with transaction(database.readers) as session:
         return list((await session.exec(select(DailyCount.type).order_by("type"))).all())
 
 
 def message(who: str, number: int = 0, **attributes: Any) -> bytes:
-    """An event as another service would send it."""
+    """Return an event as another service sends it."""
     data = {"who": who, "number": number} | attributes.pop("data", {})
     values: dict[str, Any] = {
         "id": str(uuid4()),
@@ -188,19 +188,19 @@ def message(who: str, number: int = 0, **attributes: Any) -> bytes:
 
 
 def as_sent(event: Event) -> CloudEvent:
-    """An event of this service as it leaves."""
+    """Return the envelope of an event."""
     made = contracts.of(type(event))
     assert made is not None
     return envelope_of(event, made)
 
 
 def as_message(event: Event) -> bytes:
-    """The same, as Kafka has it."""
+    """Return an event as a Kafka message."""
     return as_sent(event).model_dump_json(exclude_none=True).encode()
 
 
 def send(kafka: Client, topic: Topic, *messages: bytes) -> None:
-    """Send as another service would, with the subject as the key."""
+    """Send messages as another service does, with the subject as the key."""
     producer = Producer(kafka)
     for each in messages:
         producer.produce(topic.name, each, key=CloudEvent.model_validate_json(each).subject)
@@ -208,7 +208,7 @@ def send(kafka: Client, topic: Topic, *messages: bytes) -> None:
 
 
 async def publish(database: Database, *happened: Event) -> list[UUID]:
-    """Publish in a transaction, as a service does."""
+    """Publish events in a transaction, and return their ids."""
     async with transaction(database.writers) as session:
         for event in happened:
             await events.publish(session, event)
@@ -217,12 +217,12 @@ async def publish(database: Database, *happened: Event) -> list[UUID]:
 
 
 def sent(kafka: Client, topic: Topic) -> list[CloudEvent]:
-    """Everything that is in a topic, partition by partition."""
+    """Return all events of a topic, by partition."""
     return [CloudEvent.model_validate_json(value) for _, value, _ in records(kafka, topic)]
 
 
 def records(kafka: Client, topic: Topic) -> list[tuple[int, bytes, dict[str, Any]]]:
-    """Everything that is in a topic, with its partition and its headers."""
+    """Return all messages of a topic, with partition and headers."""
     found: list[tuple[int, bytes, dict[str, Any]]] = []
     with closing(Reader(kafka | {"group.id": "tests", "enable.auto.commit": False})) as reader:
         known = reader.list_topics(topic.name, timeout=TIMEOUT_SECONDS).topics[topic.name].partitions
@@ -239,14 +239,14 @@ def records(kafka: Client, topic: Topic) -> list[tuple[int, bytes, dict[str, Any
 
 
 def committed(kafka: Client, group: str, topic: Topic) -> int:
-    """How many messages of a topic a group has behind it."""
+    """Return the number of messages of a topic before the committed position of a group."""
     partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
     with closing(Reader(kafka | {"group.id": group})) as reader:
         return sum(max(each.offset, 0) for each in reader.committed(partitions, timeout=TIMEOUT_SECONDS))
 
 
 def numbers(sent: Sequence[CloudEvent]) -> dict[str, list[int]]:
-    """The numbers of what was sent, for each key."""
+    """Return the numbers of events, by key."""
     found: dict[str, list[int]] = {}
     for each in sent:
         found.setdefault(each.subject, []).append(each.data["number"])

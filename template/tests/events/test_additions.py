@@ -1,4 +1,4 @@
-"""What may become of a promise: fields are added, and nothing else changes."""
+"""Compatible and breaking changes of event schemas: only fields may be added."""
 
 from dataclasses import dataclass, field, make_dataclass
 from datetime import datetime
@@ -12,13 +12,13 @@ from pydantic import Field, TypeAdapter
 from app.events.additions import Schema, refusals
 
 
-class Colour(StrEnum):
+class First(StrEnum):
     RED = "red"
     BLUE = "blue"
 
 
-class Color(StrEnum):
-    """The same by another name, in another order."""
+class Second(StrEnum):
+    """The same values with another name and order."""
 
     BLUE = "blue"
     RED = "red"
@@ -31,9 +31,9 @@ class Place:
 
 @dataclass
 class Location:
-    """The same by another name, and more."""
+    """The same field with another class name, and further fields."""
 
-    town: Annotated[str, Field(title="Where", description="It is there.", examples=["Ulm"])]
+    town: Annotated[str, Field(title="Where", description="The town.", examples=["Ulm"])]
     street: str = ""
     rooms: list[str] = field(default_factory=list)
 
@@ -73,7 +73,7 @@ class Robot:
 
 
 def refused(old: Any, new: Any) -> list[str]:
-    """Change the type of a field."""
+    """Return the breaking changes when a field changes its type."""
     return refusals(schema(it=old), schema(it=new), ["it"])
 
 
@@ -85,8 +85,8 @@ def schema(**fields: Any) -> Schema:
     ("old", "new"),
     [
         (str, str),
-        (str, Annotated[str, Field(title="It", description="That is it.", deprecated=True)]),
-        (Colour, Color),
+        (str, Annotated[str, Field(title="It", description="The field.", deprecated=True)]),
+        (First, Second),
         (Place, Location),
         (list[Place], list[Location]),
         (Place | None, Location | None),
@@ -96,34 +96,34 @@ def schema(**fields: Any) -> Schema:
         (Person, Animal),
     ],
 )
-def test_what_others_do_not_notice(old: Any, new: Any) -> None:
+def test_compatible_changes(old: Any, new: Any) -> None:
     assert refused(old, new) == []
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        (UUID, str, ['it: format was "uuid", is not there']),
-        (str, datetime, ['it: format was not there, is "date-time"']),
+        (UUID, str, ['it: format was "uuid", is not set']),
+        (str, datetime, ['it: format was not set, is "date-time"']),
         (int, str, ['it: type was "integer", is "string"']),
-        (Colour, Literal["red"], ["it: const was not there", 'it: enum was ["blue", "red"], is not there']),
+        (First, Literal["red"], ["it: const was not set", 'it: enum was ["blue", "red"], is not set']),
         (Literal["a", "b"], Literal["a", "c", "b"], ['it: enum was ["a", "b"], is ["a", "b", "c"]']),
-        (str, Annotated[str, Field(max_length=5)], ["it: maxLength was not there, is 5"]),
+        (str, Annotated[str, Field(max_length=5)], ["it: maxLength was not set, is 5"]),
         (Annotated[str, Field(max_length=5)], Annotated[str, Field(max_length=6)], ["it: maxLength was 5, is 6"]),
-        (str | None, str, ["it: anyOf was", 'it: type was not there, is "string"']),
+        (str | None, str, ["it: anyOf was", 'it: type was not set, is "string"']),
         (str | int, str | int | None, ["it: anyOf was"]),
         (int | None, str | None, ['it: type was "integer", is "string"']),
-        (Location, Place, ["it.street: is gone", "it.rooms: is gone"]),
-        (Place, Street, ["it.street: is new and has no default, but is not in the events that topics still keep"]),
+        (Location, Place, ["it.street: was removed", "it.rooms: was removed"]),
+        (Place, Street, ["it.street: is new and needs a default, because topics still contain events without it"]),
         (Place, Town, ['it.town: type was "string", is "integer"']),
         (list[Place], list[Town], ['it[].town: type was "string", is "integer"']),
         (dict[str, Place], dict[str, Town], ['it[].town: type was "string", is "integer"']),
         (tuple[int, Place], tuple[int, Town], ['it.town: type was "string", is "integer"']),
-        (Place, Anywhere, ["it.town: was in every event, and need not be any more"]),
+        (Place, Anywhere, ["it.town: was required, is optional"]),
         (Person, Robot, ['it.name: type was "string", is "integer"']),
     ],
 )
-def test_what_others_would_notice(old: Any, new: Any, said: list[str]) -> None:
+def test_breaking_changes(old: Any, new: Any, said: list[str]) -> None:
     found = sorted(refused(old, new))
 
     assert len(found) == len(said), found
@@ -131,17 +131,17 @@ def test_what_others_would_notice(old: Any, new: Any, said: list[str]) -> None:
         assert line.startswith(beginning)
 
 
-def test_a_field_may_be_called_like_a_word_of_json_schema() -> None:
+def test_field_names_may_be_json_schema_keywords() -> None:
     found = refusals(schema(title=str, default=str), schema(title=int), ["title"])
-    assert found == ['title: type was "string", is "integer"', "default: is gone"]
+    assert found == ['title: type was "string", is "integer"', "default: was removed"]
 
 
-def test_what_is_said_of_an_event_as_a_whole_stays() -> None:
+def test_keywords_of_the_event_must_not_change() -> None:
     old = schema(it=str) | {"x-topic": "users"}
-    assert refusals(old, old | {"x-topic": "people"}, ["it"]) == ['event: x-topic was "users", is "people"']
+    assert refusals(old, old | {"x-topic": "accounts"}, ["it"]) == ['event: x-topic was "users", is "accounts"']
 
 
-def test_what_stands_beside_a_reference_counts() -> None:
+def test_keywords_next_to_a_reference_are_compared() -> None:
     old = schema(it=Place)
     new = old | {"properties": {"it": {"$ref": "#/$defs/Place", "minProperties": 2}}}
-    assert refusals(old, new, ["it"]) == ["it: minProperties was not there, is 2"]
+    assert refusals(old, new, ["it"]) == ["it: minProperties was not set, is 2"]

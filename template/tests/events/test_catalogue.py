@@ -1,4 +1,4 @@
-"""What was promised about events stands in files, and the code is held to it."""
+"""Published event schemas are in files, and the code must be compatible with them."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from pydantic import Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 from typer.testing import CliRunner, Result
 
-from app import features  # noqa: F401 - with it come the contracts of all modules
+from app import features  # noqa: F401 - imports the contracts of all modules
 from app.core.events import Event
 from app.db.base import utc_now
 from app.events import asyncapi, catalogue, consumers, contracts, publisher
@@ -35,7 +35,7 @@ Promise = Callable[..., Contract[Any]]
 
 
 class EventFactory(DataclassFactory[Any]):
-    """Makes events up."""
+    """Creates events with random values."""
 
     __is_base_factory__ = True
 
@@ -45,15 +45,15 @@ class EventFactory(DataclassFactory[Any]):
 
 
 def event(name: str, *fields: Any) -> Any:
-    """Make a class of events."""
-    said = {"__doc__": "It has happened."}
+    """Create an event class."""
+    said = {"__doc__": "Something has happened."}
     everything = [("thing_id", UUID), *fields]
     return make_dataclass(name, everything, bases=(Event,), namespace=said, frozen=True, kw_only=True)
 
 
 @pytest.fixture
 def promise() -> Promise:
-    """Let there be one contract, in place of all others and of the one before."""
+    """Replace all contracts with one."""
 
     def make(*fields: Any, topic: str = "things", key: str = "thing_id", name: str = NAME) -> Contract[Any]:
         declare()
@@ -65,7 +65,7 @@ def promise() -> Promise:
 
 @pytest.fixture
 def folder(tmp_path: Path, promise: Promise) -> Path:
-    """Files with a promise that the code keeps."""
+    """Files with a published schema that matches the code."""
     promise(("size", int))
     folder = tmp_path / "contracts"
     assert run("write", folder).exit_code == 0
@@ -76,7 +76,7 @@ def run(command: str, folder: Path) -> Result:
     return CliRunner().invoke(commands, [command, "--folder", str(folder)])
 
 
-def test_the_project_keeps_its_promises(project: Path) -> None:
+def test_schema_files_match_the_code(project: Path) -> None:
     command = [Path(sys.executable).with_name("app"), "contracts", "check"]
     answer = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
@@ -84,11 +84,11 @@ def test_the_project_keeps_its_promises(project: Path) -> None:
     assert answer.stdout == "all files are up to date\n"
 
 
-def test_what_is_written_is_up_to_date(tmp_path: Path, promise: Promise) -> None:
+def test_write_creates_current_files(tmp_path: Path, promise: Promise) -> None:
     promise()
     missing = run("check", tmp_path / "new")
     assert missing.exit_code == 1
-    assert f"{tmp_path / 'new' / NAME}.json is not there yet\n" in missing.output
+    assert f"{tmp_path / 'new' / NAME}.json does not exist\n" in missing.output
     assert "app contracts write" in missing.output
 
     written = run("write", tmp_path / "new")
@@ -99,13 +99,13 @@ def test_what_is_written_is_up_to_date(tmp_path: Path, promise: Promise) -> None
         assert (again.exit_code, again.output) == (0, "all files are up to date\n")
 
 
-def test_how_a_file_is_laid_out_does_not_matter(folder: Path) -> None:
+def test_formatting_of_files_is_ignored(folder: Path) -> None:
     for path in folder.iterdir():
         path.write_text(json.dumps(catalogue._read(path), ensure_ascii=False), encoding="utf-8")
     assert run("check", folder).exit_code == 0
 
 
-def test_an_addition_is_shown_and_written(folder: Path, promise: Promise) -> None:
+def test_addition_is_shown_and_written(folder: Path, promise: Promise) -> None:
     promise(("size", int), ("note", str, ""))
 
     shown = run("check", folder)
@@ -118,15 +118,15 @@ def test_an_addition_is_shown_and_written(folder: Path, promise: Promise) -> Non
 @pytest.mark.parametrize(
     ("fields", "changed", "said"),
     [
-        ([], {}, "size: is gone"),
+        ([], {}, "size: was removed"),
         ([("size", str)], {}, 'size: type was "integer", is "string"'),
-        ([("size", Literal[1, 2])], {}, "size: enum was not there, is [1, 2]"),
-        ([("size", int), ("note", str)], {}, "note: is new and has no default"),
+        ([("size", Literal[1, 2])], {}, "size: enum was not set, is [1, 2]"),
+        ([("size", int), ("note", str)], {}, "note: is new and needs a default"),
         ([("size", int)], {"topic": "others"}, 'event: x-topic was "things", is "others"'),
         ([("size", int)], {"key": "size"}, 'event: x-key was "thing_id", is "size"'),
     ],
 )
-def test_a_broken_promise_is_refused(
+def test_breaking_change_is_rejected(
     folder: Path, promise: Promise, fields: list[Any], changed: dict[str, str], said: str
 ) -> None:
     before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -135,24 +135,24 @@ def test_a_broken_promise_is_refused(
     for command in ("check", "write"):
         result = run(command, folder)
         assert result.exit_code == 1
-        assert f"{NAME} was promised, and the code does not keep it:\n  {said}" in result.output
-        assert "Leave Happened as it was" in result.output
+        assert f"Breaking change of {NAME}:\n  {said}" in result.output
+        assert "Keep Happened unchanged" in result.output
         assert '"thing.happened.v2"' in result.output
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_contract_that_is_gone_is_refused(folder: Path, promise: Promise) -> None:
+def test_removed_contract_is_rejected(folder: Path, promise: Promise) -> None:
     promise(name="thing.happened.v2")
 
     result = run("write", folder)
     assert result.exit_code == 1
-    assert f"{NAME} was promised" in result.output
+    assert f"Breaking change of {NAME}" in result.output
     assert f"delete {folder / NAME}.json." in result.output
     (folder / f"{NAME}.json").unlink()
     assert run("write", folder).exit_code == 0
 
 
-def test_the_envelope_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_envelope_must_not_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Other(CloudEvent):
         subject: str = Field(max_length=5)
         dataschema: str = ""
@@ -160,11 +160,11 @@ def test_the_envelope_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(catalogue, "CloudEvent", Other)
     result = run("write", folder)
     assert result.exit_code == 1
-    assert "  subject: maxLength was not there, is 5\nIt is the envelope of all events" in result.output
+    assert "  subject: maxLength was not set, is 5\nThe envelope of all events" in result.output
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n{}", "[]"])
-def test_a_promise_that_cannot_be_read_is_explained(folder: Path, text: str) -> None:
+def test_unreadable_schema_is_reported(folder: Path, text: str) -> None:
     (folder / f"{NAME}.json").write_text(text, encoding="utf-8")
     for command in ("check", "write"):
         result = run(command, folder)
@@ -173,7 +173,7 @@ def test_a_promise_that_cannot_be_read_is_explained(folder: Path, text: str) -> 
         assert f"git restore {folder / NAME}.json" in result.output
 
 
-def test_the_document_is_written_again_after_a_merge(folder: Path) -> None:
+def test_asyncapi_document_is_regenerated_after_merge_conflict(folder: Path) -> None:
     document = folder / "asyncapi.yaml"
     document.write_text(
         f"<<<<<<< HEAD\n{document.read_text(encoding='utf-8')}=======\n>>>>>>> main\n", encoding="utf-8"
@@ -183,7 +183,7 @@ def test_the_document_is_written_again_after_a_merge(folder: Path) -> None:
     assert run("write", folder).output == f"written: {document}\n"
 
 
-def test_the_document_says_who_receives_what(promise: Promise) -> None:
+def test_asyncapi_document_lists_senders_and_receivers(promise: Promise) -> None:
     wanted = promise()
     contracts.contract(event("Ignored"), "thing.ignored.v1", wanted.topic, key="thing_id")
     contracts.contract(event("Elsewhere"), "other.happened.v1", Topic("others"), key="thing_id")
@@ -203,7 +203,7 @@ def messages(operation: dict[str, Any]) -> list[str]:
     return [each["$ref"] for each in operation["messages"]]
 
 
-def test_what_others_say_is_described_and_not_promised(tmp_path: Path, promise: Promise) -> None:
+def test_events_of_other_services_are_described_but_not_published(tmp_path: Path, promise: Promise) -> None:
     made = promise()
     paid = contracts.contract(
         event("Paid", ("total", int)), "order.paid.v1", Topic("orders", ours=False), key="thing_id"
@@ -223,7 +223,7 @@ def test_what_others_say_is_described_and_not_promised(tmp_path: Path, promise: 
     assert "order.paid.v1.json" not in described
 
 
-async def test_what_is_sent_is_what_the_files_say(session: AsyncSession, project: Path) -> None:
+async def test_sent_messages_match_published_schemas(session: AsyncSession, project: Path) -> None:
     for path in (project / catalogue.FOLDER).glob("*.v*.json"):
         made = contracts.named(path.stem)
         happened = EventFactory.create_factory(made.event).build()
@@ -239,6 +239,6 @@ async def test_what_is_sent_is_what_the_files_say(session: AsyncSession, project
 
 
 def accept(project: Path, schema: dict[str, Any], message: Any) -> None:
-    """Read a message as others would, who have the files only."""
+    """Validate a message as other services do, which have only the files."""
     base = f"{(project / catalogue.FOLDER).as_uri()}/"
     jsonschema_rs.Draft202012Validator(schema, validate_formats=True, base_uri=base).validate(message)

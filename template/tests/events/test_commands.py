@@ -1,4 +1,4 @@
-"""Starting what does events, and providing topics."""
+"""Commands that run consumers and manage topics."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ def _logging_restored() -> Generator[None]:
 
 @pytest.fixture
 def _a_kafka(monkeypatch: pytest.MonkeyPatch, kafka: Client) -> None:
-    """A Kafka that has no topics of ours: there is nothing but that of a test."""
+    """A Kafka without the topics of the service."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", str(kafka["bootstrap.servers"]))
 
 
@@ -40,49 +40,49 @@ def run(*arguments: str) -> Result:
     return result
 
 
-def test_help_tells_what_it_does_and_how_it_ends() -> None:
+def test_help_shows_settings_and_exit_codes() -> None:
     shown = run("consumer", "--help").output
 
-    assert re.search(r"until told to stop\.", shown)
+    assert re.search(r"until stopped\.", shown)
     assert "KAFKA_BOOTSTRAP_SERVERS" in shown
     assert "Exit codes: 0 " in shown
     assert all(command in run("topics", "--help").output for command in ("create", "check"))
 
 
 @pytest.mark.parametrize("command", ALL)
-def test_without_kafka_the_api_does_it(command: tuple[str, ...]) -> None:
+def test_without_kafka_command_is_rejected(command: tuple[str, ...]) -> None:
     result = run(*command)
 
     assert result.exit_code == 78
-    assert result.stderr.startswith("KAFKA_BOOTSTRAP_SERVERS is not set: in development the API does it all itself")
+    assert result.stderr.startswith("KAFKA_BOOTSTRAP_SERVERS is not set: in development, the API process runs")
     assert "Example: kafka-1:9092" in result.stderr
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("command", ALL)
-def test_a_kafka_that_is_away_is_told(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_kafka_is_reported(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     result = run(*command)
 
     assert result.exit_code == 1
-    assert "Kafka does not answer: " in result.stderr
-    assert result.stderr.endswith("Is KAFKA_BOOTSTRAP_SERVERS right, and does its server run?\n")
+    assert "Kafka is unavailable: " in result.stderr
+    assert result.stderr.endswith("Check KAFKA_BOOTSTRAP_SERVERS, and whether its servers are running.\n")
     assert "Traceback" not in result.output
 
 
 @pytest.mark.usefixtures("_a_kafka")
 @pytest.mark.parametrize("command", [("consumer",), ("topics", "check")])
-def test_a_topic_that_is_missing_is_named(command: tuple[str, ...]) -> None:
+def test_missing_topics_are_named(command: tuple[str, ...]) -> None:
     declare(Topic("test-absent"), Topic("test-gone"))
     result = run(*command)
 
     assert result.exit_code == 78
-    assert result.stderr == ("Kafka has no topic test-absent, test-gone.\nCreate what is missing: app topics create\n")
+    assert result.stderr == "Missing Kafka topics: test-absent, test-gone.\nCreate them: app topics create\n"
 
 
 @pytest.mark.usefixtures("_a_kafka", "happened")
 @pytest.mark.parametrize("process", ["consumer", "relay"])
-def test_a_port_in_use_is_explained(kafka: Client, process: str) -> None:
+def test_port_in_use_is_reported(kafka: Client, process: str) -> None:
     provide(kafka, *contracts.topics())
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -95,7 +95,7 @@ def test_a_port_in_use_is_explained(kafka: Client, process: str) -> None:
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_a_list_tells_how_far_each_is_behind(kafka: Client, topic: Topic, seen: Seen) -> None:
+def test_consumer_list_shows_lag(kafka: Client, topic: Topic, seen: Seen) -> None:
     send(kafka, topic, *(message(f"key-{number}", number) for number in range(7)))
     provide(kafka, *contracts.topics())
     shown = run("consumer", "list").output.splitlines()
@@ -105,33 +105,33 @@ def test_a_list_tells_how_far_each_is_behind(kafka: Client, topic: Topic, seen: 
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_kafka_that_goes_away_in_between_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kafka_failure_during_list_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "require", lambda _: None)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     result = run("consumer", "list")
 
     assert result.exit_code == 1
-    assert result.stderr.startswith("Kafka does not answer: ")
+    assert result.stderr.startswith("Kafka is unavailable: ")
 
 
-def test_a_consumer_that_is_not_known_is_refused() -> None:
-    result = run("consumer", "--only", "statistics", "--only", "nobody")
+def test_unknown_consumer_is_rejected() -> None:
+    result = run("consumer", "--only", "statistics", "--only", "unknown")
 
     assert result.exit_code == 2
-    assert "There is no consumer nobody" in result.stderr
+    assert "No consumer has the name unknown" in result.stderr
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_topics_that_are_there_are_left_alone(topic: Topic) -> None:
+def test_existing_topics_are_not_changed(topic: Topic) -> None:
     declare(topic)
 
     for command in ("check", "create"):
         result = run("topics", command)
-        assert (result.exit_code, result.output) == (0, "all topics are there\n")
+        assert (result.exit_code, result.output) == (0, "all topics exist\n")
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_too_few_partitions_are_told(topic: Topic) -> None:
+def test_too_few_partitions_are_reported(topic: Topic) -> None:
     declare(replace(topic, partitions=9))
     result = run("topics", "check")
 
@@ -140,37 +140,37 @@ def test_too_few_partitions_are_told(topic: Topic) -> None:
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_topics_that_are_missing_are_created(administered: type[Administered], topic: Topic) -> None:
+def test_missing_topics_are_created(administered: type[Administered], topic: Topic) -> None:
     absent = Topic("test-absent", partitions=3)
     declare(absent, topic)
     result = run("topics", "create", "--replicas", "1")
 
-    assert (result.exit_code, result.output) == (0, "created: test-absent, 3 partitions, kept 7 days\n")
+    assert (result.exit_code, result.output) == (0, "created: test-absent, 3 partitions, retention 7 days\n")
     [created] = administered.wanted
     assert (created.topic, created.num_partitions, created.replication_factor) == ("test-absent", 3, 1)
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_those_of_others_are_left_to_them() -> None:
+def test_topics_of_other_services_are_not_created() -> None:
     declare(Topic("test-absent", ours=False))
 
-    assert run("topics", "create").output == "all topics are there\n"
-    assert run("topics", "check").stderr.startswith("Kafka has no topic test-absent (another service's).\n")
+    assert run("topics", "create").output == "all topics exist\n"
+    assert run("topics", "check").stderr.startswith("Missing Kafka topics: test-absent (of another service).\n")
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_a_refusal_is_told(administered: type[Administered]) -> None:
-    reason = "Replication factor is 3 but 1 server is there"
+def test_error_of_kafka_is_reported(administered: type[Administered]) -> None:
+    reason = "Replication factor is 3 but there is 1 server"
     administered.refusal = KafkaException(KafkaError(KafkaError.INVALID_REPLICATION_FACTOR, reason))
     declare(Topic("test-absent"))
     result = run("topics", "create")
 
     assert result.exit_code == 1
-    assert result.stderr.startswith("Kafka does not create test-absent: Replication factor is 3")
+    assert result.stderr.startswith("Kafka cannot create the topic test-absent: Replication factor is 3")
 
 
 @pytest.mark.parametrize("command", ALL)
-def test_wrong_settings_are_explained_and_not_repeated(
+def test_invalid_settings_are_reported_without_values(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_PASSWORD", "hunter2")

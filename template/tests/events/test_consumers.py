@@ -1,4 +1,4 @@
-"""Consumers: which functions are called, with what, and in which transaction."""
+"""Consumers: which functions are called, and with which events."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tests.events.conftest import TYPE, Happened, Seen, message
 
 @dataclass(frozen=True, kw_only=True)
 class Ended(Event):
-    """It is over."""
+    """A second sample event."""
 
     who: str
 
@@ -28,7 +28,7 @@ def read(*messages: bytes) -> list[CloudEvent]:
 
 
 @pytest.mark.usefixtures("happened")
-async def test_each_function_gets_what_it_asked_for(session: AsyncSession) -> None:
+async def test_functions_get_events_of_their_classes(session: AsyncSession) -> None:
     contract(Ended, "test.ended.v1", ended := Topic("test-ended"), key="who")
     consumer, heard = Consumer("test"), []
 
@@ -51,14 +51,14 @@ async def test_each_function_gets_what_it_asked_for(session: AsyncSession) -> No
     assert ended in consumer.topics
 
 
-async def test_nothing_is_called_for_nothing(session: AsyncSession, seen: Seen, topic: Topic) -> None:
+async def test_empty_batch_calls_no_function(session: AsyncSession, seen: Seen, topic: Topic) -> None:
     await seen.consumer.handle(session, [])
 
     assert seen.here == []
     assert seen.consumer.topics == [topic]
 
 
-def test_an_event_is_wanted_if_there_is_a_function_for_it(seen: Seen) -> None:
+def test_consumer_handles_only_registered_event_classes(seen: Seen) -> None:
     contract(Ended, "test.ended.v1", Topic("test-ended"), key="who")
     [wanted, unwanted, unknown] = read(
         message("a"), message("a", type="test.ended.v1"), message("a", type="test.happened.v2")
@@ -69,21 +69,21 @@ def test_an_event_is_wanted_if_there_is_a_function_for_it(seen: Seen) -> None:
     assert not seen.consumer.wants(unknown)
 
 
-def test_consumers_are_known_by_their_names(seen: Seen) -> None:
+def test_consumers_have_unique_names(seen: Seen) -> None:
     assert consumers.find(seen.consumer.name) is seen.consumer
     assert {"statistics", seen.consumer.name} <= {consumer.name for consumer in consumers.consumers()}
-    with pytest.raises(ValueError, match=f"There are two consumers with the name {seen.consumer.name}"):
+    with pytest.raises(ValueError, match=f"Another consumer has the name {seen.consumer.name}"):
         Consumer(seen.consumer.name)
-    with pytest.raises(LookupError, match=r"There is no consumer nobody\. There are: .*statistics"):
-        consumers.find("nobody")
+    with pytest.raises(LookupError, match=r"No consumer has the name unknown\. Consumers: .*statistics"):
+        consumers.find("unknown")
 
 
 @pytest.mark.parametrize("register", [Consumer.on, Consumer.on_batch])
-def test_what_nobody_sends_is_not_waited_for(register: Callable[..., Any]) -> None:
-    with pytest.raises(ValueError, match="There is no contract about Ended, so nobody sends it"):
+def test_event_without_contract_is_rejected(register: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match="Ended has no contract, so it is never sent"):
         register(Consumer(f"test-{uuid4().hex}"), Ended)(print)
 
 
-def test_these_tests_leave_nothing_behind() -> None:
+def test_registries_are_restored_after_each_test() -> None:
     assert not contracts.known(TYPE)
     assert [consumer for consumer in consumers.consumers() if consumer.name.startswith("test")] == []

@@ -1,4 +1,4 @@
-"""The envelope: what CloudEvents 1.0 demands, and no more."""
+"""The envelope: requirements of CloudEvents 1.0."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ FEWEST: dict[str, Any] = {
 }
 
 
-def test_attributes_of_others_are_left_out() -> None:
+def test_unknown_attributes_are_ignored() -> None:
     envelope = CloudEvent.model_validate_json(json.dumps(FEWEST | {"partitionkey": "7"}))
 
     assert json.loads(envelope.model_dump_json(exclude_none=True)) == FEWEST | {"datacontenttype": "application/json"}
@@ -43,13 +43,13 @@ def test_attributes_of_others_are_left_out() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_event_is_refused_and_not_repeated(wrong: dict[str, Any]) -> None:
+def test_invalid_events_are_rejected_without_values(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as refusal:
         CloudEvent.model_validate_json(json.dumps(FEWEST | wrong))
     assert "hunter2" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", sorted(FEWEST.keys() - {"specversion"}))
-def test_what_must_be_there_must_be_there(name: str) -> None:
+def test_required_attributes(name: str) -> None:
     with pytest.raises(ValidationError, match=name):
         CloudEvent.model_validate({key: value for key, value in FEWEST.items() if key != name})

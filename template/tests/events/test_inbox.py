@@ -1,4 +1,4 @@
-"""The inbox: each event is done once, whatever comes twice and whatever fails."""
+"""The inbox: each event is handled once, despite duplicates and failures."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ from tests.waiting import TIMEOUT_SECONDS, until
 
 
 class Refused(Exception):
-    """An error of a database that says why by a code."""
+    """A database error with an SQLSTATE code."""
 
     def __init__(self, sqlstate: str) -> None:
         super().__init__(sqlstate)
@@ -56,7 +56,7 @@ async def remembered(database: Database) -> Sequence[ProcessedEvent]:
         return (await session.exec(select(ProcessedEvent))).all()
 
 
-async def test_a_batch_is_done_in_its_order(inbox: Inbox, seen: Seen) -> None:
+async def test_batch_is_handled_in_order(inbox: Inbox, seen: Seen) -> None:
     with capture_logs() as lines:
         await inbox.take([message("b", 1), message("a", 1), message("b", 2)])
 
@@ -64,10 +64,10 @@ async def test_a_batch_is_done_in_its_order(inbox: Inbox, seen: Seen) -> None:
     assert await effects(inbox.database) == ["a 1", "b 1", "b 2"]
     assert len(await remembered(inbox.database)) == 3
     [line] = lines
-    assert (line["event"], line["count"], line["known"]) == ("events done", 3, 0)
+    assert (line["event"], line["count"], line["known"]) == ("events processed", 3, 0)
 
 
-async def test_what_comes_twice_is_done_once(inbox: Inbox, seen: Seen) -> None:
+async def test_duplicates_are_skipped(inbox: Inbox, seen: Seen) -> None:
     [first, second] = message("a", 1), message("a", 2)
     await inbox.take([first, first])
     with capture_logs() as lines:
@@ -80,8 +80,8 @@ async def test_what_comes_twice_is_done_once(inbox: Inbox, seen: Seen) -> None:
 
 @pytest.mark.skipif(not dialect.open_database.__module__.endswith("postgres"), reason="SQLite has one writer at a time")
 @pytest.mark.parametrize("done", [True, False])
-async def test_of_two_with_the_same_events_one_waits_and_none_fails(inbox: Inbox, seen: Seen, done: bool) -> None:
-    """As when Kafka has given to another what one still has. They hold them in opposite orders, and a third has one."""
+async def test_concurrent_batches_with_same_events_do_not_deadlock(inbox: Inbox, seen: Seen, done: bool) -> None:
+    """Happens after a rebalance. Two batches have opposite orders, and a third transaction holds one of the events."""
     batch = [message("a", number, id=f"event {number}") for number in range(3)]
     with capture_logs() as lines:
         async with asyncio.TaskGroup() as group:
@@ -96,7 +96,9 @@ async def test_of_two_with_the_same_events_one_waits_and_none_fails(inbox: Inbox
                         raise InterruptedError
 
     assert sorted((line["event"], line["count"], line["known"]) for line in lines) == (
-        [("events done", 0, 3), ("events done", 2, 1)] if done else [("events done", 0, 3), ("events done", 3, 0)]
+        [("events processed", 0, 3), ("events processed", 2, 1)]
+        if done
+        else [("events processed", 0, 3), ("events processed", 3, 0)]
     )
     assert await effects(inbox.database) == (["a 0", "a 2"] if done else ["a 0", "a 1", "a 2"])
 
@@ -107,13 +109,13 @@ async def _waiting(database: Database, many: int) -> bool:
         return (await (await session.connection()).execute(waiting)).scalar_one() == many
 
 
-async def test_ids_are_those_of_their_source(inbox: Inbox, seen: Seen) -> None:
+async def test_ids_are_unique_within_their_source(inbox: Inbox, seen: Seen) -> None:
     id_ = str(uuid4())
     await inbox.take([message("a", 1, id=id_, source="/one"), message("a", 2, id=id_, source="/two")])
     assert seen.here == ["a 1", "a 2"]
 
 
-async def test_each_consumer_does_it(inbox: Inbox, seen: Seen) -> None:
+async def test_each_consumer_handles_the_event(inbox: Inbox, seen: Seen) -> None:
     other, heard = Consumer(f"test-{uuid4().hex}"), []
 
     @other.on(Happened)
@@ -126,39 +128,39 @@ async def test_each_consumer_does_it(inbox: Inbox, seen: Seen) -> None:
     assert (seen.here, heard) == (["a 1"], [1])
 
 
-async def test_it_is_remembered_longer_than_it_can_come_again(inbox: Inbox) -> None:
+async def test_ids_are_stored_longer_than_retention(inbox: Inbox) -> None:
     await inbox.take([message("a", 1)])
 
     [row] = await remembered(inbox.database)
     assert 29 <= (row.expires_at - utc_now()).days <= 30
 
 
-async def test_what_nobody_waits_for_is_skipped(inbox: Inbox, seen: Seen) -> None:
+async def test_events_without_functions_are_skipped(inbox: Inbox, seen: Seen) -> None:
     await inbox.take([message("a", 1, type="test.happened.v9")])
     await inbox.take([])
 
     assert (seen.here, await remembered(inbox.database), await rows(inbox.database)) == ([], [], [])
 
 
-async def test_a_new_field_is_no_obstacle(inbox: Inbox, seen: Seen) -> None:
+async def test_unknown_fields_are_ignored(inbox: Inbox, seen: Seen) -> None:
     await inbox.take([message("a", 1, data={"mood": "good"})])
     assert seen.here == ["a 1"]
 
 
-async def test_what_fails_is_tried_three_times_and_kept_for_a_person(inbox: Inbox, seen: Seen) -> None:
+async def test_failing_event_is_dead_letter_after_three_attempts(inbox: Inbox, seen: Seen) -> None:
     seen.fails["a 2"] = ZeroDivisionError("no\nluck")
     bad = message("a", 2, requestid="abc")
     with capture_logs() as lines:
         await inbox.take([message("a", 1), bad, message("a", 3)])
 
     assert await effects(inbox.database) == ["a 1", "a 3"]
-    assert seen.here == ["a 1", "a 2", "a 1", "a 2", "a 2", "a 2", "a 3"], "first at once, then one by one"
+    assert seen.here == ["a 1", "a 2", "a 1", "a 2", "a 2", "a 2", "a 3"], "first as a batch, then one by one"
     [letter] = await rows(inbox.database)
     assert (letter.destination, letter.queue, letter.name) == ("consumers", seen.consumer.name, TYPE)
     assert (letter.attempts, letter.last_error, letter.request_id) == (3, "ZeroDivisionError: no", "abc")
     assert letter.dead_at is not None
     assert json.loads(letter.payload) == json.loads(bad)
-    failures = [line for line in lines if line["event"].startswith("event failed")]
+    failures = [line for line in lines if line["event"].startswith("event ")]
     assert [line["log_level"] for line in failures] == ["warning", "warning", "error"]
     assert {line["error"] for line in failures} == {"ZeroDivisionError: no"}
     assert "_happened" in failures[-1]["exception"]
@@ -169,9 +171,9 @@ async def test_what_fails_is_tried_three_times_and_kept_for_a_person(inbox: Inbo
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3])
-async def test_what_succeeds_at_last_is_done(inbox: Inbox, seen: Seen, attempt: int) -> None:
+async def test_event_that_succeeds_on_retry_is_handled(inbox: Inbox, seen: Seen, attempt: int) -> None:
     class Early(dict[str, Exception]):
-        """Failures until that attempt; the one in the batch does not count."""
+        """Failures before that attempt; the attempt of the batch does not count."""
 
         def __contains__(self, what: object) -> bool:
             return seen.here.count(str(what)) <= attempt
@@ -184,7 +186,7 @@ async def test_what_succeeds_at_last_is_done(inbox: Inbox, seen: Seen, attempt: 
     assert await rows(inbox.database) == []
 
 
-async def test_what_breaks_its_contract_is_kept_for_a_person_at_once(inbox: Inbox, seen: Seen) -> None:
+async def test_contract_violation_is_dead_letter_without_retry(inbox: Inbox, seen: Seen) -> None:
     with capture_logs() as lines:
         await inbox.take([message("a", data={"number": "hunter2"}), message("a", 2)])
 
@@ -195,8 +197,8 @@ async def test_what_breaks_its_contract_is_kept_for_a_person_at_once(inbox: Inbo
     assert "hunter2" not in f"{letter.last_error}{lines}"
 
 
-@pytest.mark.parametrize("code", ["57014", "40P01", "55P03"])  # too slow, a deadlock, a lock: others can do without it
-async def test_a_statement_that_fails_is_no_outage(inbox: Inbox, seen: Seen, code: str) -> None:
+@pytest.mark.parametrize("code", ["57014", "40P01", "55P03"])  # timeout, deadlock, lock: other events are unaffected
+async def test_failing_statement_is_not_an_outage(inbox: Inbox, seen: Seen, code: str) -> None:
     seen.fails["a 1"] = OperationalError("SELECT 1", {}, Refused(code))
     await inbox.take([message("a", 1), message("a", 2)])
 
@@ -205,8 +207,8 @@ async def test_a_statement_that_fails_is_no_outage(inbox: Inbox, seen: Seen, cod
     assert letter.last_error == f"OperationalError: {code}"
 
 
-async def test_a_batch_that_fails_is_not_paused_for_without_end(inbox: Inbox, seen: Seen) -> None:
-    """Kafka gives its partitions to others after 5 minutes."""
+async def test_pauses_of_failing_batch_are_limited(inbox: Inbox, seen: Seen) -> None:
+    """Kafka reassigns the partitions after 5 minutes."""
     inbox.pauses_seconds, inbox.patience_seconds = (60, 60), 0
     seen.fails = {f"a {number}": ZeroDivisionError() for number in range(20)}
     async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -215,7 +217,7 @@ async def test_a_batch_that_fails_is_not_paused_for_without_end(inbox: Inbox, se
     assert len(await rows(inbox.database)) == 20
 
 
-async def test_what_a_database_refuses_is_kept_without_its_values(inbox: Inbox) -> None:
+async def test_database_error_is_stored_without_values(inbox: Inbox) -> None:
     await inbox.take([message("hunter2", 1)])
     with capture_logs() as lines:
         await inbox.take([message("hunter2", 1)])  # another event, with the same effect
@@ -229,7 +231,7 @@ async def test_what_a_database_refuses_is_kept_without_its_values(inbox: Inbox) 
     "junk",
     [b"", b"hunter2", b"{}", b"\x00\x00\x00\x00\x07avro", b"\xff\xfe", json.dumps({"id": "1"}).encode()],
 )
-async def test_what_is_no_event_is_kept_for_a_person(inbox: Inbox, seen: Seen, junk: bytes) -> None:
+async def test_invalid_message_is_dead_letter(inbox: Inbox, seen: Seen, junk: bytes) -> None:
     with capture_logs() as lines:
         await inbox.take([message("a", 1), junk, message("a", 2)])
         await inbox.take([junk])
@@ -239,11 +241,11 @@ async def test_what_is_no_event_is_kept_for_a_person(inbox: Inbox, seen: Seen, j
     assert (letter.queue, letter.name, letter.request_id) == (seen.consumer.name, "unknown", "")
     assert letter.payload == junk.decode(errors="replace").replace("\x00", "\ufffd")
     assert letter.last_error.startswith("ValidationError: ")
-    assert lines[0]["event"] == "event is none"
+    assert lines[0]["event"] == "invalid event"
     assert "hunter2" not in str(lines)
 
 
-async def test_text_that_no_database_stores_is_kept_for_a_person(inbox: Inbox, seen: Seen) -> None:
+async def test_event_with_nul_is_dead_letter(inbox: Inbox, seen: Seen) -> None:
     nul = message("a", 1, data={"who": "a\x00b"})
     with capture_logs() as lines:
         await inbox.take([nul, message("a", 2)])
@@ -256,7 +258,7 @@ async def test_text_that_no_database_stores_is_kept_for_a_person(inbox: Inbox, s
 
 
 @pytest.mark.parametrize("error", AWAY, ids=str)
-async def test_what_is_not_its_fault_is_waited_for(inbox: Inbox, seen: Seen, error: Exception) -> None:
+async def test_outage_is_raised_to_retry_the_batch(inbox: Inbox, seen: Seen, error: Exception) -> None:
     batch = [message("a", 1), message("a", 2), message("a", 3)]
     seen.fails["a 2"] = error
     with pytest.raises(type(error)):
@@ -268,7 +270,7 @@ async def test_what_is_not_its_fault_is_waited_for(inbox: Inbox, seen: Seen, err
     assert await effects(inbox.database) == ["a 1", "a 2", "a 3"]
 
 
-async def test_it_is_waited_for_too_when_another_has_failed(inbox: Inbox, seen: Seen) -> None:
+async def test_retry_later_after_another_failure_is_raised(inbox: Inbox, seen: Seen) -> None:
     batch = [message("a", 1), message("a", 2)]
     seen.fails = {"a 1": ZeroDivisionError(), "a 2": TryAgain()}
     with pytest.raises(TryAgain):
@@ -277,12 +279,12 @@ async def test_it_is_waited_for_too_when_another_has_failed(inbox: Inbox, seen: 
     await inbox.take(batch)
 
     assert await effects(inbox.database) == ["a 2"]
-    assert len(await rows(inbox.database)) == 1, "the one that failed is with a person"
+    assert len(await rows(inbox.database)) == 1, "the event that failed is a dead letter"
 
 
 @pytest.fixture
 async def letter(inbox: Inbox, seen: Seen) -> Replays:
-    """A dead letter, and somebody who does it again."""
+    """A poller that handles one replayed dead letter."""
     seen.fails["a 1"] = ZeroDivisionError()
     await inbox.take([message("a", 1)])
     seen.here.clear()
@@ -290,12 +292,12 @@ async def letter(inbox: Inbox, seen: Seen) -> Replays:
 
 
 async def replay(database: Database) -> None:
-    """What `app dead-letters replay --all` does."""
+    """Replay all dead letters, like `app dead-letters replay --all`."""
     async with transaction(database.writers) as session:
         assert await OutboxRepository(session).replay(None) == 1
 
 
-async def test_a_dead_letter_is_left_alone_until_somebody_replays_it(letter: Replays, seen: Seen) -> None:
+async def test_dead_letter_is_handled_after_replay(letter: Replays, seen: Seen) -> None:
     seen.fails.clear()
     assert await letter.run_once() == 0
 
@@ -311,7 +313,7 @@ async def _none_left(database: Database) -> bool:
     return not await rows(database)
 
 
-async def test_one_that_fails_again_is_dead_again(letter: Replays, seen: Seen) -> None:
+async def test_failed_replay_is_dead_letter_again(letter: Replays, seen: Seen) -> None:
     seen.fails["a 1"] = ZeroDivisionError("still")
     await replay(letter.database)
     with capture_logs() as lines:
@@ -320,11 +322,11 @@ async def test_one_that_fails_again_is_dead_again(letter: Replays, seen: Seen) -
     assert await effects(letter.database) == []
     [row] = await rows(letter.database)
     assert (row.attempts, row.last_error, row.dead_at is None) == (1, "ZeroDivisionError: still", False)
-    assert [line["event"] for line in lines] == ["event failed again"]
+    assert [line["event"] for line in lines] == ["dead letter replay failed"]
     assert await letter.run_once() == 0
 
 
-async def test_one_that_can_be_done_later_stays(letter: Replays, seen: Seen) -> None:
+async def test_replay_with_retry_later_stays_pending(letter: Replays, seen: Seen) -> None:
     seen.fails["a 1"] = TryAgain()
     await replay(letter.database)
     with capture_logs() as lines:
@@ -334,11 +336,11 @@ async def test_one_that_can_be_done_later_stays(letter: Replays, seen: Seen) -> 
     assert row.dead_at is None
     assert row.due_at > utc_now()
     assert await effects(letter.database) == []
-    assert [line["event"] for line in lines] == ["event not done, waiting"]
-    assert await letter.run_once() == 0, "and those behind it go on meanwhile"
+    assert [line["event"] for line in lines] == ["dead letter replay postponed"]
+    assert await letter.run_once() == 0, "it must not block later ones"
 
 
-async def test_an_outage_is_waited_for(letter: Replays, seen: Seen) -> None:
+async def test_replay_waits_for_outage(letter: Replays, seen: Seen) -> None:
     seen.fails["a 1"] = OperationalError("SELECT 1", {}, OSError("gone"))
     await replay(letter.database)
     with pytest.raises(OperationalError):
@@ -348,7 +350,7 @@ async def test_an_outage_is_waited_for(letter: Replays, seen: Seen) -> None:
     assert (row.dead_at, row.attempts) == (None, 0)
 
 
-async def test_those_of_other_consumers_are_left_to_them(letter: Replays, seen: Seen) -> None:
+async def test_replay_handles_only_its_consumers(letter: Replays, seen: Seen) -> None:
     seen.fails.clear()
     await replay(letter.database)
 
@@ -357,7 +359,7 @@ async def test_those_of_other_consumers_are_left_to_them(letter: Replays, seen: 
     assert await effects(letter.database) == ["a 1"]
 
 
-async def test_one_of_a_consumer_that_is_gone_says_so(inbox: Inbox, letter: Replays) -> None:
+async def test_dead_letter_of_removed_consumer_fails(inbox: Inbox, letter: Replays) -> None:
     async with transaction(letter.database.writers) as session:
         for row in await rows(letter.database):
             row.queue = "gone"
@@ -366,4 +368,4 @@ async def test_one_of_a_consumer_that_is_gone_says_so(inbox: Inbox, letter: Repl
     await letter.run_once()
 
     [row] = await rows(letter.database)
-    assert row.last_error.startswith("LookupError: There is no consumer gone. There are: ")
+    assert row.last_error.startswith("LookupError: No consumer has the name gone. Consumers: ")

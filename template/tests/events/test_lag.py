@@ -1,4 +1,4 @@
-"""How far consumers are behind; `test_commands.py` shows what a person sees of it."""
+"""Consumer lag. `test_commands.py` tests the output of the command."""
 
 from typing import cast
 
@@ -11,7 +11,7 @@ from tests.waiting import TIMEOUT_SECONDS
 
 
 class Asked:
-    """What knows the positions, with what it says first."""
+    """A client that raises errors with these codes before it returns positions."""
 
     def __init__(self, *codes: int) -> None:
         self.codes = list(codes)
@@ -27,15 +27,15 @@ def ask(*codes: int, timeout_seconds: float = TIMEOUT_SECONDS) -> list[TopicPart
     return lag._committed(reader, [TopicPartition("users", 0)], timeout_seconds, again_seconds=0)
 
 
-def test_a_kafka_that_is_new_is_asked_again() -> None:
+def test_transient_errors_are_retried() -> None:
     assert len(ask(KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE)) == 1
 
 
-def test_one_that_says_no_is_not() -> None:
+def test_permanent_errors_are_raised() -> None:
     with pytest.raises(KafkaException):
         ask(KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 
-def test_nobody_asks_for_ever() -> None:
+def test_retries_end_at_timeout() -> None:
     with pytest.raises(KafkaException):
         ask(KafkaError.NOT_COORDINATOR, timeout_seconds=-1)

@@ -1,4 +1,4 @@
-"""Listening: what comes is done in its order, what waits is not lost, and a stop ends what has begun."""
+"""Subscriptions: events are handled in order, blocked events are not lost, and a stop lets running functions finish."""
 
 import asyncio
 import logging
@@ -32,16 +32,16 @@ LAST = 9
 
 
 def numbers(seen: Seen, key: str) -> list[int]:
-    """What was done of a key, without what was done again."""
+    """Return the handled numbers of a key, without repetitions."""
     return list(dict.fromkeys(int(number) for who, number in map(str.split, seen.here) if who == key))
 
 
-async def test_what_waits_is_not_lost_and_what_has_begun_ends_at_a_stop(
+async def test_blocked_events_are_kept_and_running_functions_finish_at_stop(
     store: Database, kafka: Client, topic: Topic, seen: Seen
 ) -> None:
-    """One message at a time: those of other partitions could go by, and be committed with the one that waits.
+    """With one message per batch, messages of other partitions could overtake the blocked one, and commit past it.
 
-    Two consumers at once, for a new one has to wait some seconds for Kafka.
+    Both consumers are tested together, because Kafka needs some seconds for each new consumer.
     """
     seen.fails = {f"{key} 2": TryAgain("not yet") for key in KEYS}
     slow, begun, go_on = Consumer(f"test-{uuid4().hex}"), asyncio.Event(), asyncio.Event()
@@ -58,7 +58,7 @@ async def test_what_waits_is_not_lost_and_what_has_begun_ends_at_a_stop(
     with capture_logs() as lines:
         both = listening(store, kafka, [seen.consumer, slow], batch=1, pause_seconds=0.2)
         async with asyncio.timeout(TIMEOUT_SECONDS), both as broker:
-            broker.config.broker_config.graceful_timeout = 2 * TIMEOUT_SECONDS  # what holds up a stop is not cut off
+            broker.config.broker_config.graceful_timeout = 2 * TIMEOUT_SECONDS  # do not abort a delayed stop
             await until(lambda: sum(what.endswith(" 2") for what in seen.here) >= 3)
             seen.fails.pop(seen.here[-1])
             await until(lambda: sum(what.endswith(" 2") for what in seen.here) >= 6)
@@ -71,18 +71,18 @@ async def test_what_waits_is_not_lost_and_what_has_begun_ends_at_a_stop(
     assert committed(kafka, seen.consumer.group, topic) == len(await effects(store)) > 0
     for key in KEYS:
         assert numbers(seen, key) == list(range(5))[: len(numbers(seen, key))]
-    waits = [line for line in lines if line["event"] == "events: not done, waiting"]
+    waits = [line for line in lines if line["event"] == "consumer blocked, retrying"]
     assert {(line["error"], line["exception"]) for line in waits} == {("TryAgain: not yet", None)}
 
 
-async def test_what_is_not_done_is_not_told_even_if_something_commits_meanwhile(
+async def test_unhandled_events_are_not_committed_by_concurrent_commits(
     store: Database,
     kafka: Client,
     topic: Topic,
     seen: Seen,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """FastStream does that: the commit of what is done may be under way when the next messages are handed out."""
+    """The commit of FastStream may run while the next messages are fetched."""
     seen.fails = {"ada 2": TryAgain("not yet")}
     caplog.set_level(logging.INFO)
     send(kafka, topic, *(message("ada", number) for number in range(4)))
@@ -90,26 +90,26 @@ async def test_what_is_not_done_is_not_told_even_if_something_commits_meanwhile(
         await until(lambda: "ada 2" in seen.here)
         consumer = cast("BatchSubscriber", broker.subscribers[0]).consumer
         assert consumer is not None
-        with suppress(KafkaException):  # unless it has been told of those before, there is nothing to tell
+        with suppress(KafkaException):  # raised if there are no new offsets
             await consumer.commit(asynchronous=False)
 
     assert committed(kafka, seen.consumer.group, topic) == 2
-    assert [each.name for each in caplog.records if "faststream" in each.name] == [], "it has nothing to say"
+    assert [each.name for each in caplog.records if "faststream" in each.name] == [], "FastStream must log nothing"
 
 
-def test_what_went_to_another_consumer_meanwhile_is_not_noted(kafka: Client) -> None:
+def test_offsets_of_reassigned_partitions_are_not_stored(kafka: Client) -> None:
     with closing(Reader(kafka | {"group.id": "tests", "enable.auto.offset.store": False})) as reader:
         ways._note(reader, [Message(topic="users", partition=0, offset=1)])
 
         assert reader.committed([TopicPartition("users", 0)], timeout=TIMEOUT_SECONDS)[0].offset < 0
 
 
-@pytest.mark.skipif(GIVEN is None, reason="the broker of the wheel does not take back whom it took for dead")
-async def test_a_consumer_that_was_taken_for_dead_goes_on(
+@pytest.mark.skipif(GIVEN is None, reason="the in-process broker does not readmit consumers that it considered dead")
+async def test_consumer_continues_after_rebalance(
     store: Database, kafka: Client, topic: Topic, seen: Seen
 ) -> None:
-    """Kafka gives its partitions to others when it takes too long; that must not be its end."""
-    impatient = kafka | {"max.poll.interval.ms": 6000, "session.timeout.ms": 6000}  # the least that Kafka takes
+    """Kafka reassigns the partitions of a slow consumer. The consumer must survive that."""
+    impatient = kafka | {"max.poll.interval.ms": 6000, "session.timeout.ms": 6000}  # the minimum that Kafka accepts
     slow, done = Consumer(f"test-{uuid4().hex}"), []
 
     @slow.on(Happened)
@@ -127,10 +127,10 @@ async def test_a_consumer_that_was_taken_for_dead_goes_on(
     assert done == [1, 2]
 
 
-async def test_a_position_that_kafka_could_not_note_is_told_again(
+async def test_failed_commit_is_repeated(
     store: Database, kafka: Client, topic: Topic, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be starting again just then, or sharing out its partitions anew, and no other event may come for long."""
+    """Kafka may be restarting or rebalancing, and the next event may be far away."""
     tell, lost = AsyncConfluentConsumer.commit, []
 
     async def commit(consumer: AsyncConfluentConsumer, asynchronous: bool = True) -> None:
@@ -147,10 +147,10 @@ async def test_a_position_that_kafka_could_not_note_is_told_again(
         await until(lambda: committed(kafka, seen.consumer.group, topic) == 4)
 
 
-async def test_a_kafka_that_does_not_answer_is_told() -> None:
-    with pytest.raises(Unavailable, match="Kafka does not answer"):
+async def test_unavailable_kafka_is_reported() -> None:
+    with pytest.raises(Unavailable, match="Kafka is unavailable"):
         await ways.require_answer(KafkaBroker("127.0.0.1:1"))
 
 
-def test_the_position_is_known_by_the_names_of_service_and_consumer(seen: Seen) -> None:
+def test_group_contains_names_of_service_and_consumer(seen: Seen) -> None:
     assert seen.consumer.group == f"{about()['name']}.{seen.consumer.name}"

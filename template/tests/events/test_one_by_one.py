@@ -1,4 +1,4 @@
-"""What leaves the database is not taken back with it, so each event has a transaction of its own."""
+"""Consumers with effects outside of the database use a separate transaction for each event."""
 
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from tests.events.conftest import Happened, message
 
 
 @pytest.mark.parametrize(("one_by_one", "called"), [(True, [0, 1, 1, 2]), (False, [0, 1, 0, 1, 2])])
-async def test_one_that_is_tried_again_repeats_no_other(
+async def test_retry_of_one_event_does_not_repeat_others(
     store: Database, happened: type[Happened], one_by_one: bool, called: list[int]
 ) -> None:
     seen: list[int] = []

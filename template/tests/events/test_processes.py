@@ -1,4 +1,4 @@
-"""The processes of events: from what happens to what is counted, in one process or in several."""
+"""Event processes: from publishing to the statistics, in one process or in several."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -38,13 +38,13 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def servers(kafka: Client) -> str:
-    """A Kafka with the topics of the service."""
+    """The address of a Kafka with the topics of the service."""
     provide(kafka, *contracts.topics())
     return str(kafka["bootstrap.servers"])
 
 
 async def waiting(database: Database) -> list[str]:
-    """The events that are still to be relayed."""
+    """Return the ids of pending events."""
     return [str(row.id) for row in await rows(database) if row.destination == "kafka"]
 
 
@@ -58,12 +58,12 @@ async def are_counted(database: Database, count: int) -> bool:
         return sum(counts.all()) >= count
 
 
-def test_a_process_that_only_answers_does_not_listen(imported: set[str]) -> None:
+def test_api_process_does_not_import_faststream(imported: set[str]) -> None:
     assert "app.events.processes" in imported
     assert "faststream" not in imported
 
 
-async def test_without_kafka_the_api_does_it_all(store: Database) -> None:
+async def test_without_kafka_api_process_runs_everything(store: Database) -> None:
     async with running(create_app) as client:
         lead(client)
         for _ in range(3):
@@ -76,7 +76,7 @@ async def test_without_kafka_the_api_does_it_all(store: Database) -> None:
     assert [(each["type"], each["count"]) for each in counts] == [("UserRegistered", 3)]
 
 
-async def test_with_kafka_the_api_leaves_it_to_others(
+async def test_with_kafka_api_process_relays_nothing(
     store: Database, servers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
@@ -88,7 +88,7 @@ async def test_with_kafka_the_api_leaves_it_to_others(
     assert await waiting(store) == [str(event_id) for event_id in ids]
 
 
-async def test_a_relay_is_woken_by_whoever_can(store: Database, servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_relay_is_woken_by_registered_wakers(store: Database, servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
     monkeypatch.setenv("OUTBOX_POLL_SECONDS", "60")
     wakers: list[asyncio.Event] = []
@@ -115,7 +115,7 @@ async def test_a_relay_is_woken_by_whoever_can(store: Database, servers: str, mo
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("create", [create_relay, create_consumer])
-async def test_a_kafka_that_is_away_makes_it_unhealthy(
+async def test_unavailable_kafka_fails_health_check(
     store: Database, monkeypatch: pytest.MonkeyPatch, create: Callable[[], FastAPI]
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
@@ -126,14 +126,14 @@ async def test_a_kafka_that_is_away_makes_it_unhealthy(
     assert answer.json()["checks"] == {"database": "ok", "kafka": "unavailable"}
 
 
-def test_a_relay_does_not_start_without_its_topics(kafka: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relay_does_not_start_without_topics(kafka: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", str(kafka["bootstrap.servers"]))
     declare(Topic("test-absent"))
-    with pytest.raises(ConfigurationError, match="Kafka has no topic test-absent"):
+    with pytest.raises(ConfigurationError, match="Missing Kafka topics: test-absent"):
         create_relay()
 
 
-async def test_a_relay_and_a_consumer_do_what_happened(
+async def test_relay_and_consumer_process_events(
     store: Database, kafka: Client, servers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
@@ -145,10 +145,10 @@ async def test_a_relay_and_a_consumer_do_what_happened(
 
     assert await is_relayed(store)
     assert str(ids[0]) in {each.id for each in sent(kafka, Topic("users", partitions=4))}
-    assert '"event": "events done"' in consumer.written
+    assert '"event": "events processed"' in consumer.written
 
 
-def test_the_broker_of_development_has_the_topics_and_ends() -> None:
+def test_development_broker_has_topics_and_stops() -> None:
     with broker([Topic("test-one"), Topic("test-two")]) as address:
         asking = Producer({"bootstrap.servers": address, "log_level": 0})
         assert {"test-one", "test-two"} <= set(asking.list_topics(timeout=TIMEOUT_SECONDS).topics)

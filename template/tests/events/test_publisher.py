@@ -1,4 +1,4 @@
-"""Publishing: an event with a contract is a row of the transaction, and nothing without it is."""
+"""Publishing: events with a contract become outbox messages in the same transaction."""
 
 import json
 from contextlib import suppress
@@ -23,7 +23,7 @@ class Unheard(Event):
     """An event without a contract."""
 
 
-async def test_an_event_is_a_row(store: Database, happened: type[Happened], topic: Topic) -> None:
+async def test_event_is_added_to_outbox(store: Database, happened: type[Happened], topic: Topic) -> None:
     with bound_contextvars(request_id="abc", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
         [event_id] = await publish(store, happened(who="ada", number=3, occurred_at=DAY))
 
@@ -45,7 +45,7 @@ async def test_an_event_is_a_row(store: Database, happened: type[Happened], topi
 
 
 @pytest.mark.usefixtures("happened")
-async def test_what_nobody_asked_for_names_no_request(store: Database) -> None:
+async def test_event_outside_of_a_request_has_no_request_id(store: Database) -> None:
     await publish(store, Happened(who="ada"))
 
     [row] = await rows(store)
@@ -53,18 +53,18 @@ async def test_what_nobody_asked_for_names_no_request(store: Database) -> None:
     assert not {"requestid", "traceparent"} & json.loads(row.payload).keys()
 
 
-async def test_what_has_no_contract_stays_here(store: Database) -> None:
+async def test_event_without_contract_is_not_added(store: Database) -> None:
     await publish(store, Unheard())
     assert await rows(store) == []
 
 
-async def test_what_others_say_is_not_said_by_us(store: Database) -> None:
+async def test_events_of_other_services_are_not_added(store: Database) -> None:
     contract(Happened, TYPE, Topic("of-the-shop", ours=False), key="who")
     await publish(store, Happened(who="ada"))
     assert await rows(store) == []
 
 
-async def test_a_row_goes_with_its_transaction(store: Database) -> None:
+async def test_rollback_discards_event(store: Database) -> None:
     with suppress(ConflictError):
         async with transaction(store.writers) as session:
             await UserService(session).register(UserCreateFactory.build())

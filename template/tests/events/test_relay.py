@@ -1,4 +1,4 @@
-"""The relay of events: what is committed comes to Kafka, in its order, and nothing is lost while Kafka is away."""
+"""The event relay: committed events are sent to Kafka in order, and none is lost while Kafka is unavailable."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from app.events.envelope import CONTENT_TYPE
 from app.events.kafka import CONFIGURATION, Kafka
 from app.events.relay import BATCH, TURN, EventRelay
 from app.events.settings import Client
-from app.outbox.relay import relaying
+from app.outbox.relay import Unavailable, relaying
 from app.outbox.repository import OutboxRepository
 from tests.events.conftest import Happened, numbers, publish, records, sent
 from tests.outbox.conftest import add, event, rows
@@ -45,7 +45,7 @@ async def is_done(database: Database) -> bool:
 
 
 @pytest.mark.usefixtures("happened")
-async def test_what_is_committed_comes_to_kafka_once(relay: EventRelay, kafka: Client, topic: Topic) -> None:
+async def test_committed_events_are_sent_once(relay: EventRelay, kafka: Client, topic: Topic) -> None:
     ids = await publish(relay.database, Happened(who="ada", number=1), Happened(who="ada", number=2))
     [row, _] = await rows(relay.database)
 
@@ -59,7 +59,7 @@ async def test_what_is_committed_comes_to_kafka_once(relay: EventRelay, kafka: C
 
 
 @pytest.mark.usefixtures("happened")
-async def test_events_of_one_key_keep_their_order(relay: EventRelay, kafka: Client, topic: Topic) -> None:
+async def test_events_with_same_key_keep_their_order(relay: EventRelay, kafka: Client, topic: Topic) -> None:
     keys = [f"key {number}" for number in range(10)]
     for number in range(20):
         await publish(relay.database, *(Happened(who=key, number=number) for key in keys))
@@ -71,7 +71,7 @@ async def test_events_of_one_key_keep_their_order(relay: EventRelay, kafka: Clie
 
 
 @pytest.mark.usefixtures("happened")
-async def test_while_it_is_the_turn_of_another_it_waits(relay: EventRelay, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_relay_waits_for_lock_of_another_relay(relay: EventRelay, monkeypatch: pytest.MonkeyPatch) -> None:
     await publish(relay.database, Happened(who="ada"))
     with monkeypatch.context() as patch:
         for name in TURN:
@@ -80,9 +80,9 @@ async def test_while_it_is_the_turn_of_another_it_waits(relay: EventRelay, monke
     assert await relay.run_once() == 1
 
 
-@pytest.mark.skipif(not dialect.open_database.__module__.endswith("postgres"), reason="on SQLite there is one relay")
+@pytest.mark.skipif(not dialect.open_database.__module__.endswith("postgres"), reason="SQLite allows only one relay")
 @pytest.mark.usefixtures("happened")
-async def test_two_relays_take_turns(store: Database, kafka: Client, topic: Topic) -> None:
+async def test_concurrent_relays_keep_order(store: Database, kafka: Client, topic: Topic) -> None:
     first, second = (EventRelay(store, Kafka(kafka), poll_seconds=0.01) for _ in range(2))
     async with relaying(first), relaying(second):
         for number in range(0, 200, 20):
@@ -97,20 +97,20 @@ async def test_two_relays_take_turns(store: Database, kafka: Client, topic: Topi
     assert await first.run_once() == 1
 
 
-def test_a_batch_of_the_largest_events_fits_into_the_client() -> None:
-    """Otherwise it would say that its queue is full, at every attempt. Both are librdkafka's defaults."""
+def test_batch_of_largest_events_fits_into_client_queue() -> None:
+    """Otherwise every attempt would fail with a full queue. Both sizes are librdkafka's defaults."""
     most_bytes_of_one, kilobytes_of_all = 1_000_000, 1_048_576
     assert not {"message.max.bytes", "queue.buffering.max.kbytes"} & CONFIGURATION.keys()
     assert BATCH * most_bytes_of_one <= kilobytes_of_all * 1024
 
 
-async def test_jobs_are_left_to_others(relay: EventRelay) -> None:
+async def test_jobs_are_ignored(relay: EventRelay) -> None:
     await add(relay.database, event("welcome"))
     assert await relay.run_once() == 0
 
 
 @pytest.mark.usefixtures("happened")
-async def test_what_is_too_large_is_a_dead_letter_and_the_others_go_on(
+async def test_too_large_event_is_dead_letter_and_does_not_block_others(
     relay: EventRelay, kafka: Client, topic: Topic
 ) -> None:
     large = "x" * 1_100_000
@@ -124,19 +124,19 @@ async def test_what_is_too_large_is_a_dead_letter_and_the_others_go_on(
     [letter] = await rows(relay.database)
     assert (letter.name, letter.dead_at is None) == ("large", False)
     assert "Message size too large" in letter.last_error
-    assert [(line["event"], line["type"]) for line in lines] == [("outbox: Kafka refuses an event", "large")]
+    assert [(line["event"], line["type"]) for line in lines] == [("outbox: event rejected by Kafka", "large")]
 
     assert await relay.run_once() == 0
     async with transaction(relay.database.writers) as session:
         await OutboxRepository(session).replay(None)
     assert await relay.run_once() == 0
     [letter] = await rows(relay.database)
-    assert letter.dead_at is not None, "it has been tried again"
+    assert letter.dead_at is not None, "the retry must fail, too"
 
 
 @asynccontextmanager
 async def forwarding(port: int, to: str) -> AsyncGenerator[None]:
-    """Be the server that the clients are told of, and pass everything on to another."""
+    """Forward connections to another server."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while some := await reader.read(65_536):
@@ -155,8 +155,8 @@ async def forwarding(port: int, to: str) -> AsyncGenerator[None]:
 
 
 @pytest.mark.usefixtures("happened")
-async def test_nothing_is_lost_when_kafka_goes_and_comes_back(store: Database, topic: Topic) -> None:
-    """Another broker takes over where the first has ended, under the address that the relay knows."""
+async def test_no_event_is_lost_when_kafka_restarts(store: Database, topic: Topic) -> None:
+    """A second broker replaces the first one, at the same address."""
     port = free_port()
     relay = EventRelay(store, Kafka({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0}), poll_seconds=0.01)
     found: list[list[int]] = []
@@ -175,19 +175,19 @@ async def test_nothing_is_lost_when_kafka_goes_and_comes_back(store: Database, t
                 relay.kafka.timeout_seconds = TIMEOUT_SECONDS
 
     assert found == [[10], [11, 20]]
-    assert [(row.key, row.dead_at) for row in await rows(store)] == [("ada", None)], "it waits for the next"
+    assert [(row.key, row.dead_at) for row in await rows(store)] == [("ada", None)], "it is still pending"
     assert (_waits(lines)[0]["error"], _waits(lines)[0]["exc_info"]) == (
-        "Unavailable: Kafka: no answer within 0.5 seconds",
+        f"{Unavailable.__name__}: Kafka: no response within 0.5 seconds",
         None,
     )
 
 
 def _waits(lines: list[Any]) -> list[Any]:
-    return [line for line in lines if line["event"] == "outbox: not sent, waiting"]
+    return [line for line in lines if line["event"] == "outbox: sending failed, retrying"]
 
 
 @pytest.mark.usefixtures("happened")
-async def test_a_topic_that_is_missing_holds_up_no_other(store: Database, kafka: Client, topic: Topic) -> None:
+async def test_missing_topic_does_not_block_others(store: Database, kafka: Client, topic: Topic) -> None:
     relay = EventRelay(store, Kafka(kafka), poll_seconds=0.01)
     relay.kafka.timeout_seconds = 0.5
     await add(relay.database, event("lost", destination="kafka", queue="no-such-topic", key="ada"))
@@ -205,10 +205,10 @@ async def _only(database: Database, name: str) -> bool:
 
 
 @pytest.mark.usefixtures("happened")
-async def test_a_client_that_has_ended_for_good_is_replaced(
+async def test_broken_producer_is_replaced(
     relay: EventRelay, monkeypatch: pytest.MonkeyPatch, kafka: Client, topic: Topic
 ) -> None:
-    """As librdkafka does when two of its numbers do not fit: it fails once, and then does nothing any more."""
+    """librdkafka behaves like this after an inconsistency of its counters: it fails once, and then does nothing."""
     ended: list[str] = []
 
     class Ended(Producer):
@@ -228,5 +228,5 @@ async def test_a_client_that_has_ended_for_good_is_replaced(
     assert set(numbers(sent(kafka, topic))["ada"]) == {1}
 
 
-async def test_it_can_be_asked_whether_it_is_there(way: Kafka) -> None:
+async def test_ping_succeeds_if_kafka_is_reachable(way: Kafka) -> None:
     await way.ping()

@@ -1,4 +1,4 @@
-"""Of two that look for what was replayed, one does it."""
+"""Concurrent processes handle each replayed dead letter once."""
 
 from sqlalchemy import false
 from sqlmodel.sql.expression import SelectOfScalar
@@ -10,7 +10,7 @@ from tests.outbox.conftest import add, event, rows
 
 
 class Late(Replays):
-    """Sees it, and then it is another's."""
+    """Finds a dead letter that another process then locks."""
 
     looks = 0
 
@@ -19,7 +19,7 @@ class Late(Replays):
         return super()._due() if self.looks == 1 else super()._due().where(false())
 
 
-async def test_what_another_one_has_is_left_to_it(store: Database) -> None:
+async def test_dead_letter_locked_by_another_process_is_skipped(store: Database) -> None:
     await add(store, event("user.registered.v1", destination="consumers", queue="statistics"))
     late = Late(store, poll_seconds=1)
 

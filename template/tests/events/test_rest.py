@@ -1,4 +1,4 @@
-"""What was promised about the routes stands in a file, and the code is held to it."""
+"""The published OpenAPI document is a file, and the routes must be compatible with it."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def run(command: str, folder: Path, *options: str) -> Result:
     return CliRunner().invoke(commands, [command, "--folder", str(folder), *options])
 
 
-def test_the_project_keeps_its_promises(project: Path) -> None:
+def test_openapi_file_matches_the_routes(project: Path) -> None:
     promised = rest.file(project / catalogue.FOLDER)
     assert rest.check(promised, rest.describe()) == ""
 
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_nothing_is_promised_until_it_is_written(tmp_path: Path) -> None:
+def test_routes_are_unchecked_until_published(tmp_path: Path) -> None:
     folder = tmp_path / "events"
     run("write", folder)
     assert not rest.file(folder).exists()
@@ -45,7 +45,7 @@ def test_nothing_is_promised_until_it_is_written(tmp_path: Path) -> None:
     assert "/api/v1/users" in json.loads(rest.file(folder).read_text(encoding="utf-8"))["paths"]
 
 
-def test_another_release_is_no_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_release_version_is_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.core.openapi.__version__", "99.0.0")
     assert run("check", folder).exit_code == 0
 
@@ -57,7 +57,7 @@ def edit(folder: Path, change: Edit) -> None:
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
-def test_an_addition_is_shown_and_written(folder: Path) -> None:
+def test_addition_is_shown_and_written(folder: Path) -> None:
     edit(folder, lambda document: document["paths"].pop("/api/v1/users"))
 
     shown = run("check", folder)
@@ -67,19 +67,19 @@ def test_an_addition_is_shown_and_written(folder: Path) -> None:
     assert run("check", folder).output == "all files are up to date\n"
 
 
-def test_what_breaks_a_promise_is_refused(folder: Path) -> None:
+def test_breaking_change_is_rejected(folder: Path) -> None:
     edit(folder, lambda document: document["paths"].update({"/gone": {"get": {}}}))
     before = rest.file(folder).read_bytes()
 
     for command in ("check", "write"):
         refused = run(command, folder)
         assert refused.exit_code == 1
-        assert "GET /gone: is gone\nLeave the route as it was" in refused.output
+        assert "GET /gone: was removed\nKeep the route unchanged" in refused.output
     assert rest.file(folder).read_bytes() == before
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"paths": []}'])
-def test_a_file_that_cannot_be_read_is_named(folder: Path, text: str) -> None:
+def test_unreadable_file_is_reported(folder: Path, text: str) -> None:
     rest.file(folder).write_text(text, encoding="utf-8")
     refused = run("check", folder)
     assert refused.exit_code == 1
@@ -98,7 +98,7 @@ class Order(BaseModel):
 
 
 def api() -> Document:
-    """Describe some routes."""
+    """Return the OpenAPI document of sample routes."""
     app, router = FastAPI(), APIRouter()
 
     @router.post("/orders", response_model=Order, operation_id="place")
@@ -173,26 +173,26 @@ def parameter(document: Document) -> Document:
         ],
     ],
 )
-def test_what_is_added_breaks_nothing(change: Edit) -> None:
+def test_compatible_changes(change: Edit) -> None:
     assert changed(change) == []
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda document: document["paths"].pop("/orders"), ["POST /orders: is gone", "GET /orders: is gone"]),
-        (lambda document: document["paths"]["/orders"].pop("get"), ["GET /orders: is gone"]),
-        (lambda document: place(document).update(operationId="put"), ["POST /orders: was called place, is called put"]),
+        (lambda document: document["paths"].pop("/orders"), ["POST /orders: was removed", "GET /orders: was removed"]),
+        (lambda document: document["paths"]["/orders"].pop("get"), ["GET /orders: was removed"]),
+        (lambda document: place(document).update(operationId="put"), ["POST /orders: operation id was place, is put"]),
         (
             lambda document: place(document).update(security=[{"Password": ["admin"]}]),
-            ['POST /orders: was open to whoever [{"Password": ["write"]}], is to [{"Password": ["admin"]}]'],
+            ['POST /orders: security was [{"Password": ["write"]}], is [{"Password": ["admin"]}]'],
         ),
         (
             lambda document: document["paths"]["/orders"]["get"].update(security=[{"Password": []}]),
-            ['GET /orders: was open to whoever [{}], is to [{"Password": []}]'],
+            ['GET /orders: security was [{}], is [{"Password": []}]'],
         ),
-        (lambda document: place(document).update(parameters=[]), ["POST /orders: query dry is gone"]),
-        (lambda document: parameter(document).update(required=True), ["POST /orders: query dry must be given now"]),
+        (lambda document: place(document).update(parameters=[]), ["POST /orders: query dry was removed"]),
+        (lambda document: parameter(document).update(required=True), ["POST /orders: query dry is required now"]),
         (
             lambda document: parameter(document)["schema"].update(type="string"),
             ['POST /orders: query dry: type was "boolean", is "string"'],
@@ -203,7 +203,7 @@ def test_what_is_added_breaks_nothing(change: Edit) -> None:
         ),
         (
             lambda document: parameter(document)["schema"].update(format="new"),
-            ['POST /orders: query dry: format was not there, is "new"'],
+            ['POST /orders: query dry: format was not set, is "new"'],
         ),
         (
             lambda document: parameter(document)["schema"].update(enum=[True], maximum=8, minimum=1, pattern="y"),
@@ -216,26 +216,26 @@ def test_what_is_added_breaks_nothing(change: Edit) -> None:
         ),
         (
             lambda document: document["paths"]["/orders"]["get"]["parameters"][0]["schema"].update(maximum=5),
-            ["GET /orders: query limit: maximum was not there, is 5"],
+            ["GET /orders: query limit: maximum was not set, is 5"],
         ),
         (
             lambda document: place(document)["requestBody"].update(content={"text/csv": {}}),
-            ["POST /orders: body application/json is gone"],
+            ["POST /orders: body application/json was removed"],
         ),
         (
             lambda document: document["paths"]["/orders"]["get"].update(requestBody={"required": True}),
-            ["GET /orders: a body must be sent now"],
+            ["GET /orders: a body is required now"],
         ),
         (
             lambda document: place(document)["responses"].update({"201": place(document)["responses"].pop("200")}),
-            ["POST /orders: 200 is gone", "POST /orders: 201 is new, and nobody expects it"],
+            ["POST /orders: 200 was removed", "POST /orders: 201 is a new success status"],
         ),
         (
             lambda document: place(document)["responses"]["200"].pop("headers"),
-            ["POST /orders: 200 header ETag is gone"],
+            ["POST /orders: 200 header ETag was removed"],
         ),
-        (lambda document: asked(document)["properties"].pop("note"), ["POST /orders: body.note is gone"]),
-        (lambda document: asked(document)["required"].append("note"), ["POST /orders: body.note must be given now"]),
+        (lambda document: asked(document)["properties"].pop("note"), ["POST /orders: body.note was removed"]),
+        (lambda document: asked(document)["required"].append("note"), ["POST /orders: body.note is required now"]),
         (
             lambda document: asked(document)["properties"]["note"].update(anyOf=[{"type": "null"}]),
             ['POST /orders: body.note: anyOf was [{"type": "string"}, {"type": "null"}], is [{"type": "null"}]'],
@@ -243,13 +243,13 @@ def test_what_is_added_breaks_nothing(change: Edit) -> None:
         (
             lambda document: answered(document)["properties"].pop("owner"),
             [
-                "POST /orders: 200.owner is gone",
-                "GET /orders: 200[].owner is gone",
+                "POST /orders: 200.owner was removed",
+                "GET /orders: 200[].owner was removed",
             ],
         ),
         (
             lambda document: document["components"]["schemas"]["Owner"]["required"].remove("name"),
-            ["POST /orders: 200.owner.name may be missing now", "GET /orders: 200[].owner.name may be missing now"],
+            ["POST /orders: 200.owner.name is optional now", "GET /orders: 200[].owner.name is optional now"],
         ),
         (
             lambda document: answered(document)["properties"]["note"]["anyOf"].append({"type": "integer"}),
@@ -262,9 +262,9 @@ def test_what_is_added_breaks_nothing(change: Edit) -> None:
         ),
         (
             lambda document: answered(document)["properties"]["id"].update(maximum=5),
-            ["POST /orders: 200.id: maximum was not there, is 5", "GET /orders: 200[].id: maximum was not there, is 5"],
+            ["POST /orders: 200.id: maximum was not set, is 5", "GET /orders: 200[].id: maximum was not set, is 5"],
         ),
     ],
 )
-def test_what_takes_away_is_named(change: Edit, said: list[str]) -> None:
+def test_breaking_changes(change: Edit, said: list[str]) -> None:
     assert changed(change) == said

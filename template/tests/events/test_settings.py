@@ -1,4 +1,4 @@
-"""Settings of Kafka: what could not work is refused, and not repeated."""
+"""Settings of Kafka: invalid values are rejected, and errors do not contain them."""
 
 from pathlib import Path
 
@@ -26,10 +26,10 @@ SASL = {"KAFKA_SECURITY_PROTOCOL": "sasl_ssl"}
         (SERVERS | {"KAFKA_PASSWORD": SECRET}, "KAFKA_PASSWORD: has no effect without"),
     ],
 )
-def test_what_could_not_work_is_refused(
+def test_invalid_settings_are_rejected_without_values(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], said: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # your .env may have it right
+    monkeypatch.chdir(tmp_path)  # a valid .env would hide the error
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
@@ -59,7 +59,7 @@ def test_what_could_not_work_is_refused(
     ],
     ids=["plain", "encrypted", "with a password"],
 )
-def test_clients_are_told_what_they_understand(
+def test_client_configuration(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: dict[str, str]
 ) -> None:
     for name, value in (SERVERS | variables).items():
@@ -70,5 +70,5 @@ def test_clients_are_told_what_they_understand(
     assert SECRET not in repr(settings)
 
 
-def test_without_servers_the_api_does_it_itself() -> None:
+def test_kafka_is_optional_in_development() -> None:
     assert load(KafkaSettings).bootstrap_servers is None

@@ -1,4 +1,4 @@
-"""Topics: looked for before a start, and created as contracts declare them."""
+"""Topics: checked before a start, and created as contracts declare them."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ from tests.events.conftest import GIVEN, Administered
 COMPACTED = Topic("test-compacted", partitions=2, retention=timedelta(hours=1), compacted=True)
 
 
-def test_what_is_missing_is_found(kafka: Client, topic: Topic) -> None:
+def test_missing_topics_are_found(kafka: Client, topic: Topic) -> None:
     absent = Topic("test-absent")
     assert missing(kafka, [absent, topic]) == [absent]
 
@@ -28,12 +28,12 @@ def test_too_few_partitions_are_found(kafka: Client, topic: Topic) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_kafka_that_is_away_is_told() -> None:
-    with pytest.raises(Unavailable, match="Kafka does not answer: "):
+def test_unavailable_kafka_is_reported() -> None:
+    with pytest.raises(Unavailable, match="Kafka is unavailable: "):
         missing({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, [COMPACTED])
 
 
-def test_topics_are_created_as_they_are_declared(kafka: Client, administered: type[Administered]) -> None:
+def test_topics_are_created_as_declared(kafka: Client, administered: type[Administered]) -> None:
     create(kafka, [Topic("test-plain"), COMPACTED], replicas=3)
 
     [plain, compacted] = administered.wanted
@@ -43,27 +43,27 @@ def test_topics_are_created_as_they_are_declared(kafka: Client, administered: ty
     assert compacted.config == {"retention.ms": "3600000", "cleanup.policy": "compact"}
 
 
-def test_there_may_be_nothing_to_create(kafka: Client) -> None:
+def test_empty_list_creates_nothing(kafka: Client) -> None:
     create(kafka, [], replicas=3)
 
 
-def test_a_refusal_is_told(kafka: Client, administered: type[Administered]) -> None:
+def test_error_of_kafka_is_reported(kafka: Client, administered: type[Administered]) -> None:
     administered.refusal = KafkaException(KafkaError(KafkaError.POLICY_VIOLATION, "no"))
-    with pytest.raises(Unavailable, match="Kafka does not create test-compacted: no"):
+    with pytest.raises(Unavailable, match="Kafka cannot create the topic test-compacted: no"):
         create(kafka, [COMPACTED], replicas=1)
 
 
-def test_what_somebody_else_has_just_created_is_left_as_it_is(kafka: Client, administered: type[Administered]) -> None:
-    administered.refusal = KafkaException(KafkaError(KafkaError.TOPIC_ALREADY_EXISTS, "it is there"))
+def test_existing_topic_is_not_changed(kafka: Client, administered: type[Administered]) -> None:
+    administered.refusal = KafkaException(KafkaError(KafkaError.TOPIC_ALREADY_EXISTS, "it exists"))
     create(kafka, [COMPACTED, Topic("test-plain")], replicas=1)
 
     assert len(administered.wanted) == 2
 
 
 @pytest.mark.skipif(
-    GIVEN is None, reason="the broker of the wheel knows no administration: set KAFKA_BOOTSTRAP_SERVERS"
+    GIVEN is None, reason="the in-process broker has no admin API: set KAFKA_BOOTSTRAP_SERVERS"
 )
-def test_a_real_kafka_creates_them(kafka: Client) -> None:
+def test_real_kafka_creates_topics(kafka: Client) -> None:
     topic = Topic(f"test-{uuid4().hex}", partitions=2, retention=timedelta(hours=1), compacted=True)
     create(kafka, [topic], replicas=1)
     try:
@@ -73,7 +73,7 @@ def test_a_real_kafka_creates_them(kafka: Client) -> None:
         resource = ConfigResource(ResourceType.TOPIC, topic.name)
         config = admin.describe_configs([resource])[resource].result()
         assert (config["retention.ms"].value, config["cleanup.policy"].value) == ("3600000", "compact")
-        create(kafka, [topic], replicas=1)  # as somebody else has in between
+        create(kafka, [topic], replicas=1)  # they exist now
         create(kafka, [], replicas=1)
     finally:
         admin.delete_topics([topic.name])[topic.name].result()

@@ -1,4 +1,4 @@
-"""The trace of a request: told on by what happens in it, and by what happens because of that."""
+"""Trace context: events contain that of their request, and further events that of their cause."""
 
 import json
 import re
@@ -25,14 +25,14 @@ BEGUN = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00")
 
 @pytest.fixture
 async def client() -> AsyncGenerator[AsyncClient]:
-    """An app that tells the trace it is in."""
+    """A client of an app that returns the current trace."""
     app = create_app()
     app.get("/trace")(lambda: get_contextvars()["traceparent"])
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
 
 
-async def test_the_trace_of_the_caller_goes_on(client: AsyncClient) -> None:
+async def test_trace_of_caller_is_continued(client: AsyncClient) -> None:
     assert (await client.get("/trace", headers={"traceparent": GIVEN})).json() == GIVEN
 
 
@@ -48,7 +48,7 @@ async def test_the_trace_of_the_caller_goes_on(client: AsyncClient) -> None:
         f"{GIVEN[:-2]}",
     ],
 )
-async def test_another_begins_if_there_is_none(client: AsyncClient, given: str) -> None:
+async def test_missing_or_invalid_trace_starts_new_one(client: AsyncClient, given: str) -> None:
     one, two = [(await client.get("/trace", headers={"traceparent": given})).json() for _ in range(2)]
 
     assert BEGUN.fullmatch(one)
@@ -57,7 +57,7 @@ async def test_another_begins_if_there_is_none(client: AsyncClient, given: str) 
 
 
 @pytest.mark.usefixtures("happened")
-async def test_what_comes_of_an_event_tells_its_trace_and_request_on(store: Database) -> None:
+async def test_consumer_passes_on_trace_and_request_id(store: Database) -> None:
     consumer = Consumer(f"test-{uuid4().hex}")
 
     @consumer.on(Happened)

@@ -1,4 +1,4 @@
-"""Rows in the outbox, and somebody who takes them."""
+"""Outbox messages, and a relay that records them."""
 
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -31,7 +31,7 @@ def event(name: str, **fields: Any) -> OutboxEvent:
 
 
 async def add(database: Database, *events: OutboxEvent) -> None:
-    """Commit rows, in this order."""
+    """Commit messages, in this order."""
     async with transaction(database.writers) as session:
         for each in events:
             OutboxRepository(session).add(each)
@@ -39,7 +39,7 @@ async def add(database: Database, *events: OutboxEvent) -> None:
 
 
 class Taking(Relay):
-    """Takes whatever there is."""
+    """A relay that records and deletes all messages."""
 
     def __init__(self, database: Database, poll_seconds: float = 0.01) -> None:
         super().__init__(database, poll_seconds)
@@ -68,7 +68,7 @@ async def rows(database: Database) -> list[OutboxEvent]:
 
 
 async def later(database: Database, seconds: float) -> None:
-    """Let so much time pass for what was sent or taken."""
+    """Shift timestamps into the past, as if time had passed."""
     async with transaction(database.writers) as session:
         for row in await rows(database):
             moved = {

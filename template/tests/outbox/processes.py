@@ -1,4 +1,4 @@
-"""What works in the background, in this process or in one of its own."""
+"""Runs background tasks in this process, or commands in separate processes."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from tests.waiting import TIMEOUT_SECONDS
 
 @asynccontextmanager
 async def running(create: Callable[[], FastAPI]) -> AsyncGenerator[AsyncClient]:
-    """Run an app in this process, with all that it does in the background."""
+    """Run an app with its background tasks in this process."""
     app = create()
     async with (
         app.router.lifespan_context(app),
@@ -29,13 +29,13 @@ async def running(create: Callable[[], FastAPI]) -> AsyncGenerator[AsyncClient]:
 
 
 def running_tasks() -> set[str]:
-    """Whose `run` goes on in the background of this process: the names of relays and schedulers, for example."""
+    """Return the class names of running background tasks, such as relays and schedulers."""
     frames = (getattr(task.get_coro(), "cr_frame", None) for task in asyncio.all_tasks())
     return {type(frame.f_locals["self"]).__name__ for frame in frames if frame and "self" in frame.f_locals}
 
 
 class Running:
-    """A process of ours."""
+    """A process that a test has started."""
 
     def __init__(self, process: Process, url: str, log: Path) -> None:
         self.process = process
@@ -44,11 +44,11 @@ class Running:
 
     @property
     def written(self) -> str:
-        """What it has written so far."""
+        """The output so far."""
         return self.log.read_text()
 
     async def checks(self) -> dict[str, str]:
-        """Wait until it is ready, and return what it has looked at."""
+        """Wait until the process is ready, and return its health checks."""
         with suppress(TimeoutError):
             async with asyncio.timeout(TIMEOUT_SECONDS), AsyncClient(timeout=TIMEOUT_SECONDS) as client:
                 while self.process.returncode is None:
@@ -58,12 +58,12 @@ class Running:
                             checks: dict[str, str] = health.json()["checks"]
                             return checks
                     await asyncio.sleep(0.05)
-        pytest.fail(f"It did not become ready:\n{self.written}")
+        pytest.fail(f"The process did not become ready:\n{self.written}")
 
 
 @asynccontextmanager
 async def process(command: str, folder: Path, **variables: str) -> AsyncGenerator[Running]:
-    """Start a command, and stop it as an orchestrator would."""
+    """Run a command during the block, and stop it with SIGTERM."""
     program, port = str(Path(sys.executable).with_name("app")), free_port()
     log = folder / f"{port}.log"  # see tests/test_cli.py
     with log.open("w") as file:

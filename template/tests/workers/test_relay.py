@@ -1,4 +1,4 @@
-"""The relay of jobs: what is committed is sent, in order, again if need be, and nothing else."""
+"""The job relay: committed jobs are sent in order, and again if they were lost."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from tests.waiting import until
 from tests.workers.conftest import Shelf, change, take
 
 
-async def test_what_is_committed_is_sent_in_order_and_once(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+async def test_committed_jobs_are_sent_once_and_in_order(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
     await add(jobs, event("first"), event("second"), event("third"))
 
     assert await relay.run_once() == 3
@@ -31,7 +31,7 @@ async def test_what_is_committed_is_sent_in_order_and_once(jobs: Database, relay
     assert all(row.sent_at for row in await rows(jobs))
 
 
-async def test_what_is_rolled_back_was_never_there(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+async def test_rolled_back_jobs_are_discarded(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
     with suppress(ConflictError):
         async with transaction(jobs.writers) as session:
             OutboxRepository(session).add(event("never"))
@@ -42,7 +42,7 @@ async def test_what_is_rolled_back_was_never_there(jobs: Database, relay: JobRel
     assert shelf.sent == []
 
 
-async def test_what_is_for_later_waits(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+async def test_scheduled_job_is_sent_when_due(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
     await add(jobs, event("later", next_attempt_at=utc_now() + timedelta(minutes=1)), event("now"))
 
     await relay.run_once()
@@ -53,7 +53,7 @@ async def test_what_is_for_later_waits(jobs: Database, relay: JobRelay, shelf: S
     assert shelf.sent == ["now", "later"]
 
 
-async def test_of_one_key_one_is_under_way(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+async def test_jobs_with_same_key_are_sent_one_at_a_time(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
     await add(jobs, event("a1", key="a"), event("a2", key="a"), event("b1", key="b"), event("a3", key="a"))
 
     await relay.run_once()
@@ -67,8 +67,8 @@ async def test_of_one_key_one_is_under_way(jobs: Database, relay: JobRelay, shel
     assert shelf.sent == ["a1", "b1", "a2"]
 
 
-async def test_of_one_key_one_is_under_way_whoever_came_first(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
-    """Numbers are given before the commit: the first to be committed may have the higher one."""
+async def test_jobs_with_same_key_are_sent_one_at_a_time_in_any_commit_order(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+    """Numbers are assigned before the commit, so the first job to be committed may have the higher number."""
     await add(jobs, event("second", key="a", number=1002))
     await relay.run_once()
     await add(jobs, event("first", key="a", number=1001))
@@ -81,7 +81,7 @@ async def test_of_one_key_one_is_under_way_whoever_came_first(jobs: Database, re
     assert shelf.sent == ["second", "first"]
 
 
-async def test_a_dead_one_lets_the_next_of_its_key_go(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+async def test_dead_letter_does_not_block_its_key(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
     await add(jobs, event("a1", key="a"), event("a2", key="a"))
     await relay.run_once()
 
@@ -92,7 +92,7 @@ async def test_a_dead_one_lets_the_next_of_its_key_go(jobs: Database, relay: Job
     assert shelf.sent == ["a1", "a2"]
 
 
-async def test_a_destination_that_is_away_gets_it_later(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+async def test_jobs_are_sent_when_destination_is_available_again(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
     await add(jobs, event("first"))
     shelf.away = True
 
@@ -103,13 +103,13 @@ async def test_a_destination_that_is_away_gets_it_later(jobs: Database, relay: J
     assert shelf.sent == ["first"]
 
 
-async def test_what_a_destination_has_lost_is_sent_again(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+async def test_lost_jobs_are_sent_again(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
     await add(jobs, event("kept"), event("lost"))
     await relay.run_once()
     [kept, _] = await rows(jobs)
     shelf.held = {kept.id}
 
-    assert await relay.run_once() == 0, "so early nobody asks"
+    assert await relay.run_once() == 0, "the job is not checked yet"
     await later(jobs, 11)
     with capture_logs() as lines:
         await relay.run_once()
@@ -117,11 +117,11 @@ async def test_what_a_destination_has_lost_is_sent_again(jobs: Database, relay: 
 
     assert shelf.sent == ["kept", "lost", "lost"]
     assert [(line["event"], line["count"]) for line in lines] == [
-        ("outbox: the destination has lost it, sending again", 1)
+        ("jobs: missing in Redis, requeued", 1)
     ]
 
 
-async def test_what_a_dead_worker_had_is_sent_again(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+async def test_jobs_of_crashed_worker_are_sent_again(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
     await add(jobs, event("first"))
     await relay.run_once()
     [row] = await rows(jobs)
@@ -131,13 +131,13 @@ async def test_what_a_dead_worker_had_is_sent_again(jobs: Database, relay: JobRe
     with capture_logs() as lines:
         await relay.run_once()
     assert shelf.sent == ["first", "first"]
-    assert lines[0]["event"].startswith("outbox: whoever worked on it did not end in time")
-    assert not await change(jobs, lambda repository: repository.done(taken)), "it is not theirs any more"
+    assert lines[0]["event"].startswith("jobs: worker timed out, requeued")
+    assert not await change(jobs, lambda repository: repository.done(taken)), "another attempt owns the job"
     assert len(await rows(jobs)) == 1
 
 
-async def test_who_comes_too_late_does_not_end_the_job_of_another(jobs: Database, relay: JobRelay) -> None:
-    """SQLite gives the highest number anew once its row is gone."""
+async def test_late_worker_does_not_complete_another_job(jobs: Database, relay: JobRelay) -> None:
+    """SQLite reuses the highest number after its row is deleted."""
     await add(jobs, event("first"))
     await relay.run_once()
     [row] = await rows(jobs)
@@ -152,10 +152,10 @@ async def test_who_comes_too_late_does_not_end_the_job_of_another(jobs: Database
     assert [each.name for each in await rows(jobs)] == ["second"]
 
 
-async def test_two_relays_do_not_send_two_of_a_key_that_they_cannot_see_together(
+async def test_concurrent_relays_do_not_send_two_jobs_with_same_key(
     jobs: Database, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One has chosen the second, the first is committed after that, and the other relay chooses it."""
+    """One relay selects the second job; then the first is committed, and the other relay selects that."""
     relays = [JobRelay(jobs, shelf, poll_seconds=0.01) for _ in range(2)]
     await add(jobs, event("second", key="a", number=1002))
     chosen = await change(jobs, lambda repository: repository.due(10))
@@ -171,7 +171,7 @@ async def test_two_relays_do_not_send_two_of_a_key_that_they_cannot_see_together
     assert shelf.sent == ["first"]
 
 
-async def test_two_relays_send_each_row_once(jobs: Database, shelf: Shelf) -> None:
+async def test_concurrent_relays_send_each_job_once(jobs: Database, shelf: Shelf) -> None:
     await add(jobs, *(event(f"{number}") for number in range(200)))
     relays = [JobRelay(jobs, shelf, poll_seconds=0.01) for _ in range(2)]
 
@@ -180,7 +180,7 @@ async def test_two_relays_send_each_row_once(jobs: Database, shelf: Shelf) -> No
     assert sorted(shelf.sent, key=int) == [f"{number}" for number in range(200)]
 
 
-async def test_it_outlives_what_nobody_has_thought_of(jobs: Database) -> None:
+async def test_relay_survives_unexpected_errors(jobs: Database) -> None:
     bugs = [KeyError("attic")]
 
     class Buggy(Shelf):
@@ -202,7 +202,7 @@ async def test_it_outlives_what_nobody_has_thought_of(jobs: Database) -> None:
     assert isinstance(lines[0]["exc_info"], KeyError)
 
 
-async def test_what_is_for_another_destination_is_left_alone(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+async def test_messages_of_other_destinations_are_ignored(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
     await add(jobs, event("elsewhere", key="a", destination="attic"), event("here", key="a"))
     assert await relay.run_once() == 1
     await later(jobs, 11)
@@ -212,8 +212,8 @@ async def test_what_is_for_another_destination_is_left_alone(jobs: Database, rel
     assert [row.sent_at is None for row in await rows(jobs)] == [True, False]
 
 
-async def test_who_was_asked_about_and_waits_again_is_not_marked_as_sent(jobs: Database) -> None:
-    """Between the question and the mark, a worker may take it and fail."""
+async def test_job_that_failed_during_check_is_not_marked_as_sent(jobs: Database) -> None:
+    """Between the check and the update, a worker may run the job and fail."""
 
     class Slow(Shelf):
         async def holding(self, events: Sequence[OutboxEvent]) -> set[UUID]:
@@ -230,7 +230,7 @@ async def test_who_was_asked_about_and_waits_again_is_not_marked_as_sent(jobs: D
     assert (row.sent_at, row.last_error) == (None, "no")
 
 
-async def test_who_is_given_back_waits_a_moment(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+async def test_released_job_is_sent_after_delay(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
     await add(jobs, event("first"))
     await relay.run_once()
     [row] = await rows(jobs)

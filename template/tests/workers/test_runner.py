@@ -1,4 +1,4 @@
-"""Doing a job: once, in the transaction that ends it, and again after a failure."""
+"""Running a job: once, in the transaction that completes it, and again after a failure."""
 
 import asyncio
 from datetime import timedelta
@@ -27,7 +27,7 @@ ATTEMPTS = 3
 
 
 class Stage:
-    """What the tasks below do at present, and what they have seen."""
+    """Controls the tasks below, and records their jobs."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
@@ -54,7 +54,7 @@ async def perform() -> None:
 
 @task(attempts=ATTEMPTS)
 async def join(session: AsyncSession, *, email: str) -> None:
-    """Have an effect, and then fail if the stage says so."""
+    """Create a user, and then fail if `stage.error` is set."""
     session.add(User(email=email, name="Ada"))
     await session.flush()
     await perform()
@@ -62,7 +62,7 @@ async def join(session: AsyncSession, *, email: str) -> None:
 
 @outside_task(attempts=ATTEMPTS)
 async def call(job: Job, *, email: str) -> None:
-    """Have an effect in a transaction of its own."""
+    """Create a user in a separate transaction."""
     stage.jobs.append(job)
     await perform()
     async with transaction(job.database.writers) as session:
@@ -71,7 +71,7 @@ async def call(job: Job, *, email: str) -> None:
 
 @task(attempts=ATTEMPTS, seconds=0.05)
 async def dawdle(session: AsyncSession, *, email: str) -> None:
-    """Have an effect, and never end."""
+    """Create a user, and never end."""
     session.add(User(email=email, name="Ada"))
     await session.flush()
     await asyncio.Event().wait()
@@ -79,17 +79,17 @@ async def dawdle(session: AsyncSession, *, email: str) -> None:
 
 @task(attempts=ATTEMPTS)
 async def join_two(session: AsyncSession) -> None:
-    """Enqueue others."""
+    """Enqueue further jobs."""
     join.enqueue(session, email="a@example.com")
     join.enqueue(session, email="b@example.com")
     await perform()
 
 
-BOTH = pytest.mark.parametrize("job", [join, call], ids=["in its transaction", "outside"])
+BOTH = pytest.mark.parametrize("job", [join, call], ids=["transactional", "non-transactional"])
 
 
 @BOTH
-async def test_it_is_done_once_though_run_twice(jobs: Database, runner: Runner, job: Any) -> None:
+async def test_job_that_is_delivered_twice_runs_once(jobs: Database, runner: Runner, job: Any) -> None:
     job_id = await hand_out(jobs, job, email="ada@example.com")
 
     await runner.run(job_id)
@@ -99,7 +99,7 @@ async def test_it_is_done_once_though_run_twice(jobs: Database, runner: Runner, 
 
 
 @BOTH
-async def test_it_is_done_once_though_two_begin_together(jobs: Database, job: Any) -> None:
+async def test_concurrent_deliveries_run_job_once(jobs: Database, job: Any) -> None:
     job_id = await hand_out(jobs, job, email="ada@example.com")
 
     await asyncio.gather(*(Runner(jobs).run(job_id) for _ in range(5)))
@@ -107,7 +107,7 @@ async def test_it_is_done_once_though_two_begin_together(jobs: Database, job: An
     assert await rows(jobs) == []
 
 
-async def test_what_was_not_sent_is_not_done(jobs: Database, runner: Runner) -> None:
+async def test_job_that_was_not_sent_is_not_run(jobs: Database, runner: Runner) -> None:
     job_id = await enqueue(jobs, join, email="ada@example.com")
 
     await runner.run(job_id)
@@ -116,7 +116,7 @@ async def test_what_was_not_sent_is_not_done(jobs: Database, runner: Runner) -> 
     assert len(await rows(jobs)) == 1
 
 
-async def test_what_a_failure_leaves_is_the_row_alone(jobs: Database, runner: Runner) -> None:
+async def test_failure_rolls_back_and_schedules_retry(jobs: Database, runner: Runner) -> None:
     stage.error = RuntimeError("no \x00 luck")
     job_id = await hand_out(jobs, join, email="ada@example.com")
     began = utc_now()
@@ -136,7 +136,7 @@ async def test_what_a_failure_leaves_is_the_row_alone(jobs: Database, runner: Ru
     assert await emails(jobs) == ["ada@example.com"]
 
 
-async def test_what_a_failed_job_enqueued_is_taken_back_with_it(jobs: Database, runner: Runner) -> None:
+async def test_jobs_enqueued_by_failed_job_are_discarded(jobs: Database, runner: Runner) -> None:
     stage.error = RuntimeError("no luck")
     job_id = await hand_out(jobs, join_two)
     await runner.run(job_id)
@@ -149,7 +149,7 @@ async def test_what_a_failed_job_enqueued_is_taken_back_with_it(jobs: Database, 
     assert [row.name for row in await rows(jobs)] == ["join", "join"]
 
 
-async def test_an_outside_task_knows_its_job_and_is_outside_of_a_transaction(jobs: Database, runner: Runner) -> None:
+async def test_non_transactional_task_gets_its_job_and_holds_no_transaction(jobs: Database, runner: Runner) -> None:
     stage.go_on.clear()
     job_id = await hand_out(jobs, call, email="ada@example.com")
     running = asyncio.create_task(runner.run(job_id))
@@ -165,7 +165,7 @@ async def test_an_outside_task_knows_its_job_and_is_outside_of_a_transaction(job
     assert await emails(jobs) == ["ada@example.com", "eve@example.com"]
 
 
-def test_pauses_grow_and_differ() -> None:
+def test_backoff_grows_with_jitter() -> None:
     longest = [max(pause_after(attempts) for _ in range(100)) for attempts in range(1, 6)]
     shortest = [min(pause_after(attempts) for _ in range(100)) for attempts in range(1, 6)]
 
@@ -175,7 +175,7 @@ def test_pauses_grow_and_differ() -> None:
 
 
 @BOTH
-async def test_after_the_last_attempt_it_waits_for_a_person(jobs: Database, runner: Runner, job: Any) -> None:
+async def test_job_is_dead_letter_after_last_attempt(jobs: Database, runner: Runner, job: Any) -> None:
     stage.error = RuntimeError("no luck")
     job_id = await hand_out(jobs, job, email="ada@example.com")
     with capture_logs() as lines:
@@ -190,34 +190,34 @@ async def test_after_the_last_attempt_it_waits_for_a_person(jobs: Database, runn
     assert [(line["event"], line["log_level"]) for line in lines] == [
         ("job failed", "warning"),
         ("job failed", "warning"),
-        ("job failed for the last time", "error"),
+        ("job failed permanently", "error"),
     ]
     assert "in perform" in lines[-1]["exception"]
     await runner.run(job_id)
-    assert await emails(jobs) == [], "the dead stay dead"
+    assert await emails(jobs) == [], "dead letters are not run"
 
 
-async def test_what_never_ends_is_ended(jobs: Database, runner: Runner) -> None:
+async def test_job_is_cancelled_at_time_limit(jobs: Database, runner: Runner) -> None:
     job_id = await hand_out(jobs, dawdle, email="ada@example.com")
     with capture_logs() as lines:
         await runner.run(job_id)
 
     [row] = await rows(jobs)
-    assert row.last_error == "TookTooLong: it did not end within 0.05 seconds"
+    assert row.last_error == "TookTooLong: did not finish within 0.05 seconds"
     assert "exception" not in lines[0]
     assert await emails(jobs) == []
 
 
-async def test_a_time_limit_of_its_own_is_an_error_like_others(jobs: Database, runner: Runner) -> None:
-    stage.error = TimeoutError("the bank does not answer")
+async def test_timeout_error_of_task_is_an_ordinary_error(jobs: Database, runner: Runner) -> None:
+    stage.error = TimeoutError("the bank does not respond")
     await runner.run(await hand_out(jobs, join, email="ada@example.com"))
 
-    assert (await rows(jobs))[0].last_error == "TimeoutError: the bank does not answer"
+    assert (await rows(jobs))[0].last_error == "TimeoutError: the bank does not respond"
 
 
-async def test_a_job_that_kills_its_workers_is_given_up(jobs: Database, runner: Runner) -> None:
+async def test_job_that_crashes_its_workers_is_dead_letter(jobs: Database, runner: Runner) -> None:
     job_id = await hand_out(jobs, join, email="ada@example.com")
-    for _ in range(ATTEMPTS):  # each time the worker dies, and the relay takes the job back when its lease is over
+    for _ in range(ATTEMPTS):  # each time the worker crashes, and the relay requeues the job when the lease expires
         assert await runner._take(job_id)
         await later(jobs, 60)
         async with transaction(jobs.writers) as session:
@@ -228,12 +228,12 @@ async def test_a_job_that_kills_its_workers_is_given_up(jobs: Database, runner: 
         await runner.run(job_id)
     [row] = await rows(jobs)
     assert row.dead_at is not None
-    assert row.last_error == "WorkerDied: no worker has lived through it in 3 attempts"
-    assert [line["event"] for line in lines] == ["job failed for the last time"]
+    assert row.last_error == "WorkerDied: the worker crashed in each of 3 attempts"
+    assert [line["event"] for line in lines] == ["job failed permanently"]
     assert await emails(jobs) == []
 
 
-async def test_who_comes_too_late_has_no_effect(jobs: Database) -> None:
+async def test_late_worker_has_no_effect(jobs: Database) -> None:
     job_id = await hand_out(jobs, join, email="ada@example.com")
     stale = await Runner(jobs)._take(job_id)
 
@@ -245,11 +245,11 @@ async def test_who_comes_too_late_has_no_effect(jobs: Database) -> None:
     await Runner(jobs).run(job_id)
     with capture_logs() as lines:
         await Slow(jobs).run(job_id)
-    assert [line["event"] for line in lines] == ["job took too long: somebody else has it now"]
+    assert [line["event"] for line in lines] == ["job timed out and was taken over by another worker"]
     assert await emails(jobs) == ["ada@example.com"]
 
 
-async def test_outside_too_the_late_one_does_not_end_the_job_of_the_other(jobs: Database) -> None:
+async def test_late_non_transactional_task_does_not_complete_job_of_another_worker(jobs: Database) -> None:
     stage.go_on.clear()
     job_id = await hand_out(jobs, call, email="ada@example.com")
     slow = asyncio.create_task(Runner(jobs).run(job_id))
@@ -261,13 +261,13 @@ async def test_outside_too_the_late_one_does_not_end_the_job_of_the_other(jobs: 
         stage.go_on.set()
         await slow
 
-    assert [line["event"] for line in lines] == ["job took too long: somebody else has it now"]
+    assert [line["event"] for line in lines] == ["job timed out and was taken over by another worker"]
     [row] = await rows(jobs)
     assert row.attempts == 2
 
 
 @BOTH
-async def test_who_is_told_to_stop_gives_it_back(jobs: Database, runner: Runner, job: Any) -> None:
+async def test_cancelled_job_is_released(jobs: Database, runner: Runner, job: Any) -> None:
     stage.go_on.clear()
     job_id = await hand_out(jobs, job, email="ada@example.com")
     running = asyncio.create_task(runner.run(job_id))
@@ -278,7 +278,7 @@ async def test_who_is_told_to_stop_gives_it_back(jobs: Database, runner: Runner,
         await running
 
     [row] = await rows(jobs)
-    assert (row.attempts, row.sent_at, row.taken_until) == (0, None, None), "this was no attempt"
+    assert (row.attempts, row.sent_at, row.taken_until) == (0, None, None), "the attempt does not count"
     assert row.next_attempt_at is not None
     assert row.next_attempt_at >= told + timedelta(seconds=1), "its message may still be in Redis"
     assert await emails(jobs) == []
@@ -290,7 +290,7 @@ async def test_who_is_told_to_stop_gives_it_back(jobs: Database, runner: Runner,
 
 
 async def rewrite_back(database: Database) -> None:
-    """Let the task be known again, as by a newer worker."""
+    """Restore the task's name, as if a newer worker knew it."""
     async with transaction(database.writers) as session:
         await session.exec(update(OutboxEvent).where(col(OutboxEvent.name) == "leave").values(name="join"))
 
@@ -300,7 +300,7 @@ async def rewrite(database: Database, **values: Any) -> None:
         await session.exec(update(OutboxEvent).where(col(OutboxEvent.name) == "join").values(**values))
 
 
-async def test_a_worker_leaves_a_task_it_does_not_know_to_newer_ones(jobs: Database, runner: Runner) -> None:
+async def test_unknown_task_is_left_to_newer_workers(jobs: Database, runner: Runner) -> None:
     job_id = await hand_out(jobs, join, email="ada@example.com")
     await rewrite(jobs, name="leave")
     with capture_logs() as lines:
@@ -309,13 +309,13 @@ async def test_a_worker_leaves_a_task_it_does_not_know_to_newer_ones(jobs: Datab
             await later(jobs, 16)
             await resend(jobs)
 
-    assert {line["event"] for line in lines} == {"job left to a newer worker"}
+    assert {line["event"] for line in lines} == {"unknown task, job left to a newer worker"}
     await rewrite_back(jobs)
     await runner.run(job_id)
-    assert await rows(jobs) == [], "its attempts were not used up"
+    assert await rows(jobs) == [], "the attempts did not count"
 
 
-async def test_a_task_that_a_deploy_has_taken_away_for_good_is_a_dead_letter(jobs: Database, runner: Runner) -> None:
+async def test_removed_task_is_dead_letter(jobs: Database, runner: Runner) -> None:
     job_id = await hand_out(jobs, join, email="ada@example.com")
     await rewrite(jobs, name="leave", due_at=utc_now() - timedelta(hours=2))
     with capture_logs() as lines:
@@ -323,13 +323,13 @@ async def test_a_task_that_a_deploy_has_taken_away_for_good_is_a_dead_letter(job
 
     [row] = await rows(jobs)
     assert row.dead_at is not None
-    assert row.last_error == "UnknownTask: there is no task leave here"
+    assert row.last_error == "UnknownTask: no task is named leave"
     [line] = lines
-    assert (line["event"], line["log_level"]) == ("job failed for the last time", "error")
+    assert (line["event"], line["log_level"]) == ("job failed permanently", "error")
     assert "exception" not in line
 
 
-async def test_arguments_that_a_deploy_has_changed_are_told_in_one_line(jobs: Database, runner: Runner) -> None:
+async def test_outdated_arguments_are_logged_without_traceback(jobs: Database, runner: Runner) -> None:
     job_id = await hand_out(jobs, join, email="ada@example.com")
     await rewrite(jobs, payload='{"mail": "ada@example.com"}')
     with capture_logs() as lines:
@@ -345,7 +345,7 @@ async def test_arguments_that_a_deploy_has_changed_are_told_in_one_line(jobs: Da
     assert "ada@example.com" not in str(line)
 
 
-async def test_every_line_of_a_job_says_whose_it_is(jobs: Database, runner: Runner) -> None:
+async def test_log_lines_identify_job_and_request(jobs: Database, runner: Runner) -> None:
     with bound_contextvars(request_id="abc"):
         job_id = await hand_out(jobs, join, email="ada@example.com")
     nobodys = await hand_out(jobs, call, email="eve@example.com")
@@ -363,12 +363,12 @@ async def test_every_line_of_a_job_says_whose_it_is(jobs: Database, runner: Runn
 
 
 class Account(BaseModel):
-    """Something that refuses what it is given."""
+    """A model that rejects values."""
 
     balance: int
 
 
-async def test_errors_do_not_repeat_what_they_refuse(jobs: Database, runner: Runner) -> None:
+async def test_errors_do_not_contain_rejected_values(jobs: Database, runner: Runner) -> None:
     secret = "ada@example.com"
     with pytest.raises(ValidationError, match=secret) as refusal:
         Account.model_validate({"balance": secret})
@@ -383,11 +383,11 @@ async def test_errors_do_not_repeat_what_they_refuse(jobs: Database, runner: Run
     assert refused["error"].startswith("ValidationError: balance: Input should be a valid integer")
     assert twice["error"].startswith(("IntegrityError: UNIQUE", "IntegrityError: duplicate key"))
     assert "in join" in twice["exception"]
-    assert "After that:" in twice["exception"], "the driver's error comes first"
+    assert "The exception above led to this one:" in twice["exception"], "the driver's error is first"
     assert secret not in f"{lines} {[row.last_error for row in await rows(jobs)]}"
 
 
-async def test_what_is_worth_another_try_shows_no_traceback(jobs: Database, runner: Runner) -> None:
+async def test_retry_later_is_logged_without_traceback(jobs: Database, runner: Runner) -> None:
     stage.error = TryAgain("the bank is closed")
     with capture_logs() as lines:
         await runner.run(await hand_out(jobs, join, email="ada@example.com"))
@@ -397,14 +397,14 @@ async def test_what_is_worth_another_try_shows_no_traceback(jobs: Database, runn
     assert "exception" not in line
 
 
-async def test_an_error_without_words_is_named(jobs: Database, runner: Runner) -> None:
+async def test_error_without_message(jobs: Database, runner: Runner) -> None:
     stage.error = ZeroDivisionError()
     await runner.run(await hand_out(jobs, join, email="ada@example.com"))
 
     assert (await rows(jobs))[0].last_error == "ZeroDivisionError"
 
 
-async def test_of_many_lines_the_first_is_told(jobs: Database, runner: Runner) -> None:
+async def test_only_first_line_of_error_is_stored(jobs: Database, runner: Runner) -> None:
     stage.error = RuntimeError("no luck\nwith ada@example.com")
     with capture_logs() as lines:
         await runner.run(await hand_out(jobs, join, email="ada@example.com"))
@@ -413,7 +413,7 @@ async def test_of_many_lines_the_first_is_told(jobs: Database, runner: Runner) -
     assert "ada@example.com" not in str(lines)
 
 
-async def test_a_long_error_is_cut(jobs: Database, runner: Runner) -> None:
+async def test_long_error_is_truncated(jobs: Database, runner: Runner) -> None:
     stage.error = RuntimeError("x" * 5000)
     await runner.run(await hand_out(jobs, join, email="ada@example.com"))
 

@@ -1,4 +1,4 @@
-"""When a task is due, told in UTC."""
+"""When periodic tasks are due, in UTC."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -32,7 +32,7 @@ def every_minute() -> Schedule:
     return Schedule(ring, "* * * * *", Missed.EACH)
 
 
-def test_times_are_those_of_utc() -> None:
+def test_cron_expressions_are_in_utc() -> None:
     early = Schedule(ring, "17 3 * * *", Missed.ONCE)
 
     assert early.following(NOON) == datetime(2030, 2, 1, 3, 17, tzinfo=UTC)
@@ -40,7 +40,7 @@ def test_times_are_those_of_utc() -> None:
     assert every_minute().following(NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))) == NOON + MINUTE
 
 
-def test_a_moment_belongs_to_what_is_due_then() -> None:
+def test_run_is_due_at_its_exact_time() -> None:
     assert every_minute().due(NOON - MINUTE, NOON) == [NOON]
     assert every_minute().due(NOON, NOON + MINUTE / 2) == []
     assert every_minute().latest(NOON) == NOON
@@ -48,12 +48,12 @@ def test_a_moment_belongs_to_what_is_due_then() -> None:
     assert every_minute().following(NOON) == NOON + MINUTE
 
 
-def test_a_long_time_is_seen_to_in_parts() -> None:
+def test_due_runs_are_limited() -> None:
     due = every_minute().due(NOON - 1000 * MINUTE, NOON)
     assert (len(due), due[-1]) == (100, NOON - 900 * MINUTE)
 
 
-def test_a_task_gets_its_times() -> None:
+def test_periodic_registers_schedules() -> None:
     async def alarm(session: AsyncSession) -> None: ...
 
     made = periodic("0 0 29 2 *", missed=Missed.SKIP)(ring)
@@ -66,7 +66,7 @@ def test_a_task_gets_its_times() -> None:
     ]
 
 
-def test_a_task_may_be_told_its_time_and_have_defaults() -> None:
+def test_task_may_have_due_and_defaults() -> None:
     async def alarm_at(session: AsyncSession, *, due: datetime, name: str = "Ada") -> None: ...
 
     periodic("* * * * *", missed=Missed.ONCE)(task()(alarm_at))
@@ -74,11 +74,11 @@ def test_a_task_may_be_told_its_time_and_have_defaults() -> None:
 
 
 @pytest.mark.parametrize("cron", ["", "soon", "* * * *", "60 * * * *", "0 0 31 2 *"])
-def test_what_is_no_time_is_refused_at_once(cron: str) -> None:
+def test_invalid_cron_expression_is_rejected(cron: str) -> None:
     with pytest.raises(CronSimError):
         periodic(cron, missed=Missed.ONCE)
 
 
-def test_a_task_that_wants_to_know_more_than_the_time_is_refused() -> None:
-    with pytest.raises(ValueError, match="ring_for has its times, so nobody gives it name"):
+def test_task_with_required_argument_is_rejected() -> None:
+    with pytest.raises(ValueError, match="ring_for is periodic, so it needs a default for name"):
         periodic("* * * * *", missed=Missed.ONCE)(ring_for)

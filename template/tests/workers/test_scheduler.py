@@ -1,4 +1,4 @@
-"""The scheduler: each time once, however many there are of it, whatever the clock does."""
+"""The scheduler: each run is enqueued once, with several schedulers and with clock changes."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ async def chime_at(session: AsyncSession, *, due: datetime) -> None: ...
 
 @task()
 async def break_down(session: AsyncSession, *, due: int) -> None:
-    """Refuse to be enqueued: a moment is no number."""
+    """Cannot be enqueued: a timestamp is not an integer."""
 
 
 def hourly(missed: Missed, job: Any = chime_at) -> Schedule:
@@ -50,7 +50,7 @@ def seeing_to(database: Database, *todo: Schedule) -> Scheduler:
 
 
 async def told(database: Database) -> list[datetime]:
-    """The moments of the jobs that wait."""
+    """Return the scheduled times of the pending jobs."""
     return [datetime.fromisoformat(json.loads(row.payload)["due"]) for row in await rows(database)]
 
 
@@ -59,7 +59,7 @@ async def tick(database: Database, name: str = "chime_at") -> datetime:
         return (await session.exec(select(ScheduleTick.last).where(ScheduleTick.name == name))).one()
 
 
-async def test_a_new_schedule_begins_with_the_next_time(jobs: Database) -> None:
+async def test_new_schedule_starts_with_next_run(jobs: Database) -> None:
     scheduler = seeing_to(jobs, hourly(Missed.EACH))
 
     await scheduler.run_once(NOON + SECOND)
@@ -70,14 +70,14 @@ async def test_a_new_schedule_begins_with_the_next_time(jobs: Database) -> None:
     assert await told(jobs) == [NOON + HOUR]
 
 
-async def test_it_says_when_to_look_again(jobs: Database) -> None:
+async def test_run_once_returns_seconds_until_next_check(jobs: Database) -> None:
     scheduler = seeing_to(jobs, hourly(Missed.ONCE), Schedule(chime, "17 3 * * *", Missed.ONCE))
 
     assert await scheduler.run_once(NOON + SECOND) == 15
     assert await scheduler.run_once(NOON + HOUR - 2 * SECOND) == 2
 
 
-async def test_of_two_schedulers_one_enqueues(jobs: Database) -> None:
+async def test_concurrent_schedulers_enqueue_each_run_once(jobs: Database) -> None:
     both = [seeing_to(jobs, hourly(Missed.EACH)) for _ in range(2)]
     for now in (NOON + SECOND, NOON + HOUR, NOON + HOUR + SECOND):
         await asyncio.gather(*(scheduler.run_once(now) for scheduler in both))
@@ -85,7 +85,7 @@ async def test_of_two_schedulers_one_enqueues(jobs: Database) -> None:
     assert await told(jobs) == [NOON + HOUR]
 
 
-async def test_who_is_late_changes_nothing(jobs: Database) -> None:
+async def test_late_scheduler_changes_nothing(jobs: Database) -> None:
     schedule = hourly(Missed.EACH)
     scheduler = seeing_to(jobs, schedule)
     await scheduler._begin(schedule, NOON)
@@ -105,7 +105,7 @@ async def test_who_is_late_changes_nothing(jobs: Database) -> None:
         (Missed.EACH, [NOON + HOUR, NOON + 2 * HOUR, NOON + 3 * HOUR]),
     ],
 )
-async def test_what_was_missed(jobs: Database, missed: Missed, enqueued: list[datetime]) -> None:
+async def test_missed_runs(jobs: Database, missed: Missed, enqueued: list[datetime]) -> None:
     scheduler = seeing_to(jobs, hourly(missed))
     await scheduler.run_once(NOON)
     with capture_logs() as lines:
@@ -118,7 +118,7 @@ async def test_what_was_missed(jobs: Database, missed: Missed, enqueued: list[da
     assert line["times"] == len(enqueued)
 
 
-async def test_a_little_late_is_not_missed(jobs: Database) -> None:
+async def test_slightly_late_run_is_not_missed(jobs: Database) -> None:
     scheduler = seeing_to(jobs, hourly(Missed.SKIP))
     await scheduler.run_once(NOON)
     await scheduler.run_once(NOON + HOUR + 30 * SECOND)
@@ -127,7 +127,7 @@ async def test_a_little_late_is_not_missed(jobs: Database) -> None:
 
 
 @pytest.mark.parametrize(("missed", "count"), [(Missed.EACH, 150), (Missed.ONCE, 1)])
-async def test_many_that_were_missed_come_in_parts(jobs: Database, missed: Missed, count: int) -> None:
+async def test_many_missed_runs_are_enqueued_in_parts(jobs: Database, missed: Missed, count: int) -> None:
     scheduler = seeing_to(jobs, hourly(missed))
     await scheduler.run_once(NOON)
     for _ in range(3):
@@ -137,7 +137,7 @@ async def test_many_that_were_missed_come_in_parts(jobs: Database, missed: Misse
 
 
 @pytest.mark.parametrize(("missed", "count"), [(Missed.SKIP, 1), (Missed.ONCE, 1), (Missed.EACH, 3)])
-async def test_a_task_does_not_run_beside_itself(jobs: Database, missed: Missed, count: int) -> None:
+async def test_runs_of_a_task_are_not_concurrent(jobs: Database, missed: Missed, count: int) -> None:
     scheduler = seeing_to(jobs, hourly(missed))
     for number in range(4):
         await scheduler.run_once(NOON + number * HOUR)
@@ -148,7 +148,7 @@ async def test_a_task_does_not_run_beside_itself(jobs: Database, missed: Missed,
     assert await told(jobs) == [NOON + 4 * HOUR]
 
 
-async def test_a_task_need_not_know_its_time(jobs: Database) -> None:
+async def test_task_without_due_argument(jobs: Database) -> None:
     scheduler = seeing_to(jobs, hourly(Missed.ONCE, chime))
     await scheduler.run_once(NOON)
     await scheduler.run_once(NOON + HOUR)
@@ -156,14 +156,14 @@ async def test_a_task_need_not_know_its_time(jobs: Database) -> None:
     assert [row.payload for row in await rows(jobs)] == ["{}"]
 
 
-async def test_a_clock_that_goes_back_does_nothing_twice(jobs: Database) -> None:
+async def test_clock_set_back_enqueues_no_run_twice(jobs: Database) -> None:
     scheduler = seeing_to(jobs, hourly(Missed.EACH))
     await scheduler.run_once(NOON)
     await scheduler.run_once(NOON + HOUR)
     with capture_logs() as lines:
         await scheduler.run_once(NOON + 10 * MINUTE)
     assert lines == [
-        {"event": "schedule: the clock went back", "schedule": "chime_at", "seconds": 3000, "log_level": "warning"}
+        {"event": "scheduler: system clock went back", "schedule": "chime_at", "seconds": 3000, "log_level": "warning"}
     ]
 
     await scheduler.run_once(NOON + HOUR)
@@ -171,7 +171,7 @@ async def test_a_clock_that_goes_back_does_nothing_twice(jobs: Database) -> None
     assert await told(jobs) == [NOON + HOUR, NOON + 2 * HOUR]
 
 
-async def test_a_clock_that_was_far_ahead_is_not_waited_for(jobs: Database) -> None:
+async def test_clock_that_was_far_ahead_restarts_schedule(jobs: Database) -> None:
     scheduler = seeing_to(jobs, hourly(Missed.EACH))
     await scheduler.run_once(NOON + 1000 * HOUR)
     await scheduler.run_once(NOON)
@@ -180,7 +180,7 @@ async def test_a_clock_that_was_far_ahead_is_not_waited_for(jobs: Database) -> N
     assert await told(jobs) == [NOON + HOUR]
 
 
-async def test_a_time_that_cannot_be_enqueued_is_not_lost_and_holds_up_no_other(jobs: Database) -> None:
+async def test_failing_schedule_is_retried_and_does_not_block_others(jobs: Database) -> None:
     scheduler = seeing_to(jobs, hourly(Missed.EACH, break_down), hourly(Missed.EACH))
     await scheduler.run_once(NOON)
     with capture_logs() as lines:
@@ -188,11 +188,11 @@ async def test_a_time_that_cannot_be_enqueued_is_not_lost_and_holds_up_no_other(
 
     assert await tick(jobs, "break_down") == NOON
     assert await told(jobs) == [NOON + HOUR]
-    assert (lines[0]["event"], lines[0]["schedule"]) == ("schedule: not enqueued", "break_down")
+    assert (lines[0]["event"], lines[0]["schedule"]) == ("scheduler: enqueueing failed", "break_down")
     assert lines[0]["error"].startswith("ValidationError: due: ")
 
 
-async def test_it_runs_until_it_is_told_to_stop(jobs: Database) -> None:
+async def test_scheduler_runs_until_stopped(jobs: Database) -> None:
     failures = [ZeroDivisionError("by zero"), OperationalError("SELECT 1", {}, OSError("gone"))]
     looks: list[datetime] = []
 
@@ -212,15 +212,15 @@ async def test_it_runs_until_it_is_told_to_stop(jobs: Database) -> None:
     assert looks == sorted(looks)
     assert began <= looks[0] <= utc_now()
     assert lines[0] == {
-        "event": "schedule: the database is away, waiting",
+        "event": "scheduler: database unavailable, retrying",
         "error": "OperationalError",
         "log_level": "warning",
     }
-    assert (lines[1]["event"], lines[1]["error"]) == ("schedule: not seen to, waiting", "ZeroDivisionError: by zero")
+    assert (lines[1]["event"], lines[1]["error"]) == ("scheduler: check failed, retrying", "ZeroDivisionError: by zero")
     assert (await tick(jobs, "chime")) >= looks[0] - MINUTE
 
 
-async def test_a_database_that_goes_away_meanwhile_ends_the_round(jobs: Database) -> None:
+async def test_unavailable_database_ends_check(jobs: Database) -> None:
     class Failing(Scheduler):
         async def _begin(self, schedule: Schedule, now: datetime) -> None:
             raise OperationalError("SELECT 1", {}, OSError("gone"))
@@ -231,14 +231,14 @@ async def test_a_database_that_goes_away_meanwhile_ends_the_round(jobs: Database
 
 @pytest.fixture
 async def expired(jobs: Database) -> Database:
-    """A database with something in it that has expired, and something that has not."""
+    """A database with an expired row and a valid one."""
     async with transaction(jobs.writers) as session:
         for name, hours in (("old", -1), ("new", 1)):
             session.add(IdempotencyKey(id=name, fingerprint="", expires_at=utc_now() + timedelta(hours=hours)))
     return jobs
 
 
-async def test_what_has_expired_is_deleted_every_night(expired: Database) -> None:
+async def test_expired_rows_are_deleted_every_night(expired: Database) -> None:
     assert [(one.cron, one.missed) for one in schedules() if one.task is purge_expired] == [("17 3 * * *", "once")]
     await enqueue(expired, purge_expired)
     with capture_logs() as lines:

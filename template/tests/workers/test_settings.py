@@ -1,4 +1,4 @@
-"""Settings of the workers: what could not work is refused, and not repeated."""
+"""Settings of the workers: invalid values are rejected, and errors do not contain them."""
 
 from pathlib import Path
 
@@ -14,18 +14,18 @@ SECRET = "hunter2"
     ("variables", "said"),
     [
         ({"ENV": "prod"}, "REDIS_URL: must be set. Example: redis://"),
-        ({"REDIS_URL": SECRET}, "REDIS_URL: is not the URL of a Redis. Example: redis://"),
-        ({"REDIS_URL": f"http://ada:{SECRET}@localhost"}, "REDIS_URL: is not the URL of a Redis"),
-        ({"REDIS_URL": f"redis://ada:{SECRET}@localhost:port/0"}, "REDIS_URL: is not the URL of a Redis"),
-        ({"REDIS_URL": ""}, "REDIS_URL: is not the URL of a Redis"),
+        ({"REDIS_URL": SECRET}, "REDIS_URL: must be a Redis URL. Example: redis://"),
+        ({"REDIS_URL": f"http://ada:{SECRET}@localhost"}, "REDIS_URL: must be a Redis URL"),
+        ({"REDIS_URL": f"redis://ada:{SECRET}@localhost:port/0"}, "REDIS_URL: must be a Redis URL"),
+        ({"REDIS_URL": ""}, "REDIS_URL: must be a Redis URL"),
         ({"WORKER_JOBS": "0"}, "WORKER_JOBS: Input should be greater than or equal to 1"),
         ({"WORKER_STOP_SECONDS": "-1"}, "WORKER_STOP_SECONDS: Input should be greater than or equal to 0"),
     ],
 )
-def test_what_could_not_work_is_refused(
+def test_invalid_settings_are_rejected_without_values(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], said: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # your .env may have it right
+    monkeypatch.chdir(tmp_path)  # a valid .env would hide the error
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
@@ -36,7 +36,7 @@ def test_what_could_not_work_is_refused(
 
 
 @pytest.mark.parametrize("url", ["redis://localhost", "rediss://ada:secret@redis.example.com:6380/1", "unix:///tmp/r"])
-def test_a_redis_is_found_by_its_url(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_redis_urls_are_accepted(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("REDIS_URL", url)
     settings = load(WorkerSettings)
 
@@ -45,5 +45,5 @@ def test_a_redis_is_found_by_its_url(monkeypatch: pytest.MonkeyPatch, url: str) 
     assert "secret" not in repr(settings)
 
 
-def test_without_redis_the_api_does_it_itself() -> None:
+def test_redis_is_optional_in_development() -> None:
     assert load(WorkerSettings).redis_url is None

@@ -1,4 +1,4 @@
-"""Enqueuing: what is refused at once, and what the row says."""
+"""Enqueuing: invalid arguments are rejected, and rows contain everything that workers need."""
 
 import json
 from contextlib import suppress
@@ -25,7 +25,7 @@ MOMENT = datetime(2030, 1, 31, 18, 0, 0, 123456, tzinfo=UTC)
 
 
 class Place(BaseModel):
-    """An argument that is more than a word."""
+    """A structured argument."""
 
     street: str
     number: int
@@ -33,19 +33,19 @@ class Place(BaseModel):
 
 @task(queue=Queue.LOW, key="user_id")
 async def note(session: AsyncSession, *, user_id: UUID, name: str = "Ada") -> None:
-    """Nothing: these tests look at rows."""
+    """Do nothing: these tests inspect rows."""
 
 
 @outside_task()
 async def keep(
     job: Job, *, user_id: UUID, at: datetime, data: bytes, ratio: float, place: Place, name: str | None = None
 ) -> None:
-    """Nothing: these tests look at rows."""
+    """Do nothing: these tests inspect rows."""
 
 
 @task(key="name")
 async def follow(session: AsyncSession, *, name: str) -> None:
-    """Nothing: these tests look at rows."""
+    """Do nothing: these tests inspect rows."""
 
 
 async def only_row(session: AsyncSession) -> OutboxEvent:
@@ -63,13 +63,13 @@ async def only_row(session: AsyncSession) -> OutboxEvent:
         ({"user_id": uuid4(), "password": "hunter2"}, "password"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused_by_name(arguments: dict[str, Any], named: str) -> None:
+def test_invalid_arguments_are_rejected_without_values(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(ValidationError, match=f"(?m)^{named}$") as refusal:
         note.enqueue(AsyncSession(), **arguments)
     assert "hunter2" not in str(refusal.value)
 
 
-async def test_arguments_survive_the_database(session: AsyncSession) -> None:
+async def test_arguments_are_stored_without_loss(session: AsyncSession) -> None:
     arguments: dict[str, Any] = {
         "user_id": uuid4(),
         "at": MOMENT,
@@ -83,19 +83,19 @@ async def test_arguments_survive_the_database(session: AsyncSession) -> None:
     assert keep.read((await only_row(session)).payload) == arguments
 
 
-async def test_a_default_is_written_down(session: AsyncSession) -> None:
+async def test_default_arguments_are_stored(session: AsyncSession) -> None:
     note.enqueue(session, user_id=UUID(int=1))
 
     assert json.loads((await only_row(session)).payload) == {"user_id": str(UUID(int=1)), "name": "Ada"}
 
 
-async def test_a_megabyte_is_not_too_much(session: AsyncSession) -> None:
+async def test_large_arguments_are_stored(session: AsyncSession) -> None:
     note.enqueue(session, user_id=UUID(int=1), name="x" * 2**20)
 
     assert note.read((await only_row(session)).payload)["name"] == "x" * 2**20
 
 
-async def test_the_row_says_where_it_goes_and_who_asked(session: AsyncSession) -> None:
+async def test_row_has_destination_key_and_request_id(session: AsyncSession) -> None:
     with bound_contextvars(request_id="abc"):
         job_id = note.enqueue(session, user_id=UUID(int=1))
 
@@ -105,14 +105,14 @@ async def test_the_row_says_where_it_goes_and_who_asked(session: AsyncSession) -
     assert (row.sent_at, row.next_attempt_at, row.attempts) == (None, None, 0)
 
 
-async def test_without_a_request_and_without_a_key(session: AsyncSession) -> None:
+async def test_row_without_request_and_key(session: AsyncSession) -> None:
     keep.enqueue(session, user_id=UUID(int=1), at=MOMENT, data=b"", ratio=0, place=Place(street="", number=1))
 
     row = await only_row(session)
     assert (row.key, row.request_id, row.queue) == (None, "", "default")
 
 
-async def test_a_rollback_takes_it_back(live_database: Database) -> None:
+async def test_rollback_discards_job(live_database: Database) -> None:
     with suppress(ConflictError):
         async with transaction(live_database.writers) as session:
             note.enqueue(session, user_id=UUID(int=1))
@@ -122,62 +122,62 @@ async def test_a_rollback_takes_it_back(live_database: Database) -> None:
     assert await rows(live_database) == []
 
 
-async def test_a_commit_lets_it_be_done(jobs: Database) -> None:
+async def test_commit_stores_job(jobs: Database) -> None:
     job_id = await enqueue(jobs, note, user_id=UUID(int=1))
 
     assert [row.id for row in await rows(jobs)] == [job_id]
 
 
-async def test_it_may_be_for_later(session: AsyncSession) -> None:
+async def test_enqueue_at_sets_next_attempt(session: AsyncSession) -> None:
     at = utc_now() + timedelta(days=1)
     note.enqueue_at(session, at, user_id=UUID(int=1))
 
     assert (await only_row(session)).next_attempt_at == at
 
 
-def test_later_needs_a_time_zone() -> None:
+def test_enqueue_at_requires_time_zone() -> None:
     with pytest.raises(ValueError, match=r"^note: .* has no time zone"):
         note.enqueue_at(AsyncSession(), datetime(2030, 1, 1), user_id=UUID(int=1))  # noqa: DTZ001 - what is refused
 
 
 @pytest.mark.parametrize("name", ["x" * 200, "a\x00b"])
-def test_a_key_that_no_database_would_keep_is_refused_at_once(name: str) -> None:
-    with pytest.raises(ValueError, match=r"^follow: name is a key; it must be short, and without NUL\.$"):
+def test_invalid_key_is_rejected(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^follow: name is the key, so it must be short and must not contain NUL\.$"):
         follow.enqueue(AsyncSession(), name=name)
 
 
-async def test_a_key_may_be_almost_as_long_as_its_column(session: AsyncSession) -> None:
+async def test_longest_key_is_stored(session: AsyncSession) -> None:
     follow.enqueue(session, name="x" * 193)
 
     assert len((await only_row(session)).key or "") == 200
 
 
-def test_a_name_is_given_once() -> None:
-    with pytest.raises(ValueError, match="two tasks with the name note"):
+def test_duplicate_task_name_is_rejected() -> None:
+    with pytest.raises(ValueError, match="Another task has the name note"):
         task()(note.function)
 
 
-def test_a_key_is_an_argument() -> None:
+def test_key_must_be_an_argument() -> None:
     async def send(session: AsyncSession, *, user_id: UUID) -> None: ...
 
-    with pytest.raises(ValueError, match="send has no argument account, which is to be its key"):
+    with pytest.raises(ValueError, match="The key of send must be one of its arguments: account"):
         task(key="account")(send)
 
 
-def test_arguments_are_given_by_name() -> None:
+def test_positional_arguments_are_rejected() -> None:
     async def send(session: AsyncSession, user_id: UUID) -> None: ...
 
     with pytest.raises(TypeError, match=r"send: put a \* before user_id"):
         task()(send)
 
 
-def test_a_task_that_is_not_there_is_named() -> None:
+def test_unknown_task_is_named() -> None:
     assert find("note") is note
-    with pytest.raises(UnknownTask, match="there is no task nonsense here"):
+    with pytest.raises(UnknownTask, match="no task is named nonsense"):
         find("nonsense")
 
 
-def test_arguments_of_another_time_are_refused_by_name() -> None:
+def test_outdated_arguments_are_rejected_without_values() -> None:
     with pytest.raises(UnfitArguments, match=r"user_id: Input should be a valid UUID.*; nick: Extra inputs") as refusal:
         note.read('{"user_id": "hunter2", "nick": "hunter2"}')
     assert "hunter2" not in str(refusal.value)

@@ -1,4 +1,4 @@
-"""A consumer with its inbox, beside Kafka alone; and the time from a commit to the consumer."""
+"""A consumer with its inbox, compared with Kafka alone; and the latency from a commit to the consumer."""
 
 import asyncio
 import random
@@ -30,7 +30,7 @@ POLL_SECONDS: float = OutboxSettings.model_fields["poll_seconds"].default
 
 
 class Watch:
-    """A consumer that does nothing but look at the clock, and remembers how many it has had, and when."""
+    """A consumer that only records the number of events and their times."""
 
     def __init__(self) -> None:
         self.consumer = Consumer(f"bench-{uuid4().hex}")
@@ -49,7 +49,7 @@ class Watch:
 
 
 async def consuming(stage: Stage) -> list[Figure]:
-    """Read what was relayed both ways, in turn."""
+    """Read the relayed events both ways, alternately."""
     mine, bare = [], []
     for _ in range(ROUNDS):
         (waiting, rate), watch = await asyncio.to_thread(_read, stage.kafka), Watch()
@@ -60,13 +60,13 @@ async def consuming(stage: Stage) -> list[Figure]:
         mine.append(_rate(watch.batches))
     alone, with_inbox = statistics.median(bare), statistics.median(mine)
     return [
-        Figure("read from Kafka, with nothing else", f"{alone:,.0f} /s"),
-        Figure("done by a consumer, with its inbox", f"{with_inbox:,.0f} /s", f"{with_inbox / alone:.1%} of it"),
+        Figure("read from Kafka alone", f"{alone:,.0f} /s"),
+        Figure("handled by a consumer with its inbox", f"{with_inbox:,.0f} /s", f"{with_inbox / alone:.1%} of it"),
     ]
 
 
 async def latency(stage: Stage) -> list[Figure]:
-    """Let one event after the other come from a commit to a consumer."""
+    """Measure the time from commit to consumer, one event after the other."""
     await stage.clear()
     relay, watch, waited = EventRelay(stage.database, Kafka(stage.kafka), POLL_SECONDS), Watch(), []
     async with AsyncExitStack() as stack:
@@ -74,7 +74,7 @@ async def latency(stage: Stage) -> list[Figure]:
             await stack.enter_async_context(waking(relay.wake))
         await stack.enter_async_context(relaying(relay))
         await stack.enter_async_context(listening(stage.database, stage.kafka, [watch.consumer]))
-        await _one(stage, watch, -1)  # until all of it listens
+        await _one(stage, watch, -1)  # wait until all subscriptions are active
         for number in range(EVENTS, EVENTS + ALONE):
             waited.append(await _one(stage, watch, number))  # noqa: PERF401 - one after the other
     p50, p99 = statistics.median(waited), statistics.quantiles(waited, n=100)[-1]
@@ -82,7 +82,7 @@ async def latency(stage: Stage) -> list[Figure]:
 
 
 def _wakers() -> list:
-    """Ask the features for what wakes a relay; SQLite has nothing."""
+    """Return the relay wakers of the features; SQLite has none."""
     app = FastAPI()
     app.state.relay_wakers = []
     for feature in FEATURES:
@@ -92,7 +92,7 @@ def _wakers() -> list:
 
 
 async def _one(stage: Stage, watch: Watch, number: int) -> float:
-    await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311 - at any moment between two looks
+    await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311 - at a random time between two polls
     async with transaction(stage.database.writers) as session:
         await publish(session, Measured(who=f"key {number}", number=number))
     committed = time.perf_counter()
@@ -103,7 +103,7 @@ async def _one(stage: Stage, watch: Watch, number: int) -> float:
 
 
 def _read(client: Client) -> tuple[int, float]:
-    """Read all that is there; return how many that are, and how many in a second."""
+    """Read all messages, and return their number and the rate per second."""
     with closing(Reader(client | {"group.id": "bench", "enable.auto.commit": False})) as reader:
         known = reader.list_topics(TOPIC.name, timeout=10).topics[TOPIC.name].partitions
         partitions = [TopicPartition(TOPIC.name, number, 0) for number in known]
@@ -116,6 +116,6 @@ def _read(client: Client) -> tuple[int, float]:
 
 
 def _rate(batches: Sequence[tuple[float, int]]) -> float:
-    """Count from the end of the first batch on: before that, the group has to meet."""
+    """Measure from the end of the first batch, because the group forms before that."""
     (first, _), (last, _) = batches[0], batches[-1]
     return sum(count for _, count in batches[1:]) / (last - first)

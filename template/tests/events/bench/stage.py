@@ -1,4 +1,4 @@
-"""What the measurements share: a database, a Kafka, and an event that says nothing."""
+"""Environment of the benchmarks: a database, Kafka, and a sample event."""
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,7 +12,7 @@ from app.core.config import load
 from app.core.events import Event, publish
 from app.db import dialect
 from app.db.session import Database, transaction
-from app.events import publisher  # noqa: F401 - it lets events leave
+from app.events import publisher  # noqa: F401 - it subscribes to all events
 from app.events.contracts import Topic, contract
 from app.events.development import broker
 from app.events.settings import Client
@@ -21,12 +21,12 @@ from app.outbox.models import OutboxEvent
 
 ROUNDS, EVENTS, KEYS = 5, 10_000, 100
 TOPIC = Topic(f"bench-{uuid4().hex}")
-ASIDE = Topic(f"{TOPIC.name}-aside")  # for what is sent with nothing else
+ASIDE = Topic(f"{TOPIC.name}-aside")  # for the reference measurements
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured(Event):
-    """Nothing has happened."""
+    """A sample event."""
 
     who: str
     number: int
@@ -46,18 +46,18 @@ class Figure:
 
 @dataclass(frozen=True)
 class Stage:
-    """What is there to measure with."""
+    """The database and the Kafka of the benchmarks."""
 
     database: Database
     kafka: Client
 
     async def clear(self) -> None:
-        """Let nothing wait."""
+        """Delete all events."""
         async with transaction(self.database.writers) as session:
             await session.exec(delete(OutboxEvent))
 
     async def fill(self) -> list[OutboxEvent]:
-        """Let as many events wait as a round has, and nothing else."""
+        """Replace all events with those of one round, and return them."""
         await self.clear()
         async with transaction(self.database.writers) as session:
             for number in range(EVENTS):
@@ -68,7 +68,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(servers: str | None) -> AsyncGenerator[Stage]:
-    """Provide it while the block runs."""
+    """Provide the environment during the block."""
     with _kafka(servers) as client:
         async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
             yield Stage(database, client)
