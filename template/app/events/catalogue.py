@@ -100,9 +100,7 @@ def _refuse(folder: Path) -> None:
             found = ["its contract was removed"]
             advice = f"Restore the contract. If no service reads these events any more, delete {path}."
         if found:
-            broken.append(
-                "\n  ".join([f"Breaking change of {path.stem}:", *found]) + f"\n{advice}"
-            )
+            broken.append("\n  ".join([f"Breaking change of {path.stem}:", *found]) + f"\n{advice}")
     if broken:
         raise NotAnAddition("\n\n".join(broken))
 

@@ -105,9 +105,7 @@ def test_offsets_of_reassigned_partitions_are_not_stored(kafka: Client) -> None:
 
 
 @pytest.mark.skipif(GIVEN is None, reason="the in-process broker does not readmit consumers that it considered dead")
-async def test_consumer_continues_after_rebalance(
-    store: Database, kafka: Client, topic: Topic, seen: Seen
-) -> None:
+async def test_consumer_continues_after_rebalance(store: Database, kafka: Client, topic: Topic, seen: Seen) -> None:
     """Kafka reassigns the partitions of a slow consumer. The consumer must survive that."""
     impatient = kafka | {"max.poll.interval.ms": 6000, "session.timeout.ms": 6000}  # the minimum that Kafka accepts
     slow, done = Consumer(f"test-{uuid4().hex}"), []

@@ -88,7 +88,9 @@ async def test_with_kafka_api_process_relays_nothing(
     assert await waiting(store) == [str(event_id) for event_id in ids]
 
 
-async def test_relay_is_woken_by_registered_wakers(store: Database, servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_relay_is_woken_by_registered_wakers(
+    store: Database, servers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
     monkeypatch.setenv("OUTBOX_POLL_SECONDS", "60")
     wakers: list[asyncio.Event] = []

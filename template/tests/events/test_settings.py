@@ -59,9 +59,7 @@ def test_invalid_settings_are_rejected_without_values(
     ],
     ids=["plain", "encrypted", "with a password"],
 )
-def test_client_configuration(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: dict[str, str]
-) -> None:
+def test_client_configuration(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: dict[str, str]) -> None:
     for name, value in (SERVERS | variables).items():
         monkeypatch.setenv(name, value)
     settings = load(KafkaSettings)

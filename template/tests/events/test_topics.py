@@ -60,9 +60,7 @@ def test_existing_topic_is_not_changed(kafka: Client, administered: type[Adminis
     assert len(administered.wanted) == 2
 
 
-@pytest.mark.skipif(
-    GIVEN is None, reason="the in-process broker has no admin API: set KAFKA_BOOTSTRAP_SERVERS"
-)
+@pytest.mark.skipif(GIVEN is None, reason="the in-process broker has no admin API: set KAFKA_BOOTSTRAP_SERVERS")
 def test_real_kafka_creates_topics(kafka: Client) -> None:
     topic = Topic(f"test-{uuid4().hex}", partitions=2, retention=timedelta(hours=1), compacted=True)
     create(kafka, [topic], replicas=1)

@@ -143,7 +143,9 @@ def test_ids_or_all_are_required(outbox: Database, command: str, arguments: list
 
 
 @pytest.mark.parametrize("command", [("outbox", "status"), ("dead-letters", "list"), ("dead-letters", "drop", "--all")])
-def test_invalid_settings_are_reported_without_values(monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+def test_invalid_settings_are_reported_without_values(
+    monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("DATABASE_URL", "hunter2")
     result = run(*command)
 

@@ -70,9 +70,7 @@ async def test_commit_notifies_once(notifying: None, outbox: Database, listener:
     assert await heard(listener) == 1
 
 
-async def test_savepoint_does_not_notify(
-    notifying: None, outbox: Database, listener: psycopg.AsyncConnection
-) -> None:
+async def test_savepoint_does_not_notify(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
     async with transaction(outbox.writers) as session:
         async with session.begin_nested():
             OutboxRepository(session).add(event("first"))

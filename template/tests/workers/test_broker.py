@@ -230,9 +230,7 @@ async def test_job_is_sent_again_after_database_error(jobs: Database, broker: Re
             await until(lambda: gate.ended == ["a"])
 
 
-async def test_worker_stops_without_redis(
-    jobs: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_worker_stops_without_redis(jobs: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONSUMER_RESTART_DELAY_SECS", "POST_PROCESS_MESSAGE_RETRY_DELAY_SECS"):
         monkeypatch.setattr(f"dramatiq.worker.{name}", 0.1)
     gate.open.clear()

@@ -67,7 +67,9 @@ async def test_jobs_with_same_key_are_sent_one_at_a_time(jobs: Database, relay: 
     assert shelf.sent == ["a1", "b1", "a2"]
 
 
-async def test_jobs_with_same_key_are_sent_one_at_a_time_in_any_commit_order(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
+async def test_jobs_with_same_key_are_sent_one_at_a_time_in_any_commit_order(
+    jobs: Database, relay: JobRelay, shelf: Shelf
+) -> None:
     """Numbers are assigned before the commit, so the first job to be committed may have the higher number."""
     await add(jobs, event("second", key="a", number=1002))
     await relay.run_once()
@@ -116,9 +118,7 @@ async def test_lost_jobs_are_sent_again(jobs: Database, relay: JobRelay, shelf: 
         await relay.run_once()
 
     assert shelf.sent == ["kept", "lost", "lost"]
-    assert [(line["event"], line["count"]) for line in lines] == [
-        ("jobs: missing in Redis, requeued", 1)
-    ]
+    assert [(line["event"], line["count"]) for line in lines] == [("jobs: missing in Redis, requeued", 1)]
 
 
 async def test_jobs_of_crashed_worker_are_sent_again(jobs: Database, relay: JobRelay, shelf: Shelf) -> None:
