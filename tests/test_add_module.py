@@ -68,7 +68,7 @@ def test_task_guide_works(render: Callable[[Answers], Path], tmp_path: Path) -> 
     assert len(written_tests(steps)) == 1
     for step in steps:
         execute_step(step, project)
-    check(project, "tests/modules", "tests/workers")
+    check(project, "tests/modules", "tests/jobs")
 
 
 def test_consumer_guide_works(render: Callable[[Answers], Path], tmp_path: Path) -> None:
@@ -79,4 +79,4 @@ def test_consumer_guide_works(render: Callable[[Answers], Path], tmp_path: Path)
     for step in steps:
         execute_step(step, project)
     assert (project / "docs/contracts/events/bonus.earned.v1.json").is_file()
-    check(project, "tests/modules", "tests/events/test_catalogue.py")
+    check(project, "tests/modules", "tests/messaging/test_schemas.py")

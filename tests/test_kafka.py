@@ -14,7 +14,7 @@ from tests.rendering import Answers
 pytestmark = [pytest.mark.complete, pytest.mark.execution]
 
 CHECKS = Path(__file__).with_name("kafka") / "checks.py"
-PROJECT_TESTS = ("tests/events", "tests/modules/statistics", "tests/test_consumers.py", "tests/test_relay.py")
+PROJECT_TESTS = ("tests/messaging", "tests/modules/statistics", "tests/test_consumers.py", "tests/test_relay.py")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def kafka() -> Generator[Broker]:
 def test_project_tests_pass_with_real_kafka(kafka: Broker, render: Callable[[Answers], Path], tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(render({"kafka": True, "database": "postgres"}), project)
-    shutil.copy(CHECKS, project / "tests/events/test_real_kafka.py")
+    shutil.copy(CHECKS, project / "tests/messaging/test_real_kafka.py")
     run(project, "uv", "sync", "--quiet")
     output = run(
         project,

@@ -18,8 +18,8 @@ IDENTIFIERS = {
     "oidc": r"oidc|app[./]oidc|modules[./]identity|authlib|login_attempt|session_cookie|csrf|/callback/",
     "mail": r"smtp|app[./]mail",
     "outbox": r"app[./](outbox|relay)|outbox_|dead.?letter",
-    "workers": r"app[./](workers|tasks)|dramatiq|\bredis(?!tribut)|valkey|cronsim|schedule_tick|\benqueue",
-    "events": r"app[./](events|consumers)|kafka|confluent|faststream|cloud_?event|asyncapi|processed_event|daily_count"
+    "workers": r"app[./](jobs|tasks)|dramatiq|\bredis(?!tribut)|valkey|cronsim|schedule_state|\benqueue",
+    "events": r"app[./](messaging|consumers)|kafka|confluent|faststream|cloud_?event|asyncapi|processed_event|daily_count"
     r"|modules[./]statistics|traceparent",
     "services": r"app[./](services|topology)|\btopology\b|traefik|mailpit",
     "reminder": r"modules[./]reminder|\breminder",
@@ -39,7 +39,7 @@ ALLOWED = {
     # The recorded answers.
     ".copier-answers.yml": ["auth: none", "kafka: false", "topology: monolith"],
     # All projects have the same list of layers; those in parentheses are optional.
-    "pyproject.toml": ["(mail) | (jwt) | (oidc)", "(workers)", "(outbox)", "| (consumers) |", "| (topology)"],
+    "pyproject.toml": ["(mail) | (jwt) | (oidc)", "(jobs)", "(outbox)", "| (consumers) |", "| (topology)"],
     # The core supports sign-in in general, because projects may add their own.
     "app/api.py": ["requires a sign-in declares it here"],
     "app/core/events.py": ["write rows or enqueue"],
@@ -63,7 +63,7 @@ ALLOWED = {
     "tests/modules/identity/test_commands.py": ["needs_no_password"],
     "tests/oidc/test_identity_provider.py": ['{"grant_type": "password"}'],
     # One file hides the differences of sign-in from the other tests, so that those are the same in all projects.
-    "tests/people.py": ["cover the actual sign-in", "without sign-in, all requests are allowed", "def administrator"],
+    "tests/people.py": ["cover the actual sign-in", "without sign-in, all requests are allowed"],
     "tests/test_contract.py": ["administrator", "/auth/"],
     "tests/modules/todo/test_routes.py": ["where a sign-in ends with the account"],
     "tests/security/test_protection.py": ["auth/forgot-password", "auth/reset-password", "/api/v1/auth/"],
@@ -76,17 +76,17 @@ ALLOWED = {
     "tests/core/test_logging.py": ["password"],
     "tests/modules/user/test_routes.py": ["a_bad_registration"],
     # Passwords of servers.
-    "app/workers/settings.py": ["may contain a password"],
-    "tests/workers/test_broker.py": ["reported_without_its_password"],
-    "tests/workers/test_task.py": ["password"],
+    "app/jobs/settings.py": ["may contain a password"],
+    "tests/jobs/test_broker.py": ["reported_without_its_password"],
+    "tests/jobs/test_task.py": ["password"],
     # The optional destinations of the relay.
     "app/outbox/commands.py": ["to Redis and Kafka"],
     "tests/test_relay.py": [
         "REDIS_URL",
         "redis://localhost",
         "KAFKA_BOOTSTRAP_SERVERS",
-        "app.events.topics.TIMEOUT_SECONDS",
-        "app.events",
+        "app.messaging.topics.TIMEOUT_SECONDS",
+        "app.messaging",
     ],
     "app/services/mailer.py": ['"reminders", '],
     ".env.example": [
@@ -113,7 +113,7 @@ ENABLING_ANSWERS: dict[str, Answers] = {
 
 SERVER_CREDENTIALS = (
     *("app/mail/", "tests/mail/", "docs/mail.md"),
-    *("app/events/", "tests/events/", "docs/contracts/", "docs/runbook-events.md"),
+    *("app/messaging/", "tests/messaging/", "docs/contracts/", "docs/runbook-events.md"),
 )
 """Files where words of `auth` and `jwt` refer to the credentials of mail servers and Kafka."""
 

@@ -121,14 +121,14 @@ def test_missing_files_are_not_listed_as_removed(history: Path, tmp_path: Path) 
 def test_prompts_list_what_another_answer_removes() -> None:
     """`copier update` without --defaults asks each question again."""
     values = resolve({"auth": "oidc", "example": False})
-    leaving = yaml.safe_load(
-        environment().get_template("extensions/leaving.yml.jinja").render(values | {"previous": values})
+    removed_by_answer = yaml.safe_load(
+        environment().get_template("extensions/removed_by_answer.yml.jinja").render(values | {"previous": values})
     )
-    shown = environment().from_string(config()["auth"]["help"]).render(leaving=leaving)
+    shown = environment().from_string(config()["auth"]["help"]).render(removed_by_answer=removed_by_answer)
     assert "app/oidc" in shown
     assert "tables: identity session_cookie login_attempt" in shown
     assert "app/jwt" not in shown
-    assert leaving["example"] == ""
+    assert removed_by_answer["example"] == ""
 
 
 def test_changelog_entries_name_valid_answers() -> None:

@@ -28,7 +28,7 @@ FILES = [file for file in working_tree() if file.is_relative_to(TEMPLATE)]
 JINJA = [file for file in working_tree() if ".jinja" in file.suffixes]
 NAMES = {question.name for question in everything()} | {"_", "_external_data"}
 # Variables that an included file gets from the file that includes it.
-INCLUDE_PARAMETERS = {"extensions/registry_of.yml.jinja": {"given"}, "extensions/changes.jinja": {"since"}}
+INCLUDE_PARAMETERS = {"extensions/registry.yml.jinja": {"given"}, "extensions/changes.jinja": {"since"}}
 
 
 def read(file: Path) -> str:
@@ -168,7 +168,7 @@ def test_features_list_their_tables() -> None:
 def test_registry_accepts_answers_of_older_versions() -> None:
     used = find_undeclared_variables(environment().parse(read(Path("extensions/features.yml.jinja"))))
     for given in ({}, {"auth": "jwt"}, {name: answers[-1] for name, answers in choices().items()}):
-        text = environment().from_string(read(Path("extensions/registry_of.yml.jinja"))).render(given=given)
+        text = environment().from_string(read(Path("extensions/registry.yml.jinja"))).render(given=given)
         read_back = yaml.safe_load(text)
         asked = {name: value for name, value in given.items() if name in used}
         for name, feature in read_back.items():
@@ -222,9 +222,9 @@ def test_questions_have_default_and_explanation() -> None:
 def test_help_fits_terminal_width() -> None:
     """Copier's prompts do not wrap. In updates, the help also lists what another answer removes."""
     values = resolve({}) | {"previous": resolve({})}
-    leaving = environment().get_template("extensions/leaving.yml.jinja").render(values)
+    removed_by_answer = environment().get_template("extensions/removed_by_answer.yml.jinja").render(values)
     for question in questions():
-        shown = environment().from_string(config()[question.name]["help"]).render(leaving=yaml.safe_load(leaving))
+        shown = environment().from_string(config()[question.name]["help"]).render(removed_by_answer=yaml.safe_load(removed_by_answer))
         assert max(map(len, shown.splitlines())) < HELP_WIDTH, question.name
 
 

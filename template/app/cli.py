@@ -10,7 +10,7 @@ import typer
 from app.core import server
 from app.core.config import Environment, load_all
 from app.db import commands as db
-from app.db.commands import configured
+from app.db.commands import command_context
 from app.features import COMMANDS, FEATURES
 from app.main import create_app
 
@@ -38,9 +38,9 @@ def serve(
 
     In development (ENV=dev), a database that is not configured is started and migrated first.
     """
-    with configured() as settings:
+    with command_context() as settings:
         host, port = host or settings.host, port or settings.port
-        server.require_free(host, port)
+        server.ensure_port_is_free(host, port)
         os.environ["PORT"] = str(port)  # so that the app and the processes it starts use the same port
         if settings.env is Environment.DEV:
             for feature in FEATURES:
@@ -52,6 +52,6 @@ def serve(
 @openapi.command()
 def export(path: Annotated[Path, typer.Argument(help="Output file.")] = Path("openapi.json")) -> None:
     """Write the OpenAPI document to a file."""
-    with configured():
+    with command_context():
         path.write_text(json.dumps(create_app().openapi(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         typer.echo(f"written: {path}")

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, FastAPI
 
-from app.events import processes
 from app.main import create_app
+from app.messaging import processes
 
 
 def create_consumer(*names: str) -> FastAPI:

@@ -17,16 +17,16 @@ from app.api import router
 from app.core import exception_handlers, health, middlewares, openapi
 from app.core.config import Settings, load
 from app.core.logging import configure_logging
-from app.core.shutdown import noticing_shutdown
+from app.core.shutdown import watch_shutdown_signals
 from app.features import FEATURES
 
-Part = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+Background = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def create_app(
     settings: Settings | None = None,
     routes: APIRouter = router,
-    background: Sequence[Part] | None = None,
+    background: Sequence[Background] | None = None,
 ) -> FastAPI:
     """Create the application.
 
@@ -40,13 +40,13 @@ def create_app(
     """
     settings = settings or load(Settings)
     configure_logging(settings)
-    about = openapi.about()
+    about = openapi.api_metadata()
     app = FastAPI(
         title=about["title"],
         description=about["description"],
         version=__version__,
         lifespan=_lifespan,
-        middleware=middlewares.stack(settings),
+        middleware=middlewares.build_middleware(settings),
         exception_handlers=exception_handlers.HANDLERS,
         generate_unique_id_function=openapi.operation_id,
     )
@@ -54,8 +54,8 @@ def create_app(
     app.state.stopping = asyncio.Event()
     app.state.health_checks = {}
     app.state.by_itself = []  # features add tasks that no separate process runs, for example in development
-    openapi.install(app)
-    app.include_router(health.router, responses=openapi.EVERY_ROUTE)
+    openapi.customize_openapi(app)
+    app.include_router(health.router, responses=openapi.COMMON_RESPONSES)
     app.include_router(routes)
     for feature in FEATURES:
         feature.setup(app)
@@ -71,7 +71,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             await stack.enter_async_context(feature.lifespan(app))
         for part in app.state.background:
             await stack.enter_async_context(part(app))
-        with noticing_shutdown(app.state.stopping):
+        with watch_shutdown_signals(app.state.stopping):
             yield
 
 

@@ -6,8 +6,8 @@ containers are therefore monitored, stopped and restarted in the same way as tho
 
 from fastapi import APIRouter, FastAPI
 
+from app.jobs import processes
 from app.main import create_app
-from app.workers import processes
 
 
 def create_worker() -> FastAPI:

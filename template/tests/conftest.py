@@ -30,7 +30,7 @@ from app.db import dialect, migrations
 from app.db.base import Base
 from app.db.session import Database, transaction
 from app.main import create_app
-from app.start import NEW_OBJECTS
+from app.start import GC_THRESHOLD
 from tests.database import create_database
 from tests.waiting import TIMEOUT_SECONDS
 
@@ -57,7 +57,7 @@ def pytest_configure() -> None:
 def pytest_runtestloop() -> None:
     """Exclude existing objects from garbage collection, and raise its threshold, as the service does."""
     gc.freeze()
-    gc.set_threshold(NEW_OBJECTS)
+    gc.set_threshold(GC_THRESHOLD)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -84,36 +84,38 @@ def report_silence(terminal: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder that is shared by all processes of this test run."""
     own = tmp_path_factory.getbasetemp()
     return own if worker_id == "master" else own.parent
 
 
 @pytest.fixture(scope="session", autouse=True)
-def environment(shared: Path, worker_id: str) -> None:
+def environment(shared_folder: Path, worker_id: str) -> None:
     """Set the environment variables for the tests, and migrate the database."""
-    database_url = create_database(shared, f"test_{worker_id}")
-    for name in variables():  # ignore the settings of the developer
+    database_url = create_database(shared_folder, f"test_{worker_id}")
+    for name in settings_variables():  # ignore the settings of the developer
         os.environ.pop(name, None)
     os.environ.update(LIMITS, ENV=Environment.TEST, DATABASE_URL=database_url)
-    in_a_thread(migrations.upgrade)
+    run_in_thread(migrations.upgrade)
 
 
-def variables(base: type[EnvSettings] = EnvSettings) -> set[str]:
+def settings_variables(base: type[EnvSettings] = EnvSettings) -> set[str]:
     """The environment variables of all settings classes."""
     own = {base.variable(field) for field in base.model_fields}
-    return own.union(*(variables(child) for child in base.__subclasses__() if child.__module__.startswith("app.")))
+    return own.union(
+        *(settings_variables(child) for child in base.__subclasses__() if child.__module__.startswith("app."))
+    )
 
 
-def in_a_thread(function: Any, *arguments: Any) -> Any:
+def run_in_thread(function: Any, *arguments: Any) -> Any:
     """Call a function that starts its own event loop."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(function, *arguments).result()
 
 
 @pytest.fixture(scope="session")
-def imported() -> set[str]:
+def imported_modules() -> set[str]:
     """The modules that a server process has imported at startup."""
     serve = "import sys; from app import cli; cli.create_app(); print(*sys.modules)"
     return set(subprocess.run([sys.executable, "-c", serve], check=True, capture_output=True, text=True).stdout.split())
@@ -126,29 +128,29 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-async def live_database() -> AsyncGenerator[Database]:
+async def committing_database() -> AsyncGenerator[Database]:
     """The database, opened as the app does."""
     async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
         yield database
 
 
 @pytest.fixture
-async def database(live_database: Database) -> AsyncGenerator[Database]:
+async def database(committing_database: Database) -> AsyncGenerator[Database]:
     """A database whose commits are rolled back at the end of the test."""
-    engine = live_database.writers.kw["bind"]
+    engine = committing_database.write.kw["bind"]
     async with engine.connect() as connection:
         outer = await connection.begin()
         sessions = async_sessionmaker(
             connection, class_=AsyncSession, expire_on_commit=False, join_transaction_mode="create_savepoint"
         )
-        yield Database(writers=sessions, readers=sessions, lookups=sessions, probe=live_database.probe)
+        yield Database(write=sessions, snapshot=sessions, read_only=sessions, health=committing_database.health)
         await outer.rollback()
 
 
 @pytest.fixture
 async def session(database: Database) -> AsyncGenerator[AsyncSession]:
     """A session for tests without HTTP."""
-    async with database.writers() as session:
+    async with database.write() as session:
         yield session
 
 
@@ -168,13 +170,13 @@ async def client(app: FastAPI) -> AsyncGenerator[AsyncClient]:
 
 
 @pytest.fixture
-async def live(live_database: Database, settings: Settings) -> AsyncGenerator[AsyncClient]:
+async def committing_client(committing_database: Database, settings: Settings) -> AsyncGenerator[AsyncClient]:
     """A client whose requests commit, each in its own transaction."""
     app = create_app(settings)
-    app.state.database = live_database
+    app.state.database = committing_database
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
-    async with transaction(live_database.writers) as session:
+    async with transaction(committing_database.write) as session:
         for table in reversed(Base.metadata.sorted_tables):
             await session.exec(table.delete())
 
@@ -196,7 +198,7 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> OwnRegistry:
 
 
 @pytest.fixture
-def published(own_registry: OwnRegistry) -> list[events.Event]:
+def captured_events(own_registry: OwnRegistry) -> list[events.Event]:
     """The published events; their handlers are not called."""
     seen: list[events.Event] = []
 

@@ -25,7 +25,7 @@ from typer.testing import CliRunner, Result
 from app.cli import app
 from app.db import migrations
 from app.db.commands import EXIT_CONFIGURATION
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 from tests.database import create_database
 from tests.waiting import TIMEOUT_SECONDS
 
@@ -40,10 +40,10 @@ def folder(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 @pytest.fixture
-def empty(shared: Path, worker_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def empty(shared_folder: Path, worker_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty database, instead of the one of the tests."""
     monkeypatch.delenv("DATABASE_URL")
-    monkeypatch.setenv("DATABASE_URL", create_database(shared, f"cli_{worker_id}"))
+    monkeypatch.setenv("DATABASE_URL", create_database(shared_folder, f"cli_{worker_id}"))
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def _logging_restored() -> Generator[None]:
 
 
 def run(*arguments: str) -> Result:
-    result: Result = in_a_thread(CliRunner().invoke, app, arguments)
+    result: Result = run_in_thread(CliRunner().invoke, app, arguments)
     return result
 
 

@@ -23,8 +23,8 @@ from app.db import dialect
 from app.db.base import Base
 from app.db.session import transaction
 from app.main import create_app
-from tests.conftest import in_a_thread
-from tests.people import administrator
+from tests.conftest import run_in_thread
+from tests.people import admin_headers
 from tests.waiting import TIMEOUT_SECONDS
 
 # The requests are the same in each run. To test more: CONTRACT_EXAMPLES=500 just test
@@ -58,13 +58,13 @@ def app() -> FastAPI:
 @pytest.fixture(scope="module")
 def headers(app: FastAPI) -> dict[str, str]:
     """Request headers of an administrator."""
-    result: dict[str, str] = in_a_thread(asyncio.run, open_administrator(app))
+    result: dict[str, str] = run_in_thread(asyncio.run, open_administrator(app))
     return result
 
 
 async def open_administrator(app: FastAPI) -> dict[str, str]:
     async with dialect.open_database(load(dialect.DatabaseSettings)) as app.state.database:
-        return await administrator(app)
+        return await admin_headers(app)
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +77,13 @@ def server(app: FastAPI, headers: dict[str, str]) -> Generator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = True
         thread.join()
-    in_a_thread(asyncio.run, delete_everything())
+    run_in_thread(asyncio.run, delete_everything())
 
 
 async def delete_everything() -> None:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
+        transaction(database.write) as session,
     ):
         for table in reversed(Base.metadata.sorted_tables):
             await session.exec(table.delete())

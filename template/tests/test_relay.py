@@ -10,17 +10,17 @@ from httpx2 import ASGITransport, AsyncClient
 from app.core.config import ConfigurationError, EnvSettings
 from app.main import create_app
 from app.relay import create_relay
-from tests.conftest import variables
+from tests.conftest import settings_variables
 
 # The destinations that a project may have.
 SERVERS = {"REDIS_URL": "redis://localhost", "KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}
 
 
-@pytest.mark.parametrize("name", sorted(SERVERS.keys() & variables(EnvSettings)))
+@pytest.mark.parametrize("name", sorted(SERVERS.keys() & settings_variables(EnvSettings)))
 async def test_relay_process_serves_only_health_endpoints(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, SERVERS[name])
-    if find_spec("app.events"):
-        monkeypatch.setattr("app.events.topics.TIMEOUT_SECONDS", 0.1)  # there is no server
+    if find_spec("app.messaging"):
+        monkeypatch.setattr("app.messaging.topics.TIMEOUT_SECONDS", 0.1)  # there is no server
     app = create_relay()
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         assert (await client.get("/health/live")).status_code == 200
@@ -44,5 +44,5 @@ def test_relay_checks_destinations_at_startup(monkeypatch: pytest.MonkeyPatch) -
         return app
 
     monkeypatch.setattr("app.relay.create_app", create)
-    with pytest.raises(ConfigurationError, match="not ready"):
+    with pytest.raises(ConfigurationError, match="health check failed"):
         create_relay()

@@ -12,7 +12,7 @@ from app.main import create_app
 
 
 def left_alone() -> bool:
-    return gc.isenabled() and gc.get_freeze_count() > 10_000 and gc.get_threshold()[0] == start.NEW_OBJECTS
+    return gc.isenabled() and gc.get_freeze_count() > 10_000 and gc.get_threshold()[0] == start.GC_THRESHOLD
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +44,6 @@ def test_worker_processes_also_exclude_imported_objects(monkeypatch: pytest.Monk
     assert left_alone()
 
 
-def test_server_does_not_import_alembic(imported: set[str]) -> None:
-    assert "app.db.migrations" in imported
-    assert "alembic" not in imported
+def test_server_does_not_import_alembic(imported_modules: set[str]) -> None:
+    assert "app.db.migrations" in imported_modules
+    assert "alembic" not in imported_modules

@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 TIMEOUT_SECONDS = 300
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+async def wait_until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
     """Poll until a condition is true."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while not (await found if isinstance(found := condition(), Awaitable) else found):  # noqa: ASYNC110 - see above

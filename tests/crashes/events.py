@@ -243,7 +243,7 @@ def _rows(deployment: EventDeployment) -> int:
 def _ignored_duplicates(deployment: EventDeployment) -> int:
     """Return how many duplicates the consumers have ignored."""
     lines = (line for name in CONSUMERS for line in deployment[name].log_output().splitlines())
-    return sum(int(line.partition('"known": ')[2].partition(",")[0]) for line in lines if '"known": ' in line)
+    return sum(int(line.partition('"duplicates": ')[2].partition(",")[0]) for line in lines if '"duplicates": ' in line)
 
 
 def _evaluate(

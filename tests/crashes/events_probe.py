@@ -15,12 +15,12 @@ from app.core.config import load
 from app.core.events import Event, publish
 from app.db import base
 from app.db.session import SessionDep
-from app.events.consumers import Consumer
-from app.events.contracts import Topic, contract
-from app.events.settings import KafkaSettings
-from app.outbox.models import OutboxEvent
+from app.messaging.consumers import Consumer
+from app.messaging.contracts import Topic, contract
+from app.messaging.settings import KafkaSettings
+from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository
-from confluent_kafka import Consumer as Reader
+from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import ConsumerGroupTopicPartitions, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from fastapi import APIRouter, FastAPI
@@ -97,14 +97,14 @@ async def submit(session: SessionDep, requests: list[EventRequest]) -> None:
 @router.get("/waiting")
 async def waiting(session: SessionDep) -> dict[str, int]:
     """Count pending outbox rows, dead letters, and messages that are not yet consumed."""
-    counts = {state: count for state, (count, _) in (await OutboxRepository(session).counts()).items()}
-    return {"waiting": counts["waiting"], "dead": counts["dead"], "lag": await asyncio.to_thread(consumer_lag)}
+    counts = {state: count for state, (count, _) in (await OutboxRepository(session).count_by_state()).items()}
+    return {"pending": counts["pending"], "dead": counts["dead"], "lag": await asyncio.to_thread(consumer_lag)}
 
 
 @router.get("/outbox")
 async def outbox(session: SessionDep) -> int:
     """Count pending outbox rows. Unlike the other routes, this one works without Kafka."""
-    return (await OutboxRepository(session).counts())["waiting"][0]
+    return (await OutboxRepository(session).count_by_state())["pending"][0]
 
 
 @router.get("/ends")
@@ -116,7 +116,7 @@ async def partition_ends() -> list[int]:
 @router.delete("/")
 async def clear_outbox(session: SessionDep) -> None:
     """Empty the outbox."""
-    await session.exec(delete(OutboxEvent))
+    await session.exec(delete(OutboxMessage))
 
 
 @router.get("/ledger")
@@ -165,7 +165,7 @@ def resend_messages(replay: Replay) -> None:
     assert producer.flush(SECONDS) == 0
 
 
-def messages_of(reader: Reader, positions: Sequence[int]) -> Iterable[Message]:
+def messages_of(reader: KafkaConsumer, positions: Sequence[int]) -> Iterable[Message]:
     """Yield all messages from these offsets on."""
     left = sum(end for _, end in ends(reader)) - sum(positions)
     reader.assign([TopicPartition(TOPIC.name, number, position) for number, position in enumerate(positions)])
@@ -179,28 +179,28 @@ def messages_of(reader: Reader, positions: Sequence[int]) -> Iterable[Message]:
 def consumer_lag() -> int:
     """Return the number of messages in Kafka that are not yet consumed."""
 
-    def count(reader: Reader) -> int:
+    def count(reader: KafkaConsumer) -> int:
         committed = reader.committed([each for each, _ in ends(reader)], timeout=SECONDS)
         return sum(end - max(0, each.offset) for (_, end), each in zip(ends(reader), committed, strict=True))
 
     return with_reader(count)
 
 
-def ends(reader: Reader) -> list[tuple[TopicPartition, int]]:
+def ends(reader: KafkaConsumer) -> list[tuple[TopicPartition, int]]:
     """Return the end of each partition."""
     partitions = [TopicPartition(TOPIC.name, number) for number in range(TOPIC.partitions)]
     return [(each, reader.get_watermark_offsets(each, timeout=SECONDS)[1]) for each in partitions]
 
 
-def with_reader(read: Callable[[Reader], Any]) -> Any:
+def with_reader(read: Callable[[KafkaConsumer], Any]) -> Any:
     """Call a function with a reader that knows the offsets of the consumer group, but does not join it."""
-    with closing(Reader(client() | {"group.id": probe.group, "enable.auto.commit": False, "log_level": 0})) as reader:
+    with closing(KafkaConsumer(client() | {"group.id": probe.group, "enable.auto.commit": False, "log_level": 0})) as reader:
         return read(reader)
 
 
 def client() -> dict[str, Any]:
     """Return the settings of a Kafka client."""
-    return dict(load(KafkaSettings).client())
+    return dict(load(KafkaSettings).client_config())
 
 
 def prepare_development() -> None:

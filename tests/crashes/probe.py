@@ -16,11 +16,11 @@ from typing import Self
 
 from app.db import base
 from app.db.session import SessionDep
-from app.outbox import relay
-from app.outbox.models import OutboxEvent
+from app.outbox import poller
+from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository
-from app.workers.task import Job, task
-from app.workers.task import outside_task as outside
+from app.jobs.task import Job, task
+from app.jobs.task import non_transactional_task as outside
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 from sqlmodel import Field, col, delete, select
@@ -53,7 +53,7 @@ class Effect(base.Base, table=True):
     number: int
 
 
-@task(attempts=ATTEMPTS, seconds=SECONDS)
+@task(max_attempts=ATTEMPTS, timeout_seconds=SECONDS)
 async def record(session: AsyncSession, *, number: int, pause: float = 0, text: str = "") -> None:
     """Insert a row, with time to be killed before the commit."""
     write_trace("started", number)
@@ -62,14 +62,14 @@ async def record(session: AsyncSession, *, number: int, pause: float = 0, text: 
     await asyncio.sleep(pause)
 
 
-@task(attempts=ATTEMPTS, seconds=SECONDS, key="key")
+@task(max_attempts=ATTEMPTS, timeout_seconds=SECONDS, key="key")
 async def record_in_order(session: AsyncSession, *, number: int, key: str, pause: float = 0) -> None:
     """Insert a row; jobs of one key run in order."""
     assert key
     await record.function(session, number=number, pause=pause)
 
 
-@outside(attempts=ATTEMPTS, seconds=SECONDS)
+@outside(max_attempts=ATTEMPTS, timeout_seconds=SECONDS)
 async def record_outside(job: Job, *, number: int, pause: float = 0) -> None:
     """Append a line to a file."""
     assert job.attempt
@@ -78,21 +78,21 @@ async def record_outside(job: Job, *, number: int, pause: float = 0) -> None:
     write_trace("outside", number)
 
 
-@task(attempts=2, seconds=1)
+@task(max_attempts=2, timeout_seconds=1)
 async def kill_worker(session: AsyncSession) -> None:
     """Kill the worker."""
     assert session
     os._exit(1)
 
 
-@task(attempts=2, seconds=1)
+@task(max_attempts=2, timeout_seconds=1)
 async def never_end(session: AsyncSession) -> None:
     """Wait forever."""
     assert session
     await asyncio.Event().wait()
 
 
-@task(attempts=2, seconds=1)
+@task(max_attempts=2, timeout_seconds=1)
 async def hang(session: AsyncSession, *, number: int) -> None:
     """Block the event loop of the worker forever, within a transaction."""
     assert session
@@ -102,7 +102,7 @@ async def hang(session: AsyncSession, *, number: int) -> None:
 
 if "PROBE_NEW" in os.environ:
 
-    @task(attempts=ATTEMPTS)
+    @task(max_attempts=ATTEMPTS)
     async def new_task(session: AsyncSession, *, number: int) -> None:
         """Insert a row; only workers of a later version have this task."""
         await record.function(session, number=number)
@@ -149,13 +149,13 @@ def enqueue(session: AsyncSession, request: JobRequest) -> None:
 @router.get("/waiting")
 async def waiting(session: SessionDep) -> dict[str, int]:
     """Count the rows of the outbox by their state."""
-    return {state: count for state, (count, _) in (await OutboxRepository(session).counts()).items()}
+    return {state: count for state, (count, _) in (await OutboxRepository(session).count_by_state()).items()}
 
 
 @router.delete("/")
 async def clear_outbox(session: SessionDep) -> None:
     """Empty the outbox."""
-    await session.exec(delete(OutboxEvent))
+    await session.exec(delete(OutboxMessage))
 
 
 @router.get("/ledger")
@@ -191,7 +191,7 @@ class WrongClock(datetime):
 
 if "PROBE_CLOCK" in os.environ:
     base.datetime = WrongClock
-    relay.time = SimpleNamespace(time=lambda: time.time() + clock_error().total_seconds(), monotonic=time.monotonic)
+    poller.time = SimpleNamespace(time=lambda: time.time() + clock_error().total_seconds(), monotonic=time.monotonic)
 
 
 def prepare_development() -> None:

@@ -186,7 +186,7 @@ def _repeat(
 
 
 def _has_work(deployment: JobDeployment) -> bool:
-    return bool((deployment.observe("waiting") or {}).get("taken"))
+    return bool((deployment.observe("waiting") or {}).get("running"))
 
 
 SCENARIOS = (

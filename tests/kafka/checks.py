@@ -8,32 +8,32 @@ from uuid import uuid4
 
 import pytest
 from app.db.session import Database
-from app.events import contracts
-from app.events.contracts import Topic
-from app.events.listening import listening
-from app.events.settings import Client
+from app.messaging import contracts
+from app.messaging.contracts import Topic
+from app.messaging.listening import listening
+from app.messaging.settings import KafkaConfig
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from tests.events.conftest import Seen, message
-from tests.events.test_commands import run
-from tests.waiting import until
+from tests.messaging.conftest import RecordingConsumer, make_message_bytes
+from tests.messaging.test_commands import run
+from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
-def _served(kafka: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def _served(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", str(kafka["bootstrap.servers"]))
 
 
 @pytest.fixture
-def declared(kafka: Client, monkeypatch: pytest.MonkeyPatch) -> Generator[list[Topic]]:
+def declared(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> Generator[list[Topic]]:
     """Topics that contracts declare, and Kafka does not have."""
     name = uuid4().hex
     declared = [
         Topic(f"test-{name}-plain"),
         Topic(f"test-{name}-compacted", partitions=3, retention=timedelta(hours=1), compacted=True),
     ]
-    monkeypatch.setattr(contracts, "topics", lambda: declared)
+    monkeypatch.setattr(contracts, "all_topics", lambda: declared)
     yield declared
     admin = AdminClient(kafka)
     known = admin.list_topics().topics
@@ -42,7 +42,7 @@ def declared(kafka: Client, monkeypatch: pytest.MonkeyPatch) -> Generator[list[T
             gone.result()
 
 
-def test_topics_are_created_as_they_are_declared(kafka: Client, declared: list[Topic]) -> None:
+def test_topics_are_created_as_they_are_declared(kafka: KafkaConfig, declared: list[Topic]) -> None:
     first, second = run("topics", "create", "--replicas", "1"), run("topics", "create", "--replicas", "1")
 
     assert first.exit_code == 0, first.output
@@ -84,15 +84,15 @@ def test_too_few_partitions_are_told(declared: list[Topic]) -> None:
     assert f"{declared[0].name} has 6 of 12 partitions" in refused.stderr
 
 
-async def test_what_was_taken_back_is_not_read(store: Database, kafka: Client, topic: Topic, seen: Seen) -> None:
+async def test_what_was_taken_back_is_not_read(empty_database: Database, kafka: KafkaConfig, topic: Topic, recording_consumer: RecordingConsumer) -> None:
     producer = Producer(kafka | {"transactional.id": f"test-{uuid4().hex}"})
     producer.init_transactions(30)
     for number, kept in enumerate([True, False, True]):
         producer.begin_transaction()
-        producer.produce(topic.name, message("ada", number), key="ada")
+        producer.produce(topic.name, make_message_bytes("ada", number), key="ada")
         producer.flush(30)
         producer.commit_transaction(30) if kept else producer.abort_transaction(30)
 
-    async with listening(store, kafka, [seen.consumer]):
-        await until(lambda: "ada 2" in seen.here)
-    assert seen.here == ["ada 0", "ada 2"]
+    async with listening(empty_database, kafka, [recording_consumer.consumer]):
+        await wait_until(lambda: "ada 2" in recording_consumer.here)
+    assert recording_consumer.here == ["ada 0", "ada 2"]

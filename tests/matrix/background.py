@@ -23,7 +23,7 @@ NO_REDIS = "The Redis server of the project did not start."
 KAFKA = """
 import sys
 from app import features
-from app.events import contracts, development
+from app.messaging import contracts, development
 with development.broker(contracts.topics()) as address:
     print(address, flush=True)
     sys.stdin.read()

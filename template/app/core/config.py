@@ -69,7 +69,7 @@ class Settings(EnvSettings):
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _refuse_lax_production(self) -> "Settings":
+    def _reject_unsafe_production(self) -> "Settings":
         """Reject settings in production that are meant for development only."""
         lax = {
             "DEBUG: must be false in production; it shows tracebacks to clients": self.debug,

@@ -39,13 +39,13 @@ STATUS_BY_KIND: Mapping[type[DomainError], HTTPStatus] = {
 }
 
 # Headers that RFC 9110 requires or recommends for these statuses.
-ALWAYS_WITH: Mapping[HTTPStatus, Mapping[str, str]] = {
+REQUIRED_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
 }
 
 
-def status_of(error: type[DomainError]) -> HTTPStatus:
+def status_for(error: type[DomainError]) -> HTTPStatus:
     """Return the HTTP status of an error class, according to the kind that it derives from."""
     return next(status for kind, status in STATUS_BY_KIND.items() if issubclass(error, kind))
 
@@ -71,22 +71,22 @@ def problem(
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
         **more,
     }
-    headers = {**ALWAYS_WITH.get(status, {}), **(headers or {})}
+    headers = {**REQUIRED_HEADERS.get(status, {}), **(headers or {})}
     return JSONResponse(content, status.value, headers, media_type="application/problem+json")
 
 
-def answer(error: DomainError) -> JSONResponse:
+def error_response(error: DomainError) -> JSONResponse:
     """Convert a domain error to a response.
 
     Raising the error has the same effect, but rolls back the transaction. A route whose
     changes must be committed returns this response instead.
     """
     headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, TooManyRequestsError) else None
-    return problem(status_of(type(error)), error.code, str(error), headers)
+    return problem(status_for(type(error)), error.code, str(error), headers)
 
 
 async def _domain_error(_: Request, error: DomainError) -> JSONResponse:
-    return answer(error)
+    return error_response(error)
 
 
 async def _invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -103,11 +103,11 @@ async def _http_exception(request: Request, error: HTTPException) -> Response:
     status = HTTPStatus(error.status_code)
     # Python 3.13 renamed this status; the code stays the same on every version.
     code = "content_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
-    headers = _allowed(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    headers = _allow_header(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
     return problem(status, code, str(error.detail), headers)
 
 
-def _allowed(request: Request) -> dict[str, str]:
+def _allow_header(request: Request) -> dict[str, str]:
     """List the methods of all routes at this path (RFC 9110 §10.2.1); Starlette lists those of the first route only."""
     methods: set[str] = set()
     for route in iter_route_contexts(request.app.routes):

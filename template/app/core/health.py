@@ -16,9 +16,9 @@ from app import __version__
 
 CHECK_TIMEOUT_SECONDS = 2.0
 
-Check = Callable[[FastAPI], Awaitable[None]]
+HealthCheck = Callable[[FastAPI], Awaitable[None]]
 
-_late: set[asyncio.Future[None]] = set()  # asyncio keeps only weak references to tasks
+_abandoned_checks: set[asyncio.Future[None]] = set()  # asyncio keeps only weak references to tasks
 
 logger = structlog.get_logger(__name__)
 router = APIRouter(prefix="/health", tags=["health"])
@@ -45,7 +45,7 @@ class Health(BaseModel):
     checks: dict[str, Status]
 
 
-def add_check(app: FastAPI, name: str, check: Check, timeout_seconds: float = CHECK_TIMEOUT_SECONDS) -> None:
+def add_check(app: FastAPI, name: str, check: HealthCheck, timeout_seconds: float = CHECK_TIMEOUT_SECONDS) -> None:
     """Register a readiness check. `check` must raise an exception if its dependency is unavailable."""
     app.state.health_checks[name] = check, timeout_seconds
 
@@ -60,11 +60,11 @@ async def live() -> Liveness:
 async def ready(request: Request, response: Response) -> Health:
     """Check all dependencies. Send no traffic to this process while the response is 503."""
     app: FastAPI = request.app
-    checks: dict[str, tuple[Check, float]] = app.state.health_checks
+    checks: dict[str, tuple[HealthCheck, float]] = app.state.health_checks
     if app.state.stopping.is_set():
         results = [Status.UNAVAILABLE for _ in checks]
     else:
-        results = await asyncio.gather(*(_try(app, name, *check) for name, check in checks.items()))
+        results = await asyncio.gather(*(_run_check(app, name, *check) for name, check in checks.items()))
     healthy = all(result is Status.OK for result in results) and not app.state.stopping.is_set()
     if not healthy:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
@@ -81,7 +81,7 @@ async def health(request: Request, response: Response) -> Health:
     return await ready(request, response)
 
 
-async def _try(app: FastAPI, name: str, check: Check, timeout_seconds: float) -> Status:
+async def _run_check(app: FastAPI, name: str, check: HealthCheck, timeout_seconds: float) -> Status:
     """Run a check with its timeout. The reason for a failure is logged, not sent to the client.
 
     A check that times out is cancelled but not awaited, because its cleanup may hang as well.
@@ -89,8 +89,8 @@ async def _try(app: FastAPI, name: str, check: Check, timeout_seconds: float) ->
     task = asyncio.ensure_future(check(app))
     await asyncio.wait({task}, timeout=timeout_seconds)
     if not task.done():
-        _late.add(task)
-        task.add_done_callback(_forget)
+        _abandoned_checks.add(task)
+        task.add_done_callback(_consume_result)
         task.cancel()
         logger.warning("health check failed", check=name, error=f"timed out after {timeout_seconds:g} seconds")
         return Status.UNAVAILABLE
@@ -100,8 +100,8 @@ async def _try(app: FastAPI, name: str, check: Check, timeout_seconds: float) ->
     return Status.OK
 
 
-def _forget(task: asyncio.Future[None]) -> None:
+def _consume_result(task: asyncio.Future[None]) -> None:
     """Retrieve the exception of an abandoned check, so that asyncio does not log it."""
-    _late.discard(task)
+    _abandoned_checks.discard(task)
     if not task.cancelled():
         task.exception()

@@ -21,14 +21,14 @@ def _drop_color_message(_: Any, __: str, event: structlog.typing.EventDict) -> s
 
 
 # They log each file change, six lines before each migration, and each HTTP request.
-_TALKATIVE = ("watchfiles", "alembic.runtime.plugins", "httpx2")
-_OURS: tuple[structlog.typing.Processor, ...] = (
+_NOISY_LOGGERS = ("watchfiles", "alembic.runtime.plugins", "httpx2")
+_SHARED_PROCESSORS: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.StackInfoRenderer(),
 )
-_OTHERS = (*_OURS, structlog.stdlib.ExtraAdder(), _drop_color_message)
+_FOREIGN_PROCESSORS = (*_SHARED_PROCESSORS, structlog.stdlib.ExtraAdder(), _drop_color_message)
 
 
 def configure_logging(settings: Settings) -> None:
@@ -36,7 +36,7 @@ def configure_logging(settings: Settings) -> None:
     for_people = settings.env is Environment.DEV
     stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if for_people else "iso", utc=not for_people)
     structlog.configure(
-        processors=[*_OURS, stamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_SHARED_PROCESSORS, stamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=settings.env is Environment.PROD,
@@ -44,7 +44,7 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*_OTHERS, stamp],
+            foreign_pre_chain=[*_FOREIGN_PROCESSORS, stamp],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings)],
         )
     )
@@ -52,9 +52,9 @@ def configure_logging(settings: Settings) -> None:
     logging.captureWarnings(True)
     # Skip record fields that the format does not use (https://docs.python.org/3/howto/logging.html#optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    for name in _TALKATIVE:
+    for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    _adopt_uvicorn()
+    _redirect_uvicorn_logs()
 
 
 def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
@@ -65,7 +65,7 @@ def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
 
 
-def _adopt_uvicorn() -> None:
+def _redirect_uvicorn_logs() -> None:
     """Remove uvicorn's handlers, and its access log, since ours includes the request id."""
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()

@@ -35,17 +35,17 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 # The documentation pages load Swagger UI and ReDoc from the hosts that FastAPI uses.
-DOCS_POLICY = (
+DOCS_CSP = (
     "default-src 'none'; script-src https://cdn.jsdelivr.net 'unsafe-inline'; worker-src blob:; "
     "style-src https://cdn.jsdelivr.net https://fonts.googleapis.com 'unsafe-inline'; "
     "font-src https://fonts.gstatic.com; img-src 'self' data: https://fastapi.tiangolo.com https://cdn.redoc.ly; "
     "connect-src 'self'; frame-ancestors 'none'"
 )
 DOCS_PATHS = ("/docs", "/redoc")
-PROBES = ("/health", "/health/live", "/health/ready")
+PROBE_PATHS = ("/health", "/health/live", "/health/ready")
 
 
-def stack(settings: Settings) -> list[Middleware]:
+def build_middleware(settings: Settings) -> list[Middleware]:
     """Return the middleware, outermost first."""
     cors = Middleware(
         CORSMiddleware,
@@ -68,9 +68,9 @@ def stack(settings: Settings) -> list[Middleware]:
         Middleware(AccessLog),
         Middleware(SecurityHeaders, hsts=settings.env is Environment.PROD),
         *([cors] if settings.cors_origins else []),
-        Middleware(TimeLimit, seconds=settings.request_timeout_seconds),
+        Middleware(RequestTimeout, seconds=settings.request_timeout_seconds),
         Middleware(ErrorBoundary, debug=settings.debug),
-        Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
+        Middleware(BodySizeLimit, max_bytes=settings.max_body_bytes),
     ]
 
 
@@ -111,7 +111,7 @@ class AccessLog(HttpMiddleware):
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, ended, status = time.perf_counter(), 0.0, 0
 
-        async def noting_answer(message: Message) -> None:
+        async def record_response(message: Message) -> None:
             nonlocal status, ended
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -120,10 +120,10 @@ class AccessLog(HttpMiddleware):
                 ended = time.perf_counter()  # Work after the response does not delay the client.
 
         try:
-            await self.app(scope, receive, noting_answer)
+            await self.app(scope, receive, record_response)
         finally:
             # Probes run every few seconds and would flood the log.
-            log = logger.debug if scope["path"] in PROBES else logger.info
+            log = logger.debug if scope["path"] in PROBE_PATHS else logger.info
             log(
                 "request",
                 method=scope["method"],
@@ -151,13 +151,13 @@ class SecurityHeaders(HttpMiddleware):
                 headers.update(self.headers)
                 headers.setdefault("Cache-Control", "private, no-cache")
                 if scope["path"] in DOCS_PATHS:
-                    headers["Content-Security-Policy"] = DOCS_POLICY
+                    headers["Content-Security-Policy"] = DOCS_CSP
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
 
 
-class TimeLimit(HttpMiddleware):
+class RequestTimeout(HttpMiddleware):
     """Limit the time until a response starts. A response that has started may stream without a limit."""
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
@@ -167,24 +167,24 @@ class TimeLimit(HttpMiddleware):
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         waiting, complete = False, False
 
-        async def noting_body() -> Message:
+        async def track_body() -> Message:
             nonlocal waiting, complete
             waiting = not complete
             message = await receive()
             waiting, complete = False, not message.get("more_body", False)
             return message
 
-        async def lifting_limit(message: Message) -> None:
+        async def lift_timeout(message: Message) -> None:
             limit.reschedule(None)
             await send(message)
 
         try:
             async with asyncio.timeout(self.seconds) as limit:
-                await self.app(scope, noting_body, lifting_limit)
+                await self.app(scope, track_body, lift_timeout)
         except TimeoutError:
-            await self._give_up(waiting)(scope, receive, send)
+            await self._timeout_response(waiting)(scope, receive, send)
 
-    def _give_up(self, waiting_for_body: bool) -> ASGIApp:
+    def _timeout_response(self, waiting_for_body: bool) -> ASGIApp:
         """Return 408 if the client was slow to send its body, otherwise 503."""
         if waiting_for_body:
             detail = f"The request was not received within {self.seconds:g} seconds."
@@ -204,13 +204,13 @@ class ErrorBoundary(HttpMiddleware):
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
 
-        async def noting_start(message: Message) -> None:
+        async def track_start(message: Message) -> None:
             nonlocal begun
             begun = True
             await send(message)
 
         try:
-            await self.app(scope, receive, noting_start)
+            await self.app(scope, receive, track_start)
         except Exception:
             logger.exception("unhandled exception")
             if begun:
@@ -221,7 +221,7 @@ class ErrorBoundary(HttpMiddleware):
             await answer(scope, receive, send)
 
 
-class BodyLimit(HttpMiddleware):
+class BodySizeLimit(HttpMiddleware):
     """Reject request bodies that are too large, based on `Content-Length` or on the bytes received so far."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -236,7 +236,7 @@ class BodyLimit(HttpMiddleware):
             return
         size = 0
 
-        async def counting() -> Message:
+        async def receive_limited() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
@@ -244,7 +244,7 @@ class BodyLimit(HttpMiddleware):
                 raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._detail)
             return message
 
-        await self.app(scope, counting, send)
+        await self.app(scope, receive_limited, send)
 
     @property
     def _detail(self) -> str:

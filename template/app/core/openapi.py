@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from app import __version__
-from app.core.exception_handlers import status_of
+from app.core.exception_handlers import status_for
 from app.core.exceptions import DomainError
 
 Responses = dict[int | str, dict[str, Any]]
@@ -40,7 +40,7 @@ class Problem(BaseModel):
     errors: list[InvalidField] | None = Field(default=None, description="The invalid fields, with status 422.")
 
 
-EVERY_ROUTE: Responses = {
+COMMON_RESPONSES: Responses = {
     400: {"description": "Malformed request"},
     408: {"description": "The request was not received in time"},
     413: {"description": "The request body is too large"},
@@ -50,7 +50,7 @@ EVERY_ROUTE: Responses = {
 }
 
 
-def about() -> dict[str, str]:
+def api_metadata() -> dict[str, str]:
     """Read the title and description of the API from `about.toml`."""
     return tomllib.loads(files("app").joinpath("about.toml").read_text("utf-8"))
 
@@ -59,7 +59,7 @@ def problems(*errors: type[DomainError]) -> Responses:
     """Document the domain errors of a route: `responses=problems(EmailTaken)`."""
     documented: Responses = {}
     for error in errors:
-        entry = documented.setdefault(status_of(error).value, {"description": ""})
+        entry = documented.setdefault(status_for(error).value, {"description": ""})
         entry["description"] = f"{entry['description']} `{error.code}`: {error.message}".strip()
     return documented
 
@@ -69,18 +69,18 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def install(app: FastAPI) -> None:
+def customize_openapi(app: FastAPI) -> None:
     """Make `app.openapi()` document error responses as problem details."""
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _describe(app)
+            app.openapi_schema = _build_schema(app)
         return app.openapi_schema
 
     app.openapi = describe  # as described in FastAPI's documentation
 
 
-def _describe(app: FastAPI) -> dict[str, Any]:
+def _build_schema(app: FastAPI) -> dict[str, Any]:
     schema = get_openapi(
         title=app.title, version=__version__, description=app.description, routes=app.routes, tags=app.openapi_tags
     )

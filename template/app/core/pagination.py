@@ -75,7 +75,7 @@ async def _page_params(
 PageDep = Annotated[PageParams, Depends(_page_params)]
 
 
-def link_next(request: Request, response: Response, cursor: str | None) -> None:
+def set_next_link(request: Request, response: Response, cursor: str | None) -> None:
     """Set the `Link` header to the next page, if there is one (RFC 8288)."""
     if cursor is not None:
         url = request.url.include_query_params(cursor=cursor)

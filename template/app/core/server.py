@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from app.core.config import Settings
 
 
-def require_free(host: str, port: int, host_from: str = "HOST", another: str = "PORT=8001") -> None:
+def ensure_port_is_free(host: str, port: int, host_from: str = "HOST", another: str = "PORT=8001") -> None:
     """Exit with an explanation if the port is in use, before anything else is started.
 
     Args:

@@ -16,7 +16,7 @@ from fastapi import Request
 
 
 @contextmanager
-def noticing_shutdown(stopping: asyncio.Event) -> Generator[None]:
+def watch_shutdown_signals(stopping: asyncio.Event) -> Generator[None]:
     """Set `stopping` on SIGTERM and SIGINT, then call the previous signal handler."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python delivers signals to the main thread only.
@@ -37,13 +37,13 @@ def noticing_shutdown(stopping: asyncio.Event) -> Generator[None]:
             signal.signal(number, handler)
 
 
-def goes_on(request: Request) -> bool:
+def should_continue(request: Request) -> bool:
     """Return whether an endless response may continue: the server is running, and the credentials are valid."""
     valid_until = request.scope.get("valid_until")
     return not request.app.state.stopping.is_set() and (valid_until is None or datetime.now(UTC) < valid_until)
 
 
-async def pause(request: Request, seconds: float) -> None:
+async def sleep_or_stop(request: Request, seconds: float) -> None:
     """Wait for `seconds`, or until the server stops."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):

@@ -21,8 +21,8 @@ def prepare_development() -> None:
 
 def setup(app: FastAPI) -> None:
     """Map database errors to responses, replay idempotent responses, and add a health check."""
-    errors.register(app)
-    app.add_exception_handler(idempotency.Repeated, idempotency.repeat)
+    errors.add_exception_handlers(app)
+    app.add_exception_handler(idempotency.ReplayedResponse, idempotency.replay_response)
     add_check(app, "database", check)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from app.core.config import ConfigurationError, Settings, load
 from app.core.logging import configure_logging
 from app.db import dialect, migrations, transfer
-from app.db.expiry import purge as purge_expired
+from app.db.expiry import delete_expired as purge_expired
 from app.db.lines import TransferError, UnusableFile
 from app.db.session import transaction
 
@@ -23,7 +23,7 @@ commands = typer.Typer(no_args_is_help=True, help="Manage the database and its m
 
 
 @contextmanager
-def configured() -> Generator[Settings]:
+def command_context() -> Generator[Settings]:
     """Load the settings and configure logging. Errors that the user can fix are printed without a traceback."""
     try:
         settings = load(Settings)
@@ -42,14 +42,14 @@ def configured() -> Generator[Settings]:
 @commands.command()
 def upgrade(revision: Annotated[str, typer.Argument(help="Target revision.")] = "head") -> None:
     """Apply migrations."""
-    with configured():
+    with command_context():
         migrations.upgrade(revision)
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})  # so that -1 is not parsed as an option
 def downgrade(revision: Annotated[str, typer.Argument(help="Target revision, or -1 for the previous one.")]) -> None:
     """Revert migrations. Data in dropped tables and columns is lost."""
-    with configured():
+    with command_context():
         migrations.downgrade(revision)
 
 
@@ -58,7 +58,7 @@ def check() -> None:
     """Check that the models match the migrations."""
     from alembic.util import CommandError  # noqa: PLC0415 - as in `app/db/migrations.py`
 
-    with configured():
+    with command_context():
         try:
             migrations.check()
         except CommandError as error:
@@ -69,21 +69,21 @@ def check() -> None:
 @commands.command()
 def generate(message: Annotated[str, typer.Argument(help="Short description of the change.")]) -> None:
     """Generate a migration from the difference between models and database."""
-    with configured():
+    with command_context():
         migrations.generate(message)
 
 
 @commands.command()
 def purge() -> None:
     """Delete expired rows, such as idempotency keys. Run it daily."""
-    with configured():
+    with command_context():
         typer.echo(f"{asyncio.run(_purge())} expired rows deleted")
 
 
 async def _purge() -> int:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
+        transaction(database.write) as session,
     ):
         return await purge_expired(session)
 
@@ -102,7 +102,7 @@ def export_file(
 
     Exit codes: 0 success; 1 the export failed, and there is no file; 78 invalid settings.
     """
-    with configured(), _told(), _created(file) as stream:
+    with command_context(), _told(), _created(file) as stream:
         asyncio.run(_export(stream))
 
 
@@ -120,7 +120,7 @@ def import_file(
     Exit codes: 0 success; 1 the database is not empty, not migrated, or rejects a row;
     65 the file is incomplete or does not match the tables; 78 invalid settings.
     """
-    with configured(), _told():
+    with command_context(), _told():
         asyncio.run(_import(file))
 
 

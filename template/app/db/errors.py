@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
-from app.core.exception_handlers import problem, status_of
+from app.core.exception_handlers import problem, status_for
 from app.core.exceptions import DomainError, PreconditionFailedError, UnavailableError
 from app.db import dialect
 
@@ -18,7 +18,7 @@ logger = structlog.get_logger(__name__)
 
 
 @contextmanager
-def translating(errors: Mapping[str, type[DomainError]]) -> Generator[None]:
+def map_integrity_errors(errors: Mapping[str, type[DomainError]]) -> Generator[None]:
     """Convert violations of constraints to domain errors, by the name of the constraint.
 
     A violation of any other constraint is a bug: the `IntegrityError` is re-raised and results in a 500 response.
@@ -31,7 +31,7 @@ def translating(errors: Mapping[str, type[DomainError]]) -> Generator[None]:
         raise
 
 
-def is_away(error: Exception) -> bool:
+def is_unavailable(error: Exception) -> bool:
     """Return whether the database is unreachable or overloaded, as opposed to a single failed statement.
 
     The class of PostgreSQL's error code decides: 08 connection, 53 resources, 57P shutdown or startup
@@ -43,22 +43,22 @@ def is_away(error: Exception) -> bool:
     return isinstance(error, InterfaceError | PoolTimeoutError)
 
 
-def register(app: FastAPI) -> None:
+def add_exception_handlers(app: FastAPI) -> None:
     """Return 503 if the database is unavailable or overloaded, and 412 after a concurrent change."""
     for kind in (OperationalError, InterfaceError, PoolTimeoutError):
         app.add_exception_handler(kind, _unavailable)
-    app.add_exception_handler(StaleDataError, _overtaken)
+    app.add_exception_handler(StaleDataError, _stale_data)
 
 
 async def _unavailable(_: Request, error: Exception) -> JSONResponse:
     """Log the reason, but do not send it to the client: it contains hosts and statements."""
     logger.error("database unavailable", error=f"{type(error).__name__}: {str(error).splitlines()[0]}")
-    return _answer(UnavailableError)
+    return _error_response(UnavailableError)
 
 
-async def _overtaken(_: Request, __: Exception) -> JSONResponse:
-    return _answer(PreconditionFailedError)
+async def _stale_data(_: Request, __: Exception) -> JSONResponse:
+    return _error_response(PreconditionFailedError)
 
 
-def _answer(error: type[DomainError]) -> JSONResponse:
-    return problem(status_of(error), error.code, error.message)
+def _error_response(error: type[DomainError]) -> JSONResponse:
+    return problem(status_for(error), error.code, error.message)

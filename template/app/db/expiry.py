@@ -9,7 +9,7 @@ from app.db.base import Expiring, utc_now
 BATCH = 10_000  # limits the duration of a statement
 
 
-async def purge(session: AsyncSession, batch_size: int = BATCH) -> int:
+async def delete_expired(session: AsyncSession, batch_size: int = BATCH) -> int:
     """Delete all expired rows in batches, and return their number."""
     return sum([await _purge(session, table, batch_size) for table in Expiring.__subclasses__()])
 

@@ -23,10 +23,10 @@ from app.core.schemas import EntityModel
 from app.db.base import Expiring, utc_now
 from app.db.session import SessionDep
 
-KEPT_FOR = timedelta(hours=24)
+KEY_LIFETIME = timedelta(hours=24)
 
 Body = TypeVar("Body", bound=BaseModel)
-Answer = TypeVar("Answer", bound=EntityModel)
+Created = TypeVar("Created", bound=EntityModel)
 
 
 class IdempotencyKeyReused(InvalidError):
@@ -46,7 +46,7 @@ class IdempotencyKey(Expiring, table=True):
     body: str = ""
 
 
-class Repeated(Exception):
+class ReplayedResponse(Exception):
     """The request was already processed; contains the original response."""
 
     def __init__(self, record: IdempotencyKey) -> None:
@@ -57,7 +57,7 @@ class Repeated(Exception):
         )
 
 
-class Once:
+class IdempotentRequest:
     """A create request with an optional idempotency key."""
 
     def __init__(self, session: AsyncSession, request: Request, response: Response, key: str | None) -> None:
@@ -67,7 +67,7 @@ class Once:
         self.response = response
         self.key = key
 
-    async def __call__(self, create: Callable[[Body], Awaitable[Any]], body: Body, answer: type[Answer]) -> Answer:
+    async def __call__(self, create: Callable[[Body], Awaitable[Any]], body: Body, answer: type[Created]) -> Created:
         """Create an entity, and set the `Location` and `ETag` headers.
 
         Args:
@@ -93,7 +93,7 @@ class Once:
         record = IdempotencyKey(
             id=_digest(f"{who} {self.request.method} {self.request.url.path} {key}"),
             fingerprint=_digest(body.model_dump_json(exclude_unset=True)),
-            expires_at=utc_now() + KEPT_FOR,
+            expires_at=utc_now() + KEY_LIFETIME,
         )
         expired = col(IdempotencyKey.expires_at) < utc_now()
         await self.session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.id) == record.id, expired))
@@ -104,7 +104,7 @@ class Once:
             earlier = await self.session.get_one(IdempotencyKey, record.id)
             if earlier.fingerprint != record.fingerprint:
                 raise IdempotencyKeyReused from None
-            raise Repeated(earlier) from None
+            raise ReplayedResponse(earlier) from None
         return record
 
 
@@ -112,7 +112,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def _once(
+async def _idempotent_request(
     request: Request,
     response: Response,
     session: SessionDep,
@@ -125,14 +125,14 @@ async def _once(
             description="A unique string. Repeating the request with it within 24 hours returns the same response.",
         ),
     ] = None,
-) -> Once:
-    return Once(session, request, response, idempotency_key)
+) -> IdempotentRequest:
+    return IdempotentRequest(session, request, response, idempotency_key)
 
 
-OnceDep = Annotated[Once, Depends(_once)]
+IdempotencyDep = Annotated[IdempotentRequest, Depends(_idempotent_request)]
 
 
-async def repeat(_: Request, repeated: Any) -> Response:
+async def replay_response(_: Request, repeated: Any) -> Response:
     """Return the original response."""
     response: Response = repeated.response
     return response

@@ -17,14 +17,14 @@ from sqlmodel.sql.expression import SelectOfScalar
 from app.core.pagination import Cursor, InvalidCursor, PageParams
 from app.db.base import Entity, UtcDateTime
 
-Thing = TypeVar("Thing", bound=Entity)
+EntityT = TypeVar("EntityT", bound=Entity)
 Row = dict[str, Any]
 """A row as a mapping of column names to values."""
 
 
 async def fetch_page(
-    session: AsyncSession, query: SelectOfScalar[Thing], model: type[Thing], order: str, params: PageParams
-) -> tuple[Sequence[Thing], str | None]:
+    session: AsyncSession, query: SelectOfScalar[EntityT], model: type[EntityT], order: str, params: PageParams
+) -> tuple[Sequence[EntityT], str | None]:
     """Fetch one page of `query`.
 
     Args:
@@ -40,7 +40,7 @@ async def fetch_page(
     Raises:
         InvalidCursor: If the cursor is malformed or belongs to another sort order.
     """
-    things = (await session.exec(_page(query, model, order, params))).all()
+    things = (await session.exec(_page_query(query, model, order, params))).all()
     if len(things) <= params.limit:
         return things, None
     last = things[params.limit - 1]
@@ -48,7 +48,7 @@ async def fetch_page(
 
 
 async def fetch_rows(
-    session: AsyncSession, query: SelectOfScalar[Thing], model: type[Thing], order: str, params: PageParams
+    session: AsyncSession, query: SelectOfScalar[EntityT], model: type[EntityT], order: str, params: PageParams
 ) -> tuple[Sequence[Row], str | None]:
     """Fetch one page of `query` as rows, for lists that are read often and not modified.
 
@@ -57,7 +57,7 @@ async def fetch_rows(
 
     Arguments and exceptions are those of `fetch_page`; the items are rows instead of entities.
     """
-    result = await (await session.connection()).execute(_page(query, model, order, params))
+    result = await (await session.connection()).execute(_page_query(query, model, order, params))
     names = tuple(result.keys())
     rows = [dict(zip(names, row, strict=True)) for row in result]
     if len(rows) <= params.limit:
@@ -66,12 +66,14 @@ async def fetch_rows(
     return rows[:-1], _cursor(order, last[order.removeprefix("-")], last["id"])
 
 
-def _page(query: SelectOfScalar[Thing], model: type[Thing], order: str, params: PageParams) -> SelectOfScalar[Thing]:
+def _page_query(
+    query: SelectOfScalar[EntityT], model: type[EntityT], order: str, params: PageParams
+) -> SelectOfScalar[EntityT]:
     """Sort the query, start after the cursor, and fetch one extra row to detect whether there is a next page."""
     descending = order.startswith("-")
     columns = (col(getattr(model, order.removeprefix("-"))), col(model.id))
     if params.cursor is not None:
-        place, after = tuple_(*columns), _place_after(columns, order, params.cursor)
+        place, after = tuple_(*columns), _parse_position(columns, order, params.cursor)
         query = query.where(place < after if descending else place > after)
     ordering = [column.desc() if descending else column.asc() for column in columns]
     return query.order_by(*ordering).limit(params.limit + 1)
@@ -82,7 +84,7 @@ def _cursor(order: str, value: Any, id_: UUID) -> str:
     return str(Cursor(order, value.isoformat() if isinstance(value, datetime) else str(value), str(id_)))
 
 
-def _place_after(columns: tuple[Any, Any], order: str, text: str) -> Any:
+def _parse_position(columns: tuple[Any, Any], order: str, text: str) -> Any:
     """Parse a cursor to values with the types of the columns."""
     cursor = Cursor.parse(text)
     if cursor.order != order:

@@ -40,7 +40,7 @@ class Leadership:
 @asynccontextmanager
 async def leading(database: Database) -> AsyncGenerator[Leadership | None]:
     """Try to become the leader while the block runs; yields None if another process is the leader."""
-    async with transaction(database.readers) as session:
+    async with transaction(database.snapshot) as session:
         connection = await session.connection()
         leads = (await connection.execute(text(LOCK[connection.dialect.name]))).scalar_one()
         yield Leadership(connection) if leads else None

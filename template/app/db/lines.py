@@ -52,7 +52,7 @@ def read_header(line: bytes) -> Header:
     """Read the first line.
 
     Raises:
-        UnusableFile: If it is not a valid header.
+        InvalidSchemaFile: If it is not a valid header.
     """
     try:
         return Header.model_validate_json(line)
@@ -112,7 +112,7 @@ class Rows:
         """Parse a row.
 
         Raises:
-            UnusableFile: If the line is not a valid row.
+            InvalidSchemaFile: If the line is not a valid row.
         """
         try:
             found = self._reader.validate_json(line)

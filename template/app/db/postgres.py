@@ -16,11 +16,11 @@ from app.db.session import Database
 
 EXAMPLE_URL = "postgresql+psycopg://user:password@localhost:5432/app"
 # Detect a dead peer (unplugged cable, firewall that drops packets) within ten seconds instead of minutes.
-NOTICE_SILENCE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 10_000}
+TCP_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 10_000}
 # Connections are read-only and in autocommit mode by default, which saves two round trips per read. Sessions that need
 # a transaction, or need to write, use one of these options.
-WRITING = {"isolation_level": "READ COMMITTED", "postgresql_readonly": False}
-READING = {"isolation_level": "READ COMMITTED", "postgresql_readonly": True}
+READ_WRITE = {"isolation_level": "READ COMMITTED", "postgresql_readonly": False}
+READ_ONLY = {"isolation_level": "READ COMMITTED", "postgresql_readonly": True}
 PLACEHOLDERS = frozenset({"change-me", "changeme", "password", "postgres", "secret"})
 
 
@@ -75,7 +75,9 @@ def database_url(settings: DatabaseSettings) -> URL:
 
 def migration_engine(settings: DatabaseSettings) -> AsyncEngine:
     """Create the engine for migrations. It has no statement timeout: creating an index may take long."""
-    return _engine(settings.model_copy(update={"statement_timeout_ms": 0}), connections=1).execution_options(**WRITING)
+    return _engine(settings.model_copy(update={"statement_timeout_ms": 0}), connections=1).execution_options(
+        **READ_WRITE
+    )
 
 
 def _engine(settings: DatabaseSettings, connections: int) -> AsyncEngine:
@@ -90,7 +92,7 @@ def _engine(settings: DatabaseSettings, connections: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=settings.pool_timeout_seconds,
         hide_parameters=settings.env is Environment.PROD,
-        connect_args={"connect_timeout": settings.connect_timeout_seconds, "options": options, **NOTICE_SILENCE},
+        connect_args={"connect_timeout": settings.connect_timeout_seconds, "options": options, **TCP_KEEPALIVE},
     )
     event.listen(engine.sync_engine, "checkout", _discard_if_closed)
     return engine
@@ -113,8 +115,8 @@ async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
     """Open the connection pool. All sessions share it; PostgreSQL itself rejects writes in read-only sessions."""
     engine, probe = _engine(settings, settings.pool_size), _engine(settings, connections=1)
     try:
-        writing, reading = (engine.execution_options(**how) for how in (WRITING, READING))
-        yield Database.on(writing, reading, engine, probe)
+        writing, reading = (engine.execution_options(**how) for how in (READ_WRITE, READ_ONLY))
+        yield Database.from_engines(writing, reading, engine, probe)
     finally:
         await probe.dispose()
         await engine.dispose()

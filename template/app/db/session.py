@@ -20,7 +20,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-Sessions = async_sessionmaker[AsyncSession]
+SessionFactory = async_sessionmaker[AsyncSession]
 
 
 @dataclass(frozen=True)
@@ -32,24 +32,26 @@ class Database:
     that an exhausted pool is not reported as an unavailable database.
     """
 
-    writers: Sessions
-    readers: Sessions
-    lookups: Sessions
-    probe: Sessions
+    write: SessionFactory
+    snapshot: SessionFactory
+    read_only: SessionFactory
+    health: SessionFactory
 
     @classmethod
-    def on(cls, writing: AsyncEngine, reading: AsyncEngine, looking: AsyncEngine, probing: AsyncEngine) -> "Database":
+    def from_engines(
+        cls, writing: AsyncEngine, reading: AsyncEngine, looking: AsyncEngine, probing: AsyncEngine
+    ) -> "Database":
         """Create the session factories from four engines for the same database."""
         return cls(_sessions(writing), _sessions(reading), _sessions(looking), _sessions(probing))
 
 
-def _sessions(engine: AsyncEngine) -> Sessions:
+def _sessions(engine: AsyncEngine) -> SessionFactory:
     """Create a session factory. Objects stay readable after the commit, because responses are built from them."""
     return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
 
 
 @asynccontextmanager
-async def transaction(sessions: Sessions) -> AsyncGenerator[AsyncSession]:
+async def transaction(sessions: SessionFactory) -> AsyncGenerator[AsyncSession]:
     """Open a session, commit if the block succeeds, and roll back if it raises an exception.
 
     All requests that write, commands and background processes use this function.
@@ -69,7 +71,7 @@ DatabaseDep = Annotated[Database, Depends(get_database)]
 
 async def get_session(request: Request, database: DatabaseDep) -> AsyncGenerator[AsyncSession]:
     """Open the session of a request: read-only for GET, otherwise a transaction."""
-    sessions = database.lookups() if request.method == "GET" else transaction(database.writers)
+    sessions = database.read_only() if request.method == "GET" else transaction(database.write)
     async with sessions as session:
         yield session
 
@@ -79,13 +81,13 @@ SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
 
 
 @asynccontextmanager
-async def brief_read(database: Database) -> AsyncGenerator[AsyncSession]:
+async def open_read_session(database: Database) -> AsyncGenerator[AsyncSession]:
     """Query the database from a streaming response, without keeping a connection afterwards.
 
     Shielded from cancellation: a client that disconnects would otherwise also cancel the cleanup of the session.
     """
     with anyio.CancelScope(shield=True):
-        async with transaction(database.readers) as session:
+        async with transaction(database.snapshot) as session:
             yield session
 
 
@@ -95,5 +97,5 @@ async def check(app: FastAPI) -> None:
     Raises:
         SQLAlchemyError: If the database is unavailable.
     """
-    async with transaction(app.state.database.probe) as session:
+    async with transaction(app.state.database.health) as session:
         await (await session.connection()).execute(text("SELECT 1"))

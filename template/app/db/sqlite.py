@@ -123,7 +123,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
     writing, probing = _writing_engine(settings), _reading_engine(settings, 1)
     reading = _reading_engine(settings, settings.readers)
     try:
-        yield Database.on(writing, reading, reading, probing)
+        yield Database.from_engines(writing, reading, reading, probing)
     finally:
         for engine in (probing, reading, writing):
             await engine.dispose()

@@ -39,7 +39,7 @@ async def export_rows(database: Database, file: BinaryIO, tell: Tell, metadata: 
         TransferError: If the database is not migrated, or a value is not valid for other databases.
     """
     rows = Rows(metadata)
-    async with transaction(database.readers) as session:
+    async with transaction(database.snapshot) as session:
         # One snapshot for all statements; PostgreSQL would take a new one for each.
         connection = await session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
         present = await _require_migrated(connection, rows)
@@ -69,14 +69,14 @@ async def import_rows(
         batch_size: Rows per statement.
 
     Raises:
-        UnusableFile: If the file is not a complete export of these tables.
+        InvalidSchemaFile: If the file is not a complete export of these tables.
         TransferError: If the database is not migrated or not empty, or rejects a row.
     """
     rows, lines = Rows(metadata), iter(file)
     header = read_header(next(lines, b""))
     _require_same_tables(header, rows)
     try:
-        async with transaction(database.writers) as session:
+        async with transaction(database.write) as session:
             connection = await session.connection()
             await _require_migrated(connection, rows)
             await _require_empty(connection, rows)

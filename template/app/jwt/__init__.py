@@ -12,13 +12,13 @@ from fastapi import FastAPI
 from app.core.config import load
 from app.jwt.access_tokens import AccessTokens
 from app.jwt.passwords import Passwords
-from app.jwt.settings import KEYS, JwtSettings, development_secret
+from app.jwt.settings import KEY_SETTINGS, JwtSettings, development_secret
 
 
 def prepare_development() -> None:
     """Create a secret for this run of the server, so that sessions survive a reload."""
     settings = load(JwtSettings)
-    if all(getattr(settings, name) is None for name in KEYS):
+    if all(getattr(settings, name) is None for name in KEY_SETTINGS):
         os.environ["JWT_SECRET_KEY"] = development_secret()
 
 

@@ -16,8 +16,8 @@ TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type, not a password
 LEEWAY = timedelta(seconds=5)  # tolerance for clock differences between machines
 # Number of verified tokens that each process caches. A token is sent with every request, and verifying it takes an
 # eighth of the time of a request that reads one row. Only the expiry must be checked each time.
-REMEMBERED = 4096
-REQUIRED = ["iss", "aud", "sub", "sid", "iat", "nbf", "exp", "jti", "scope"]
+CACHE_SIZE = 4096
+REQUIRED_CLAIMS = ["iss", "aud", "sub", "sid", "iat", "nbf", "exp", "jti", "scope"]
 
 
 class InvalidToken(UnauthenticatedError):
@@ -35,7 +35,7 @@ class AccessTokens:
         self.lifetime = timedelta(minutes=settings.access_token_minutes)
         self._issuer = settings.issuer
         self._audience = settings.audience
-        self._checked = lru_cache(REMEMBERED)(self._check)
+        self._checked = lru_cache(CACHE_SIZE)(self._check)
 
     def issue(self, user_id: UUID, session_id: UUID, scopes: Iterable[str]) -> str:
         """Issue an access token.
@@ -78,7 +78,7 @@ class AccessTokens:
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=LEEWAY,
-                options={"require": REQUIRED, "strict_aud": True},
+                options={"require": REQUIRED_CLAIMS, "strict_aud": True},
             )
             return Principal(
                 user_id=UUID(str(claims["sub"])),

@@ -3,10 +3,10 @@
 from app.jwt.settings import JwtSettings
 from app.security.audit import fingerprint
 from app.security.principal import Device
-from app.security.rate_limits import RateLimits, network
+from app.security.rate_limits import RateLimits, network_key
 
 
-class Attempts:
+class AttemptLimiter:
     """Limits the attempts of one client.
 
     Each account has two limits: one per network, so that a single attacker cannot lock out the
@@ -35,11 +35,11 @@ class Attempts:
             await self.limits.hit(self.settings.account_limit, action, "account", f"{whose} {self._network}")
             await self.limits.hit(self.settings.account_total_limit, action, "account", whose)
 
-    async def forgive(self, action: str, account: str) -> None:
+    async def reset_count(self, action: str, account: str) -> None:
         """Reset the attempts of this client on an account, after a successful one."""
         whose = f"{fingerprint(account)} {self._network}"
-        await self.limits.forgive(self.settings.account_limit, action, "account", whose)
+        await self.limits.reset_count(self.settings.account_limit, action, "account", whose)
 
     @property
     def _network(self) -> str:
-        return network(self.device.address)
+        return network_key(self.device.address)

@@ -30,7 +30,7 @@ def secret(
     file = Path(".env")
     text = file.read_text("utf-8") if file.exists() else ""
     if _is_set(text) and not replace:
-        _refuse(f"{VARIABLE} is set in {file}. To replace it: app keys secret --replace")
+        _exit_with_error(f"{VARIABLE} is set in {file}. To replace it: app keys secret --replace")
     _write(file, _assign(text, new_secret_key()))
     typer.echo(f"{VARIABLE} written to {file}")
 
@@ -39,7 +39,7 @@ def secret(
 def generate(file: KeysFile = DEFAULT_FILE) -> None:
     """Create a key file with a current and a next Ed25519 key."""
     if file.exists():
-        _refuse(f"{file} exists. To rotate its keys: app keys rotate {file}")
+        _exit_with_error(f"{file} exists. To rotate its keys: app keys rotate {file}")
     _write(file, keys.dump_keys(keys.generate()))
     typer.echo(f"written: {file}\nSet JWT_KEYS_FILE={file} where the service runs, and keep the file secret.")
 
@@ -55,7 +55,7 @@ def rotate(file: KeysFile = DEFAULT_FILE) -> None:
     try:
         present = keys.read_keys(file)
     except ValueError as error:
-        _refuse(str(error))
+        _exit_with_error(str(error))
     _write(file, keys.dump_keys(keys.rotate(present)))
     typer.echo(f"written: {file}\nRestart the service to use it.")
 
@@ -73,12 +73,12 @@ def public(
     try:
         present = keys.read_keys(file)
     except ValueError as error:
-        _refuse(str(error))
+        _exit_with_error(str(error))
     _write(to, keys.dump_public_keys(present))
     typer.echo(f"written: {to}\nSet JWT_PUBLIC_KEYS_FILE={to} for services that only verify tokens.")
 
 
-def _refuse(reason: str) -> NoReturn:
+def _exit_with_error(reason: str) -> NoReturn:
     typer.echo(reason, err=True)
     raise typer.Exit(1)
 

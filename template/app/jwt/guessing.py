@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def judge(text: str, words: Sequence[str] = ()) -> dict[str, Any]:
+def estimate_strength(text: str, words: Sequence[str] = ()) -> dict[str, Any]:
     """Estimate with zxcvbn how hard a text is to guess.
 
     Its word lists take 12 MB of memory and 0.1 seconds to load, so they are imported on first use. Processes that only

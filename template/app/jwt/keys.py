@@ -25,7 +25,7 @@ from jwt.algorithms import OKPAlgorithm
 Key = Ed25519PrivateKey | Ed25519PublicKey
 
 
-class NothingToSignWith(Exception):
+class NoSigningKey(Exception):
     """This process has only public keys."""
 
 
@@ -55,7 +55,7 @@ class SigningKeys:
         """
         kid, key = next(iter(self._keys.items()))
         if isinstance(key, Ed25519PublicKey):
-            raise NothingToSignWith("Only the service with JWT_KEYS_FILE can sign tokens; this one verifies them.")
+            raise NoSigningKey("Only the service with JWT_KEYS_FILE can sign tokens; this one verifies them.")
         headers = {"typ": token_type} if kid is None else {"typ": token_type, "kid": kid}
         return jwt.encode(claims, key, self.algorithm, headers)
 

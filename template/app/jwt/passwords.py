@@ -17,8 +17,8 @@ from pwdlib.exceptions import UnknownHashError
 from pydantic import Field, SecretStr
 
 from app.core.exceptions import InvalidError
-from app.core.openapi import about
-from app.jwt.guessing import judge
+from app.core.openapi import api_metadata
+from app.jwt.guessing import estimate_strength
 from app.jwt.settings import JwtSettings
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ REQUIRED_SCORE = 4
 
 # Only the first characters are scored, because the time of zxcvbn grows much faster than the length: up to 0.15 seconds
 # for 32 characters, but six seconds for 128. A password with a strong beginning is strong.
-JUDGED_LENGTH = 32
+SCORED_LENGTH = 32
 
 ADVICE = "Add another word or two. Uncommon words are better."
 
@@ -58,7 +58,7 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """Return the hash of a password."""
-        return await self._in_thread(self._hasher.hash, _normalised(password))
+        return await self._in_thread(self._hasher.hash, _encode(password))
 
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Compare a password with the stored hash.
@@ -73,7 +73,7 @@ class Passwords:
         Returns:
             Whether the password matches, and a new hash to store if the current one is outdated.
         """
-        entered = _normalised(password[:MAX_LENGTH])
+        entered = _encode(password[:MAX_LENGTH])
         if stored is not None and len(password) <= MAX_LENGTH:
             try:
                 return await self._in_thread(self._hasher.verify_and_update, entered, stored)
@@ -82,7 +82,7 @@ class Passwords:
         await self._in_thread(self._hasher.hash, entered)
         return False, None
 
-    async def check(self, password: str, *context: str) -> None:
+    async def validate_new_password(self, password: str, *context: str) -> None:
         """Validate a new password by length and strength, not by character classes (NIST SP 800-63B-4 §3.1.1.2).
 
         Args:
@@ -92,13 +92,16 @@ class Passwords:
         Raises:
             WeakPassword: If the password is too short, too long or easy to guess; the message contains advice.
         """
-        text = _composed(password)
+        text = _nfkc(password)
         if not self._min_length <= len(text) or len(password) > MAX_LENGTH:
             raise WeakPassword(
                 f"Password must have {self._min_length} to {MAX_LENGTH} characters. A few words make a good one."
             )
         judged = await self._in_thread(
-            judge, text[:JUDGED_LENGTH], _words((*context, about()["title"])), limiter=self._judging
+            estimate_strength,
+            text[:SCORED_LENGTH],
+            _context_words((*context, api_metadata()["title"])),
+            limiter=self._judging,
         )
         if judged["score"] < REQUIRED_SCORE:
             feedback = judged["feedback"]
@@ -109,16 +112,16 @@ class Passwords:
         return await anyio.to_thread.run_sync(work, *arguments, limiter=limiter or self._hashing)
 
 
-def _composed(text: str) -> str:
+def _nfkc(text: str) -> str:
     """Normalize Unicode, so that the same characters match regardless of how they were typed."""
     return unicodedata.normalize("NFKC", text)
 
 
-def _normalised(password: str) -> bytes:
-    return _composed(password).encode("utf-8", "surrogatepass")
+def _encode(password: str) -> bytes:
+    return _nfkc(password).encode("utf-8", "surrogatepass")
 
 
-def _words(context: Iterable[str]) -> list[str]:
+def _context_words(context: Iterable[str]) -> list[str]:
     """Return each text, truncated to the scored length, and the words in it."""
-    texts = [_composed(text) for text in context]
-    return sorted({word for text in texts for word in (text[:JUDGED_LENGTH], *re.split(r"[\W_]+", text)) if word})
+    texts = [_nfkc(text) for text in context]
+    return sorted({word for text in texts for word in (text[:SCORED_LENGTH], *re.split(r"[\W_]+", text)) if word})

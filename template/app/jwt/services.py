@@ -10,7 +10,7 @@ class ServicesJwtSettings(JwtSettings):
     """JWT settings with an additional check for production."""
 
     @model_validator(mode="after")
-    def _refuse_a_shared_secret(self) -> "ServicesJwtSettings":
+    def _reject_shared_secret(self) -> "ServicesJwtSettings":
         """Reject a shared secret, since every service could sign tokens with it."""
         if self.env is Environment.PROD and self.secret_key is not None:
             raise ValueError(

@@ -8,16 +8,16 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.core.config import Environment, EnvSettings
-from app.jwt.guessing import judge
+from app.jwt.guessing import estimate_strength
 from app.jwt.keys import SigningKeys, read_keys, read_public_keys
 from app.security.settings import Rate
 
 SECRET_BYTES = 32  # at least the size of the hash output (RFC 7518 §3.2)
 # zxcvbn estimates more than 10^28 guesses for 32 random characters, and fewer for typed text.
-GUESSES_LOG10 = 27.5
+MIN_GUESSES_LOG10 = 27.5
 # Random, but published in the FastAPI documentation (Security, OAuth2 with Password).
-KNOWN_TO_ALL = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"
-KEYS = ("secret_key", "keys_file", "public_keys_file")
+PUBLISHED_EXAMPLE_KEY = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"
+KEY_SETTINGS = ("secret_key", "keys_file", "public_keys_file")
 
 
 class JwtSettings(EnvSettings):
@@ -41,22 +41,22 @@ class JwtSettings(EnvSettings):
     account_limit: Rate = Field(default="10/15 minutes", description="Limit per account and network.")
     account_total_limit: Rate = Field(default="50/hour", description="Limit per account in total.")
 
-    @field_validator(*KEYS, mode="before")
+    @field_validator(*KEY_SETTINGS, mode="before")
     @classmethod
-    def _take_empty_for_unset(cls, value: object) -> object:
+    def _treat_empty_as_unset(cls, value: object) -> object:
         """Treat empty values as unset, so that a container can override a shared .env file."""
         return value or None
 
     @model_validator(mode="after")
     def _require_usable_keys(self) -> "JwtSettings":
         """Require exactly one usable kind of key, and reject guessable secrets."""
-        given = [self.variable(name) for name in KEYS if getattr(self, name) is not None]
+        given = [self.variable(name) for name in KEY_SETTINGS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{given[0]}: must not be set together with {given[1]}")
         if not given and self.env is Environment.PROD:
             raise ValueError("JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE. To create one: app keys secret")
         if self.secret_key is not None:
-            _refuse_guessable(self.secret_key.get_secret_value(), self.env)
+            _reject_guessable(self.secret_key.get_secret_value(), self.env)
         self.signing_keys()
         return self
 
@@ -75,15 +75,15 @@ class JwtSettings(EnvSettings):
         return SigningKeys.hs256(self.secret_key.get_secret_value() if self.secret_key else development_secret())
 
 
-def _refuse_guessable(secret: str, env: Environment) -> None:
+def _reject_guessable(secret: str, env: Environment) -> None:
     if len(secret.encode()) < SECRET_BYTES:
         raise ValueError(f"JWT_SECRET_KEY: must have {SECRET_BYTES} bytes or more. To create one: app keys secret")
-    if env is Environment.PROD and (secret == KNOWN_TO_ALL or _guesses_log10(secret) < GUESSES_LOG10):
+    if env is Environment.PROD and (secret == PUBLISHED_EXAMPLE_KEY or _guesses_log10(secret) < MIN_GUESSES_LOG10):
         raise ValueError("JWT_SECRET_KEY: is a placeholder or easy to guess. To create one: app keys secret")
 
 
 def _guesses_log10(secret: str) -> float:
-    return float(judge(secret[:SECRET_BYTES])["guesses_log10"])
+    return float(estimate_strength(secret[:SECRET_BYTES])["guesses_log10"])
 
 
 def new_secret_key() -> str:

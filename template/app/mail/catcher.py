@@ -13,7 +13,7 @@ from functools import cache
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from app.mail.terminal import show
+from app.mail.terminal import print_email
 
 ADDRESS = "127.0.0.1"
 
@@ -26,7 +26,7 @@ class _Shown:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Print an email. aiosmtpd requires the name of this method."""
-        await show(message_from_bytes(envelope.original_content or b"", policy=policy.default))
+        await print_email(message_from_bytes(envelope.original_content or b"", policy=policy.default))
         return "250 shown"
 
 

@@ -14,16 +14,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import load
 from app.mail import preview
-from app.mail.letters import Letter, P
+from app.mail.deferred import EmailBuilder, P
 from app.mail.message import Mail, UnusableAddress, compose
 from app.mail.settings import MailSettings, sender_address
-from app.mail.smtp import FAILURES, is_temporary, reason, way_out
-from app.outbox.failures import TryAgain
+from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, open_transport
+from app.outbox.errors import RetryLater
 
 logger = structlog.get_logger(__name__)
 
 
-class MailNotSentYet(TryAgain):
+class MailDeliveryDelayed(RetryLater):
     """The SMTP server is unavailable, rejects the email temporarily, or rejects our login or settings."""
 
 
@@ -42,8 +42,8 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - all 
     yield
 
 
-async def send_letter(
-    session: AsyncSession, name: str, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+async def send_deferred_email(
+    session: AsyncSession, name: str, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
 ) -> None:
     """Build and send a deferred email, inside the transaction of `session`.
 
@@ -55,13 +55,13 @@ async def send_letter(
         **arguments: Arguments of the deferred email.
 
     Raises:
-        MailNotSentYet: If sending should be retried later.
+        MailDeliveryDelayed: If sending should be retried later.
     """
     if mail := await write(session, letter, *args, **arguments):
         await send(name, mail)
 
 
-async def write(session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs) -> Mail | None:
+async def write(session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs) -> Mail | None:
     """Build a deferred email; return None if there is nothing to send or the address is not supported."""
     try:
         async with session.begin_nested():
@@ -82,25 +82,25 @@ async def send(name: str, mail: Mail) -> None:
         mail: The email to send.
 
     Raises:
-        MailNotSentYet: If sending should be retried later.
+        MailDeliveryDelayed: If sending should be retried later.
     """
     settings = load(MailSettings)
     sender = sender_address(settings.sender)
     message = compose(mail, sender, f"<{name}@{sender.domain}>")
     log = logger.bind(message_id=message["Message-ID"], to_domain=message["To"].addresses[0].domain)
     try:
-        async with way_out(settings) as deliver:
+        async with open_transport(settings) as deliver:
             await deliver(message)
-    except FAILURES as error:
+    except TRANSPORT_ERRORS as error:
         failure = error
     else:
         log.info("email sent")
         return
-    if not _is_about_the_mail(failure):
-        raise MailNotSentYet(" ".join(str(part) for part in reason(failure).values() if part))
-    log.error("email not sent", **reason(failure))
+    if not _is_permanent(failure):
+        raise MailDeliveryDelayed(" ".join(str(part) for part in failure_fields(failure).values() if part))
+    log.error("email not sent", **failure_fields(failure))
 
 
-def _is_about_the_mail(error: Exception) -> bool:
+def _is_permanent(error: Exception) -> bool:
     """Return whether the server rejects this email permanently. Other errors concern our settings or the server."""
     return isinstance(error, SMTPRecipientsRefused | SMTPDataError) and not is_temporary(error)

@@ -12,12 +12,12 @@ from pydantic import Field
 from app.core.config import load
 from app.mail import preview
 from app.mail.message import Mail, compose
-from app.mail.outbox import posting
+from app.mail.outbox import use_post_function
 from app.mail.settings import MailSettings, sender_address
-from app.mail.smtp import FAILURES, Deliver, is_temporary, reason, way_out
+from app.mail.smtp import TRANSPORT_ERRORS, MailTransport, failure_fields, is_temporary, open_transport
 
-CONNECTIONS = 5
-PAUSES_SECONDS = (1.0, 5.0, 25.0, 120.0)
+MAX_CONNECTIONS = 5
+RETRY_DELAYS_SECONDS = (1.0, 5.0, 25.0, 120.0)
 
 logger = structlog.get_logger(__name__)
 
@@ -41,16 +41,16 @@ def setup(app: FastAPI) -> None:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Send emails while the application runs."""
-    async with mailing(app.state.mail):
+    async with run_mailer(app.state.mail):
         yield
 
 
 @asynccontextmanager
-async def mailing(settings: MailerSettings) -> AsyncGenerator[None]:
+async def run_mailer(settings: MailerSettings) -> AsyncGenerator[None]:
     """Send emails while the block runs, and wait for unfinished ones at its end."""
-    async with way_out(settings) as way:
+    async with open_transport(settings) as way:
         mailer = Mailer(settings, way)
-        with posting(mailer.post):
+        with use_post_function(mailer.post):
             try:
                 yield
             finally:
@@ -65,27 +65,27 @@ class Mailer:
     """
 
     def __init__(
-        self, settings: MailerSettings, deliver: Deliver, pauses_seconds: Sequence[float] = PAUSES_SECONDS
+        self, settings: MailerSettings, deliver: MailTransport, pauses_seconds: Sequence[float] = RETRY_DELAYS_SECONDS
     ) -> None:
         """Send through `deliver`; after a temporary error, retry after each of the pauses."""
         self._sender = sender_address(settings.sender)
         self._drain_seconds = settings.drain_seconds
         self._deliver = deliver
         self._pauses_seconds = pauses_seconds
-        self._turns = asyncio.Semaphore(CONNECTIONS)
-        self._under_way: set[asyncio.Task[None]] = set()  # asyncio keeps only weak references to tasks
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._pending: set[asyncio.Task[None]] = set()  # asyncio keeps only weak references to tasks
 
     def post(self, mail: Mail) -> None:
         """Start sending an email, without waiting for it."""
         task = asyncio.create_task(self._send(compose(mail, self._sender)))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
 
     async def drain(self) -> None:
         """Wait for unfinished emails up to the time limit, then cancel the rest."""
-        if not self._under_way:
+        if not self._pending:
             return
-        _, late = await asyncio.wait(self._under_way, timeout=self._drain_seconds)
+        _, late = await asyncio.wait(self._pending, timeout=self._drain_seconds)
         for task in late:
             task.cancel()
         if late:
@@ -98,14 +98,14 @@ class Mailer:
         pauses = iter(self._pauses_seconds)
         while True:
             try:
-                async with self._turns:
+                async with self._slots:
                     await self._deliver(message)
-            except FAILURES as error:
+            except TRANSPORT_ERRORS as error:
                 pause = next(pauses, None)
                 if pause is None or not is_temporary(error):
-                    log.error("email not sent", **reason(error))  # noqa: TRY400 - the traceback would show the address
+                    log.error("email not sent", **failure_fields(error))  # noqa: TRY400 - the traceback would show the address
                     return
-                log.warning("email delivery failed, retrying", **reason(error), retry_in_seconds=pause)
+                log.warning("email delivery failed, retrying", **failure_fields(error), retry_in_seconds=pause)
                 await asyncio.sleep(pause)
             else:
                 log.info("email sent")

@@ -8,27 +8,27 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.mail.letters import Letter, P
+from app.mail.deferred import EmailBuilder, P
 from app.mail.message import Mail
 
 Post = Callable[[Mail], None]
 
-WAITING = "emails to send after the commit"
+PENDING_EMAILS = "emails to send after the commit"
 
 
-class Way(Protocol):
+class MailBackend(Protocol):
     """A backend that keeps emails until the commit and sends them afterwards."""
 
     def send(self, session: AsyncSession, mail: Mail) -> None:
         """Send an email after the commit."""
 
-    async def send_letter(
-        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    async def send_deferred_email(
+        self, session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
     ) -> None:
         """Send a deferred email after the commit."""
 
 
-class InMemory:
+class AfterCommitBackend:
     """Keeps emails in memory and passes them to `post` after the commit."""
 
     def __init__(self, post: Post) -> None:
@@ -43,48 +43,50 @@ class InMemory:
         """
         if session.in_nested_transaction():
             raise RuntimeError("Emails cannot be sent inside begin_nested. Send them outside of it.")
-        session.info.setdefault(WAITING, []).append((self.post, mail))
+        session.info.setdefault(PENDING_EMAILS, []).append((self.post, mail))
 
-    async def send_letter(
-        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    async def send_deferred_email(
+        self, session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
     ) -> None:
         """Build the email immediately, so that its database changes are part of this transaction."""
         if mail := await letter.write(session, *args, **arguments):
             self.send(session, mail)
 
 
-_ways: list[Way] = []  # global, because event handlers have no access to the application
+_backends: list[MailBackend] = []  # global, because event handlers have no access to the application
 
 
-def by_default(way: Way) -> None:
+def set_default_backend(way: MailBackend) -> None:
     """Use this backend unless another one is active."""
-    _ways.insert(0, way)
+    _backends.insert(0, way)
 
 
 @contextmanager
-def posting(post: Post) -> Generator[None]:
+def use_post_function(post: Post) -> Generator[None]:
     """Pass emails to `post` after the commit, while the block runs."""
-    way = InMemory(post)
-    _ways.append(way)
+    way = AfterCommitBackend(post)
+    _backends.append(way)
     try:
         yield
     finally:
-        _ways.remove(way)
+        _backends.remove(way)
 
 
-def send_after_commit(session: AsyncSession, mail: Mail) -> None:
+def send_email_after_commit(session: AsyncSession, mail: Mail) -> None:
     """Send an email after the transaction of `session` commits; a rollback discards it.
 
-    With workers, its text is stored in the database until it is sent. Use a deferred email (`send_letter`) if it
+    With workers, its text is stored in the database until it is sent. Use a deferred email (`send_deferred_email`) if it
     contains a secret.
 
     Raises:
         RuntimeError: If no backend is active; without workers also inside `begin_nested`.
     """
-    _way().send(session, mail)
+    _current_backend().send(session, mail)
 
 
-async def send_letter(session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs) -> None:
+async def send_deferred_email(
+    session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
+) -> None:
     """Build and send a deferred email after the transaction of `session` commits.
 
     Without workers, it is built immediately, in this transaction.
@@ -92,24 +94,24 @@ async def send_letter(session: AsyncSession, letter: Letter[P], /, *args: P.args
     Raises:
         RuntimeError: If no backend is active; without workers also inside `begin_nested`.
     """
-    await _way().send_letter(session, letter, *args, **arguments)
+    await _current_backend().send_deferred_email(session, letter, *args, **arguments)
 
 
-def _way() -> Way:
-    if not _ways:
+def _current_backend() -> MailBackend:
+    if not _backends:
         raise RuntimeError("No email backend is active. The lifespan of app.mail.mailer must be running.")
-    return _ways[-1]
+    return _backends[-1]
 
 
 @event.listens_for(Session, "after_commit")
 def _send(session: Session) -> None:
     """Send the pending emails. SQLAlchemy also emits this event at the end of `begin_nested`, which is no commit."""
     if not session.in_nested_transaction():
-        for post, mail in session.info.pop(WAITING, ()):
+        for post, mail in session.info.pop(PENDING_EMAILS, ()):
             post(mail)
 
 
 @event.listens_for(Session, "after_rollback")
-def _forget(session: Session) -> None:
+def _discard_pending(session: Session) -> None:
     if not session.in_nested_transaction():
-        session.info.pop(WAITING, None)
+        session.info.pop(PENDING_EMAILS, None)

@@ -15,8 +15,8 @@ from app.core.config import Environment as Where
 from app.core.exceptions import NotFoundError
 from app.mail.message import compose, html_of, text_of
 from app.mail.settings import MailSettings, sender_address
-from app.mail.template import known
-from app.mail.terminal import shown
+from app.mail.template import templates
+from app.mail.terminal import printed_emails
 
 PATH = "/dev/mails"
 
@@ -61,7 +61,7 @@ class _Policy:
 async def list_mails(request: Request) -> str:
     """List examples of all emails, and those sent by this process."""
     sender: Address = request.app.state.mail_sender
-    examples = {key: compose(template.example(), sender) for key, template in sorted(known.items())}
+    examples = {key: compose(template.example(), sender) for key, template in sorted(templates.items())}
     return _page("mails.html", examples=examples, sent=dict(_sent()))
 
 
@@ -83,14 +83,14 @@ def _find(folder: str, name: str, request: Request) -> EmailMessage:
     key = f"{folder}/{name}"
     if message := dict(_sent()).get(key):
         return message
-    if template := known.get(key):
+    if template := templates.get(key):
         return compose(template.example(), request.app.state.mail_sender)
     raise MailNotFound
 
 
 def _sent() -> Iterator[tuple[str, EmailMessage]]:
     """Name the sent emails by the letters and digits of their Message-ID, for use in URLs."""
-    for message in shown:
+    for message in printed_emails:
         yield "sent/" + "".join(filter(str.isalnum, message["Message-ID"])), message
 
 

@@ -11,7 +11,7 @@ from app.core.config import Environment, EnvSettings
 from app.mail.message import LINE_BREAKS, parse_address
 
 EXAMPLE_SENDER = "My Service <no-reply@example.com>"
-THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Tls(StrEnum):
@@ -68,7 +68,7 @@ class MailSettings(EnvSettings):
             raise ValueError("SMTP_HOST: must be set to the SMTP server that sends the emails")
         if "sender" not in self.model_fields_set:
             raise ValueError(f"SMTP_SENDER: must be set. Example: {EXAMPLE_SENDER}")
-        if self.tls is Tls.NONE and self.host not in THIS_MACHINE:
+        if self.tls is Tls.NONE and self.host not in LOCAL_HOSTS:
             raise ValueError("SMTP_TLS: must be starttls or tls, unless the server runs on this machine")
 
 

@@ -9,16 +9,16 @@ import aiosmtplib
 from aiosmtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 
 from app.mail.settings import MailSettings, Tls, sender_address
-from app.mail.terminal import show
+from app.mail.terminal import print_email
 
-Deliver = Callable[[EmailMessage], Awaitable[None]]
+MailTransport = Callable[[EmailMessage], Awaitable[None]]
 
 # Exceptions of `deliver`. aiosmtplib raises ValueError for settings or responses that it cannot interpret.
-FAILURES = (SMTPException, OSError, ValueError)
+TRANSPORT_ERRORS = (SMTPException, OSError, ValueError)
 
 
 @asynccontextmanager
-async def way_out(settings: MailSettings) -> AsyncGenerator[Deliver]:
+async def open_transport(settings: MailSettings) -> AsyncGenerator[MailTransport]:
     """Yield a function that delivers emails: to the SMTP server, or in development to the terminal."""
     if settings.host is not None:
         yield partial(deliver, settings)
@@ -26,7 +26,7 @@ async def way_out(settings: MailSettings) -> AsyncGenerator[Deliver]:
     try:
         from app.mail.catcher import ADDRESS, catching  # noqa: PLC0415 - needs a development dependency
     except ModuleNotFoundError:  # a container has no development dependencies, even with ENV=dev
-        yield show
+        yield print_email
         return
     async with catching() as port:
         own = {"host": ADDRESS, "port": port, "tls": Tls.NONE, "username": None, "password": None}
@@ -64,6 +64,6 @@ def is_temporary(error: Exception) -> bool:
     return isinstance(error, OSError)
 
 
-def reason(error: Exception) -> dict[str, str | int | None]:
+def failure_fields(error: Exception) -> dict[str, str | int | None]:
     """Return log fields for a delivery error. The text of the error is omitted, because it may contain the address."""
     return {"error": type(error).__name__, "code": getattr(error, "code", None)}

@@ -20,7 +20,7 @@ BLANK_LINES = re.compile(r"\n\s*\n")
 EXAMPLE_LINK = "https://app.example.com/page#token=an-example-of-a-token-that-opens-nothing"
 EXAMPLE_ADDRESS = "ada@example.com"
 
-known: dict[str, "MailTemplate"] = {}
+templates: dict[str, "MailTemplate"] = {}
 
 
 class MailTemplate:
@@ -38,9 +38,9 @@ class MailTemplate:
         self.name = name
         self.key = f"{self.package.rpartition('.')[2]}/{name}"
         self.values = example
-        known[self.key] = self
+        templates[self.key] = self
 
-    def mail(self, to: str, /, **values: Any) -> Mail:
+    def render(self, to: str, /, **values: Any) -> Mail:
         """Render the email for a recipient.
 
         Raises:
@@ -48,7 +48,7 @@ class MailTemplate:
             UndefinedError: If a value used in the template is missing.
             ValueError: If the template does not start with a subject.
         """
-        service = openapi.about()["title"]
+        service = openapi.api_metadata()["title"]
         found = SUBJECT.fullmatch(_texts(self.package).get_template(f"{self.name}.txt").render(values, service=service))
         if found is None:
             raise ValueError(f"{self.package}: the first line of templates/{self.name}.txt must be 'Subject: …'.")
@@ -63,7 +63,7 @@ class MailTemplate:
 
     def example(self) -> Mail:
         """Render the email with its example values."""
-        return self.mail(EXAMPLE_ADDRESS, **self.values)
+        return self.render(EXAMPLE_ADDRESS, **self.values)
 
 
 def _parts(text: str) -> Iterator[tuple[str, str]]:

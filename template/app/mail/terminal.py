@@ -9,11 +9,11 @@ from app.mail.message import text_of
 RULE = "─" * 72
 KEPT = 50
 
-shown: deque[EmailMessage] = deque(maxlen=KEPT)  # newest first; `/dev/mails` shows them too
+printed_emails: deque[EmailMessage] = deque(maxlen=KEPT)  # newest first; `/dev/mails` shows them too
 
 
-async def show(message: EmailMessage) -> None:
+async def print_email(message: EmailMessage) -> None:
     """Print an email to standard error, next to the log but not as a log line."""
-    shown.appendleft(message)
+    printed_emails.appendleft(message)
     head = "\n".join(f"{name}: {message[name]}" for name in ("From", "To", "Subject"))
     sys.stderr.write(f"\n{RULE}\n{head}\n\n{text_of(message)}\n{RULE}\n\n")

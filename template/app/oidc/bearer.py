@@ -10,7 +10,7 @@ from jwt import PyJWTError
 from app.oidc.jwks import InvalidToken
 from app.oidc.provider import Provider
 from app.oidc.providers import Providers
-from app.oidc.statements import Person
+from app.oidc.statements import ProviderUser
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class AccessToken:
         """Expiry of the token."""
         return datetime.fromtimestamp(int(self.claims["exp"]), UTC)
 
-    async def person(self) -> Person:
+    async def fetch_user(self) -> ProviderUser:
         """Return the user of the token.
 
         Raises:
             ProviderUnavailable: If the provider must be queried and is unavailable.
         """
-        return await self.provider.person(self.claims, self.text)
+        return await self.provider.fetch_user(self.claims, self.text)
 
 
 async def read_access_token(providers: Providers, text: str) -> AccessToken:

@@ -20,9 +20,9 @@ class Cached(Generic[T]):
     def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
         """Store the function that fetches the value; it is called on first use."""
         self._fetch = fetch
-        self._kept: tuple[T, float] | None = None
-        self._failed: tuple[DomainError, float] | None = None
-        self._flight: asyncio.Task[T] | None = None
+        self._cached: tuple[T, float] | None = None
+        self._last_failure: tuple[DomainError, float] | None = None
+        self._pending_fetch: asyncio.Task[T] | None = None
 
     async def get(self, max_age: float) -> T:
         """Return the value; fetch it again if it is older than `max_age` seconds.
@@ -32,24 +32,24 @@ class Cached(Generic[T]):
         Raises:
             DomainError: The error of the fetch, if there is no value to fall back to.
         """
-        if self._kept is not None and monotonic() - self._kept[1] <= max_age:
-            return self._kept[0]
-        if self._flight is None or self._flight.done():
-            self._flight = asyncio.create_task(self._renew())
-        return await asyncio.shield(self._flight)  # A cancelled caller must not cancel the fetch for the others.
+        if self._cached is not None and monotonic() - self._cached[1] <= max_age:
+            return self._cached[0]
+        if self._pending_fetch is None or self._pending_fetch.done():
+            self._pending_fetch = asyncio.create_task(self._renew())
+        return await asyncio.shield(self._pending_fetch)  # A cancelled caller must not cancel the fetch for the others.
 
     async def _renew(self) -> T:
-        if self._failed is not None and monotonic() - self._failed[1] <= RETRY_SECONDS:
-            return self._fall_back(self._failed[0])
+        if self._last_failure is not None and monotonic() - self._last_failure[1] <= RETRY_SECONDS:
+            return self._fall_back(self._last_failure[0])
         try:
             value = await self._fetch()
         except DomainError as error:
-            self._failed = error, monotonic()
+            self._last_failure = error, monotonic()
             return self._fall_back(error)
-        self._kept = value, monotonic()
+        self._cached = value, monotonic()
         return value
 
     def _fall_back(self, error: DomainError) -> T:
-        if self._kept is None or monotonic() - self._kept[1] > STALE_SECONDS:
+        if self._cached is None or monotonic() - self._cached[1] > STALE_SECONDS:
             raise error.with_traceback(None)
-        return self._kept[0]
+        return self._cached[0]

@@ -10,7 +10,7 @@ from jwt import InvalidKeyError, PyJWK, PyJWKSet, PyJWTError
 from app.core.exceptions import UnauthenticatedError
 from app.oidc.cache import Cached
 
-KEPT_SECONDS = 600
+CACHE_SECONDS = 600
 COOLDOWN_SECONDS = 30  # An unknown key id triggers a fetch of the keys, at most this often.
 LEEWAY_SECONDS = 30  # Tolerance for clock differences.
 
@@ -57,7 +57,7 @@ class Jwks:
 
     async def _key(self, kid: str | None) -> PyJWK:
         """Return the key with this id; fetch the keys again if the id is unknown."""
-        for max_age in (KEPT_SECONDS, COOLDOWN_SECONDS):
+        for max_age in (CACHE_SECONDS, COOLDOWN_SECONDS):
             for key in await self._keys.get(max_age):
                 if kid is not None and key.key_id == kid:
                     return key

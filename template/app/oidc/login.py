@@ -15,13 +15,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
 from app.db.base import Expiring, utc_now
 from app.db.session import Database, transaction
-from app.oidc.provider import Attempt, Provider
-from app.oidc.statements import Person
+from app.oidc.provider import LoginSecrets, Provider
+from app.oidc.statements import ProviderUser
 from app.security.secrets import digest, new_secret
 
 logger = structlog.get_logger(__name__)
 
-LOGIN_LASTS = timedelta(minutes=10)
+LOGIN_LIFETIME = timedelta(minutes=10)
 
 
 class LoginExpired(UnauthenticatedError):
@@ -50,7 +50,7 @@ class LoginAttempt(Expiring, table=True):
 
 
 @dataclass(frozen=True)
-class Answer:
+class CallbackParams:
     """Query parameters of the callback."""
 
     state: str
@@ -60,11 +60,11 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Confirmed:
+class ConfirmedLogin:
     """A successful login at the provider."""
 
     provider: str
-    person: Person
+    person: ProviderUser
     id_token: str
     return_to: str
 
@@ -88,7 +88,7 @@ class Login:
         Raises:
             ProviderUnavailable: If the provider is unavailable.
         """
-        attempt, state = Attempt(self.redirect_uri, nonce=new_secret(), code_verifier=new_secret()), new_secret()
+        attempt, state = LoginSecrets(self.redirect_uri, nonce=new_secret(), code_verifier=new_secret()), new_secret()
         url = await self.provider.login_url(attempt, state)
         kept = LoginAttempt(
             state=digest(state),
@@ -97,13 +97,13 @@ class Login:
             nonce=attempt.nonce,
             code_verifier=attempt.code_verifier,
             return_to=return_to,
-            expires_at=utc_now() + LOGIN_LASTS,
+            expires_at=utc_now() + LOGIN_LIFETIME,
         )
-        async with transaction(self.database.writers) as session:
+        async with transaction(self.database.write) as session:
             session.add(kept)
         return url
 
-    async def finish(self, browser: str, answer: Answer) -> Confirmed:
+    async def finish(self, browser: str, answer: CallbackParams) -> ConfirmedLogin:
         """Finish a login, and return the user.
 
         Raises:
@@ -114,18 +114,18 @@ class Login:
         """
         if not browser:
             raise LoginExpired
-        async with transaction(self.database.writers) as session:
-            kept = await self._take(session, browser, answer.state)
+        async with transaction(self.database.write) as session:
+            kept = await self._pop_attempt(session, browser, answer.state)
         if kept is None:
             raise LoginExpired
         if answer.code is None or answer.error is not None:
             logger.info("sign-in cancelled at the provider", provider=kept.provider, error=answer.error)
             raise LoginCancelled
-        attempt = Attempt(self.redirect_uri, kept.nonce, kept.code_verifier)
-        person, id_token = await self.provider.redeem(answer.code, answer.issuer, attempt)
-        return Confirmed(kept.provider, person, id_token, kept.return_to)
+        attempt = LoginSecrets(self.redirect_uri, kept.nonce, kept.code_verifier)
+        person, id_token = await self.provider.exchange_code(answer.code, answer.issuer, attempt)
+        return ConfirmedLogin(kept.provider, person, id_token, kept.return_to)
 
-    async def _take(self, session: AsyncSession, browser: str, state: str) -> LoginAttempt | None:
+    async def _pop_attempt(self, session: AsyncSession, browser: str, state: str) -> LoginAttempt | None:
         """Delete and return the login, if it belongs to this browser and provider."""
         taken = delete(LoginAttempt).where(
             col(LoginAttempt.state) == digest(state),

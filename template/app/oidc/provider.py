@@ -15,10 +15,10 @@ from app.core.exceptions import UnauthenticatedError, UnavailableError
 from app.oidc.cache import Cached
 from app.oidc.jwks import InvalidToken, Jwks
 from app.oidc.settings import ProviderSettings
-from app.oidc.statements import Metadata, Person
+from app.oidc.statements import ProviderMetadata, ProviderUser
 
-PATIENCE_SECONDS = 10
-METADATA_KEPT_SECONDS = 3600
+TIMEOUT_SECONDS = 10
+METADATA_CACHE_SECONDS = 3600
 
 logger = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class LoginRefused(UnauthenticatedError):
 
 
 @dataclass(frozen=True)
-class Attempt:
+class LoginSecrets:
     """The secrets of a login in progress."""
 
     redirect_uri: str
@@ -51,7 +51,7 @@ class Provider:
         self,
         settings: ProviderSettings,
         transport: httpx2.AsyncBaseTransport,
-        timeout_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         """Create the client. It sends no request yet, so the app starts even if the provider is unavailable."""
         self.settings = settings
@@ -61,7 +61,7 @@ class Provider:
         self._http = httpx2.AsyncClient(transport=transport, timeout=timeout_seconds)
         self._metadata = Cached(self._discover)
 
-    async def login_url(self, attempt: Attempt, state: str) -> str:
+    async def login_url(self, attempt: LoginSecrets, state: str) -> str:
         """Return the authorization URL.
 
         Raises:
@@ -73,7 +73,7 @@ class Provider:
         )
         return str(url)
 
-    async def redeem(self, code: str, issuer: str | None, attempt: Attempt) -> tuple[Person, str]:
+    async def exchange_code(self, code: str, issuer: str | None, attempt: LoginSecrets) -> tuple[ProviderUser, str]:
         """Exchange an authorization code for the user.
 
         Args:
@@ -93,7 +93,7 @@ class Provider:
         if issuer not in (metadata.issuer, expected):
             raise LoginRefused
         try:
-            async with self._asking():
+            async with self._provider_errors():
                 tokens = await self._client(metadata, attempt).fetch_token(
                     metadata.token_endpoint,
                     grant_type="authorization_code",
@@ -105,9 +105,9 @@ class Provider:
         except (OAuthError, InvalidToken) as error:
             logger.warning("sign-in rejected", provider=self.settings.name, error=str(error))
             raise LoginRefused from None
-        return await self.person(claims, access_token), id_token
+        return await self.fetch_user(claims, access_token), id_token
 
-    async def person(self, claims: dict[str, Any], access_token: str) -> Person:
+    async def fetch_user(self, claims: dict[str, Any], access_token: str) -> ProviderUser:
         """Return the user of a token. If the token has no email address, query the userinfo endpoint.
 
         Raises:
@@ -115,13 +115,13 @@ class Provider:
         """
         endpoint = (await self.metadata()).userinfo_endpoint
         if "email" not in claims and endpoint is not None:
-            async with self._asking():
+            async with self._provider_errors():
                 headers = {"Authorization": f"Bearer {access_token}"}
                 answer = await self._http.get(endpoint, headers=headers)
                 more = {} if answer.is_client_error else dict(answer.raise_for_status().json())
             if more.get("sub") == claims["sub"]:  # OpenID Connect Core §5.3.2: the response may be for another user
                 claims = more | claims
-        return Person.described(claims, self.settings.verified_claim)
+        return ProviderUser.from_claims(claims, self.settings.verified_claim)
 
     async def logout_url(self, id_token: str, return_to: str) -> str | None:
         """Return the URL for signing out at the provider, if it supports that.
@@ -133,17 +133,17 @@ class Provider:
         params = {"id_token_hint": id_token, "post_logout_redirect_uri": return_to}
         return endpoint and str(httpx2.URL(endpoint).copy_merge_params(params))
 
-    async def metadata(self) -> Metadata:
+    async def metadata(self) -> ProviderMetadata:
         """Return the metadata of the provider, which is cached.
 
         Raises:
             ProviderUnavailable: If the provider is unavailable.
         """
-        return await self._metadata.get(METADATA_KEPT_SECONDS)
+        return await self._metadata.get(METADATA_CACHE_SECONDS)
 
-    async def _discover(self) -> Metadata:
-        async with self._asking():
-            metadata = Metadata.model_validate(
+    async def _discover(self) -> ProviderMetadata:
+        async with self._provider_errors():
+            metadata = ProviderMetadata.model_validate(
                 await self._fetch(f"{self.settings.issuer.rstrip('/')}/.well-known/openid-configuration")
             )
             if metadata.issuer != self.settings.issuer:
@@ -152,7 +152,7 @@ class Provider:
 
     async def _fetch_keys(self) -> PyJWKSet:
         metadata = await self.metadata()
-        async with self._asking():
+        async with self._provider_errors():
             return PyJWKSet.from_dict(await self._fetch(metadata.jwks_uri))
 
     async def _fetch(self, url: str) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class Provider:
             raise InvalidToken
         return claims
 
-    def _client(self, metadata: Metadata, attempt: Attempt) -> AsyncOAuth2Client:
+    def _client(self, metadata: ProviderMetadata, attempt: LoginSecrets) -> AsyncOAuth2Client:
         """Create an OAuth client for one login. It stores tokens and must not be shared."""
         basic = "client_secret_basic" in metadata.token_endpoint_auth_methods_supported
         return AsyncOAuth2Client(
@@ -181,7 +181,7 @@ class Provider:
         )
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncGenerator[None]:
+    async def _provider_errors(self) -> AsyncGenerator[None]:
         """Set a timeout for requests to the provider, and convert their errors; the reason is only logged."""
         try:
             async with asyncio.timeout(self._timeout_seconds):

@@ -26,7 +26,7 @@ class Providers:
     def __iter__(self) -> Iterator[Provider]:
         return iter(self._providers)
 
-    def named(self, name: str) -> Provider:
+    def get(self, name: str) -> Provider:
         """Return a provider by name.
 
         Raises:

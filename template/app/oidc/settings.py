@@ -31,7 +31,7 @@ class ProviderSettings(BaseModel):
     clients: tuple[str, ...] = Field(default=(), description="Clients with accepted access tokens; empty means any.")
 
     @model_validator(mode="after")
-    def _keep_tokens_apart(self) -> "ProviderSettings":
+    def _reject_id_token_audience(self) -> "ProviderSettings":
         """Reject an audience with which ID tokens would be accepted as access tokens."""
         if self.audience == self.client_id:
             raise ValueError("audience: must not be the client_id, which is the audience of ID tokens")
@@ -64,7 +64,7 @@ class OidcSettings(EnvSettings):
             raise ValueError(f"is not JSON. Example: {EXAMPLE}") from None
 
     @model_validator(mode="after")
-    def _refuse_unsafe(self) -> "OidcSettings":
+    def _reject_unsafe(self) -> "OidcSettings":
         """Reject URLs without https, and duplicate names or issuers."""
         if not self.providers:
             raise ValueError(f"OIDC_PROVIDERS: must name at least one provider. Example: {EXAMPLE}")

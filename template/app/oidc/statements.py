@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, model_validator
 
 
-class Metadata(BaseModel):
+class ProviderMetadata(BaseModel):
     """Provider metadata (OpenID Connect Discovery 1.0 §3)."""
 
     issuer: str
@@ -19,7 +19,7 @@ class Metadata(BaseModel):
     authorization_response_iss_parameter_supported: bool = False
 
     @model_validator(mode="after")
-    def _refuse_lesser_endpoints(self) -> "Metadata":
+    def _reject_http_downgrade(self) -> "ProviderMetadata":
         """Reject http endpoints if the issuer uses https."""
         scheme = f"{self.issuer.partition(':')[0]}://"
         named = (self.authorization_endpoint, self.token_endpoint, self.jwks_uri)
@@ -30,7 +30,7 @@ class Metadata(BaseModel):
 
 
 @dataclass(frozen=True)
-class Person:
+class ProviderUser:
     """A user, as described by a provider."""
 
     issuer: str
@@ -40,7 +40,7 @@ class Person:
     name: str | None
 
     @classmethod
-    def described(cls, claims: dict[str, Any], verified_claim: str) -> "Person":
+    def from_claims(cls, claims: dict[str, Any], verified_claim: str) -> "ProviderUser":
         """Create a user from claims. Only `true` means verified: some providers send the string "false"."""
         verified = claims.get(verified_claim) is True
         return cls(claims["iss"], claims["sub"], claims.get("email"), verified, claims.get("name"))

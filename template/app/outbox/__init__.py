@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app.core.config import load
-from app.outbox.models import OutboxEvent
-from app.outbox.relay import Relay
+from app.outbox.models import OutboxMessage
+from app.outbox.poller import OutboxPoller
 from app.outbox.settings import OutboxSettings
 
-__all__ = ["OutboxEvent", "OutboxSettings", "Relay", "lifespan", "prepare_development", "setup"]
+__all__ = ["OutboxMessage", "OutboxPoller", "OutboxSettings", "lifespan", "prepare_development", "setup"]
 
 
 def prepare_development() -> None:

@@ -11,10 +11,10 @@ import typer
 from app.core.config import load
 from app.db import dialect
 from app.db.base import utc_now
-from app.db.commands import configured
+from app.db.commands import command_context
 from app.db.session import transaction
 from app.outbox import processes
-from app.outbox.models import OutboxEvent
+from app.outbox.models import OutboxMessage
 from app.outbox.processes import RELAY_PORT, Host, Port
 from app.outbox.repository import OutboxRepository
 
@@ -37,7 +37,7 @@ def _relay(host: Host = "127.0.0.1", port: Port = RELAY_PORT) -> None:
 
     Exit codes: 0 stopped by a signal; 1 the port is in use; 78 a setting is invalid or missing.
     """
-    with configured() as settings:
+    with command_context() as settings:
         processes.serve("app.relay:create_relay", settings, host, port)
 
 
@@ -47,15 +47,15 @@ def status() -> None:
 
     `pending` waits for the relay, `sent` for a worker; `running` is in progress, `dead` needs manual intervention.
     """
-    counts = _run(lambda outbox: outbox.counts())
+    counts = _run(lambda outbox: outbox.count_by_state())
     for state, (count, oldest) in counts.items():
         typer.echo(f"{state:8} {count:6}" + (f"   oldest: {_age(oldest)}" if oldest else ""))
 
 
 @dead_letters.command("list")
-def list_dead(limit: Annotated[int, typer.Option(min=1, help="Maximum number to show.")] = 50) -> None:
+def list_dead_letters_command(limit: Annotated[int, typer.Option(min=1, help="Maximum number to show.")] = 50) -> None:
     """List dead letters, oldest first. Arguments are omitted; use `show`."""
-    for event in _run(lambda outbox: outbox.dead(limit)):
+    for event in _run(lambda outbox: outbox.list_dead_letters(limit)):
         typer.echo(
             f"{event.id}  {event.dead_at:%Y-%m-%d %H:%M}  {event.name}  {' '.join(event.last_error.split())[:100]}"
         )
@@ -64,39 +64,39 @@ def list_dead(limit: Annotated[int, typer.Option(min=1, help="Maximum number to 
 @dead_letters.command()
 def show(id: Annotated[UUID, typer.Argument(metavar="ID")]) -> None:  # noqa: A002 - the name in the help text
     """Show one dead letter with its arguments, which may contain personal data."""
-    event = _run(lambda outbox: outbox.dead_letter(id))
+    event = _run(lambda outbox: outbox.get_dead_letter(id))
     if event is None:
-        _refuse(f"No dead letter with the id {id}.")
-    typer.echo("\n".join(f"{name + ':':12} {value}" for name, value in _described(event)))
+        _exit_with_error(f"No dead letter with the id {id}.")
+    typer.echo("\n".join(f"{name + ':':12} {value}" for name, value in _describe_fields(event)))
 
 
 @dead_letters.command()
 def replay(ids: Ids = None, every: All = False) -> None:
     """Retry dead letters by id, or --all."""
-    chosen = _chosen(ids, every)
-    _tell(_run(lambda outbox: outbox.replay(chosen)), "will be retried", chosen)
+    chosen = _selected_ids(ids, every)
+    _print_count(_run(lambda outbox: outbox.replay(chosen)), "will be retried", chosen)
 
 
 @dead_letters.command()
 def drop(ids: Ids = None, every: All = False) -> None:
     """Delete dead letters by id, or --all."""
-    chosen = _chosen(ids, every)
-    _tell(_run(lambda outbox: outbox.drop(chosen)), "deleted", chosen)
+    chosen = _selected_ids(ids, every)
+    _print_count(_run(lambda outbox: outbox.drop(chosen)), "deleted", chosen)
 
 
-def _chosen(ids: list[UUID] | None, every: bool) -> list[UUID] | None:
+def _selected_ids(ids: list[UUID] | None, every: bool) -> list[UUID] | None:
     if bool(ids) is every:
-        _refuse("Give ids, or --all.", code=2)
+        _exit_with_error("Give ids, or --all.", code=2)
     return ids or None
 
 
-def _tell(count: int, what: str, chosen: list[UUID] | None) -> None:
+def _print_count(count: int, what: str, chosen: list[UUID] | None) -> None:
     typer.echo(f"{count} {what}")
     if chosen is not None and count < len(set(chosen)):
-        _refuse("The other ids are not dead letters.")
+        _exit_with_error("The other ids are not dead letters.")
 
 
-def _refuse(why: str, code: int = 1) -> NoReturn:
+def _exit_with_error(why: str, code: int = 1) -> NoReturn:
     typer.echo(why, err=True)
     raise typer.Exit(code)
 
@@ -105,15 +105,15 @@ def _run(work: Callable[[OutboxRepository], Awaitable[T]]) -> T:
     async def run() -> T:
         async with (
             dialect.open_database(load(dialect.DatabaseSettings)) as database,
-            transaction(database.writers) as session,
+            transaction(database.write) as session,
         ):
             return await work(OutboxRepository(session))
 
-    with configured():
+    with command_context():
         return asyncio.run(run())
 
 
-def _described(event: OutboxEvent) -> list[tuple[str, object]]:
+def _describe_fields(event: OutboxMessage) -> list[tuple[str, object]]:
     return [
         ("id", event.id),
         ("name", event.name),

@@ -8,27 +8,27 @@ from sqlmodel import Field
 
 from app.db.base import Base, UtcDateTime, utc_now
 
-DUE = text("sent_at IS NULL AND dead_at IS NULL")
-UNDER_WAY = text("sent_at IS NOT NULL AND dead_at IS NULL")
-TAKEN = text("taken_until IS NOT NULL")
+PENDING = text("sent_at IS NULL AND dead_at IS NULL")
+IN_FLIGHT = text("sent_at IS NOT NULL AND dead_at IS NULL")
+LEASED = text("leased_until IS NOT NULL")
 
 
-class OutboxEvent(Base, table=True):
+class OutboxMessage(Base, table=True):
     """A job or an event to be processed after the commit.
 
-    Its states: pending (`sent_at` is null), sent, and running (`taken_until` is set). Processed messages are deleted.
+    Its states: pending (`sent_at` is null), sent, and running (`leased_until` is set). Processed messages are deleted.
     After a failure it is pending again until `next_attempt_at`, or it is a dead letter (`dead_at`) that needs manual
     intervention.
     """
 
-    __tablename__ = "outbox_event"
+    __tablename__ = "outbox_message"
     __table_args__ = (
-        Index("ix_outbox_event_due", "number", postgresql_where=DUE, sqlite_where=DUE),
-        Index("ix_outbox_event_key", "key", "number"),
+        Index("ix_outbox_message_due", "number", postgresql_where=PENDING, sqlite_where=PENDING),
+        Index("ix_outbox_message_key", "key", "number"),
         # At most one message per key is in flight, even if two relays do not see each other's commit yet.
-        Index("uq_outbox_event_under_way", "key", unique=True, postgresql_where=UNDER_WAY, sqlite_where=UNDER_WAY),
-        Index("ix_outbox_event_sent_at", "sent_at"),
-        Index("ix_outbox_event_taken_until", "taken_until", postgresql_where=TAKEN, sqlite_where=TAKEN),
+        Index("uq_outbox_message_in_flight", "key", unique=True, postgresql_where=IN_FLIGHT, sqlite_where=IN_FLIGHT),
+        Index("ix_outbox_message_sent_at", "sent_at"),
+        Index("ix_outbox_message_leased_until", "leased_until", postgresql_where=LEASED, sqlite_where=LEASED),
     )
 
     # The order of arrival. SQLite autoincrements only columns of type INTEGER.
@@ -44,7 +44,7 @@ class OutboxEvent(Base, table=True):
     # When it was added, or for what it was scheduled.
     due_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    taken_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    leased_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     attempts: int = Field(default=0)
     next_attempt_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_error: str = Field(default="", max_length=1000)

@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 
 from app.core.config import EnvSettings, load
 from app.db import dialect
-from app.outbox.background import going_on
+from app.outbox.background import run_in_background
 from app.outbox.repository import WAKE_RELAY
 
-AGAIN_SECONDS = 1.0
+RECONNECT_SECONDS = 1.0
 
 logger = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ def setup(app: FastAPI) -> None:
     """Make commits of this process notify, and its relays listen."""
     if not load(NotifySettings).notify:
         return
-    app.state.relay_wakers.append(listening)
+    app.state.relay_wakers.append(listen_for_commits)
     if not event.contains(Session, "before_commit", _notify):
         event.listen(Session, "before_commit", _notify)
 
@@ -60,9 +60,11 @@ def _notify(session: Session) -> None:
         session.execute(text("SELECT pg_notify('outbox', '')"))
 
 
-def listening(wake: asyncio.Event, again_seconds: float = AGAIN_SECONDS) -> AbstractAsyncContextManager[None]:
+def listen_for_commits(
+    wake: asyncio.Event, again_seconds: float = RECONNECT_SECONDS
+) -> AbstractAsyncContextManager[None]:
     """Set `wake` at each notification, in the background of the block."""
-    return going_on(_listen(wake, again_seconds))
+    return run_in_background(_listen(wake, again_seconds))
 
 
 async def _listen(wake: asyncio.Event, again_seconds: float) -> None:

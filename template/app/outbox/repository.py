@@ -10,13 +10,13 @@ from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import utc_now
-from app.outbox.models import OutboxEvent
+from app.outbox.models import OutboxMessage
 
 # Key in `session.info`: set when the relay has new work. Wakers such as notify.py read it at commit.
 WAKE_RELAY = "wake the relay"
-ERROR_LENGTH = 1000
-ALIVE = col(OutboxEvent.dead_at).is_(None)
-UNTAKEN = (col(OutboxEvent.taken_until).is_(None), ALIVE)
+MAX_ERROR_LENGTH = 1000
+NOT_DEAD = col(OutboxMessage.dead_at).is_(None)
+NOT_LEASED = (col(OutboxMessage.leased_until).is_(None), NOT_DEAD)
 
 
 class OutboxRepository:
@@ -26,44 +26,50 @@ class OutboxRepository:
         """Use the transaction of `session`."""
         self.session = session
 
-    def add(self, event: OutboxEvent) -> None:
+    def add(self, event: OutboxMessage) -> None:
         """Add a message that is processed after the commit; a rollback discards it."""
         self.session.add(event)
         wake_relay(self.session)
 
-    async def dead(self, limit: int) -> Sequence[OutboxEvent]:
+    async def list_dead_letters(self, limit: int) -> Sequence[OutboxMessage]:
         """Return dead letters, oldest first."""
-        query = select(OutboxEvent).where(col(OutboxEvent.dead_at).is_not(None)).order_by(col(OutboxEvent.number))
+        query = select(OutboxMessage).where(col(OutboxMessage.dead_at).is_not(None)).order_by(col(OutboxMessage.number))
         return (await self.session.exec(query.limit(limit))).all()
 
-    async def dead_letter(self, event_id: UUID) -> OutboxEvent | None:
+    async def get_dead_letter(self, event_id: UUID) -> OutboxMessage | None:
         """Return a dead letter by id, or None."""
-        return (await self.session.exec(select(OutboxEvent).where(*_dead([event_id])))).one_or_none()
+        return (await self.session.exec(select(OutboxMessage).where(*_is_dead([event_id])))).one_or_none()
 
     async def replay(self, ids: Sequence[UUID] | None) -> int:
         """Retry the dead letters with these ids (None: all of them), and return their number."""
         wake_relay(self.session)
         return await self._update(
-            _dead(ids), dead_at=None, sent_at=None, taken_until=None, next_attempt_at=None, due_at=utc_now(), attempts=0
+            _is_dead(ids),
+            dead_at=None,
+            sent_at=None,
+            leased_until=None,
+            next_attempt_at=None,
+            due_at=utc_now(),
+            attempts=0,
         )
 
     async def drop(self, ids: Sequence[UUID] | None) -> int:
         """Delete the dead letters with these ids (None: all of them), and return their number."""
-        return (await self.session.exec(delete(OutboxEvent).where(*_dead(ids)))).rowcount
+        return (await self.session.exec(delete(OutboxMessage).where(*_is_dead(ids)))).rowcount
 
-    async def counts(self) -> dict[str, tuple[int, datetime | None]]:
+    async def count_by_state(self) -> dict[str, tuple[int, datetime | None]]:
         """Count messages by state, with the timestamp since which the oldest one has been due."""
         states = {
-            "waiting": [col(OutboxEvent.sent_at).is_(None), ALIVE],
-            "sent": [col(OutboxEvent.sent_at).is_not(None), *UNTAKEN],
-            "taken": [col(OutboxEvent.taken_until).is_not(None)],
-            "dead": [col(OutboxEvent.dead_at).is_not(None)],
+            "pending": [col(OutboxMessage.sent_at).is_(None), NOT_DEAD],
+            "sent": [col(OutboxMessage.sent_at).is_not(None), *NOT_LEASED],
+            "running": [col(OutboxMessage.leased_until).is_not(None)],
+            "dead": [col(OutboxMessage.dead_at).is_not(None)],
         }
-        query = select(func.count(), func.min(col(OutboxEvent.due_at)))
+        query = select(func.count(), func.min(col(OutboxMessage.due_at)))
         return {state: (await self.session.exec(query.where(*which))).one() for state, which in states.items()}
 
     async def _update(self, which: Sequence[ColumnElement[bool]], **values: Any) -> int:
-        return (await self.session.exec(update(OutboxEvent).where(*which).values(**values))).rowcount
+        return (await self.session.exec(update(OutboxMessage).where(*which).values(**values))).rowcount
 
 
 def wake_relay(session: AsyncSession) -> None:
@@ -71,11 +77,11 @@ def wake_relay(session: AsyncSession) -> None:
     session.info[WAKE_RELAY] = True
 
 
-def storable(error: str) -> str:
+def truncate_error(error: str) -> str:
     """Make an error message fit into its column."""
-    return error.replace("\x00", "")[:ERROR_LENGTH]
+    return error.replace("\x00", "")[:MAX_ERROR_LENGTH]
 
 
-def _dead(ids: Sequence[UUID] | None) -> list[ColumnElement[bool]]:
-    which = [col(OutboxEvent.dead_at).is_not(None)]
-    return which if ids is None else [*which, col(OutboxEvent.id).in_(ids)]
+def _is_dead(ids: Sequence[UUID] | None) -> list[ColumnElement[bool]]:
+    which = [col(OutboxMessage.dead_at).is_not(None)]
+    return which if ids is None else [*which, col(OutboxMessage.id).in_(ids)]

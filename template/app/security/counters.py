@@ -5,7 +5,7 @@ import time
 from limits.aio.storage import Storage
 
 
-class BoundedMemory(Storage):
+class BoundedMemoryStorage(Storage):
     """In-memory counters that expire, with a maximum number.
 
     The memory storage of `limits` scans all counters at each attempt, and its size is unlimited,
@@ -18,25 +18,25 @@ class BoundedMemory(Storage):
     def __init__(self, most: int = 100_000) -> None:
         """Set the maximum number of counters; the oldest are evicted."""
         super().__init__()
-        self._most = most
+        self._capacity = most
         self._counters: dict[str, tuple[int, float]] = {}  # oldest first: count, end
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Increment a counter, which expires `expiry` seconds after its first use."""
         count, end = await self.get(key), await self.get_expiry(key)
         if count == 0:
-            self._make_room()
+            self._evict()
             end = time.time() + expiry
         self._counters[key] = (count + amount, end)
         return count + amount
 
-    def _make_room(self) -> None:
+    def _evict(self) -> None:
         """Evict expired counters and, if that is not enough, the oldest 10%."""
-        if len(self._counters) < self._most:
+        if len(self._counters) < self._capacity:
             return
         now = time.time()
         going_on = [(key, counter) for key, counter in self._counters.items() if counter[1] > now]
-        self._counters = dict(going_on if len(going_on) < self._most else going_on[self._most // 10 + 1 :])
+        self._counters = dict(going_on if len(going_on) < self._capacity else going_on[self._capacity // 10 + 1 :])
 
     async def get(self, key: str) -> int:
         """Return the count."""

@@ -13,7 +13,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from app.core.exceptions import TooManyRequestsError
 from app.db.base import utc_now
 from app.security.audit import audit
-from app.security.counters import BoundedMemory
+from app.security.counters import BoundedMemoryStorage
 from app.security.principal import Device
 from app.security.settings import SecuritySettings
 
@@ -26,7 +26,7 @@ class RateLimits:
     def __init__(self, settings: SecuritySettings) -> None:
         """Create the counters."""
         self.by_address = settings.address_limit
-        self.limiter = FixedWindowRateLimiter(BoundedMemory())
+        self.limiter = FixedWindowRateLimiter(BoundedMemoryStorage())
 
     async def count(self, action: str, device: Device) -> None:
         """Count an attempt from a network address.
@@ -38,7 +38,7 @@ class RateLimits:
         Raises:
             TooManyRequestsError: If the limit is exceeded.
         """
-        await self.hit(self.by_address, action, "address", network(device.address))
+        await self.hit(self.by_address, action, "address", network_key(device.address))
 
     async def hit(self, rate: str, action: str, kind: str, whose: str) -> None:
         """Count an attempt against a limit.
@@ -52,12 +52,12 @@ class RateLimits:
             window = await self.limiter.get_window_stats(limit, action, kind, whose)
             raise TooManyRequestsError(max(1, round(window.reset_time - utc_now().timestamp())))
 
-    async def forgive(self, rate: str, action: str, kind: str, whose: str) -> None:
+    async def reset_count(self, rate: str, action: str, kind: str, whose: str) -> None:
         """Reset the counter of a limit."""
         await self.limiter.clear(parse(rate), action, kind, whose)
 
 
-def network(address: str) -> str:
+def network_key(address: str) -> str:
     """Return the key of a network: the address for IPv4, the /64 prefix for IPv6, since clients control a whole /64."""
     if not address:
         return "unknown"

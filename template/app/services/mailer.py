@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, FastAPI
 
-from app.events import consumers, processes
 from app.main import create_app
+from app.messaging import consumers, processes
 
 # Consumers that send emails. Add yours here; run the others with `app consumer --only NAME`.
 CONSUMERS = ("reminders", "welcome")
@@ -15,7 +15,7 @@ def create_mailer() -> FastAPI:
     Raises:
         ConfigurationError: If a topic is missing.
     """
-    present = [each.name for each in consumers.consumers() if each.name in CONSUMERS]
+    present = [each.name for each in consumers.all_consumers() if each.name in CONSUMERS]
     app = create_app(routes=APIRouter(), background=[processes.consuming(*present)])
     for check in app.state.relay_checks:
         check(app)

@@ -1,7 +1,7 @@
 """The scheduler: calls functions every few seconds, in only one process, the leader.
 
     @ticking
-    async def notice_due_todos(session: AsyncSession) -> bool: ...
+    async def publish_due_todos(session: AsyncSession) -> bool: ...
 
 For a short time, two processes may both consider themselves the leader. This does no harm as long as each function
 works in one transaction and locks the rows it changes.
@@ -17,8 +17,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.leader import Leadership, leading
 from app.db.session import Database, transaction
-from app.outbox.background import to_its_end
-from app.outbox.failures import said, traced
+from app.outbox.background import finish_before_cancel
+from app.outbox.errors import describe_error, format_error_traceback
 
 LOOK_SECONDS = 2.0
 
@@ -55,7 +55,7 @@ class Clock:
                     if leadership is not None:
                         await self._lead(leadership)
             except (SQLAlchemyError, OSError) as error:
-                logger.warning("scheduler: lost leadership, retrying", error=said(error))
+                logger.warning("scheduler: lost leadership, retrying", error=describe_error(error))
             await asyncio.sleep(self.look_seconds)
 
     async def _lead(self, leadership: Leadership) -> None:
@@ -63,14 +63,14 @@ class Clock:
         while True:
             await leadership.confirm()
             for function in self.functions:
-                await to_its_end(self._call(function))
+                await finish_before_cancel(self._call(function))
             await asyncio.sleep(self.look_seconds)
 
     async def _call(self, function: Tick) -> None:
         more = True
         while more:
             try:
-                async with transaction(self.database.writers) as session:
+                async with transaction(self.database.write) as session:
                     more = await function(session)
             except (SQLAlchemyError, OSError):
                 raise
@@ -78,7 +78,7 @@ class Clock:
                 logger.error(  # noqa: TRY400 - a normal traceback may contain personal data
                     "scheduler: function failed",
                     function=f"{function.__module__}.{function.__qualname__}",  # ty: ignore
-                    error=said(error),
-                    exception=traced(error),
+                    error=describe_error(error),
+                    exception=format_error_traceback(error),
                 )
                 return

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from app.core.config import ConfigurationError, load
-from app.db.commands import configured
-from app.events.settings import EXAMPLE_SERVERS, KafkaSettings
+from app.db.commands import command_context
+from app.messaging.settings import EXAMPLE_SERVERS, KafkaSettings
 from app.outbox import processes
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
@@ -43,7 +43,7 @@ def mailer(host: Host = "127.0.0.1", port: Port = 8105) -> None:
 
 def _serve(name: str, host: str, port: int) -> None:
     """Start a service, unless `app serve` already includes it."""
-    with configured() as settings:
+    with command_context() as settings:
         if load(KafkaSettings).bootstrap_servers is None:
             raise ConfigurationError(
                 "KAFKA_BOOTSTRAP_SERVERS is not set, so `app serve` runs all services in one process.\n"

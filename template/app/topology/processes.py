@@ -5,14 +5,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from app.outbox.background import going_on
+from app.outbox.background import run_in_background
 from app.topology.clock import Clock
 
 
 @asynccontextmanager
 async def clock(app: FastAPI) -> AsyncGenerator[None]:
     """Run the scheduler loop in the background; it waits while another process is the leader."""
-    async with going_on(Clock(app.state.database).run()):
+    async with run_in_background(Clock(app.state.database).run()):
         yield
 
 

@@ -19,7 +19,7 @@ import typer
 from app.core.config import Environment
 from app.db import migrations
 from tests.bench import latency, relaying, requests
-from tests.bench.stage import Figure, stage
+from tests.bench.environment import Figure, stage
 from tests.database import create_database
 
 MEASURES = (requests.measure, relaying.measure, latency.measure)

@@ -8,11 +8,11 @@ from dramatiq.brokers.redis import RedisBroker
 from sqlmodel import select
 
 from app.db.session import transaction
-from app.outbox.models import OutboxEvent
-from app.outbox.relay import BATCH
-from app.workers.broker import RedisDestination, make_broker
-from app.workers.relay import JobRelay
-from tests.bench.stage import Figure, Stage, look_at_the_clock
+from app.jobs.broker import RedisDestination, make_broker
+from app.jobs.relay import JobRelay
+from app.outbox.models import OutboxMessage
+from app.outbox.poller import BATCH
+from tests.bench.environment import Figure, Stage, look_at_the_clock
 
 ROUNDS, EVENTS = 5, 5_000
 
@@ -51,9 +51,9 @@ def _clear(broker: RedisBroker) -> None:
         broker.client.delete(key)
 
 
-async def _fill(stage: Stage) -> list[OutboxEvent]:
-    async with transaction(stage.database.writers) as session:
+async def _fill(stage: Stage) -> list[OutboxMessage]:
+    async with transaction(stage.database.write) as session:
         for number in range(EVENTS):
             look_at_the_clock.enqueue(session, number=number)
-    async with transaction(stage.database.readers) as session:
-        return list((await session.exec(select(OutboxEvent))).all())
+    async with transaction(stage.database.snapshot) as session:
+        return list((await session.exec(select(OutboxMessage))).all())

@@ -9,9 +9,9 @@ from fastapi import APIRouter
 
 from app.db.base import utc_now
 from app.db.session import SessionDep
+from app.jobs.models import ScheduleState
 from app.main import create_app
-from app.workers.models import ScheduleTick
-from tests.bench.stage import Figure, Stage, look_at_the_clock
+from tests.bench.environment import Figure, Stage, look_at_the_clock
 
 ROUNDS, REQUESTS = 12, 100
 
@@ -20,12 +20,12 @@ router = APIRouter()
 
 @router.post("/write", status_code=204)
 async def write(session: SessionDep) -> None:
-    session.add(ScheduleTick(name=str(uuid4()), last=utc_now()))
+    session.add(ScheduleState(name=str(uuid4()), handled_until=utc_now()))
 
 
 @router.post("/enqueue", status_code=204)
 async def enqueue(session: SessionDep) -> None:
-    session.add(ScheduleTick(name=str(uuid4()), last=utc_now()))
+    session.add(ScheduleState(name=str(uuid4()), handled_until=utc_now()))
     look_at_the_clock.enqueue(session, number=0)
 
 

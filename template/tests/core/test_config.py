@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.core.config import ConfigurationError, Environment, Settings, load
-from tests.conftest import variables
+from tests.conftest import settings_variables
 
 
 def test_env_example_lists_exactly_all_variables(project: Path) -> None:
@@ -14,7 +14,7 @@ def test_env_example_lists_exactly_all_variables(project: Path) -> None:
     named = set(re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE))
     of_compose = set(re.findall(r"\$\{([A-Z_]+)", (project / "docker-compose.yml").read_text(encoding="utf-8")))
 
-    assert named == variables() | of_compose
+    assert named == settings_variables() | of_compose
 
 
 def test_default_environment_is_production(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ class HappenedAgain(Happened):
 
 
 @pytest.fixture(autouse=True)
-def _nobody_listens(published: list[Event]) -> None:
+def _nobody_listens(captured_events: list[Event]) -> None:
     events._handlers.clear()
 
 

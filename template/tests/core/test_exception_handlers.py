@@ -5,7 +5,7 @@ from fastapi import FastAPI, HTTPException
 from httpx2 import AsyncClient
 
 from app.core import exceptions
-from tests.people import lead
+from tests.people import as_admin
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ async def test_too_many_requests_sets_retry_after(app: FastAPI, client: AsyncCli
 
 
 async def test_validation_errors_do_not_include_the_input(client: AsyncClient) -> None:
-    lead(client)
+    as_admin(client)
     answer = await client.post("/api/v1/users", json={"email": "hunter2", "name": "Ada"})
 
     assert answer.status_code == 422

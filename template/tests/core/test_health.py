@@ -8,7 +8,7 @@ from httpx2 import AsyncClient
 
 from app import __version__
 from app.core import health
-from tests.waiting import TIMEOUT_SECONDS, until, until_ready
+from tests.waiting import TIMEOUT_SECONDS, until_ready, wait_until
 
 
 async def test_healthy_service_is_live_and_ready(client: AsyncClient) -> None:
@@ -51,7 +51,7 @@ async def test_hanging_check_times_out(app: FastAPI, client: AsyncClient, fails:
     assert not ended.is_set()
 
     may_end.set()
-    await until(lambda: not health._late)
+    await wait_until(lambda: not health._abandoned_checks)
     assert ended.is_set()
 
 

@@ -70,7 +70,7 @@ def misbehaving(settings: Settings) -> FastAPI:
 
 def limited(app: ASGIApp) -> AsyncClient:
     """A client of an app with a very short timeout."""
-    transport = ASGITransport(middlewares.TimeLimit(app, seconds=LIMIT_SECONDS))
+    transport = ASGITransport(middlewares.RequestTimeout(app, seconds=LIMIT_SECONDS))
     return AsyncClient(transport=transport, base_url="http://test")
 
 
@@ -150,7 +150,7 @@ async def test_all_responses_have_security_headers(client: AsyncClient, path: st
     headers = (await client.get(path)).headers
 
     for name, value in middlewares.SECURITY_HEADERS.items():
-        expected = middlewares.DOCS_POLICY if path == "/docs" and name == "Content-Security-Policy" else value
+        expected = middlewares.DOCS_CSP if path == "/docs" and name == "Content-Security-Policy" else value
         assert headers[name] == expected
     assert headers["cache-control"] == "private, no-cache"
     assert "server" not in headers
@@ -252,6 +252,6 @@ async def test_middleware_ignores_other_traffic() -> None:
 
     async def nothing(_: Message | None = None) -> Any: ...
 
-    for middleware in middlewares.stack(Settings(env=Environment.TEST)):
+    for middleware in middlewares.build_middleware(Settings(env=Environment.TEST)):
         await middleware.cls(inner, *middleware.args, **middleware.kwargs)({"type": "lifespan"}, nothing, nothing)
     assert set(passed) == {"lifespan"}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 
-from app.core.shutdown import goes_on, noticing_shutdown, pause
-from tests.conftest import in_a_thread
+from app.core.shutdown import should_continue, sleep_or_stop, watch_shutdown_signals
+from tests.conftest import run_in_thread
 from tests.waiting import TIMEOUT_SECONDS
 
 
@@ -30,7 +30,7 @@ def received() -> Generator[list[int]]:
 
 async def test_signal_sets_stopping_and_reaches_the_previous_handler(received: list[int]) -> None:
     stopping = asyncio.Event()
-    with noticing_shutdown(stopping):
+    with watch_shutdown_signals(stopping):
         os.kill(os.getpid(), signal.SIGTERM)
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await stopping.wait()
@@ -45,10 +45,10 @@ async def test_signal_sets_stopping_and_reaches_the_previous_handler(received: l
 def test_other_threads_do_not_watch_signals() -> None:
     async def watch() -> bool:
         stopping = asyncio.Event()
-        with noticing_shutdown(stopping):
+        with watch_shutdown_signals(stopping):
             return stopping.is_set()
 
-    assert in_a_thread(lambda: asyncio.run(watch())) is False
+    assert run_in_thread(lambda: asyncio.run(watch())) is False
 
 
 @pytest.mark.parametrize(("minutes", "goes"), [(None, True), (1, True), (-1, False)])
@@ -57,14 +57,14 @@ async def test_endless_response_ends_when_credentials_expire(app: FastAPI, minut
     if minutes is not None:
         request.scope["valid_until"] = datetime.now(UTC) + timedelta(minutes=minutes)
 
-    assert goes_on(request) is goes
+    assert should_continue(request) is goes
 
 
 async def test_endless_response_ends_when_the_server_stops(app: FastAPI) -> None:
     request = Request({"type": "http", "app": app})
-    await pause(request, 0)
-    assert goes_on(request)
+    await sleep_or_stop(request, 0)
+    assert should_continue(request)
 
     app.state.stopping.set()
-    await pause(request, 3600)
-    assert not goes_on(request)
+    await sleep_or_stop(request, 3600)
+    assert not should_continue(request)

@@ -18,7 +18,7 @@ from app.db.commands import EXIT_DATA
 from app.db.lines import TransferError
 from app.db.session import Database, transaction
 from app.modules.user.models import User
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 
 
 @pytest.fixture(autouse=True)
@@ -30,12 +30,12 @@ def _logging_restored() -> Generator[None]:
 
 
 @pytest.fixture(autouse=True)
-async def live(live_database: Database) -> AsyncGenerator[Database]:
+async def live(committing_database: Database) -> AsyncGenerator[Database]:
     """A database with one user."""
-    async with transaction(live_database.writers) as session:
+    async with transaction(committing_database.write) as session:
         session.add(User(email="ada@example.com", name="Ada"))
-    yield live_database
-    await empty(live_database)
+    yield committing_database
+    await empty(committing_database)
 
 
 @pytest.fixture
@@ -44,13 +44,13 @@ def file(tmp_path: Path) -> Path:
 
 
 async def empty(database: Database) -> None:
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         for table in reversed(Base.metadata.sorted_tables):
             await session.exec(delete(table))
 
 
 async def users(database: Database) -> int:
-    async with transaction(database.readers) as session:
+    async with transaction(database.snapshot) as session:
         return (await (await session.connection()).execute(select(func.count()).select_from(User))).scalar_one()
 
 
@@ -59,7 +59,7 @@ def mode(file: Path) -> int:
 
 
 def run(*arguments: object, **options: Any) -> Result:
-    result: Result = in_a_thread(lambda: CliRunner().invoke(app, ["db", *map(str, arguments)], **options))
+    result: Result = run_in_thread(lambda: CliRunner().invoke(app, ["db", *map(str, arguments)], **options))
     return result
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import ConflictError
-from app.db.errors import is_away, translating
+from app.db.errors import is_unavailable, map_integrity_errors
 from app.modules.user.models import EMAIL_UNIQUE, User
 
 
@@ -23,7 +23,7 @@ async def test_only_known_constraints_are_mapped(session: AsyncSession, known: s
     ada = insert(User).values(email="ada@example.com", name="Ada")
     await session.exec(ada)
 
-    with pytest.raises(expected), translating({known: Taken}):
+    with pytest.raises(expected), map_integrity_errors({known: Taken}):
         await session.exec(ada)
 
 
@@ -61,4 +61,4 @@ class Refused(Exception):
     ids=str,
 )
 def test_unavailable_database_is_distinguished_from_a_failed_statement(error: Exception, away: bool) -> None:
-    assert is_away(error) is away
+    assert is_unavailable(error) is away

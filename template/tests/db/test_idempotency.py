@@ -10,8 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.schemas import EntityModel, RequestModel
 from app.db.base import Entity, utc_now
-from app.db.expiry import purge
-from app.db.idempotency import KEPT_FOR, IdempotencyKey, OnceDep
+from app.db.expiry import delete_expired
+from app.db.idempotency import KEY_LIFETIME, IdempotencyDep, IdempotencyKey
 
 
 class NumberCreate(RequestModel):
@@ -42,7 +42,7 @@ def numbers(app: FastAPI) -> Numbers:
 
     @app.post("/numbers", status_code=201)
     @app.post("/others", status_code=201)
-    async def create(body: NumberCreate, once: OnceDep) -> NumberRead:
+    async def create(body: NumberCreate, once: IdempotencyDep) -> NumberRead:
         return await once(numbers.create, body, NumberRead)
 
     return numbers
@@ -53,7 +53,7 @@ async def post(client: AsyncClient, path: str = "/numbers", key: str | None = "k
 
 
 async def age(session: AsyncSession, **changes: object) -> None:
-    changes = changes or {"expires_at": utc_now() - KEPT_FOR}
+    changes = changes or {"expires_at": utc_now() - KEY_LIFETIME}
     await session.exec(update(IdempotencyKey).values(changes).where(col(IdempotencyKey.id) != ""))
     await session.commit()
 
@@ -110,8 +110,8 @@ async def test_expired_keys_are_deleted(client: AsyncClient, numbers: Numbers, s
     await age(session)
     await post(client, key="new")
 
-    assert await purge(session) == 1
-    assert await purge(session) == 0
+    assert await delete_expired(session) == 1
+    assert await delete_expired(session) == 0
 
 
 async def test_expired_keys_are_deleted_in_batches(
@@ -121,4 +121,4 @@ async def test_expired_keys_are_deleted_in_batches(
         await post(client, key=key)
     await age(session)
 
-    assert await purge(session, batch_size=2) == 5
+    assert await delete_expired(session, batch_size=2) == 5

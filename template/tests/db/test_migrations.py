@@ -10,18 +10,18 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from app.db import migrations
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 from tests.database import create_database
 
 REVISIONS = [revision.revision for revision in ScriptDirectory.from_config(migrations.config()).walk_revisions()][::-1]
 
 
 @pytest.fixture
-def empty(shared: Path) -> Generator[None]:
+def empty(shared_folder: Path) -> Generator[None]:
     """An empty database, instead of the one of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL")
-        patch.setenv("DATABASE_URL", create_database(shared, f"empty_{uuid4().hex}"))
+        patch.setenv("DATABASE_URL", create_database(shared_folder, f"empty_{uuid4().hex}"))
         yield
 
 
@@ -55,7 +55,7 @@ def test_altering_a_table_keeps_referencing_rows(empty: None, project: Path, tmp
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        in_a_thread(migrations.upgrade)
+        run_in_thread(migrations.upgrade)
 
 
 CHAIN = """
@@ -81,9 +81,9 @@ def test_referencing_tables_are_dropped_first(empty: None, project: Path, tmp_pa
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        in_a_thread(migrations.generate, "without links")
-        in_a_thread(migrations.upgrade)
-        in_a_thread(migrations.downgrade, "-1")
+        run_in_thread(migrations.generate, "without links")
+        run_in_thread(migrations.upgrade)
+        run_in_thread(migrations.downgrade, "-1")
     [written] = (tmp_path / "alembic/versions").glob("*without_links*")
     dropped = re.findall(r"op\.drop_table\(.link_(\d)", written.read_text(encoding="utf-8"))
     assert dropped == ["5", "4", "3", "2", "1", "0"]
@@ -91,8 +91,8 @@ def test_referencing_tables_are_dropped_first(empty: None, project: Path, tmp_pa
 
 def test_each_migration_upgrades_and_downgrades(empty: None) -> None:
     for revision in REVISIONS:
-        in_a_thread(migrations.upgrade, revision)
-        in_a_thread(migrations.downgrade, "-1")
-        in_a_thread(migrations.upgrade, revision)
-    in_a_thread(migrations.check)
-    in_a_thread(migrations.downgrade, "base")
+        run_in_thread(migrations.upgrade, revision)
+        run_in_thread(migrations.downgrade, "-1")
+        run_in_thread(migrations.upgrade, revision)
+    run_in_thread(migrations.check)
+    run_in_thread(migrations.downgrade, "base")

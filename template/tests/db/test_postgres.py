@@ -33,23 +33,23 @@ def settings(**values: object) -> postgres.DatabaseSettings:
 async def test_statements_and_locks_have_timeouts() -> None:
     async with postgres.open_database(settings(statement_timeout_ms=300)) as database:
         with pytest.raises(OperationalError, match="statement timeout"):
-            async with transaction(database.writers) as session:
+            async with transaction(database.write) as session:
                 await scalar(session, f"SELECT pg_sleep({TIMEOUT_SECONDS})")
     async with (
         postgres.open_database(settings(lock_timeout_ms=100)) as database,
-        transaction(database.writers) as one,
+        transaction(database.write) as one,
     ):
         await execute(one, "LOCK TABLE user_account")
         with pytest.raises(OperationalError, match="lock timeout"):
-            async with transaction(database.writers) as other:
+            async with transaction(database.write) as other:
                 await execute(other, "LOCK TABLE user_account")
 
 
-async def test_read_only_sessions_cannot_write(live_database: Database) -> None:
+async def test_read_only_sessions_cannot_write(committing_database: Database) -> None:
     """Connections are read-only by default, even without a transaction and after another session wrote."""
     async with postgres.open_database(settings(pool_size=1)) as database:
-        for sessions in (database.lookups, database.readers, database.lookups):
-            async with transaction(database.writers) as session:
+        for sessions in (database.read_only, database.snapshot, database.read_only):
+            async with transaction(database.write) as session:
                 await execute(session, "CREATE TABLE written (id int)")
                 await execute(session, "DROP TABLE written")
             with pytest.raises(InternalError, match="read-only transaction"):
@@ -57,12 +57,12 @@ async def test_read_only_sessions_cannot_write(live_database: Database) -> None:
                     await execute(session, "CREATE TABLE written (id int)")
 
 
-async def test_read_only_sessions_use_autocommit(live_database: Database) -> None:
+async def test_read_only_sessions_use_autocommit(committing_database: Database) -> None:
     """`now()` returns the start of the transaction, which differs for each statement in autocommit mode."""
-    async with transaction(live_database.lookups) as session:
+    async with transaction(committing_database.read_only) as session:
         times = [await scalar(session, "SELECT now()") for _ in range(2)]
         assert times[0] != times[1]
-    async with transaction(live_database.readers) as session:
+    async with transaction(committing_database.snapshot) as session:
         times = [await scalar(session, "SELECT now()") for _ in range(2)]
         assert times[0] == times[1]
 
@@ -70,26 +70,26 @@ async def test_read_only_sessions_use_autocommit(live_database: Database) -> Non
 async def test_exhausted_pool_times_out() -> None:
     async with (
         postgres.open_database(settings(pool_size=1, pool_timeout_seconds=0.05)) as database,
-        transaction(database.writers) as session,
-        transaction(database.readers) as other,
+        transaction(database.write) as session,
+        transaction(database.snapshot) as other,
     ):
         await scalar(session, "SELECT 1")
         with pytest.raises(PoolTimeoutError):
             await scalar(other, "SELECT 1")
 
 
-async def test_closed_connections_are_replaced(live_database: Database) -> None:
+async def test_closed_connections_are_replaced(committing_database: Database) -> None:
     async with postgres.open_database(settings(pool_size=2)) as database:
-        async with transaction(database.writers) as one, transaction(database.writers) as two:
+        async with transaction(database.write) as one, transaction(database.write) as two:
             backends = [await scalar(session, "SELECT pg_backend_pid()") for session in (one, two)]
-        async with transaction(live_database.writers) as session:
+        async with transaction(committing_database.write) as session:
             for backend in backends:
                 assert await scalar(
                     session, f"SELECT pg_terminate_backend({backend}, timeout => {TIMEOUT_SECONDS * 1000})"
                 )
 
         for _ in range(2):
-            async with transaction(database.readers) as session:
+            async with transaction(database.snapshot) as session:
                 assert await scalar(session, "SELECT pg_backend_pid()") not in backends
 
 
@@ -97,7 +97,7 @@ async def test_unavailable_server_fails_only_requests() -> None:
     away = settings(url=postgres.SecretStr("postgresql://app@127.0.0.1:1/app"))
     async with postgres.open_database(away) as database:
         with pytest.raises(OperationalError):
-            async with transaction(database.readers) as session:
+            async with transaction(database.snapshot) as session:
                 await scalar(session, "SELECT 1")
 
 

@@ -15,7 +15,7 @@ from app.db.base import Base
 from app.db.session import Database, transaction
 from app.main import create_app
 from app.modules.user.models import User
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 from tests.waiting import TIMEOUT_SECONDS, until_ready
 
 
@@ -29,24 +29,24 @@ async def pragma(session: AsyncSession, name: str) -> object:
 
 
 async def read_version(database: Database) -> object:
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         return await pragma(session, "user_version")
 
 
-async def test_connections_have_pragmas_set(live_database: Database) -> None:
-    async with transaction(live_database.writers) as session:
+async def test_connections_have_pragmas_set(committing_database: Database) -> None:
+    async with transaction(committing_database.write) as session:
         assert await pragma(session, "journal_mode") == "wal"
         assert await pragma(session, "foreign_keys") == 1
         assert await pragma(session, "busy_timeout") == load(sqlite.DatabaseSettings).busy_timeout_ms
         assert await pragma(session, "synchronous") == 1
-    async with transaction(live_database.readers) as session:
+    async with transaction(committing_database.snapshot) as session:
         assert await pragma(session, "busy_timeout") == load(sqlite.DatabaseSettings).busy_timeout_ms
 
 
-async def test_readers_do_not_wait_for_a_writer(live_database: Database) -> None:
-    async with transaction(live_database.writers) as writing:
+async def test_readers_do_not_wait_for_a_writer(committing_database: Database) -> None:
+    async with transaction(committing_database.write) as writing:
         await pragma(writing, "user_version")
-        async with asyncio.timeout(TIMEOUT_SECONDS), transaction(live_database.readers) as reading:
+        async with asyncio.timeout(TIMEOUT_SECONDS), transaction(committing_database.snapshot) as reading:
             assert await pragma(reading, "user_version") == 0
 
 
@@ -54,7 +54,7 @@ async def test_second_process_waits_until_busy_timeout(settings: sqlite.Database
     async with (
         sqlite.open_database(settings) as one,
         sqlite.open_database(settings) as other,
-        transaction(one.writers) as session,
+        transaction(one.write) as session,
     ):
         await pragma(session, "user_version")
         with pytest.raises(OperationalError, match="locked"):
@@ -64,7 +64,7 @@ async def test_second_process_waits_until_busy_timeout(settings: sqlite.Database
 async def test_folder_is_created_in_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = sqlite.DatabaseSettings(env=Environment.DEV, url=None)
-    async with sqlite.open_database(settings) as database, transaction(database.writers) as session:
+    async with sqlite.open_database(settings) as database, transaction(database.write) as session:
         await pragma(session, "user_version")
     assert (tmp_path / ".data/app.db").is_file()
 
@@ -77,7 +77,7 @@ async def test_service_starts_without_the_file_and_recovers(tmp_path: Path, monk
         AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
     ):
         away = await client.get("/health/ready")
-        in_a_thread(migrations.upgrade)
+        run_in_thread(migrations.upgrade)
         await until_ready(client)
 
     assert (away.status_code, away.json()["checks"]["database"]) == (503, "unavailable")

@@ -48,7 +48,7 @@ from app.db import dialect, transfer
 from app.db.base import NAMING_CONVENTION, Base, UtcDateTime, utc_now
 from app.db.lines import TransferError, UnusableFile, python_type
 from app.db.session import Database, transaction
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 
 Edit = Callable[[list[str]], object]
 
@@ -121,19 +121,19 @@ EDGE = {
 
 
 @pytest.fixture
-async def live(live_database: Database) -> AsyncGenerator[Database]:
+async def live(committing_database: Database) -> AsyncGenerator[Database]:
     """The database of the tests with additional tables; it is emptied afterwards."""
-    engine = live_database.writers.kw["bind"]
+    engine = committing_database.write.kw["bind"]
     async with engine.begin() as connection:
         await connection.run_sync(ODD.create_all)
-    yield live_database
-    await empty(live_database)
+    yield committing_database
+    await empty(committing_database)
     async with engine.begin() as connection:
         await connection.run_sync(ODD.drop_all)
 
 
 async def execute(database: Database, *statements: Executable) -> None:
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         connection = await session.connection()
         for statement in statements:
             await connection.execute(statement)
@@ -148,7 +148,7 @@ async def put(database: Database, table: Table, *rows: dict[str, Any]) -> None:
 
 
 async def rows_of(database: Database, table: Table) -> list[Any]:
-    async with transaction(database.readers) as session:
+    async with transaction(database.snapshot) as session:
         found = await (await session.connection()).execute(select(table))
         return [dict(zip(table.columns.keys(), row, strict=True)) for row in found]
 
@@ -215,7 +215,7 @@ async def test_export_is_a_consistent_snapshot(live: Database) -> None:
     class File(BytesIO):
         def write(self, line: Any) -> int:
             if self.tell() == 0:
-                in_a_thread(asyncio.run, somebody_registers())
+                run_in_thread(asyncio.run, somebody_registers())
             return super().write(line)
 
     async def somebody_registers() -> None:
@@ -384,7 +384,7 @@ async def test_lost_connection_is_not_reported_as_an_invalid_row(live: Database)
     await put(live, USERS, *of_users("a@a.de", "b@a.de"))
     lines = await exported(live)
     await empty(live)
-    engine = live.writers.kw["bind"].sync_engine
+    engine = live.write.kw["bind"].sync_engine
 
     def fail(_: Any, __: Any, statement: str, *___: Any) -> None:
         if statement.startswith("INSERT"):

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from app.core.config import Environment
 from app.core.exceptions import UnauthenticatedError
 from app.jwt import access_tokens
-from app.jwt.access_tokens import LEEWAY, REQUIRED, TOKEN_TYPE, AccessTokens, InvalidToken
+from app.jwt.access_tokens import LEEWAY, REQUIRED_CLAIMS, TOKEN_TYPE, AccessTokens, InvalidToken
 from app.jwt.keys import SigningKeys, generate, rotate, thumbprint
 from app.jwt.settings import JwtSettings, new_secret_key
 
@@ -116,7 +116,7 @@ def at(seconds: float) -> float:
         pytest.param({"sid": ["latest"]}, id="list as session"),
         pytest.param({"exp": 10**20}, id="expiry out of range"),
         pytest.param({"exp": "soon"}, id="invalid expiry"),
-        *(pytest.param({claim: None}, id=f"without {claim}") for claim in REQUIRED),
+        *(pytest.param({claim: None}, id=f"without {claim}") for claim in REQUIRED_CLAIMS),
     ],
 )
 def test_signed_token_with_invalid_claims_is_rejected(

@@ -4,7 +4,7 @@ import pytest
 
 from app.core.config import load
 from app.core.exceptions import TooManyRequestsError
-from app.jwt.attempts import Attempts
+from app.jwt.attempts import AttemptLimiter
 from app.jwt.settings import JwtSettings
 from app.security.principal import Device
 from app.security.rate_limits import RateLimits
@@ -20,8 +20,8 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> RateLimits:
     return RateLimits(load(SecuritySettings))
 
 
-def of(limits: RateLimits, address: str) -> Attempts:
-    return Attempts(limits, load(JwtSettings), Device("test", address))
+def of(limits: RateLimits, address: str) -> AttemptLimiter:
+    return AttemptLimiter(limits, load(JwtSettings), Device("test", address))
 
 
 async def test_attacker_cannot_lock_out_the_owner(limits: RateLimits) -> None:
@@ -46,5 +46,5 @@ async def test_attempts_per_account_are_limited_across_networks(limits: RateLimi
 async def test_attempts_are_reset_after_success(limits: RateLimits) -> None:
     for _ in range(2):
         await of(limits, "192.0.2.1").count("login", EMAIL)
-        await of(limits, "192.0.2.1").forgive("login", EMAIL)
+        await of(limits, "192.0.2.1").reset_count("login", EMAIL)
     await of(limits, "192.0.2.1").count("login")

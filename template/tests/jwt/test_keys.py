@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
 from app.jwt.keys import (
-    NothingToSignWith,
+    NoSigningKey,
     SigningKeys,
     dump_keys,
     dump_public_keys,
@@ -141,7 +141,7 @@ def test_public_keys_can_only_verify(file: Path) -> None:
     assert checking.verify(signing.sign({"sub": "ada"}, "jwt"), "jwt") == {"sub": "ada"}
     assert checking.jwks() == signing.jwks()
     assert '"d"' not in file.read_text("utf-8")
-    with pytest.raises(NothingToSignWith, match="JWT_KEYS_FILE"):
+    with pytest.raises(NoSigningKey, match="JWT_KEYS_FILE"):
         checking.sign({"sub": "ada"}, "jwt")
 
 

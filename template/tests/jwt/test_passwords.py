@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from app.core.config import Environment
 from app.core.exceptions import InvalidError
 from app.jwt import passwords as module
-from app.jwt.passwords import JUDGED_LENGTH, MAX_LENGTH, Password, Passwords, WeakPassword
+from app.jwt.passwords import MAX_LENGTH, SCORED_LENGTH, Password, Passwords, WeakPassword
 from app.jwt.settings import JwtSettings
 
 SETTINGS = JwtSettings(env=Environment.TEST)
@@ -182,7 +182,7 @@ async def test_concurrent_hashing_is_limited() -> None:
     ],
 )
 async def test_strong_password_is_accepted_with_any_characters(passwords: Passwords, password: str) -> None:
-    await passwords.check(password, "ada@example.com", "Ada Lovelace", "My Service")
+    await passwords.validate_new_password(password, "ada@example.com", "Ada Lovelace", "My Service")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ async def test_strong_password_is_accepted_with_any_characters(passwords: Passwo
 )
 async def test_weak_password_is_rejected_with_advice(passwords: Passwords, password: str, said: str) -> None:
     with pytest.raises(WeakPassword) as caught:
-        await passwords.check(password)
+        await passwords.validate_new_password(password)
     assert isinstance(caught.value, InvalidError)
     assert said in str(caught.value)
     assert len(password) < 3 or password not in str(caught.value)
@@ -226,36 +226,38 @@ async def test_weak_password_is_rejected_with_advice(passwords: Passwords, passw
 async def test_password_from_known_user_data_is_rejected(passwords: Passwords, password: str) -> None:
     known = ("ada.lovelace@example.com", "Ada Lovelace", "myservice")
     with pytest.raises(WeakPassword):
-        await passwords.check(password, *known, "countess-of-analytical-engines-and-numbers@example.com")
+        await passwords.validate_new_password(
+            password, *known, "countess-of-analytical-engines-and-numbers@example.com"
+        )
 
 
 async def test_minimum_length_is_configurable(hasher: CountingHasher) -> None:
     passwords = Passwords(SETTINGS.model_copy(update={"password_min_length": 8}), PasswordHash((hasher,)))
 
-    await passwords.check("xkqjzvbw9pf")
+    await passwords.validate_new_password("xkqjzvbw9pf")
     with pytest.raises(WeakPassword, match="Password must have 8 to 128 characters"):
-        await passwords.check("xkqjzvb")
+        await passwords.validate_new_password("xkqjzvb")
 
 
 async def test_scoring_is_bounded_and_runs_in_a_thread(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads, lengths, really_judge = set(), set(), module.judge
+    threads, lengths, really_judge = set(), set(), module.estimate_strength
 
     def judge(text: str, words: list[str]) -> Any:
         threads.add(threading.get_ident())
         lengths.update(map(len, [text, *words]))
         return really_judge(text, words)
 
-    monkeypatch.setattr(module, "judge", judge)
-    await passwords.check("0!5@|3!1%[#$2%#8/%0([0!#|4|@92+5" * 4, "ada@" + "example-" * 30 + ".com")
+    monkeypatch.setattr(module, "estimate_strength", judge)
+    await passwords.validate_new_password("0!5@|3!1%[#$2%#8/%0([0!#|4|@92+5" * 4, "ada@" + "example-" * 30 + ".com")
 
     assert threading.get_ident() not in threads
-    assert max(lengths) == JUDGED_LENGTH
+    assert max(lengths) == SCORED_LENGTH
     assert passwords._judging.total_tokens == 1
 
 
-def test_word_lists_are_not_loaded_at_import(imported: set[str]) -> None:
-    assert "app.jwt.guessing" in imported
-    assert "zxcvbn" not in imported
+def test_word_lists_are_not_loaded_at_import(imported_modules: set[str]) -> None:
+    assert "app.jwt.guessing" in imported_modules
+    assert "zxcvbn" not in imported_modules
 
 
 def test_password_field_is_bounded_and_hidden() -> None:

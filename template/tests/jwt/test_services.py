@@ -10,7 +10,7 @@ from httpx2 import ASGITransport, AsyncClient
 
 from app.core.config import ConfigurationError, load_all
 from app.db.session import Database
-from app.jwt.keys import NothingToSignWith, dump_keys, dump_public_keys, generate
+from app.jwt.keys import NoSigningKey, dump_keys, dump_public_keys, generate
 from app.jwt.settings import JwtSettings, new_secret_key
 from app.services.api import create_api
 from app.services.auth import create_auth
@@ -63,7 +63,7 @@ async def test_token_signed_with_other_keys_is_rejected(
 
 
 async def test_other_service_cannot_sign(checker: FastAPI) -> None:
-    with pytest.raises(NothingToSignWith, match="Only the service with JWT_KEYS_FILE can sign tokens"):
+    with pytest.raises(NoSigningKey, match="Only the service with JWT_KEYS_FILE can sign tokens"):
         await credentials(checker, uuid4())
 
 

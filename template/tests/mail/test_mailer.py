@@ -10,23 +10,23 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from app.db.session import Database, transaction
-from app.mail import Mail, send_after_commit
-from app.mail import mailer as module
-from app.mail.mailer import CONNECTIONS, Mailer, MailerSettings, mailing
+from app.mail import Mail, send_email_after_commit
+from app.mail import in_memory as module
+from app.mail.mailer import MAX_CONNECTIONS, Mailer, MailerSettings, run_mailer
 from app.mail.smtp import deliver
-from tests.mail.conftest import Server, settings_for
-from tests.waiting import TIMEOUT_SECONDS, until
+from tests.mail.conftest import FakeMailServer, settings_for
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 MAIL = Mail("ada@example.com", "Hello", "https://app.example.com/verify#hunter2")
 
 
-def mailer_settings(server: Server, **more: Any) -> MailerSettings:
+def mailer_settings(server: FakeMailServer, **more: Any) -> MailerSettings:
     return MailerSettings(**settings_for(server).model_dump(), **{"drain_seconds": TIMEOUT_SECONDS, **more})
 
 
 @asynccontextmanager
 async def mailing_to(
-    server: Server, pauses: Sequence[float] = (0.01, 0.02, 0.03), **settings: Any
+    server: FakeMailServer, pauses: Sequence[float] = (0.01, 0.02, 0.03), **settings: Any
 ) -> AsyncGenerator[Mailer]:
     chosen = mailer_settings(server, **settings)
     mailer = Mailer(chosen, partial(deliver, chosen), pauses)
@@ -34,7 +34,7 @@ async def mailing_to(
     await mailer.drain()
 
 
-async def test_post_does_not_wait_but_drain_does(server: Server) -> None:
+async def test_post_does_not_wait_but_drain_does(server: FakeMailServer) -> None:
     async with mailing_to(server) as mailer:
         with capture_logs() as lines:
             for _ in range(3):
@@ -46,24 +46,24 @@ async def test_post_does_not_wait_but_drain_does(server: Server) -> None:
     assert [line["event"] for line in lines] == ["email sent"] * 3
 
 
-async def test_concurrent_connections_are_limited(server: Server) -> None:
-    server.go_on.clear()
+async def test_concurrent_connections_are_limited(server: FakeMailServer) -> None:
+    server.proceed.clear()
     async with mailing_to(server) as mailer:
-        for _ in range(3 * CONNECTIONS):
+        for _ in range(3 * MAX_CONNECTIONS):
             mailer.post(MAIL)
-        await until(lambda: server.connections == CONNECTIONS)
-        server.go_on.set()
+        await wait_until(lambda: server.connections == MAX_CONNECTIONS)
+        server.proceed.set()
 
-    assert server.at_the_same_time == CONNECTIONS
-    assert len(server.mails) == 3 * CONNECTIONS
+    assert server.at_the_same_time == MAX_CONNECTIONS
+    assert len(server.mails) == 3 * MAX_CONNECTIONS
 
 
-async def test_email_is_sent_after_server_recovers(server: Server) -> None:
+async def test_email_is_sent_after_server_recovers(server: FakeMailServer) -> None:
     await server.stop()
     with capture_logs() as lines:
         async with mailing_to(server, pauses=(0.01,) * 30_000) as mailer:
             mailer.post(MAIL)
-            await until(lambda: bool(lines))
+            await wait_until(lambda: bool(lines))
             await server.start()
 
     assert len(server.mails) == 1
@@ -72,9 +72,9 @@ async def test_email_is_sent_after_server_recovers(server: Server) -> None:
     assert lines[-1]["event"] == "email sent"
 
 
-async def test_temporary_rejection_is_retried_with_same_message_id(server: Server) -> None:
-    server.recipient_answers = ["450 greylisted"]
-    server.data_answers = ["451 later"]
+async def test_temporary_rejection_is_retried_with_same_message_id(server: FakeMailServer) -> None:
+    server.recipient_replies = ["450 greylisted"]
+    server.data_replies = ["451 later"]
     with capture_logs() as lines:
         async with mailing_to(server) as mailer:
             mailer.post(MAIL)
@@ -85,8 +85,8 @@ async def test_temporary_rejection_is_retried_with_same_message_id(server: Serve
     assert [line.get("retry_in_seconds") for line in lines] == [0.01, 0.02, None]
 
 
-async def test_rejected_recipient_is_not_retried(server: Server) -> None:
-    server.recipient_answers = ["550 no ada@example.com here"]
+async def test_rejected_recipient_is_not_retried(server: FakeMailServer) -> None:
+    server.recipient_replies = ["550 no ada@example.com here"]
     with capture_logs() as lines:
         async with mailing_to(server) as mailer:
             mailer.post(MAIL)
@@ -97,7 +97,7 @@ async def test_rejected_recipient_is_not_retried(server: Server) -> None:
     assert server.mails == []
 
 
-async def test_retries_are_limited(server: Server) -> None:
+async def test_retries_are_limited(server: FakeMailServer) -> None:
     await server.stop()
     with capture_logs() as lines:
         async with mailing_to(server) as mailer:
@@ -106,8 +106,8 @@ async def test_retries_are_limited(server: Server) -> None:
     assert [line["event"] for line in lines] == ["email delivery failed, retrying"] * 3 + ["email not sent"]
 
 
-async def test_log_contains_no_address_or_content(server: Server) -> None:
-    server.recipient_answers = ["451 try ada@example.com later", "550 ada@example.com is gone"]
+async def test_log_contains_no_address_or_content(server: FakeMailServer) -> None:
+    server.recipient_replies = ["451 try ada@example.com later", "550 ada@example.com is gone"]
     with capture_logs() as lines:
         async with mailing_to(server) as mailer:
             mailer.post(MAIL)
@@ -119,23 +119,23 @@ async def test_log_contains_no_address_or_content(server: Server) -> None:
         assert secret not in str(lines)
 
 
-async def test_shutdown_logs_number_of_lost_emails(server: Server) -> None:
-    server.go_on.clear()
+async def test_shutdown_logs_number_of_lost_emails(server: FakeMailServer) -> None:
+    server.proceed.clear()
     with capture_logs() as lines:
         async with mailing_to(server, drain_seconds=0) as mailer:
             mailer.post(MAIL)
             mailer.post(MAIL)
 
     assert lines == [{"event": "emails not sent, service is stopping", "count": 2, "log_level": "error"}]
-    assert mailer._under_way == set()
+    assert mailer._pending == set()
 
 
 async def send(database: Database) -> None:
-    async with transaction(database.writers) as session:
-        send_after_commit(session, MAIL)
+    async with transaction(database.write) as session:
+        send_email_after_commit(session, MAIL)
 
 
-async def test_shutdown_waits_for_delivery(server: Server, database: Database) -> None:
+async def test_shutdown_waits_for_delivery(server: FakeMailServer, database: Database) -> None:
     app = FastAPI()
     module.prepare_development()
     module.setup(app)
@@ -146,9 +146,9 @@ async def test_shutdown_waits_for_delivery(server: Server, database: Database) -
     assert server.mails[0].get_content().splitlines() == MAIL.text.splitlines()
 
 
-async def test_shutdown_after_error_waits_for_delivery(server: Server, database: Database) -> None:
+async def test_shutdown_after_error_waits_for_delivery(server: FakeMailServer, database: Database) -> None:
     with suppress(KeyError):
-        async with mailing(mailer_settings(server)):
+        async with run_mailer(mailer_settings(server)):
             await send(database)
             raise KeyError
 

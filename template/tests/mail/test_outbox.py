@@ -11,9 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import ConflictError
 from app.db.session import Database, SessionDep, transaction
-from app.mail import Mail, letter, send_after_commit, send_letter
-from app.mail.letters import Letter, P
-from app.mail.outbox import by_default, posting
+from app.mail import Mail, deferred_email, send_deferred_email, send_email_after_commit
+from app.mail.deferred import EmailBuilder, P
+from app.mail.outbox import set_default_backend, use_post_function
 from app.main import create_app
 from app.modules.user.models import User
 from tests.conftest import OwnRegistry
@@ -21,7 +21,7 @@ from tests.conftest import OwnRegistry
 FIRST, SECOND = Mail("ada@example.com", "First", "1"), Mail("ada@example.com", "Second", "2")
 
 
-@pytest.fixture(params=["live_database", "database"])
+@pytest.fixture(params=["committing_database", "database"])
 def either(request: pytest.FixtureRequest) -> Database:
     """A database with real commits, and the test database whose commits are savepoints."""
     database: Database = request.getfixturevalue(request.param)
@@ -34,11 +34,11 @@ async def touch(session: AsyncSession) -> None:
 
 async def test_email_is_sent_after_commit(either: Database) -> None:
     sent: list[Mail] = []
-    with posting(sent.append):
-        async with transaction(either.writers) as session:
+    with use_post_function(sent.append):
+        async with transaction(either.write) as session:
             await touch(session)
-            send_after_commit(session, FIRST)
-            send_after_commit(session, SECOND)
+            send_email_after_commit(session, FIRST)
+            send_email_after_commit(session, SECOND)
             await session.flush()
             assert sent == []
 
@@ -47,18 +47,18 @@ async def test_email_is_sent_after_commit(either: Database) -> None:
 
 async def test_email_is_sent_without_other_statements(either: Database) -> None:
     sent: list[Mail] = []
-    with posting(sent.append):
-        async with transaction(either.writers) as session:
-            send_after_commit(session, FIRST)
+    with use_post_function(sent.append):
+        async with transaction(either.write) as session:
+            send_email_after_commit(session, FIRST)
 
     assert sent == [FIRST]
 
 
 async def test_release_of_savepoint_sends_nothing(either: Database) -> None:
     sent: list[Mail] = []
-    with posting(sent.append):
-        async with transaction(either.writers) as session:
-            send_after_commit(session, FIRST)
+    with use_post_function(sent.append):
+        async with transaction(either.write) as session:
+            send_email_after_commit(session, FIRST)
             async with session.begin_nested():
                 await touch(session)
             with suppress(ConflictError):
@@ -72,18 +72,18 @@ async def test_release_of_savepoint_sends_nothing(either: Database) -> None:
 
 async def test_rollback_discards_emails(either: Database) -> None:
     sent: list[Mail] = []
-    with posting(sent.append):
+    with use_post_function(sent.append):
         with suppress(ConflictError):
-            async with transaction(either.writers) as session:
+            async with transaction(either.write) as session:
                 await touch(session)
-                send_after_commit(session, FIRST)
+                send_email_after_commit(session, FIRST)
                 raise ConflictError
-        async with either.writers() as session:
+        async with either.write() as session:
             await touch(session)
-            send_after_commit(session, FIRST)
+            send_email_after_commit(session, FIRST)
             await session.rollback()
             await touch(session)
-            send_after_commit(session, SECOND)
+            send_email_after_commit(session, SECOND)
             await session.commit()
             await touch(session)
             await session.commit()
@@ -92,13 +92,13 @@ async def test_rollback_discards_emails(either: Database) -> None:
 
 
 async def test_sending_inside_savepoint_is_rejected(session: AsyncSession) -> None:
-    with posting(lambda _: None):
+    with use_post_function(lambda _: None):
         async with session.begin_nested():
             with pytest.raises(RuntimeError, match="inside begin_nested"):
-                send_after_commit(session, FIRST)
+                send_email_after_commit(session, FIRST)
 
 
-@letter
+@deferred_email
 async def greeting(session: AsyncSession, *, name: str) -> Mail | None:
     """Return a greeting, if there is a name."""
     return Mail("ada@example.com", "Hello", name) if name else None
@@ -106,19 +106,19 @@ async def greeting(session: AsyncSession, *, name: str) -> Mail | None:
 
 async def test_deferred_email_is_built_immediately_and_sent_after_commit(database: Database) -> None:
     sent: list[Mail] = []
-    with posting(sent.append):
-        async with transaction(database.writers) as session:
-            await send_letter(session, greeting, name="Ada")
-            await send_letter(session, greeting, name="")
+    with use_post_function(sent.append):
+        async with transaction(database.write) as session:
+            await send_deferred_email(session, greeting, name="Ada")
+            await send_deferred_email(session, greeting, name="")
             assert sent == []
 
     assert [mail.text for mail in sent] == ["Ada"]
 
 
 async def test_sending_without_backend_is_rejected(session: AsyncSession, own_registry: OwnRegistry) -> None:
-    own_registry("app.mail.outbox._ways").clear()
+    own_registry("app.mail.outbox._backends").clear()
     with pytest.raises(RuntimeError, match="lifespan"):
-        send_after_commit(session, FIRST)
+        send_email_after_commit(session, FIRST)
 
 
 class Elsewhere:
@@ -130,8 +130,8 @@ class Elsewhere:
     def send(self, session: AsyncSession, mail: Mail) -> None:
         self.kept.append(mail)
 
-    async def send_letter(
-        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    async def send_deferred_email(
+        self, session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
     ) -> None:
         self.kept.append((letter.name, arguments))
 
@@ -139,15 +139,15 @@ class Elsewhere:
 async def test_default_backend_is_used_unless_another_is_active(
     session: AsyncSession, own_registry: OwnRegistry
 ) -> None:
-    own_registry("app.mail.outbox._ways").clear()
+    own_registry("app.mail.outbox._backends").clear()
     sent: list[Mail] = []
     way = Elsewhere()
-    with posting(sent.append):
-        by_default(way)
-        send_after_commit(session, FIRST)
+    with use_post_function(sent.append):
+        set_default_backend(way)
+        send_email_after_commit(session, FIRST)
         await session.commit()
-    send_after_commit(session, SECOND)
-    await send_letter(session, greeting, name="Ada")
+    send_email_after_commit(session, SECOND)
+    await send_deferred_email(session, greeting, name="Ada")
 
     assert sent == [FIRST]
     assert way.kept == [SECOND, (greeting.name, {"name": "Ada"})]
@@ -159,13 +159,13 @@ async def test_only_successful_requests_send_emails(database: Database) -> None:
 
     @app.post("/mails")
     async def register(session: SessionDep, fail: bool = False) -> None:
-        send_after_commit(session, FIRST)
+        send_email_after_commit(session, FIRST)
         if fail:
             raise ConflictError
 
     sent: list[Mail] = []
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
-        with posting(sent.append):
+        with use_post_function(sent.append):
             assert (await client.post("/mails?fail=true")).status_code == 409
             assert sent == []
             assert (await client.post("/mails")).status_code == 200

@@ -11,24 +11,25 @@ from app.core.config import Environment, Settings
 from app.mail.message import Mail, compose
 from app.mail.preview import POLICY, attach
 from app.mail.settings import MailSettings, sender_address
-from app.mail.template import known
-from app.mail.terminal import show, shown
+from app.mail.template import templates
+from app.mail.terminal import print_email, printed_emails
 
 SENDER = sender_address("no-reply@localhost")
 
 
 @pytest.fixture(autouse=True)
 def _nothing_sent() -> Generator[None]:
-    shown.clear()
+    printed_emails.clear()
     yield
-    shown.clear()
+    printed_emails.clear()
 
 
 @pytest.fixture
 async def developer() -> AsyncGenerator[AsyncClient]:
     """A client of an application in development."""
     app = FastAPI(
-        middleware=middlewares.stack(Settings(env=Environment.DEV)), exception_handlers=exception_handlers.HANDLERS
+        middleware=middlewares.build_middleware(Settings(env=Environment.DEV)),
+        exception_handlers=exception_handlers.HANDLERS,
     )
     attach(app, MailSettings(env=Environment.DEV))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
@@ -37,8 +38,8 @@ async def developer() -> AsyncGenerator[AsyncClient]:
 
 async def test_every_email_is_shown_as_html_and_text(developer: AsyncClient) -> None:
     everything = (await developer.get("/dev/mails")).text
-    assert known
-    for key, template in known.items():
+    assert templates
+    for key, template in templates.items():
         example = template.example()
         page = await developer.get(f"/dev/mails/{key}")
         alone = await developer.get(f"/dev/mails/{key}.html")
@@ -58,9 +59,11 @@ async def test_sent_emails_are_shown(developer: AsyncClient, capsys: pytest.Capt
         Mail("bob@example.com", "Second", "2"),
     ]
     for mail in sent:
-        await show(compose(mail, SENDER))
+        await print_email(compose(mail, SENDER))
     listed = (await developer.get("/dev/mails")).text
-    second, first = (f"/dev/mails/sent/{''.join(filter(str.isalnum, message['Message-ID']))}" for message in shown)
+    second, first = (
+        f"/dev/mails/sent/{''.join(filter(str.isalnum, message['Message-ID']))}" for message in printed_emails
+    )
 
     assert listed.index(second) < listed.index(first)
     assert "&lt;First&gt;" in listed

@@ -10,7 +10,7 @@ from aiosmtplib import SMTPException, SMTPRecipientRefused, SMTPRecipientsRefuse
 from app.mail.message import Mail, compose
 from app.mail.settings import Tls, sender_address
 from app.mail.smtp import deliver, is_temporary
-from tests.mail.conftest import Server, StartServer, settings_for
+from tests.mail.conftest import FakeMailServer, StartServer, settings_for
 
 MESSAGE = compose(
     Mail("ada@example.com", "Hello", "https://app.example.com/verify"), sender_address("no-reply@example.com")
@@ -22,7 +22,7 @@ def _trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
 
-async def test_email_is_delivered(server: Server) -> None:
+async def test_email_is_delivered(server: FakeMailServer) -> None:
     await deliver(settings_for(server), MESSAGE)
 
     assert server.mails[0]["Subject"] == "Hello"
@@ -31,7 +31,7 @@ async def test_email_is_delivered(server: Server) -> None:
     assert server.logins == []
 
 
-async def test_bounce_address_is_envelope_sender(server: Server) -> None:
+async def test_bounce_address_is_envelope_sender(server: FakeMailServer) -> None:
     await deliver(settings_for(server, bounce_address="bounces@example.com"), MESSAGE)
 
     assert server.envelopes[0].mail_from == "bounces@example.com"

@@ -12,10 +12,10 @@ from app.core import openapi
 from app.mail import template as module
 from app.mail.message import UnusableAddress, compose
 from app.mail.settings import sender_address
-from app.mail.template import EXAMPLE_LINK, MailTemplate, known
+from app.mail.template import EXAMPLE_LINK, MailTemplate, templates
 from tests.conftest import OwnRegistry
 
-TITLE = openapi.about()["title"]
+TITLE = openapi.api_metadata()["title"]
 READ = " ".join(TITLE.split())  # as `words` returns it
 SENDER = sender_address("no-reply@example.com")
 HOSTILE = (
@@ -33,7 +33,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_registry: OwnRegis
     monkeypatch.delitem(sys.modules, "shop", raising=False)
     module._texts.cache_clear()
     module._pages.cache_clear()
-    own_registry("app.mail.template.known")
+    own_registry("app.mail.template.templates")
     return folder
 
 
@@ -51,7 +51,7 @@ def words(page: str) -> str:
 def test_template_is_rendered(made: Path) -> None:
     mail = write(
         made, "order.txt", "Subject: Your order of {{ what }}\r\n\r\nHello {{ name }},\r\n\nit is on its\nway.\n\n"
-    ).mail("ada@example.com", name="Zoë & Co.", what="tea")
+    ).render("ada@example.com", name="Zoë & Co.", what="tea")
 
     assert (mail.to, mail.subject) == ("ada@example.com", f"{TITLE}: Your order of tea")
     assert mail.text == f"Hello Zoë & Co.,\n\nit is on its\nway.\n\n-- \n{TITLE}\n"
@@ -61,7 +61,7 @@ def test_template_is_rendered(made: Path) -> None:
 
 def test_link_on_separate_line_becomes_button(made: Path) -> None:
     link = "https://app.example.com/?a=1&b=2#token=x"
-    mail = write(made, "link.txt", "Subject: Go on\n\nGo on here:\n{{ link }}\nor on {{ link }} itself.").mail(
+    mail = write(made, "link.txt", "Subject: Go on\n\nGo on here:\n{{ link }}\nor on {{ link }} itself.").render(
         "ada@example.com", link=link
     )
 
@@ -72,7 +72,7 @@ def test_link_on_separate_line_becomes_button(made: Path) -> None:
 
 def test_email_can_have_separate_html(made: Path) -> None:
     (made / "news.html").write_text('{% extends "layout.html" %}{% block content %}<b>{{ name }}</b>{% endblock %}')
-    mail = write(made, "news.txt", "Subject: News\n\nHello {{ name }}").mail("ada@example.com", name="<Ada>")
+    mail = write(made, "news.txt", "Subject: News\n\nHello {{ name }}").render("ada@example.com", name="<Ada>")
 
     assert "<b>&lt;Ada&gt;</b>" in mail.html
     assert mail.html.startswith("<!doctype html>")
@@ -81,18 +81,18 @@ def test_email_can_have_separate_html(made: Path) -> None:
 
 def test_template_errors_are_explained(made: Path) -> None:
     with pytest.raises(ValueError, match=r"shop: the first line of templates/bare\.txt must be 'Subject: …'"):
-        write(made, "bare.txt", "Hello").mail("ada@example.com")
+        write(made, "bare.txt", "Hello").render("ada@example.com")
     with pytest.raises(UndefinedError, match="'nmae' is undefined"):
-        write(made, "wrong.txt", "Subject: Hello\n\n{{ nmae }}").mail("ada@example.com", name="Ada")
+        write(made, "wrong.txt", "Subject: Hello\n\n{{ nmae }}").render("ada@example.com", name="Ada")
     with pytest.raises(TemplateNotFound, match=r"none\.txt"):
-        MailTemplate("shop.mails", "none").mail("ada@example.com")
+        MailTemplate("shop.mails", "none").render("ada@example.com")
     with pytest.raises(UnusableAddress):
-        write(made, "right.txt", "Subject: Hello\n\nHello").mail("ada")
+        write(made, "right.txt", "Subject: Hello\n\nHello").render("ada")
 
 
-@pytest.mark.parametrize("key", sorted(known))
+@pytest.mark.parametrize("key", sorted(templates))
 def test_text_and_html_have_same_content(key: str) -> None:
-    mail = known[key].example()
+    mail = templates[key].example()
     subject = mail.subject.removeprefix(f"{TITLE}: ")
     text = " ".join(mail.text.replace("\n\n-- \n", "\n").replace(EXAMPLE_LINK, f"{subject} {EXAMPLE_LINK}").split())
 
@@ -101,10 +101,10 @@ def test_text_and_html_have_same_content(key: str) -> None:
     assert max(map(len, compose(mail, SENDER).as_bytes().splitlines())) <= 78
 
 
-@pytest.mark.parametrize("key", sorted(known))
+@pytest.mark.parametrize("key", sorted(templates))
 def test_values_cannot_inject_headers_links_or_html(key: str) -> None:
-    template = known[key]
-    mail = template.mail(
+    template = templates[key]
+    mail = template.render(
         "ada@example.com", **{name: HOSTILE for name in template.values if name != "link"}, link=EXAMPLE_LINK
     )
     message = compose(mail, SENDER)
@@ -117,4 +117,4 @@ def test_values_cannot_inject_headers_links_or_html(key: str) -> None:
 
 def test_every_text_file_has_a_template(project: Path) -> None:
     texts = {f"{path.parents[1].name}/{path.stem}" for path in project.glob("app/modules/*/templates/*.txt")}
-    assert texts <= known.keys()
+    assert texts <= templates.keys()

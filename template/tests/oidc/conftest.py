@@ -15,7 +15,7 @@ def provider() -> IdentityProvider:
     return IdentityProvider(redirect_uris=(REDIRECT_URI,), person=Person("ada", "ada@example.com"))
 
 
-def knowing(provider: IdentityProvider, **changes: object) -> Providers:
+def providers_for(provider: IdentityProvider, **changes: object) -> Providers:
     """Return the providers of an app that is configured with this provider."""
     settings = {
         "name": "acme",
@@ -30,7 +30,7 @@ def knowing(provider: IdentityProvider, **changes: object) -> Providers:
 
 @pytest.fixture
 def providers(provider: IdentityProvider) -> Providers:
-    return knowing(provider)
+    return providers_for(provider)
 
 
 @pytest.fixture

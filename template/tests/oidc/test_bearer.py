@@ -16,11 +16,11 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from app.oidc.bearer import read_access_token
 from app.oidc.cache import RETRY_SECONDS
-from app.oidc.jwks import COOLDOWN_SECONDS, KEPT_SECONDS, InvalidToken
+from app.oidc.jwks import CACHE_SECONDS, COOLDOWN_SECONDS, InvalidToken
 from app.oidc.provider import ProviderUnavailable
 from app.oidc.providers import Providers
 from tests.identity_provider import IdentityProvider, Person, from_now, private_key
-from tests.oidc.conftest import knowing
+from tests.oidc.conftest import providers_for
 
 ADA = Person("ada", "ada@example.com")
 
@@ -167,7 +167,7 @@ async def test_id_token_is_rejected_as_access_token(providers: Providers, provid
 
 
 async def test_provider_without_audience_accepts_no_access_tokens(provider: IdentityProvider) -> None:
-    await refuse(knowing(provider, audience=None), provider.access_token(ADA))
+    await refuse(providers_for(provider, audience=None), provider.access_token(ADA))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ async def test_provider_without_audience_accepts_no_access_tokens(provider: Iden
 async def test_accepted_clients_can_be_restricted(
     provider: IdentityProvider, claims: dict[str, str | None], good: bool
 ) -> None:
-    providers, token = knowing(provider, clients=["robot"]), provider.access_token(ADA, **claims)
+    providers, token = providers_for(provider, clients=["robot"]), provider.access_token(ADA, **claims)
 
     await (read_access_token(providers, token) if good else refuse(providers, token))
 
@@ -233,16 +233,16 @@ async def test_removed_key_is_rejected_after_the_cache_expires(
     await read_access_token(providers, old)
     provider.key = 1
 
-    clock[0] = KEPT_SECONDS
+    clock[0] = CACHE_SECONDS
     await read_access_token(providers, old)
-    clock[0] = KEPT_SECONDS + 1
+    clock[0] = CACHE_SECONDS + 1
     await refuse(providers, old)
 
 
 async def test_key_id_is_required(providers: Providers, provider: IdentityProvider) -> None:
     await refuse(providers, jwt.encode(claims_of(provider), private_key(0), "RS256"))
     provider.jwk = {name: value for name, value in provider.public_jwk().items() if name != "kid"}
-    await refuse(knowing(provider), jwt.encode(claims_of(provider), private_key(0), "RS256"))
+    await refuse(providers_for(provider), jwt.encode(claims_of(provider), private_key(0), "RS256"))
 
 
 @pytest.mark.parametrize("jwk", [{}, {"kty": "unknown"}])

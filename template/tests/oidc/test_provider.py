@@ -8,12 +8,12 @@ import pytest
 from fastapi import FastAPI
 
 from app import oidc
-from app.oidc.provider import Attempt, LoginRefused, Provider, ProviderUnavailable
+from app.oidc.provider import LoginRefused, LoginSecrets, Provider, ProviderUnavailable
 from app.oidc.providers import Providers
 from tests.identity_provider import IdentityProvider
-from tests.oidc.conftest import REDIRECT_URI, knowing
+from tests.oidc.conftest import REDIRECT_URI, providers_for
 
-ATTEMPT = Attempt(REDIRECT_URI, nonce="n" * 43, code_verifier="v" * 43)
+ATTEMPT = LoginSecrets(REDIRECT_URI, nonce="n" * 43, code_verifier="v" * 43)
 
 
 async def test_app_starts_without_contacting_providers() -> None:
@@ -30,7 +30,7 @@ async def test_hanging_provider_times_out(provider: IdentityProvider) -> None:
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             return await asyncio.Future()
 
-    acme = Provider(knowing(provider).named("acme").settings, Hanging(), timeout_seconds=0.01)
+    acme = Provider(providers_for(provider).get("acme").settings, Hanging(), timeout_seconds=0.01)
     with pytest.raises(ProviderUnavailable):
         await acme.metadata()
 
@@ -40,7 +40,7 @@ async def test_invalid_metadata_means_unavailable(provider: IdentityProvider, st
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(status, text="Oops", headers={"Location": "https://evil.example/"})
 
-    settings = knowing(provider).named("acme").settings
+    settings = providers_for(provider).get("acme").settings
     with pytest.raises(ProviderUnavailable):
         await Provider(settings, httpx2.MockTransport(answer)).metadata()
 
@@ -53,11 +53,11 @@ async def test_client_authentication_follows_the_metadata(providers: Providers, 
         return httpx2.Response(401, json={"error": "invalid_client"})
 
     provider.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
-    acme = providers.named("acme")
+    acme = providers.get("acme")
     await acme.metadata()
     acme._transport = httpx2.MockTransport(answer)
     with pytest.raises(LoginRefused):
-        await acme.redeem("code", provider.issuer, ATTEMPT)
+        await acme.exchange_code("code", provider.issuer, ATTEMPT)
 
     [request] = asked
     assert b"client_secret=development" in request.content
@@ -66,13 +66,13 @@ async def test_client_authentication_follows_the_metadata(providers: Providers, 
 
 @pytest.mark.parametrize("tokens", [{"access_token": "any"}, {"id_token": "any"}, ["any"]])
 async def test_missing_tokens_mean_unavailable(providers: Providers, provider: IdentityProvider, tokens: Any) -> None:
-    acme = providers.named("acme")
+    acme = providers.get("acme")
     await acme.metadata()
     acme._transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json=tokens))
 
     with pytest.raises(ProviderUnavailable):
-        await acme.redeem("code", provider.issuer, ATTEMPT)
+        await acme.exchange_code("code", provider.issuer, ATTEMPT)
 
 
 async def test_secrets_are_not_shown(providers: Providers) -> None:
-    assert "development" not in repr([*providers, providers.settings, vars(providers.named("acme"))])
+    assert "development" not in repr([*providers, providers.settings, vars(providers.get("acme"))])

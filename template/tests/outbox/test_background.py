@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from app.outbox.background import going_on, to_its_end
-from tests.waiting import until
+from app.outbox.background import finish_before_cancel, run_in_background
+from tests.waiting import wait_until
 
 steps: list[str] = []
 
@@ -26,13 +26,13 @@ async def work(go_on: asyncio.Event) -> str:
 async def test_result_is_returned() -> None:
     go_on = asyncio.Event()
     go_on.set()
-    assert await to_its_end(work(go_on)) == "done"
+    assert await finish_before_cancel(work(go_on)) == "done"
 
 
 async def test_work_finishes_before_cancellation() -> None:
     go_on = asyncio.Event()
-    waiting = asyncio.create_task(to_its_end(work(go_on)))
-    await until(lambda: steps == ["begun"])
+    waiting = asyncio.create_task(finish_before_cancel(work(go_on)))
+    await wait_until(lambda: steps == ["begun"])
     waiting.cancel()
     await asyncio.sleep(0)
     go_on.set()
@@ -43,8 +43,8 @@ async def test_work_finishes_before_cancellation() -> None:
 
 
 async def test_work_is_cancelled_after_timeout() -> None:
-    waiting = asyncio.create_task(to_its_end(work(asyncio.Event()), timeout_seconds=0.05))
-    await until(lambda: steps == ["begun"])
+    waiting = asyncio.create_task(finish_before_cancel(work(asyncio.Event()), timeout_seconds=0.05))
+    await wait_until(lambda: steps == ["begun"])
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -59,14 +59,14 @@ async def test_error_is_raised_unless_cancelled() -> None:
         await work(go_on)
         raise ZeroDivisionError
 
-    waiting = asyncio.create_task(to_its_end(fail()))
-    await until(lambda: steps == ["begun"])
+    waiting = asyncio.create_task(finish_before_cancel(fail()))
+    await wait_until(lambda: steps == ["begun"])
     waiting.cancel()
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     with pytest.raises(ZeroDivisionError):
-        await to_its_end(fail())
+        await finish_before_cancel(fail())
 
 
 async def test_error_of_background_task_is_logged() -> None:
@@ -74,8 +74,8 @@ async def test_error_of_background_task_is_logged() -> None:
         raise ZeroDivisionError
 
     with capture_logs() as lines:
-        async with going_on(fail()):
-            await until(lambda: bool(lines))
+        async with run_in_background(fail()):
+            await wait_until(lambda: bool(lines))
     assert [(line["event"], line["log_level"]) for line in lines] == [
         ("background task stopped unexpectedly, restart this process", "critical")
     ]
@@ -90,7 +90,7 @@ async def test_background_task_runs_during_block() -> None:
         finally:
             ended.append(True)
 
-    async with going_on(go()):
+    async with run_in_background(go()):
         await asyncio.sleep(0)
         assert ended == []
     assert ended == [True]

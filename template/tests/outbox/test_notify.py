@@ -18,11 +18,11 @@ from app.core.exceptions import ConflictError
 from app.db import dialect
 from app.db.session import Database, transaction
 from app.outbox import notify
-from app.outbox.notify import listening
-from app.outbox.relay import relaying
+from app.outbox.notify import listen_for_commits
+from app.outbox.poller import run_poller
 from app.outbox.repository import OutboxRepository
-from tests.outbox.conftest import Taking, add, event
-from tests.waiting import TIMEOUT_SECONDS, until
+from tests.outbox.conftest import RecordingPoller, commit_messages, make_message
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -39,11 +39,11 @@ def _silent() -> Generator[None]:
 @pytest.fixture
 def notifying(app: FastAPI) -> None:
     """A process whose commits notify, which `create_app` enables."""
-    assert app.state.relay_wakers == [listening]
+    assert app.state.relay_wakers == [listen_for_commits]
 
 
 @pytest.fixture
-async def listener(outbox: Database) -> AsyncGenerator[psycopg.AsyncConnection]:
+async def listener(empty_database: Database) -> AsyncGenerator[psycopg.AsyncConnection]:
     """A connection that receives notifications."""
     url = dialect.database_url(load(dialect.DatabaseSettings)).set(drivername="postgresql")
     async with await psycopg.AsyncConnection.connect(
@@ -64,24 +64,30 @@ async def heard(listener: psycopg.AsyncConnection) -> int:
     raise TimeoutError
 
 
-async def test_commit_notifies_once(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
-    await add(outbox, event("first"), event("second"))
+async def test_commit_notifies_once(
+    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
+) -> None:
+    await commit_messages(empty_database, make_message("first"), make_message("second"))
 
     assert await heard(listener) == 1
 
 
-async def test_savepoint_does_not_notify(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
-    async with transaction(outbox.writers) as session:
+async def test_savepoint_does_not_notify(
+    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
+) -> None:
+    async with transaction(empty_database.write) as session:
         async with session.begin_nested():
-            OutboxRepository(session).add(event("first"))
+            OutboxRepository(session).add(make_message("first"))
         assert await heard(listener) == 0
     assert await heard(listener) == 1
 
 
-async def test_rollback_does_not_notify(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
+async def test_rollback_does_not_notify(
+    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
+) -> None:
     with suppress(ConflictError):
-        async with transaction(outbox.writers) as session:
-            OutboxRepository(session).add(event("first"))
+        async with transaction(empty_database.write) as session:
+            OutboxRepository(session).add(make_message("first"))
             await session.flush()
             raise ConflictError
 
@@ -89,36 +95,36 @@ async def test_rollback_does_not_notify(notifying: None, outbox: Database, liste
 
 
 async def test_commit_without_messages_does_not_notify(
-    notifying: None, outbox: Database, listener: psycopg.AsyncConnection
+    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
 ) -> None:
-    async with transaction(outbox.writers) as session:
+    async with transaction(empty_database.write) as session:
         await session.exec(text("SELECT 1"))  # ty: ignore
 
     assert await heard(listener) == 0
 
 
-async def test_notification_wakes_relay(notifying: None, outbox: Database) -> None:
-    relay = Taking(outbox, poll_seconds=2 * TIMEOUT_SECONDS)
-    async with listening(relay.wake), relaying(relay):
+async def test_notification_wakes_relay(notifying: None, empty_database: Database) -> None:
+    relay = RecordingPoller(empty_database, poll_seconds=2 * TIMEOUT_SECONDS)
+    async with listen_for_commits(relay.wake), run_poller(relay):
         await asyncio.wait_for(relay.wake.wait(), TIMEOUT_SECONDS)
-        await until(lambda: not relay.wake.is_set())
-        await add(outbox, event("first"))
-        await until(lambda: relay.taken == ["first"])
+        await wait_until(lambda: not relay.wake.is_set())
+        await commit_messages(empty_database, make_message("first"))
+        await wait_until(lambda: relay.taken == ["first"])
 
 
-async def test_broken_connection_is_replaced(notifying: None, outbox: Database) -> None:
+async def test_broken_connection_is_replaced(notifying: None, empty_database: Database) -> None:
     wake = asyncio.Event()
     with capture_logs() as lines:
-        async with listening(wake, again_seconds=0.01):
+        async with listen_for_commits(wake, again_seconds=0.01):
             await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
             wake.clear()
-            async with transaction(outbox.writers) as session:
+            async with transaction(empty_database.write) as session:
                 listeners = "pid <> pg_backend_pid() AND query = 'LISTEN outbox' AND datname = current_database()"
                 ended = text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listeners}")  # noqa: S608
                 assert (await session.exec(ended)).all() == [(True,)]  # ty: ignore
             await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
             wake.clear()
-            await add(outbox, event("first"))
+            await commit_messages(empty_database, make_message("first"))
             await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
 
     [line] = lines
@@ -128,26 +134,26 @@ async def test_broken_connection_is_replaced(notifying: None, outbox: Database) 
 
 @pytest.mark.usefixtures("_silent")
 async def test_notifications_can_be_disabled(
-    outbox: Database, listener: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
+    empty_database: Database, listener: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OUTBOX_NOTIFY", "false")
     app = FastAPI()
     outbox_feature.setup(app)
     notify.setup(app)
     async with notify.lifespan(app):
-        await add(outbox, event("first"))
+        await commit_messages(empty_database, make_message("first"))
 
     assert app.state.relay_wakers == []
     assert await heard(listener) == 0
 
 
 @pytest.mark.usefixtures("_silent")
-async def test_notifications_are_enabled_once(outbox: Database, listener: psycopg.AsyncConnection) -> None:
+async def test_notifications_are_enabled_once(empty_database: Database, listener: psycopg.AsyncConnection) -> None:
     for _ in range(2):
         app = FastAPI()
         outbox_feature.setup(app)
         notify.setup(app)
-    await add(outbox, event("first"))
+    await commit_messages(empty_database, make_message("first"))
 
     assert await heard(listener) == 1
     sqlalchemy_event.remove(Session, "before_commit", notify._notify)

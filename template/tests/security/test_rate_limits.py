@@ -6,7 +6,7 @@ from fastapi import Request
 from app.core.config import ConfigurationError, Environment, load
 from app.core.exceptions import TooManyRequestsError
 from app.security.audit import fingerprint
-from app.security.counters import BoundedMemory
+from app.security.counters import BoundedMemoryStorage
 from app.security.principal import Device
 from app.security.rate_limits import RateLimits, get_device
 from app.security.settings import SecuritySettings, is_safe_url
@@ -61,7 +61,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def test_counters_expire_and_are_evicted(clock: list[float]) -> None:
-    counters = BoundedMemory(most=10)
+    counters = BoundedMemoryStorage(most=10)
     assert [await counters.incr("a", 60) for _ in range(2)] == [1, 2]
     assert await counters.get_expiry("a") == clock[0] + 60
 
@@ -86,7 +86,7 @@ async def test_counters_expire_and_are_evicted(clock: list[float]) -> None:
 
 
 async def test_expired_counters_are_evicted_first(clock: list[float]) -> None:
-    counters = BoundedMemory(most=3)
+    counters = BoundedMemoryStorage(most=3)
     for key, seconds in (("long", 3600), ("short", 1), ("longer", 7200)):
         await counters.incr(key, seconds)
     clock[0] += 2
@@ -133,7 +133,7 @@ def test_http_is_allowed_for_localhost_outside_production() -> None:
 async def test_counter_can_be_reset(limits: RateLimits) -> None:
     for _ in range(3):
         await limits.hit("1/minute", "login", "account", "ada")
-        await limits.forgive("1/minute", "login", "account", "ada")
+        await limits.reset_count("1/minute", "login", "account", "ada")
 
 
 def test_fingerprint_identifies_an_address_without_revealing_it() -> None:

@@ -15,7 +15,7 @@ from app.services.api import create_api
 from app.services.auth import create_auth
 from app.services.mailer import create_mailer
 from app.services.scheduler import create_scheduler
-from tests.events.conftest import impatient
+from tests.messaging.conftest import impatient
 
 __all__ = ["impatient"]
 

@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 
 from app.db.leader import Leadership
 from app.db.session import Database
-from app.outbox.background import going_on
+from app.outbox.background import run_in_background
 from app.topology import clock
 from app.topology.clock import Clock, Tick
 from tests.conftest import OwnRegistry
-from tests.waiting import TIMEOUT_SECONDS, until
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 TIMES = 3
 
@@ -48,35 +48,35 @@ async def called(*each: Called) -> bool:
     return all(one.times >= TIMES for one in each)
 
 
-async def test_functions_are_called_repeatedly(live_database: Database) -> None:
+async def test_functions_are_called_repeatedly(committing_database: Database) -> None:
     one = Called()
-    async with going_on(looking_at(live_database, one).run()):
-        await until(lambda: called(one))
+    async with run_in_background(looking_at(committing_database, one).run()):
+        await wait_until(lambda: called(one))
 
 
-async def test_function_with_more_work_is_called_immediately(live_database: Database) -> None:
+async def test_function_with_more_work_is_called_immediately(committing_database: Database) -> None:
     one = Called(more=TIMES)
-    async with going_on(looking_at(live_database, one, look_seconds=2 * TIMEOUT_SECONDS).run()):
-        await until(lambda: called(one))
+    async with run_in_background(looking_at(committing_database, one, look_seconds=2 * TIMEOUT_SECONDS).run()):
+        await wait_until(lambda: called(one))
     assert one.times == TIMES + 1
 
 
-async def test_failing_function_does_not_stop_others(live_database: Database) -> None:
+async def test_failing_function_does_not_stop_others(committing_database: Database) -> None:
     one, other = Called(0, RuntimeError("no")), Called()
     with capture_logs() as lines:
-        async with going_on(looking_at(live_database, one, other).run()):
-            await until(lambda: called(one, other))
+        async with run_in_background(looking_at(committing_database, one, other).run()):
+            await wait_until(lambda: called(one, other))
 
     [failed] = [line for line in lines if line["event"] == "scheduler: function failed"]
     assert failed["error"] == "RuntimeError: no"
     assert failed["function"].endswith("call")
 
 
-async def test_scheduler_recovers_from_database_outage(live_database: Database) -> None:
+async def test_scheduler_recovers_from_database_outage(committing_database: Database) -> None:
     one = Called(0, OperationalError("", None, Exception("away")))
     with capture_logs() as lines:
-        async with going_on(looking_at(live_database, one).run()):
-            await until(lambda: called(one))
+        async with run_in_background(looking_at(committing_database, one).run()):
+            await wait_until(lambda: called(one))
     assert [line["event"] for line in lines] == [
         "scheduler: became leader",
         "scheduler: lost leadership, retrying",
@@ -84,7 +84,9 @@ async def test_scheduler_recovers_from_database_outage(live_database: Database) 
     ]
 
 
-async def test_standby_takes_over_when_leader_stops(live_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_standby_takes_over_when_leader_stops(
+    committing_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Uses a fake instead of the PostgreSQL lock, so that the test also runs on SQLite."""
     lock, refused = asyncio.Lock(), asyncio.Event()
 
@@ -104,17 +106,17 @@ async def test_standby_takes_over_when_leader_stops(live_database: Database, mon
 
     monkeypatch.setattr(clock, "leading", leading)
     first, second = Called(), Called()
-    leader = asyncio.create_task(looking_at(live_database, first).run())
-    await until(lambda: called(first))
-    async with going_on(looking_at(live_database, second).run()):
+    leader = asyncio.create_task(looking_at(committing_database, first).run())
+    await wait_until(lambda: called(first))
+    async with run_in_background(looking_at(committing_database, second).run()):
         await refused.wait()
         assert second.times == 0
         leader.cancel()
         await asyncio.wait({leader})
-        await until(lambda: called(second))
+        await wait_until(lambda: called(second))
 
 
-def test_decorated_functions_are_called(live_database: Database, own_registry: OwnRegistry) -> None:
+def test_decorated_functions_are_called(committing_database: Database, own_registry: OwnRegistry) -> None:
     own_registry("app.topology.clock._ticking").clear()
     one = clock.ticking(Called().as_tick())
-    assert list(Clock(live_database).functions) == [one]
+    assert list(Clock(committing_database).functions) == [one]

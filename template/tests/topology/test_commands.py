@@ -9,7 +9,7 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from app.cli import app
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 
 SERVICES = ["api", "auth", "mailer", "scheduler"]
 
@@ -23,7 +23,7 @@ def _logging_restored() -> Generator[None]:
 
 
 def run(*arguments: str) -> Result:
-    result: Result = in_a_thread(CliRunner().invoke, app, arguments)
+    result: Result = run_in_thread(CliRunner().invoke, app, arguments)
     return result
 
 

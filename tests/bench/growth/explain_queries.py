@@ -41,7 +41,7 @@ async def measure_growth(fill: str, sizes: list[int], cases: Callable[[int], Ite
             async with open_database(settings) as database:
                 for name, case in cases(size):
                     with captured_queries() as queries:
-                        async with transaction(database.writers) as session:
+                        async with transaction(database.write) as session:
                             await case(session)
                     results.setdefault(name, []).append(explain(connection, queries[-1]))
     json.dump(results, sys.stdout)

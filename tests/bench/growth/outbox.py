@@ -5,16 +5,16 @@ import asyncio
 import sys
 from collections.abc import Iterator
 
-from app.events.relay import BATCH as EVENTS
-from app.events.repository import EventRepository
-from app.outbox.relay import BATCH as JOBS
-from app.workers.relay import SUSPECT_AFTER
-from app.workers.repository import JobRepository
+from app.messaging.relay import BATCH as EVENTS
+from app.messaging.repository import EventRepository
+from app.outbox.poller import BATCH as JOBS
+from app.jobs.relay import LOST_AFTER
+from app.jobs.repository import JobRepository
 from explain_queries import Case, measure_growth
 
 # Half of the rows are events with a thousand keys, the other half are jobs.
 FILL = """
-INSERT INTO outbox_event (id, destination, queue, name, key, payload, request_id, due_at, attempts, last_error)
+INSERT INTO outbox_message (id, destination, queue, name, key, payload, request_id, due_at, attempts, last_error)
 SELECT gen_random_uuid(), (ARRAY['kafka', 'workers'])[1 + n %% 2], 'default', 'something',
     CASE WHEN n %% 2 = 0 THEN 'key' || n %% 2000 END, '{}', '', now(), 0, ''
 FROM generate_series(%(first)s, %(last)s) n;
@@ -24,8 +24,8 @@ FROM generate_series(%(first)s, %(last)s) n;
 def cases(_: int) -> Iterator[tuple[str, Case]]:
     """Yield the queries of the relays."""
     yield "events to send", lambda session: EventRepository(session).due(EVENTS)
-    yield "whether a job is due", lambda session: JobRepository(session).anything_due()
-    yield "whether a job is left", lambda session: JobRepository(session).anything_left(SUSPECT_AFTER)
+    yield "whether a job is due", lambda session: JobRepository(session).has_due()
+    yield "whether a job is left", lambda session: JobRepository(session).has_stuck(LOST_AFTER)
     yield "jobs to send", lambda session: JobRepository(session).due(JOBS)
 
 

@@ -15,13 +15,13 @@ from uuid import UUID, uuid4
 import uvloop
 from app.db.session import SessionDep, transaction
 from app.main import create_app
-from app.modules.auth.dependencies import SIGNED_IN, Bearer, CurrentUser
+from app.modules.auth.dependencies import SIGNED_IN, AnyPrincipal, CurrentUser
 from app.modules.todo import routes as todo
 from app.modules.todo.models import Todo
 from app.modules.todo.repository import TodoRepository
 from app.modules.todo.schemas import TodoCreate, TodoRead
 from app.modules.user.models import User
-from app.start import NEW_OBJECTS
+from app.start import GC_THRESHOLD
 from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy import text
 
@@ -43,7 +43,7 @@ async def model(todo_id: UUID) -> TodoRead:
 
 
 @router.get("/bearer/{todo_id}")
-async def bearer(todo_id: UUID, principal: Bearer) -> TodoRead:
+async def bearer(todo_id: UUID, principal: AnyPrincipal) -> TodoRead:
     """Verify the access token."""
     return RESPONSE
 
@@ -164,7 +164,7 @@ async def cpu(send_request: Callable[[], Awaitable[object]], requests: int, roun
 async def user_with_todo(app: FastAPI) -> AsyncGenerator[tuple[str, UUID]]:
     """Start an app, and create a user with a to-do; yield an access token and the id of the to-do."""
     async with app.router.lifespan_context(app):
-        async with transaction(app.state.database.writers) as session:
+        async with transaction(app.state.database.write) as session:
             owner = User(email=f"{uuid4()}@example.com", name="Ada")
             session.add(owner)
             await session.flush()
@@ -196,7 +196,7 @@ async def layers(requests: int, rounds: int) -> dict[str, dict[str, float]]:
 def main(results: Path, requests: int, rounds: int) -> None:
     """Measure, and write the results as JSON, with the garbage collector configured as by `app`."""
     gc.freeze()
-    gc.set_threshold(NEW_OBJECTS)
+    gc.set_threshold(GC_THRESHOLD)
     results.write_text(json.dumps(uvloop.run(layers(requests, rounds))), encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.core.config import load
 from app.db import dialect
-from app.db.commands import configured
+from app.db.commands import command_context
 from app.db.session import transaction
 from app.modules.auth.models import Role
 from app.modules.auth.service import AuthService
@@ -26,7 +26,7 @@ def _users() -> None:
 @commands.command()
 def remove_admin(email: Annotated[str, typer.Argument(help="Email address of the account.")]) -> None:
     """Revoke the administrator role. Tokens already issued keep the scope until they expire."""
-    with configured():
+    with command_context():
         if not asyncio.run(_remove_admin(email)):
             typer.echo(f"No account with the address {email}.", err=True)
             raise typer.Exit(1)
@@ -36,15 +36,15 @@ def remove_admin(email: Annotated[str, typer.Argument(help="Email address of the
 async def _remove_admin(email: str) -> bool:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
+        transaction(database.write) as session,
     ):
         user = await UserService(session).find(email)
         if user is not None:
-            await AuthService(session).withdraw(user.id, Role.ADMIN)
+            await AuthService(session).revoke_role(user.id, Role.ADMIN)
         return user is not None
 
 
-def read_account(email: str, name: str) -> UserCreate:
+def parse_account(email: str, name: str) -> UserCreate:
     """Validate the arguments of `create-admin`; exit with an error message if they are invalid."""
     try:
         return UserCreate(email=TypeAdapter(Email).validate_python(email), name=name)

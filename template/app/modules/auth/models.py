@@ -9,7 +9,7 @@ from sqlmodel import Field
 
 from app.db.base import Base, Expiring, UtcDateTime, utc_now
 
-SESSION_OF_USER = "fk_login_session_user_id"
+SESSION_USER_FK = "fk_login_session_user_id"
 
 
 class Role(StrEnum):

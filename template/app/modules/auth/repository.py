@@ -8,8 +8,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import UnauthenticatedError
 from app.db.base import utc_now
-from app.db.errors import translating
-from app.modules.auth.models import SESSION_OF_USER, LoginSession, Role, UserRole
+from app.db.errors import map_integrity_errors
+from app.modules.auth.models import SESSION_USER_FK, LoginSession, Role, UserRole
 
 
 class UserGone(UnauthenticatedError):
@@ -32,7 +32,7 @@ class AuthRepository:
             UserGone: If the user was deleted concurrently.
         """
         self.session.add(login)
-        with translating({SESSION_OF_USER: UserGone}):
+        with map_integrity_errors({SESSION_USER_FK: UserGone}):
             await self.session.flush()
 
     async def sessions(self, user_id: UUID) -> Sequence[LoginSession]:
@@ -42,12 +42,12 @@ class AuthRepository:
         )
         return (await self.session.exec(query.order_by(col(LoginSession.used_at).desc()))).all()
 
-    async def end(self, user_id: UUID, session_id: UUID) -> bool:
+    async def revoke_session(self, user_id: UUID, session_id: UUID) -> bool:
         """Delete one session of a user; return whether it existed."""
         ended = delete(LoginSession).where(col(LoginSession.id) == session_id, col(LoginSession.user_id) == user_id)
         return (await self.session.exec(ended)).rowcount > 0
 
-    async def end_all(self, user_id: UUID, keep: UUID | None) -> None:
+    async def revoke_all_sessions(self, user_id: UUID, keep: UUID | None) -> None:
         """Delete all sessions of a user, except `keep`."""
         ended = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
         await self.session.exec(ended if keep is None else ended.where(col(LoginSession.id) != keep))
@@ -56,11 +56,11 @@ class AuthRepository:
         """Return the roles of a user."""
         return (await self.session.exec(select(UserRole.role).where(col(UserRole.user_id) == user_id))).all()
 
-    async def grant(self, user_id: UUID, role: Role) -> None:
+    async def grant_role(self, user_id: UUID, role: Role) -> None:
         """Grant a role to a user; does nothing if they already have it."""
         await self.session.merge(UserRole(user_id=user_id, role=role))
         await self.session.flush()
 
-    async def withdraw(self, user_id: UUID, role: Role) -> None:
+    async def revoke_role(self, user_id: UUID, role: Role) -> None:
         """Revoke a role from a user."""
         await self.session.exec(delete(UserRole).where(col(UserRole.user_id) == user_id, col(UserRole.role) == role))

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Response, status
 from app.core.exceptions import PreconditionFailedError
 from app.core.openapi import problems
 from app.core.preconditions import IfMatch, set_etag
-from app.modules.auth.dependencies import REFUSALS, AuthServiceDep, CurrentUser
+from app.modules.auth.dependencies import ACCESS_ERRORS, AuthServiceDep, CurrentUser
 from app.modules.auth.schemas import MeRead, MeUpdate, SessionRead
 from app.modules.auth.service import AuthService, SessionNotFound
 from app.security.principal import Principal
 
-router = APIRouter(tags=["auth"], responses=REFUSALS)
+router = APIRouter(tags=["auth"], responses=ACCESS_ERRORS)
 
 
 @router.get("/me", summary="Read your account")
@@ -51,10 +51,10 @@ async def list_sessions(user: CurrentUser, auth: AuthServiceDep) -> list[Session
 )
 async def end_session(session_id: UUID, user: CurrentUser, auth: AuthServiceDep) -> None:
     """End one of your sessions, which signs out the device that uses it."""
-    await auth.end(user.user_id, session_id)
+    await auth.revoke_session(user.user_id, session_id)
 
 
 @router.delete("/sessions", status_code=status.HTTP_204_NO_CONTENT, summary="End all your sessions")
 async def end_all_sessions(user: CurrentUser, auth: AuthServiceDep) -> None:
     """Sign out on all devices, including this one."""
-    await auth.end_all(user.user_id)
+    await auth.revoke_all_sessions(user.user_id)

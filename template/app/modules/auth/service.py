@@ -68,7 +68,7 @@ class AuthService:
         await self.user(user_id)
         return await self.users.update(user_id, UserUpdate(**data.model_dump(exclude_unset=True)), precondition)
 
-    async def start(self, user_id: UUID, device: Device, wanted: frozenset[str] = frozenset()) -> LoginSession:
+    async def start_session(self, user_id: UUID, device: Device, wanted: frozenset[str] = frozenset()) -> LoginSession:
         """Start a session for an authenticated user.
 
         Args:
@@ -98,13 +98,13 @@ class AuthService:
         """Return the active sessions of a user, most recently used first."""
         return await self.logins.sessions(user_id)
 
-    async def end(self, user_id: UUID, session_id: UUID) -> None:
+    async def revoke_session(self, user_id: UUID, session_id: UUID) -> None:
         """Revoke one session of a user, including its cookie or refresh tokens.
 
         Raises:
             SessionNotFound: If the user has no session with this id.
         """
-        if not await self.logins.end(user_id, session_id):
+        if not await self.logins.revoke_session(user_id, session_id):
             raise SessionNotFound
         audit("logout", user_id=user_id, session_id=str(session_id))
         await publish(self.session, SignedOut(user_id=user_id, session_id=session_id))
@@ -113,25 +113,25 @@ class AuthService:
         """Revoke the session of the current request, if any. A session that has already ended is not an error."""
         if principal.session_id is not None:
             with suppress(SessionNotFound):
-                await self.end(principal.user_id, principal.session_id)
+                await self.revoke_session(principal.user_id, principal.session_id)
 
-    async def end_all(self, user_id: UUID, keep: UUID | None = None) -> None:
+    async def revoke_all_sessions(self, user_id: UUID, keep: UUID | None = None) -> None:
         """Revoke all sessions of a user, except `keep`."""
-        await self.logins.end_all(user_id, keep)
+        await self.logins.revoke_all_sessions(user_id, keep)
         audit("logout_all", user_id=user_id)
         await publish(self.session, SignedOut(user_id=user_id))
 
-    async def grant(self, user_id: UUID, role: Role) -> None:
+    async def grant_role(self, user_id: UUID, role: Role) -> None:
         """Grant a role to a user."""
-        await self.logins.grant(user_id, role)
+        await self.logins.grant_role(user_id, role)
         audit("role_granted", user_id=user_id, role=role)
 
-    async def withdraw(self, user_id: UUID, role: Role) -> None:
+    async def revoke_role(self, user_id: UUID, role: Role) -> None:
         """Revoke a role from a user. Access tokens that were already issued keep its scope until they expire."""
-        await self.logins.withdraw(user_id, role)
+        await self.logins.revoke_role(user_id, role)
         audit("role_revoked", user_id=user_id, role=role)
 
-    async def scopes_of(self, login: LoginSession) -> frozenset[str]:
+    async def session_scopes(self, login: LoginSession) -> frozenset[str]:
         """Return the scopes of a session: those granted at sign-in that the user still has."""
         return frozenset(login.scope.split()) & await self.scopes(login.user_id)
 

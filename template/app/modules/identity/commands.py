@@ -7,9 +7,9 @@ import typer
 
 from app.core.config import load
 from app.db import dialect
-from app.db.commands import configured
+from app.db.commands import command_context
 from app.db.session import transaction
-from app.modules.auth.commands import commands, read_account
+from app.modules.auth.commands import commands, parse_account
 from app.modules.auth.models import Role
 from app.modules.auth.service import AuthService
 from app.modules.user.schemas import UserCreate
@@ -25,8 +25,8 @@ def create_admin(
 
     No password is set: the account is linked when a user signs in with this address, verified by a provider.
     """
-    with configured():
-        data = read_account(email, name)
+    with command_context():
+        data = parse_account(email, name)
         asyncio.run(_create_admin(data))
         typer.echo(f"{data.email} is an administrator")
 
@@ -34,8 +34,8 @@ def create_admin(
 async def _create_admin(data: UserCreate) -> None:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
+        transaction(database.write) as session,
     ):
         users = UserService(session)
         user = await users.find(data.email) or await users.register(data)
-        await AuthService(session).grant(user.id, Role.ADMIN)
+        await AuthService(session).grant_role(user.id, Role.ADMIN)

@@ -6,7 +6,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
-from app.db.session import DatabaseDep, brief_read
+from app.db.session import DatabaseDep, open_read_session
 from app.modules.identity.service import IdentityService
 from app.oidc.bearer import AccessToken, read_access_token
 from app.oidc.cookies import CSRF_HEADER, SESSION, has_csrf_token, read_cookie
@@ -60,18 +60,18 @@ async def get_security(request: Request) -> SecuritySettings:
     return settings
 
 
-SecurityDep = Annotated[SecuritySettings, Depends(get_security)]
+SecuritySettingsDep = Annotated[SecuritySettings, Depends(get_security)]
 
 
 async def get_login(
-    provider: str, request: Request, database: DatabaseDep, providers: ProvidersDep, security: SecurityDep
+    provider: str, request: Request, database: DatabaseDep, providers: ProvidersDep, security: SecuritySettingsDep
 ) -> Login:
     """Return the login flow for the provider in the path.
 
     Raises:
         ProviderNotFound: If no provider has this name.
     """
-    chosen = providers.named(provider)
+    chosen = providers.get(provider)
     service = providers.settings.public_url or security.link("")
     path = request.app.url_path_for("finish_login", provider=provider)
     return Login(database, chosen, f"{service.rstrip('/')}{path}")
@@ -112,13 +112,13 @@ async def get_principal(
         CsrfRefused: If the session cookie comes without a valid CSRF token, so the request may be forged.
     """
     if token is not None:
-        async with brief_read(database) as session:
-            return await IdentityService(session).by_token(token)
+        async with open_read_session(database) as session:
+            return await IdentityService(session).authenticate_token(token)
     secret = read_cookie(request, SESSION)
     if secret is None:
         raise UnauthenticatedError
-    async with brief_read(database) as session:
-        principal = await IdentityService(session).by_cookie(secret)
+    async with open_read_session(database) as session:
+        principal = await IdentityService(session).authenticate_cookie(secret)
     if request.method not in SAFE_METHODS and not has_csrf_token(request, secret):
         audit("csrf_check", user_id=principal.user_id, outcome="refused")
         raise CsrfRefused

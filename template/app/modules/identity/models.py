@@ -9,7 +9,7 @@ from sqlmodel import Field
 from app.db.base import Base, Expiring, UtcDateTime, utc_now
 
 IDENTITY_UNIQUE = "uq_identity_issuer_subject"
-OWNER_EXISTS = "fk_identity_user_id"
+IDENTITY_USER_FK = "fk_identity_user_id"
 
 
 class Identity(Base, table=True):

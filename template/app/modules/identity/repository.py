@@ -7,9 +7,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import ConflictError, UnauthenticatedError
 from app.db.base import utc_now
-from app.db.errors import translating
+from app.db.errors import map_integrity_errors
 from app.modules.auth.models import LoginSession
-from app.modules.identity.models import IDENTITY_UNIQUE, OWNER_EXISTS, Identity, SessionCookie
+from app.modules.identity.models import IDENTITY_UNIQUE, IDENTITY_USER_FK, Identity, SessionCookie
 from app.security.secrets import digest
 
 
@@ -38,12 +38,12 @@ class IdentityRepository:
         """Use the transaction of `session`."""
         self.session = session
 
-    async def owner(self, issuer: str, subject: str) -> UUID | None:
+    async def find_user_id(self, issuer: str, subject: str) -> UUID | None:
         """Return the id of the user an identity is linked to."""
         query = select(Identity.user_id).where(col(Identity.issuer) == issuer, col(Identity.subject) == subject)
         return (await self.session.exec(query)).one_or_none()
 
-    async def link(self, identity: Identity) -> None:
+    async def add_identity(self, identity: Identity) -> None:
         """Store the link between an identity and a user.
 
         Raises:
@@ -51,7 +51,7 @@ class IdentityRepository:
             OwnerGone: If the user was deleted concurrently.
         """
         self.session.add(identity)
-        with translating({IDENTITY_UNIQUE: IdentityTaken, OWNER_EXISTS: OwnerGone}):
+        with map_integrity_errors({IDENTITY_UNIQUE: IdentityTaken, IDENTITY_USER_FK: OwnerGone}):
             await self.session.flush()
 
     async def add_cookie(self, cookie: SessionCookie) -> None:
@@ -59,7 +59,7 @@ class IdentityRepository:
         self.session.add(cookie)
         await self.session.flush()
 
-    async def session_of(self, secret: str) -> LoginSession | None:
+    async def find_session(self, secret: str) -> LoginSession | None:
         """Return the active session that a cookie secret belongs to."""
         query = (
             select(LoginSession)
@@ -68,7 +68,7 @@ class IdentityRepository:
         )
         return (await self.session.exec(query)).one_or_none()
 
-    async def take_cookie(self, session_id: UUID) -> SessionCookie:
+    async def pop_cookie(self, session_id: UUID) -> SessionCookie:
         """Delete and return the cookie of a session.
 
         Raises:

@@ -14,14 +14,14 @@ from fastapi.responses import RedirectResponse
 from app.core.exceptions import ConflictError, DomainError, ForbiddenError, TooManyRequestsError, UnauthenticatedError
 from app.core.openapi import problems
 from app.db.session import Database, DatabaseDep, SessionDep, transaction
-from app.modules.auth.dependencies import REFUSALS, CurrentUser
-from app.modules.identity.dependencies import AccessTokenDep, LoginDep, ProvidersDep, SecurityDep
+from app.modules.auth.dependencies import ACCESS_ERRORS, CurrentUser
+from app.modules.identity.dependencies import AccessTokenDep, LoginDep, ProvidersDep, SecuritySettingsDep
 from app.modules.identity.schemas import BrowserSessionRead, LogoutRead, ProviderRead, ReturnTo
 from app.modules.identity.service import EmailNotVerified, IdentityService
 from app.modules.user.schemas import UserRead
 from app.modules.user.service import UserService
 from app.oidc import cookies
-from app.oidc.login import LOGIN_LASTS, Answer, Confirmed, Login
+from app.oidc.login import LOGIN_LIFETIME, CallbackParams, ConfirmedLogin, Login
 from app.oidc.provider import ProviderUnavailable
 from app.oidc.providers import ProviderNotFound
 from app.security.audit import audit
@@ -72,7 +72,7 @@ async def list_providers(providers: ProvidersDep) -> list[ProviderRead]:
 async def begin_login(
     login: LoginDep,
     request: Request,
-    security: SecurityDep,
+    security: SecuritySettingsDep,
     limits: RateLimitsDep,
     device: DeviceDep,
     return_to: Annotated[ReturnTo, Query(description="Path in the application to return to.")] = "/",
@@ -83,8 +83,8 @@ async def begin_login(
     try:
         response = _redirect(await login.start(browser, return_to))
     except ProviderUnavailable as error:
-        return _refuse(security, login, error)
-    cookies.set_cookie(request, response, cookies.LOGIN, browser, LOGIN_LASTS)
+        return _redirect_with_error(security, login, error)
+    cookies.set_cookie(request, response, cookies.LOGIN, browser, LOGIN_LIFETIME)
     return response
 
 
@@ -99,7 +99,7 @@ async def finish_login(
     login: LoginDep,
     request: Request,
     database: DatabaseDep,
-    security: SecurityDep,
+    security: SecuritySettingsDep,
     limits: RateLimitsDep,
     device: DeviceDep,
     state: Annotated[str, Query(max_length=200)],
@@ -111,25 +111,25 @@ async def finish_login(
     await limits.count("login_callback", device)
     try:
         browser = cookies.read_cookie(request, cookies.LOGIN) or ""
-        confirmed = await login.finish(browser, Answer(state, code, error, iss))
+        confirmed = await login.finish(browser, CallbackParams(state, code, error, iss))
         try:
             secret = await _begin_session(database, confirmed, device)
         except ConflictError:  # A concurrent first sign-in has created the account.
             secret = await _begin_session(database, confirmed, device)
     except DomainError as refused:
-        return _refuse(security, login, refused)
+        return _redirect_with_error(security, login, refused)
     response = _redirect(security.link(confirmed.return_to))
     cookies.set_cookie(request, response, cookies.SESSION, secret, timedelta(days=security.session_days))
     cookies.delete_cookie(request, response, cookies.LOGIN)
     return response
 
 
-async def _begin_session(database: Database, confirmed: Confirmed, device: Device) -> str:
-    async with transaction(database.writers) as session:
+async def _begin_session(database: Database, confirmed: ConfirmedLogin, device: Device) -> str:
+    async with transaction(database.write) as session:
         return await IdentityService(session).sign_in(confirmed, device)
 
 
-def _refuse(security: SecuritySettings, login: Login, error: DomainError) -> RedirectResponse:
+def _redirect_with_error(security: SecuritySettings, login: Login, error: DomainError) -> RedirectResponse:
     audit("login", outcome=error.code, provider=login.provider.settings.name)
     return _redirect(security.link(f"/?error={error.code}"))
 
@@ -138,7 +138,7 @@ def _redirect(url: str) -> RedirectResponse:
     return RedirectResponse(url, status.HTTP_302_FOUND, {"Cache-Control": "no-store"})
 
 
-@router.get("/session", summary="Read the session", responses=REFUSALS | problems(SessionNeeded))
+@router.get("/session", summary="Read the session", responses=ACCESS_ERRORS | problems(SessionNeeded))
 async def read_session(
     user: CurrentUser, _: SessionId, session: SessionDep, request: Request, response: Response
 ) -> BrowserSessionRead:
@@ -149,7 +149,7 @@ async def read_session(
     return BrowserSessionRead(user=UserRead.model_validate(account), csrf_token=cookies.csrf_token(secret))
 
 
-@router.post("/logout", summary="Sign out", responses=REFUSALS | problems(SessionNeeded))
+@router.post("/logout", summary="Sign out", responses=ACCESS_ERRORS | problems(SessionNeeded))
 async def logout(
     user: CurrentUser,
     session_id: SessionId,
@@ -157,14 +157,14 @@ async def logout(
     response: Response,
     database: DatabaseDep,
     providers: ProvidersDep,
-    security: SecurityDep,
+    security: SecuritySettingsDep,
 ) -> LogoutRead:
     """Sign out in this browser. To also sign out at the provider, send the browser to `logout_url`."""
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         cookie = await IdentityService(session).sign_out(user.user_id, session_id)
     cookies.delete_cookie(request, response, cookies.SESSION)
     try:
-        url = await providers.named(cookie.provider).logout_url(cookie.id_token, security.link("/"))
+        url = await providers.get(cookie.provider).logout_url(cookie.id_token, security.link("/"))
     except (ProviderNotFound, ProviderUnavailable):
         url = None  # The local session has ended, which is what matters.
     return LogoutRead(logout_url=url)
@@ -174,7 +174,7 @@ async def logout(
     "/me",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Delete your account",
-    responses=REFUSALS | problems(SessionNeeded),
+    responses=ACCESS_ERRORS | problems(SessionNeeded),
 )
 async def close_account(
     user: CurrentUser, _: SessionId, session: SessionDep, request: Request, response: Response
@@ -194,6 +194,6 @@ async def open_account(token: AccessTokenDep, database: DatabaseDep) -> UserRead
     """Create an account for the owner of the access token, or return the existing one."""
     if token is None:
         raise UnauthenticatedError
-    person = await token.person()
-    async with transaction(database.writers) as session:
-        return UserRead.model_validate(await IdentityService(session).account(person))
+    person = await token.fetch_user()
+    async with transaction(database.write) as session:
+        return UserRead.model_validate(await IdentityService(session).get_or_create_account(person))

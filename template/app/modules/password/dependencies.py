@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import BackgroundTasks, Depends, Request
 
 from app.db.session import DatabaseDep, SessionDep, transaction
-from app.jwt.attempts import Attempts
+from app.jwt.attempts import AttemptLimiter
 from app.jwt.passwords import Passwords
 from app.modules.password.service import PasswordService
 from app.security.rate_limits import DeviceDep, RateLimitsDep
@@ -33,12 +33,12 @@ async def get_service(session: SessionDep, database: DatabaseDep, passwords: Pas
 PasswordServiceDep = Annotated[PasswordService, Depends(get_service)]
 
 
-async def get_attempts(request: Request, limits: RateLimitsDep, device: DeviceDep) -> Attempts:
+async def get_attempts(request: Request, limits: RateLimitsDep, device: DeviceDep) -> AttemptLimiter:
     """Return the attempt limiter for this client."""
-    return Attempts(limits, request.app.state.jwt, device)
+    return AttemptLimiter(limits, request.app.state.jwt, device)
 
 
-AttemptsDep = Annotated[Attempts, Depends(get_attempts)]
+AttemptLimiterDep = Annotated[AttemptLimiter, Depends(get_attempts)]
 
 Work = Callable[[PasswordService], Awaitable[None]]
 
@@ -53,7 +53,7 @@ async def get_after_answering(
 
     async def do(work: Work) -> None:
         await asyncio.sleep(random.uniform(*DELAY_SECONDS))  # noqa: S311 - hides timing, creates no secret
-        async with transaction(database.writers) as session:
+        async with transaction(database.write) as session:
             await work(PasswordService(session, database, passwords))
 
     return lambda work: background.add_task(do, work)

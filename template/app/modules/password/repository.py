@@ -13,8 +13,8 @@ from app.modules.password.models import MailedToken, PasswordHash, Purpose, Regi
 from app.modules.user.models import User
 from app.security.secrets import digest, new_secret
 
-REGISTRATION_LASTS = timedelta(days=1)
-TOKENS_LAST = {Purpose.RESET_PASSWORD: timedelta(minutes=30), Purpose.CHANGE_EMAIL: timedelta(days=1)}
+REGISTRATION_LIFETIME = timedelta(days=1)
+TOKEN_LIFETIMES = {Purpose.RESET_PASSWORD: timedelta(minutes=30), Purpose.CHANGE_EMAIL: timedelta(days=1)}
 
 
 class InvalidMailToken(InvalidError):
@@ -39,27 +39,27 @@ class PasswordRepository:
         """Return the password hash of an account."""
         return await self.session.get(PasswordHash, user_id)
 
-    async def put(self, user_id: UUID, password_hash: str) -> None:
+    async def set_password(self, user_id: UUID, password_hash: str) -> None:
         """Set or replace the password hash of an account."""
         await self.session.merge(PasswordHash(user_id=user_id, hash=password_hash, changed_at=utc_now()))
         await self.session.flush()
 
     async def add_registration(self, email: str, name: str) -> str:
         """Store a registration; return the secret for its verification link."""
-        secret, lasts = new_secret(), REGISTRATION_LASTS
+        secret, lasts = new_secret(), REGISTRATION_LIFETIME
         self.session.add(Registration(digest=digest(secret), email=email, name=name, expires_at=utc_now() + lasts))
         await self.session.flush()
         return secret
 
     async def add_token(self, user_id: UUID, purpose: Purpose, email: str) -> str:
         """Store a token; return the secret for the link in the email."""
-        secret, expires_at = new_secret(), utc_now() + TOKENS_LAST[purpose]
+        secret, expires_at = new_secret(), utc_now() + TOKEN_LIFETIMES[purpose]
         token = MailedToken(digest=digest(secret), user_id=user_id, purpose=purpose, email=email, expires_at=expires_at)
         self.session.add(token)
         await self.session.flush()
         return secret
 
-    async def lock(self, user_id: UUID) -> None:
+    async def lock_account(self, user_id: UUID) -> None:
         """Lock the password and the links of an account until the commit.
 
         Every change to them takes this lock first, so that two changes cannot deadlock.
@@ -72,48 +72,48 @@ class PasswordRepository:
         Raises:
             InvalidMailToken: If the token is invalid or expired.
         """
-        query = select(Registration).where(*_good(Registration, secret))
+        query = select(Registration).where(*_is_valid(Registration, secret))
         if registration := (await self.session.exec(query)).one_or_none():
             return registration
         raise InvalidMailToken
 
-    async def take_registration(self, secret: str) -> Registration:
+    async def use_registration(self, secret: str) -> Registration:
         """Delete and return a registration. Of concurrent calls, exactly one succeeds.
 
         Raises:
             InvalidMailToken: If the token is invalid or expired.
         """
-        query = delete(Registration).where(*_good(Registration, secret))
+        query = delete(Registration).where(*_is_valid(Registration, secret))
         if taken := (await self.session.exec(query.returning(Registration))).scalar_one_or_none():
             return taken
         raise InvalidMailToken
 
-    async def look_at(self, secret: str, purpose: Purpose) -> MailedToken:
+    async def get_token(self, secret: str, purpose: Purpose) -> MailedToken:
         """Return an emailed token without using it.
 
         Raises:
             InvalidMailToken: If the token is invalid or expired.
         """
-        query = select(MailedToken).where(*_good(MailedToken, secret), col(MailedToken.purpose) == purpose)
+        query = select(MailedToken).where(*_is_valid(MailedToken, secret), col(MailedToken.purpose) == purpose)
         if token := (await self.session.exec(query)).one_or_none():
             return token
         raise InvalidMailToken
 
-    async def take(self, secret: str, purpose: Purpose) -> MailedToken:
+    async def use_token(self, secret: str, purpose: Purpose) -> MailedToken:
         """Use an emailed token; this deletes all tokens of its account.
 
         Raises:
             InvalidMailToken: If the token is invalid or expired.
         """
-        await self.lock((await self.look_at(secret, purpose)).user_id)
-        token = await self.look_at(secret, purpose)
-        await self.forget(token.user_id)
+        await self.lock_account((await self.get_token(secret, purpose)).user_id)
+        token = await self.get_token(secret, purpose)
+        await self.delete_tokens(token.user_id)
         return token
 
-    async def forget(self, user_id: UUID) -> None:
+    async def delete_tokens(self, user_id: UUID) -> None:
         """Delete all emailed tokens of an account."""
         await self.session.exec(delete(MailedToken).where(col(MailedToken.user_id) == user_id))
 
 
-def _good(table: type[MailedToken | Registration], secret: str) -> tuple[ColumnElement[bool], ...]:
+def _is_valid(table: type[MailedToken | Registration], secret: str) -> tuple[ColumnElement[bool], ...]:
     return col(table.digest) == digest(secret), col(table.expires_at) > utc_now()

@@ -6,9 +6,9 @@ from app.core.exceptions import TooManyRequestsError
 from app.core.openapi import Responses, problems
 from app.jwt.passwords import WeakPassword
 from app.mail import UnusableAddress
-from app.modules.auth.dependencies import REFUSALS, CurrentUser
+from app.modules.auth.dependencies import ACCESS_ERRORS, CurrentUser
 from app.modules.password import mails
-from app.modules.password.dependencies import AfterAnswering, AttemptsDep, PasswordServiceDep
+from app.modules.password.dependencies import AfterAnswering, AttemptLimiterDep, PasswordServiceDep
 from app.modules.password.repository import InvalidMailToken
 from app.modules.password.schemas import (
     Accepted,
@@ -26,8 +26,8 @@ from app.modules.user.schemas import UserRead
 
 router = APIRouter(tags=["auth"], responses=problems(TooManyRequestsError))
 
-CONFIRMED = REFUSALS | problems(WrongPassword)
-TAKEN: Responses = {status.HTTP_409_CONFLICT: {"description": "`email_taken`: another account has this address."}}
+PASSWORD_CONFIRMED = ACCESS_ERRORS | problems(WrongPassword)
+EMAIL_TAKEN: Responses = {status.HTTP_409_CONFLICT: {"description": "`email_taken`: another account has this address."}}
 
 
 @router.post(
@@ -36,7 +36,7 @@ TAKEN: Responses = {status.HTTP_409_CONFLICT: {"description": "`email_taken`: an
     summary="Register",
     responses=problems(UnusableAddress),
 )
-async def register(data: RegisterRequest, after_answering: AfterAnswering, attempts: AttemptsDep) -> Accepted:
+async def register(data: RegisterRequest, after_answering: AfterAnswering, attempts: AttemptLimiterDep) -> Accepted:
     """Request an account. To create it, follow the link in the email and choose a password."""
     await attempts.count("register", data.email)
     mails.check_address(data.email)
@@ -48,9 +48,9 @@ async def register(data: RegisterRequest, after_answering: AfterAnswering, attem
     "/verify-email",
     status_code=status.HTTP_201_CREATED,
     summary="Create your account",
-    responses=problems(InvalidMailToken, WeakPassword) | TAKEN,
+    responses=problems(InvalidMailToken, WeakPassword) | EMAIL_TAKEN,
 )
-async def verify_email(data: VerifyEmailRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> UserRead:
+async def verify_email(data: VerifyEmailRequest, service: PasswordServiceDep, attempts: AttemptLimiterDep) -> UserRead:
     """Create the account with the token from the email and a password. Then sign in."""
     await attempts.count("verify_email")
     return UserRead.model_validate(await service.verify_email(data.token, data.password.get_secret_value()))
@@ -58,11 +58,11 @@ async def verify_email(data: VerifyEmailRequest, service: PasswordServiceDep, at
 
 @router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, summary="Request a password reset")
 async def forgot_password(
-    data: ForgotPasswordRequest, after_answering: AfterAnswering, attempts: AttemptsDep
+    data: ForgotPasswordRequest, after_answering: AfterAnswering, attempts: AttemptLimiterDep
 ) -> Accepted:
     """Request an email with a link to choose a new password."""
     await attempts.count("forgot_password", data.email)
-    after_answering(lambda service: service.forgot(data.email))
+    after_answering(lambda service: service.request_password_reset(data.email))
     return Accepted()
 
 
@@ -72,27 +72,27 @@ async def forgot_password(
     summary="Reset your password",
     responses=problems(InvalidMailToken, WeakPassword),
 )
-async def reset_password(data: ResetPasswordRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> None:
+async def reset_password(data: ResetPasswordRequest, service: PasswordServiceDep, attempts: AttemptLimiterDep) -> None:
     """Set a new password with the token from the email. All devices are signed out."""
     await attempts.count("reset_password")
-    await service.reset(data.token, data.new_password.get_secret_value())
+    await service.reset_password(data.token, data.new_password.get_secret_value())
 
 
 @router.post(
     "/change-password",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Change your password",
-    responses=CONFIRMED | problems(WeakPassword),
+    responses=PASSWORD_CONFIRMED | problems(WeakPassword),
 )
 async def change_password(
     data: ChangePasswordRequest,
     user: CurrentUser,
     service: PasswordServiceDep,
-    attempts: AttemptsDep,
+    attempts: AttemptLimiterDep,
 ) -> None:
     """Change your password. All other devices are signed out."""
     await attempts.count("confirm_password", str(user.user_id))
-    await service.change(
+    await service.change_password(
         user.user_id,
         data.current_password.get_secret_value(),
         data.new_password.get_secret_value(),
@@ -104,10 +104,10 @@ async def change_password(
     "/change-email",
     status_code=status.HTTP_202_ACCEPTED,
     summary="Change your email address",
-    responses=CONFIRMED | problems(UnusableAddress),
+    responses=PASSWORD_CONFIRMED | problems(UnusableAddress),
 )
 async def change_email(
-    data: ChangeEmailRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptsDep
+    data: ChangeEmailRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptLimiterDep
 ) -> Accepted:
     """Request a new email address. It takes effect when you follow the link sent to it."""
     await attempts.count("confirm_password", str(user.user_id))
@@ -119,19 +119,22 @@ async def change_email(
     "/confirm-email",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Confirm your new email address",
-    responses=problems(InvalidMailToken) | TAKEN,
+    responses=problems(InvalidMailToken) | EMAIL_TAKEN,
 )
-async def confirm_email(data: ConfirmEmailRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> None:
+async def confirm_email(data: ConfirmEmailRequest, service: PasswordServiceDep, attempts: AttemptLimiterDep) -> None:
     """Confirm the new email address with the token from the email. All devices are signed out."""
     await attempts.count("confirm_email")
     await service.confirm_email(data.token)
 
 
 @router.post(
-    "/delete-account", status_code=status.HTTP_204_NO_CONTENT, summary="Delete your account", responses=CONFIRMED
+    "/delete-account",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Delete your account",
+    responses=PASSWORD_CONFIRMED,
 )
 async def delete_account(
-    data: DeleteAccountRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptsDep
+    data: DeleteAccountRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptLimiterDep
 ) -> None:
     """Delete your account and all its data."""
     await attempts.count("confirm_password", str(user.user_id))

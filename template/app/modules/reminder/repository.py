@@ -35,7 +35,7 @@ class ReminderRepository:
         )
         return (await self.session.exec(query.with_for_update(skip_locked=True))).all()  # ty: ignore
 
-    async def put(self, todo_id: UUID, due_at: datetime) -> bool:
+    async def mark_reminded(self, todo_id: UUID, due_at: datetime) -> bool:
         """Record the reminder of a to-do; return False if a concurrent transaction has already recorded it."""
         reminder = await self.session.get(Reminder, todo_id)
         if reminder is None:

@@ -9,9 +9,9 @@ from app.db.base import utc_now
 from app.modules.reminder.events import TodoDue
 from app.modules.reminder.repository import ReminderRepository
 
-AT_ONCE = 200
+BATCH_SIZE = 200
 # To-dos that have been due for longer, for example after an outage, get no reminder.
-NEWS_FOR = timedelta(days=1)
+MAX_OVERDUE = timedelta(days=1)
 
 
 class ReminderService:
@@ -22,11 +22,11 @@ class ReminderService:
         self.reminders = reminders or ReminderRepository(session)
         self.session = session
 
-    async def notice(self, limit: int = AT_ONCE) -> int:
+    async def publish_due(self, limit: int = BATCH_SIZE) -> int:
         """Publish `TodoDue` once for each due to-do; return the number of to-dos checked."""
         now = utc_now()
-        todos = await self.reminders.due(now - NEWS_FOR, now, limit)
+        todos = await self.reminders.due(now - MAX_OVERDUE, now, limit)
         for todo, due_at in todos:
-            if await self.reminders.put(todo.id, due_at):
+            if await self.reminders.mark_reminded(todo.id, due_at):
                 await publish(self.session, TodoDue(owner_id=todo.owner_id, todo_id=todo.id, due_at=due_at))
         return len(todos)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.events import Event
-from app.events.consumers import Consumer
+from app.messaging.consumers import Consumer
 from app.modules.statistics.service import StatisticsService
 
 statistics = Consumer("statistics")

@@ -11,7 +11,7 @@ from app.modules.statistics.models import DailyCount
 
 # An upsert, because two consumers may insert the first count of a day concurrently. Written as text, because SQLAlchemy
 # has a separate construct for each database, although the SQL is the same for both.
-COUNT = text(
+INCREMENT_COUNT = text(
     "INSERT INTO daily_count (day, type, count) VALUES (:day, :type, :count) "
     "ON CONFLICT (day, type) DO UPDATE SET count = daily_count.count + excluded.count"
 ).bindparams(bindparam("day", type_=Date()))
@@ -27,7 +27,7 @@ class StatisticsRepository:
     async def add(self, day: dt.date, type: str, count: int) -> None:  # noqa: A002 - the name of the column
         """Add to the count of an event type on a day."""
         connection = await self.session.connection()
-        await connection.execute(COUNT, {"day": day, "type": type, "count": count})
+        await connection.execute(INCREMENT_COUNT, {"day": day, "type": type, "count": count})
 
     async def since(self, day: dt.date) -> Sequence[DailyCount]:
         """Return the counts since a day, newest first."""

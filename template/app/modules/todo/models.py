@@ -9,7 +9,7 @@ from sqlmodel import Field
 
 from app.db.base import Base, Entity, UtcDateTime, utc_now
 
-OWNER_EXISTS = "fk_todo_owner_id"
+OWNER_FK = "fk_todo_owner_id"
 
 
 class TodoStatus(StrEnum):

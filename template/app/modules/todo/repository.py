@@ -10,18 +10,18 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.exceptions import NotFoundError
 from app.core.pagination import PageParams
 from app.db.base import utc_now
-from app.db.errors import translating
+from app.db.errors import map_integrity_errors
 from app.db.keyset import Row, fetch_rows
-from app.modules.todo.models import OWNER_EXISTS, Todo, TodoChange, TodoFeed
+from app.modules.todo.models import OWNER_FK, Todo, TodoChange, TodoFeed
 from app.modules.todo.schemas import TodoFilter
 
-CHANGES_KEPT = 1_000
-CHANGES_AT_ONCE = 100
-FORGET_EVERY = 100  # changes; deleting old changes on every write would cost an additional statement each time
+MAX_STORED_CHANGES = 1_000
+CHANGES_PAGE_SIZE = 100
+PRUNE_INTERVAL = 100  # changes; deleting old changes on every write would cost an additional statement each time
 
 # The only query of the most frequent request. Building it each time would add a tenth to the cost of that request.
-_ONE = select(Todo).where(col(Todo.id) == bindparam("todo_id"), col(Todo.owner_id) == bindparam("owner_id"))
-_NEXT_NUMBER = text(
+_GET_TODO = select(Todo).where(col(Todo.id) == bindparam("todo_id"), col(Todo.owner_id) == bindparam("owner_id"))
+_NEXT_CHANGE_NUMBER = text(
     "INSERT INTO todo_feed (owner_id, last) VALUES (:owner_id, 1) "
     "ON CONFLICT (owner_id) DO UPDATE SET last = todo_feed.last + 1 RETURNING last"
 ).bindparams(bindparam("owner_id", type_=Uuid()))
@@ -42,7 +42,7 @@ class TodoRepository:
 
     async def get(self, owner_id: UUID, todo_id: UUID) -> Todo | None:
         """Return one of the owner's to-dos."""
-        return (await self.session.exec(_ONE, params={"todo_id": todo_id, "owner_id": owner_id})).one_or_none()
+        return (await self.session.exec(_GET_TODO, params={"todo_id": todo_id, "owner_id": owner_id})).one_or_none()
 
     async def save(self, todo: Todo) -> Todo:
         """Insert or update a to-do.
@@ -51,7 +51,7 @@ class TodoRepository:
             OwnerGone: If the owner does not exist. The foreign key checks this, so no additional query is needed.
         """
         self.session.add(todo)
-        with translating({OWNER_EXISTS: OwnerGone}):
+        with map_integrity_errors({OWNER_FK: OwnerGone}):
             await self.session.flush()
         return todo
 
@@ -61,25 +61,30 @@ class TodoRepository:
         await self.session.flush()
 
     async def page(
-        self, owner_id: UUID, which: TodoFilter, order: str, params: PageParams
+        self, owner_id: UUID, filters: TodoFilter, order: str, params: PageParams
     ) -> tuple[Sequence[Row], str | None]:
         """Return a page of the owner's to-dos and the cursor of the next page.
 
         Sorting by due date omits to-dos without one.
         """
         query = select(Todo).where(col(Todo.owner_id) == owner_id)
-        if which.status is not None:
-            query = query.where(col(Todo.status) == which.status)
-        if which.due_from is not None:
-            query = query.where(col(Todo.due_at) >= which.due_from)
-        if which.due_before is not None:
-            query = query.where(col(Todo.due_at) < which.due_before)
+        if filters.status is not None:
+            query = query.where(col(Todo.status) == filters.status)
+        if filters.due_from is not None:
+            query = query.where(col(Todo.due_at) >= filters.due_from)
+        if filters.due_before is not None:
+            query = query.where(col(Todo.due_at) < filters.due_before)
         if order.endswith("due_at"):
             query = query.where(col(Todo.due_at).is_not(None))
         return await fetch_rows(self.session, query, Todo, order, params)
 
     async def add_change(
-        self, owner_id: UUID, todo_id: UUID, kind: str, kept: int = CHANGES_KEPT, forget_every: int = FORGET_EVERY
+        self,
+        owner_id: UUID,
+        todo_id: UUID,
+        kind: str,
+        kept: int = MAX_STORED_CHANGES,
+        forget_every: int = PRUNE_INTERVAL,
     ) -> None:
         """Store a change for the feed. Every `forget_every` changes, delete the oldest.
 
@@ -87,7 +92,7 @@ class TodoRepository:
         order of their numbers, and a client of the feed never misses one.
         """
         connection = await self.session.connection()
-        number = (await connection.execute(_NEXT_NUMBER, {"owner_id": owner_id})).scalar_one()
+        number = (await connection.execute(_NEXT_CHANGE_NUMBER, {"owner_id": owner_id})).scalar_one()
         change = {"owner_id": owner_id, "number": number, "kind": kind, "todo_id": todo_id, "occurred_at": utc_now()}
         await connection.execute(insert(TodoChange), change)
         if number % forget_every == 0:
@@ -100,7 +105,7 @@ class TodoRepository:
         return feed.last if feed else 0
 
     async def changes(
-        self, owner_id: UUID, after: int, limit: int = CHANGES_AT_ONCE
+        self, owner_id: UUID, after: int, limit: int = CHANGES_PAGE_SIZE
     ) -> Sequence[tuple[TodoChange, Todo | None]]:
         """Return the owner's changes after a change number, each with the current state of the to-do."""
         query = (

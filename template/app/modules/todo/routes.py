@@ -9,14 +9,14 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.core.exceptions import NotFoundError, PreconditionFailedError
 from app.core.openapi import problems
-from app.core.pagination import InvalidCursor, Page, PageDep, link_next
+from app.core.pagination import InvalidCursor, Page, PageDep, set_next_link
 from app.core.preconditions import IfMatch, set_etag
-from app.core.shutdown import goes_on, pause
-from app.db.idempotency import IdempotencyKeyReused, OnceDep
-from app.db.session import DatabaseDep, SessionDep, brief_read
+from app.core.shutdown import should_continue, sleep_or_stop
+from app.db.idempotency import IdempotencyDep, IdempotencyKeyReused
+from app.db.session import DatabaseDep, SessionDep, open_read_session
 from app.modules.todo.dependencies import OwnerId, TodoFilterDep
 from app.modules.todo.models import Todo, TodoChange
-from app.modules.todo.repository import CHANGES_AT_ONCE
+from app.modules.todo.repository import CHANGES_PAGE_SIZE
 from app.modules.todo.schemas import TodoChangeRead, TodoCreate, TodoOrder, TodoRead, TodoUpdate
 from app.modules.todo.service import FeedPosition, IllegalTransition, TodoNotFound, TodoService
 
@@ -39,16 +39,16 @@ TodoServiceDep = Annotated[TodoService, Depends(get_service)]
     summary="Create a to-do",
     responses=problems(NotFoundError, IdempotencyKeyReused),
 )
-async def create_todo(data: TodoCreate, todos: TodoServiceDep, once: OnceDep) -> TodoRead:
+async def create_todo(data: TodoCreate, todos: TodoServiceDep, idempotency: IdempotencyDep) -> TodoRead:
     """Create a to-do. With an `Idempotency-Key` header, the request can be repeated safely."""
-    return await once(todos.create, data, TodoRead)
+    return await idempotency(todos.create, data, TodoRead)
 
 
 @router.get("", summary="List to-dos", responses=problems(InvalidCursor))
 async def list_todos(
     todos: TodoServiceDep,
     page: PageDep,
-    which: TodoFilterDep,
+    filters: TodoFilterDep,
     request: Request,
     response: Response,
     order: Annotated[
@@ -56,8 +56,8 @@ async def list_todos(
     ] = TodoOrder.CREATED_AT,
 ) -> Page[TodoRead]:
     """List to-dos page by page. Follow `next` or the `Link` header to the next page."""
-    rows, cursor = await todos.page(which, order, page)
-    link_next(request, response, cursor)
+    rows, cursor = await todos.page(filters, order, page)
+    set_next_link(request, response, cursor)
     return Page[TodoRead].model_validate({"items": rows, "next": cursor})
 
 
@@ -87,14 +87,14 @@ async def follow_todos(
     number = position.after
     if position.missed:
         yield ServerSentEvent(event="reset", id=str(number), data={})
-    while goes_on(request):
-        async with brief_read(database) as session:
+    while should_continue(request):
+        async with open_read_session(database) as session:
             changes = await TodoService(session, owner_id).changes(after=number)
         for change, todo in changes:
             number = change.number
             yield _event(change, todo)
-        if len(changes) < CHANGES_AT_ONCE:
-            await pause(request, FEED_POLL_SECONDS)
+        if len(changes) < CHANGES_PAGE_SIZE:
+            await sleep_or_stop(request, FEED_POLL_SECONDS)
 
 
 def _event(change: TodoChange, todo: Todo | None) -> ServerSentEvent:

@@ -14,7 +14,7 @@ from app.modules.todo.models import TodoStatus
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["Buy milk"])]
 Notes = Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$", examples=["The one in glass bottles."])]
 # The limits leave room for conversion between time zones.
-Moment = Annotated[
+UtcTimestamp = Annotated[
     AwareDatetime,
     Field(
         ge=datetime(1970, 1, 2, tzinfo=UTC),
@@ -39,7 +39,7 @@ class TodoCreate(RequestModel):
 
     title: Title
     notes: Notes = ""
-    due_at: Moment | None = None
+    due_at: UtcTimestamp | None = None
 
 
 class TodoUpdate(RequestModel):
@@ -48,7 +48,7 @@ class TodoUpdate(RequestModel):
     title: Title = omittable()
     notes: Notes = omittable()
     status: TodoStatus = omittable()
-    due_at: Moment | None = omittable()
+    due_at: UtcTimestamp | None = omittable()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from app.core.preconditions import Precondition
 from app.db.keyset import Row
 from app.modules.todo.events import TodoChanged, TodoCompleted, TodoCreated, TodoDeleted, TodoEvent
 from app.modules.todo.models import Todo, TodoChange, TodoStatus
-from app.modules.todo.repository import CHANGES_KEPT, TodoRepository
+from app.modules.todo.repository import MAX_STORED_CHANGES, TodoRepository
 from app.modules.todo.schemas import TodoCreate, TodoFilter, TodoOrder, TodoUpdate
 from app.modules.user.service import UserService
 
@@ -81,9 +81,9 @@ class TodoService:
             return todo
         raise TodoNotFound
 
-    async def page(self, which: TodoFilter, order: TodoOrder, params: PageParams) -> tuple[Sequence[Row], str | None]:
+    async def page(self, filters: TodoFilter, order: TodoOrder, params: PageParams) -> tuple[Sequence[Row], str | None]:
         """Return a page of the owner's to-dos and the cursor of the next page."""
-        return await self.todos.page(self.owner_id, which, order, params)
+        return await self.todos.page(self.owner_id, filters, order, params)
 
     async def update(self, todo_id: UUID, data: TodoUpdate, precondition: Precondition) -> Todo:
         """Update a to-do.
@@ -118,21 +118,21 @@ class TodoService:
         await self.todos.delete(todo)
         await publish(self.session, TodoDeleted(owner_id=self.owner_id, todo_id=todo_id))
 
-    async def feed_position(self, seen: int | None) -> FeedPosition:
+    async def feed_position(self, last_seen: int | None) -> FeedPosition:
         """Return the position from which a client should start reading the feed.
 
         Args:
-            seen: Number of the last change the client received. None starts with the next change.
+            last_seen: Number of the last change the client received. None starts with the next change.
 
         Raises:
             UserNotFound: If the owner does not exist.
         """
         await self.users.get(self.owner_id)
         last = await self.todos.last_change(self.owner_id)
-        if seen is None:
+        if last_seen is None:
             return FeedPosition(after=last)
-        if last - CHANGES_KEPT <= seen <= last:
-            return FeedPosition(after=seen)
+        if last - MAX_STORED_CHANGES <= last_seen <= last:
+            return FeedPosition(after=last_seen)
         return FeedPosition(after=last, missed=True)
 
     async def changes(self, after: int) -> Sequence[tuple[TodoChange, Todo | None]]:
@@ -146,6 +146,6 @@ def _check_transition(now: TodoStatus, then: TodoStatus) -> None:
 
 
 @subscribe(TodoEvent)
-async def keep_for_the_feed(session: AsyncSession, event: TodoEvent) -> None:
+async def record_change(session: AsyncSession, event: TodoEvent) -> None:
     """Store each change for the feed, in the transaction that makes the change."""
     await TodoRepository(session).add_change(event.owner_id, event.todo_id, event.kind)

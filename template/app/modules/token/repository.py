@@ -30,7 +30,7 @@ class TokenRepository:
         query = query.where(col(RefreshToken.digest) == digest, col(LoginSession.expires_at) > utc_now())
         return (await self.session.exec(query.with_for_update(of=LoginSession))).one_or_none()
 
-    async def use(self, digest: str) -> bool:
+    async def mark_used(self, digest: str) -> bool:
         """Mark a token as used; return whether it was unused. Of concurrent calls, exactly one succeeds."""
         now = utc_now()
         unused = update(RefreshToken).where(col(RefreshToken.digest) == digest, col(RefreshToken.used_at).is_(None))

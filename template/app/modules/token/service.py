@@ -58,12 +58,12 @@ class TokenService:
         """
         user = await passwords.authenticate(email, password)
         try:
-            login = await self.auth.start(user.id, device, wanted)
+            login = await self.auth.start_session(user.id, device, wanted)
         except InvalidScope:
             audit("login", user_id=user.id, outcome="invalid_scope")
             raise
         audit("login", user_id=user.id, session_id=str(login.id))
-        return await self._hand_out(login)
+        return await self._issue_tokens(login)
 
     async def refresh(self, secret: str) -> Tokens | None:
         """Exchange a refresh token for new tokens.
@@ -79,20 +79,20 @@ class TokenService:
         login = await self.tokens.lock_session(digest(secret))
         if login is None:
             raise InvalidRefreshToken
-        if await self.tokens.use(digest(secret)):
+        if await self.tokens.mark_used(digest(secret)):
             login.used_at = utc_now()
-            return await self._hand_out(login)
-        return await self._used_again(login, digest(secret))
+            return await self._issue_tokens(login)
+        return await self._handle_reuse(login, digest(secret))
 
-    async def _used_again(self, login: LoginSession, digested: str) -> None:
+    async def _handle_reuse(self, login: LoginSession, digested: str) -> None:
         token = await self.tokens.get(digested)
         if token is None or (token.used_at is not None and utc_now() < token.used_at + self.grace):
             raise RefreshedJustNow
         audit("refresh", user_id=login.user_id, outcome="reused_token", session_id=str(login.id))
-        await self.auth.end(login.user_id, login.id)
+        await self.auth.revoke_session(login.user_id, login.id)
 
-    async def _hand_out(self, login: LoginSession) -> Tokens:
-        secret, scopes = new_secret(), await self.auth.scopes_of(login)
+    async def _issue_tokens(self, login: LoginSession) -> Tokens:
+        secret, scopes = new_secret(), await self.auth.session_scopes(login)
         await self.tokens.add(RefreshToken(digest=digest(secret), session_id=login.id, expires_at=login.expires_at))
         return Tokens(
             access_token=self.access_tokens.issue(login.user_id, login.id, scopes),

@@ -1,6 +1,6 @@
 """Published user events. Fields may be added but never removed; the schemas are in `docs/contracts/events`."""
 
-from app.events.contracts import Topic, contract
+from app.messaging.contracts import Topic, contract
 from app.modules.user.events import UserDeleted, UserRegistered
 
 USERS = Topic("users")

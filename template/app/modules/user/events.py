@@ -18,7 +18,7 @@ class EmailChanged(Event):
     """The email address of an account was changed."""
 
     user_id: UUID
-    former: str
+    old_email: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import ConflictError
 from app.core.pagination import PageParams
-from app.db.errors import translating
+from app.db.errors import map_integrity_errors
 from app.db.keyset import fetch_page
 from app.modules.user.models import EMAIL_UNIQUE, User
 
@@ -41,7 +41,7 @@ class UserRepository:
             EmailTaken: If another user has the email address.
         """
         self.session.add(user)
-        with translating({EMAIL_UNIQUE: EmailTaken}):
+        with map_integrity_errors({EMAIL_UNIQUE: EmailTaken}):
             await self.session.flush()
         return user
 

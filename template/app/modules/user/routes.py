@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response, status
 
 from app.core.exceptions import PreconditionFailedError
 from app.core.openapi import problems
-from app.core.pagination import InvalidCursor, Page, PageDep, link_next
+from app.core.pagination import InvalidCursor, Page, PageDep, set_next_link
 from app.core.preconditions import IfMatch, set_etag
-from app.db.idempotency import IdempotencyKeyReused, OnceDep
+from app.db.idempotency import IdempotencyDep, IdempotencyKeyReused
 from app.db.session import SessionDep
 from app.modules.user.repository import EmailTaken
 from app.modules.user.schemas import Email, UserCreate, UserOrder, UserRead, UserUpdate
@@ -32,9 +32,9 @@ UserServiceDep = Annotated[UserService, Depends(get_service)]
     summary="Create an account",
     responses=problems(EmailTaken, IdempotencyKeyReused),
 )
-async def register_user(data: UserCreate, users: UserServiceDep, once: OnceDep) -> UserRead:
+async def register_user(data: UserCreate, users: UserServiceDep, idempotency: IdempotencyDep) -> UserRead:
     """Create an account. With an `Idempotency-Key` header, the request can be repeated safely."""
-    return await once(users.register, data, UserRead)
+    return await idempotency(users.register, data, UserRead)
 
 
 @router.get("", summary="List accounts", responses=problems(InvalidCursor))
@@ -48,7 +48,7 @@ async def list_users(
 ) -> Page[UserRead]:
     """List accounts page by page. Follow `next` or the `Link` header to the next page."""
     rows, cursor = await users.page(email, order, page)
-    link_next(request, response, cursor)
+    set_next_link(request, response, cursor)
     return Page(items=[UserRead.model_validate(row) for row in rows], next=cursor)
 
 

@@ -67,11 +67,11 @@ class UserService:
         """
         user = await self.get(user_id)
         precondition.check(user)
-        former = user.email
+        old_email = user.email
         user.sqlmodel_update(data.model_dump(exclude_unset=True))
         await self.users.save(user)
-        if user.email != former:
-            await publish(self.session, EmailChanged(user_id=user.id, former=former))
+        if user.email != old_email:
+            await publish(self.session, EmailChanged(user_id=user.id, old_email=old_email))
         return user
 
     async def delete(self, user_id: UUID, precondition: Precondition) -> None:

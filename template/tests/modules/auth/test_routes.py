@@ -8,10 +8,10 @@ from httpx2 import AsyncClient
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import utc_now
-from app.modules.auth.dependencies import Administrator
+from app.modules.auth.dependencies import CurrentAdmin
 from app.modules.auth.service import AuthService
 from app.security.principal import Device, Principal
-from tests.people import administrator, another, join
+from tests.people import admin_headers, new_client, sign_in_new_user
 
 AUTH = "/api/v1/auth"
 ELSEWHERE = Device(client="A telephone", address="192.0.2.1")
@@ -19,7 +19,7 @@ ELSEWHERE = Device(client="A telephone", address="192.0.2.1")
 
 @pytest.fixture
 async def client(client: AsyncClient) -> AsyncClient:
-    await join(client)
+    await sign_in_new_user(client)
     return client
 
 
@@ -48,7 +48,7 @@ async def test_accounts_of_others_require_admin_scope(client: AsyncClient, me: U
 
 
 async def test_sessions_are_listed_and_ended(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
-    login = await AuthService(session).start(me, ELSEWHERE)
+    login = await AuthService(session).start_session(me, ELSEWHERE)
     await session.commit()
     listed = {entry["id"]: entry for entry in (await client.get(f"{AUTH}/sessions")).json()}
     elsewhere = listed[str(login.id)]
@@ -60,10 +60,10 @@ async def test_sessions_are_listed_and_ended(client: AsyncClient, me: UUID, sess
 
 
 async def test_sessions_of_others_are_not_found(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
-    login = await AuthService(session).start(me, ELSEWHERE)
+    login = await AuthService(session).start_session(me, ELSEWHERE)
     await session.commit()
-    stranger = another(client)
-    await join(stranger)
+    stranger = new_client(client)
+    await sign_in_new_user(stranger)
 
     assert (await stranger.delete(f"{AUTH}/sessions/{login.id}")).status_code == 404
     assert (await stranger.delete(f"{AUTH}/sessions")).status_code == 204
@@ -72,7 +72,7 @@ async def test_sessions_of_others_are_not_found(client: AsyncClient, me: UUID, s
 
 async def test_logout_without_session_does_nothing(me: UUID, session: AsyncSession) -> None:
     auth = AuthService(session)
-    login = await auth.start(me, ELSEWHERE)
+    login = await auth.start_session(me, ELSEWHERE)
     await auth.log_out(Principal(me, frozenset(), utc_now()))
     assert login in await auth.sessions(me)
 
@@ -82,10 +82,10 @@ async def test_logout_without_session_does_nothing(me: UUID, session: AsyncSessi
 
 async def test_route_can_require_admin_scope(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
     @app.get("/administrators")
-    async def read(admin: Administrator) -> UUID:
+    async def read(admin: CurrentAdmin) -> UUID:
         return admin.user_id
 
-    assert (await another(client).get("/administrators")).status_code == 401
+    assert (await new_client(client).get("/administrators")).status_code == 401
     assert (await client.get("/administrators")).status_code == 403
-    answer = await client.get("/administrators", headers=await administrator(app))
+    answer = await client.get("/administrators", headers=await admin_headers(app))
     assert answer.status_code == 200

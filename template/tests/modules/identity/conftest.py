@@ -25,7 +25,7 @@ def provider() -> IdentityProvider:
     )
 
 
-def known(provider: IdentityProvider, name: str = "acme") -> ProviderSettings:
+def provider_settings(provider: IdentityProvider, name: str = "acme") -> ProviderSettings:
     """The settings of the provider."""
     return ProviderSettings.model_validate(
         {
@@ -41,7 +41,7 @@ def known(provider: IdentityProvider, name: str = "acme") -> ProviderSettings:
 @pytest.fixture
 def app(app: FastAPI, provider: IdentityProvider) -> FastAPI:
     """The application, connected to the provider without a network."""
-    app.state.oidc = Providers(OidcSettings(providers=(known(provider),)), ASGITransport(provider.app()))
+    app.state.oidc = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
     return app
 
 

@@ -104,7 +104,7 @@ async def test_scopes_are_limited_to_token_and_owner(
 ) -> None:
     user_id = UUID((await open_account(browser, provider)).json()["id"])
     if is_admin:
-        await AuthService(session).grant(user_id, Role.ADMIN)
+        await AuthService(session).grant_role(user_id, Role.ADMIN)
         await session.commit()
     answer = await browser.get(f"{AUTH}/me", headers=bearer(provider, scope=scope))
 

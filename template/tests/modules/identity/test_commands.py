@@ -12,18 +12,18 @@ from app.cli import app
 from app.db.session import Database, transaction
 from app.modules.auth.models import Role, UserRole
 from app.modules.user.models import User
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 
 
 @pytest.fixture
-async def stored(live: AsyncClient, live_database: Database) -> AsyncGenerator[AsyncSession]:
+async def stored(committing_client: AsyncClient, committing_database: Database) -> AsyncGenerator[AsyncSession]:
     """A session that sees what the command has committed; `live` deletes it afterwards."""
-    async with transaction(live_database.readers) as session:
+    async with transaction(committing_database.snapshot) as session:
         yield session
 
 
 def run(*arguments: str) -> Result:
-    result: Result = in_a_thread(CliRunner().invoke, app, ("users", *arguments))
+    result: Result = run_in_thread(CliRunner().invoke, app, ("users", *arguments))
     return result
 
 

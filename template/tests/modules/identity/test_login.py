@@ -22,8 +22,8 @@ from app.oidc.settings import OidcSettings
 from app.security.rate_limits import RateLimits
 from app.security.settings import SecuritySettings
 from tests.identity_provider import IdentityProvider, Person, from_now
-from tests.modules.identity.conftest import SERVICE, known, open_browser
-from tests.modules.identity.steps import AUTH, error, leave, sign_in, sign_in_there
+from tests.modules.identity.conftest import SERVICE, open_browser, provider_settings
+from tests.modules.identity.steps import AUTH, log_in_at_provider, redirected_error, sign_in, start_login
 from tests.people import app_of
 
 
@@ -53,7 +53,7 @@ async def test_login_starts_session(browser: AsyncClient) -> None:
 
 
 async def test_authorization_request_uses_pkce_state_and_nonce(browser: AsyncClient) -> None:
-    asked = URL(await leave(browser)).params
+    asked = URL(await start_login(browser)).params
 
     assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
     assert asked["redirect_uri"] == f"{SERVICE}/api/v1/auth/callback/acme"
@@ -89,14 +89,14 @@ async def test_unverified_email_is_rejected(
     await session.commit()
     provider.tamper = lambda claims: claims | {"email_verified": verified}
 
-    assert error(await sign_in(browser)) == "email_not_verified"
+    assert redirected_error(await sign_in(browser)) == "email_not_verified"
     assert (await session.exec(select(Identity))).all() == []
 
 
 async def test_verified_claim_is_configurable(app: FastAPI, browser: AsyncClient, provider: IdentityProvider) -> None:
-    settings = app.state.oidc.named("acme").settings.model_copy(update={"verified_claim": "xms_edov"})
+    settings = app.state.oidc.get("acme").settings.model_copy(update={"verified_claim": "xms_edov"})
     app.state.oidc = Providers(OidcSettings(providers=(settings,)), ASGITransport(provider.app()))
-    assert error(await sign_in(browser)) == "email_not_verified"
+    assert redirected_error(await sign_in(browser)) == "email_not_verified"
 
     provider.tamper = lambda claims: {n: v for n, v in claims.items() if n != "email_verified"} | {"xms_edov": True}
     assert error_free(await sign_in(browser))
@@ -108,7 +108,7 @@ async def test_invalid_email_creates_no_account(
 ) -> None:
     provider.tamper = lambda claims: claims | {"email": email}
 
-    assert error(await sign_in(browser)) == "email_not_verified"
+    assert redirected_error(await sign_in(browser)) == "email_not_verified"
     assert await users(session) == []
 
 
@@ -132,25 +132,27 @@ async def test_conflicting_first_login_is_retried(
     browser: AsyncClient, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await sign_in(browser)
-    url = await sign_in_there(browser, await leave(browser))
-    find, calls = IdentityRepository.owner, []
+    url = await log_in_at_provider(browser, await start_login(browser))
+    find, calls = IdentityRepository.find_user_id, []
 
     async def find_late(self: IdentityRepository, issuer: str, subject: str) -> Any:
         calls.append(subject)
         return None if len(calls) == 1 else await find(self, issuer, subject)
 
-    monkeypatch.setattr(IdentityRepository, "owner", find_late)
+    monkeypatch.setattr(IdentityRepository, "find_user_id", find_late)
 
     assert error_free(await browser.get(url))
     assert len(calls) == 2
     assert len(await users(session)) == 1
 
 
-async def test_concurrent_first_logins_create_one_account(live: AsyncClient, provider: IdentityProvider) -> None:
-    app = app_of(live)
-    app.state.oidc = Providers(OidcSettings(providers=(known(provider),)), ASGITransport(provider.app()))
+async def test_concurrent_first_logins_create_one_account(
+    committing_client: AsyncClient, provider: IdentityProvider
+) -> None:
+    app = app_of(committing_client)
+    app.state.oidc = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
     browsers = [open_browser(app, provider) for _ in range(5)]
-    urls = [await sign_in_there(browser, await leave(browser)) for browser in browsers]
+    urls = [await log_in_at_provider(browser, await start_login(browser)) for browser in browsers]
     answers = await asyncio.gather(*(browser.get(url) for browser, url in zip(browsers, urls, strict=True)))
 
     assert all(error_free(answer) for answer in answers)
@@ -161,65 +163,65 @@ async def test_concurrent_first_logins_create_one_account(live: AsyncClient, pro
 
 
 async def test_callback_cannot_be_replayed(browser: AsyncClient) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+    url = await log_in_at_provider(browser, await start_login(browser))
     assert error_free(await browser.get(url))
 
-    assert error(await browser.get(url)) == "login_expired"
+    assert redirected_error(await browser.get(url)) == "login_expired"
 
 
 async def test_callback_requires_the_browser_that_started_login(
     browser: AsyncClient, another_browser: AsyncClient
 ) -> None:
-    await leave(another_browser)  # it has a separate login cookie
-    url = await sign_in_there(browser, await leave(browser))
+    await start_login(another_browser)  # it has a separate login cookie
+    url = await log_in_at_provider(browser, await start_login(browser))
 
-    assert error(await another_browser.get(url)) == "login_expired"
+    assert redirected_error(await another_browser.get(url)) == "login_expired"
 
 
 async def test_login_csrf_is_rejected(browser: AsyncClient, another_browser: AsyncClient) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+    url = await log_in_at_provider(browser, await start_login(browser))
 
-    assert error(await another_browser.get(url)) == "login_expired"
+    assert redirected_error(await another_browser.get(url)) == "login_expired"
     assert (await another_browser.get(f"{AUTH}/session")).status_code == 401
 
 
 async def test_unknown_state_is_rejected(browser: AsyncClient) -> None:
-    await leave(browser)
+    await start_login(browser)
 
-    assert error(await browser.get(f"{AUTH}/callback/acme?state=made-up&code=any")) == "login_expired"
+    assert redirected_error(await browser.get(f"{AUTH}/callback/acme?state=made-up&code=any")) == "login_expired"
 
 
 async def test_login_attempt_expires(browser: AsyncClient, session: AsyncSession) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+    url = await log_in_at_provider(browser, await start_login(browser))
     await session.exec(update(LoginAttempt).values(expires_at=utc_now()).where(col(LoginAttempt.state) != ""))
     await session.commit()
 
-    assert error(await browser.get(url)) == "login_expired"
+    assert redirected_error(await browser.get(url)) == "login_expired"
 
 
 async def test_provider_mix_up_is_rejected(browser: AsyncClient, app: FastAPI, provider: IdentityProvider) -> None:
     evil = IdentityProvider(issuer="https://evil.example")
-    settings = OidcSettings(providers=(known(provider), known(evil, "evil")))
+    settings = OidcSettings(providers=(provider_settings(provider), provider_settings(evil, "evil")))
     app.state.oidc = Providers(settings, ASGITransport(provider.app()))
-    url = URL(await sign_in_there(browser, await leave(browser)))
+    url = URL(await log_in_at_provider(browser, await start_login(browser)))
 
     mixed_up = url.copy_with(path="/api/v1/auth/callback/evil")
-    assert error(await browser.get(mixed_up)) == "login_expired"
+    assert redirected_error(await browser.get(mixed_up)) == "login_expired"
 
 
 @pytest.mark.parametrize("issuer", ["https://evil.example", None])
 async def test_callback_with_wrong_or_missing_issuer_is_rejected(browser: AsyncClient, issuer: str | None) -> None:
-    url = URL(await sign_in_there(browser, await leave(browser)))
+    url = URL(await log_in_at_provider(browser, await start_login(browser)))
     changed = url.copy_set_param("iss", issuer) if issuer else url.copy_remove_param("iss")
 
-    assert error(await browser.get(changed)) == "login_refused"
+    assert redirected_error(await browser.get(changed)) == "login_refused"
 
 
 async def test_missing_issuer_is_accepted_if_provider_does_not_support_it(
     browser: AsyncClient, provider: IdentityProvider
 ) -> None:
     provider.metadata = {"authorization_response_iss_parameter_supported": False}
-    url = URL(await sign_in_there(browser, await leave(browser)))
+    url = URL(await log_in_at_provider(browser, await start_login(browser)))
 
     assert error_free(await browser.get(url.copy_remove_param("iss")))
 
@@ -248,7 +250,7 @@ async def test_id_token_with_invalid_claims_is_rejected(
 ) -> None:
     provider.tamper = lambda claims: {n: v for n, v in (claims | from_now(changes)).items() if v is not None}
 
-    assert error(await sign_in(browser)) == "login_refused"
+    assert redirected_error(await sign_in(browser)) == "login_refused"
     assert await users(session) == []
 
 
@@ -263,23 +265,23 @@ async def test_id_token_with_several_audiences_and_our_azp_is_accepted(
 async def test_code_requires_its_pkce_verifier(
     browser: AsyncClient, provider: IdentityProvider, session: AsyncSession
 ) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+    url = await log_in_at_provider(browser, await start_login(browser))
     await session.exec(update(LoginAttempt).values(code_verifier="x" * 43).where(col(LoginAttempt.state) != ""))
     await session.commit()
 
-    assert error(await browser.get(url)) == "login_refused"
+    assert redirected_error(await browser.get(url)) == "login_refused"
     assert "token" in provider.requests
 
 
 async def test_code_of_another_login_is_rejected(browser: AsyncClient, another_browser: AsyncClient) -> None:
-    stolen = URL(await sign_in_there(another_browser, await leave(another_browser))).params["code"]
-    url = URL(await sign_in_there(browser, await leave(browser)))
+    stolen = URL(await log_in_at_provider(another_browser, await start_login(another_browser))).params["code"]
+    url = URL(await log_in_at_provider(browser, await start_login(browser)))
 
-    assert error(await browser.get(url.copy_set_param("code", stolen))) == "login_refused"
+    assert redirected_error(await browser.get(url.copy_set_param("code", stolen))) == "login_refused"
 
 
 async def test_provider_rejects_unregistered_redirect_uri(browser: AsyncClient) -> None:
-    url = URL(await leave(browser)).copy_set_param("redirect_uri", "https://evil.example/callback")
+    url = URL(await start_login(browser)).copy_set_param("redirect_uri", "https://evil.example/callback")
 
     assert (await browser.get(url)).status_code == 400
 
@@ -287,14 +289,14 @@ async def test_provider_rejects_unregistered_redirect_uri(browser: AsyncClient) 
 async def test_wrong_client_secret_is_no_internal_error(browser: AsyncClient, provider: IdentityProvider) -> None:
     provider.client_secret = "another"
 
-    assert error(await sign_in(browser)) == "login_refused"
+    assert redirected_error(await sign_in(browser)) == "login_refused"
 
 
 @pytest.mark.parametrize("answer", ["error=access_denied", "error=%0d%0aSet-Cookie:%20a=b&code=any", ""])
 async def test_cancelled_login_is_reported(browser: AsyncClient, answer: str) -> None:
-    state = URL(await leave(browser)).params["state"]
+    state = URL(await start_login(browser)).params["state"]
 
-    assert error(await browser.get(f"{AUTH}/callback/acme?state={state}&{answer}")) == "login_cancelled"
+    assert redirected_error(await browser.get(f"{AUTH}/callback/acme?state={state}&{answer}")) == "login_cancelled"
 
 
 # ── redirects to the application ──
@@ -345,14 +347,14 @@ async def test_invalid_provider_metadata_is_rejected(
 ) -> None:
     provider.metadata = metadata
 
-    assert error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
+    assert redirected_error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
 
 
 async def test_login_works_after_provider_recovers(
     browser: AsyncClient, provider: IdentityProvider, clock: list[float]
 ) -> None:
     provider.away = True
-    assert error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
+    assert redirected_error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
 
     provider.away = False
     clock[0] = RETRY_SECONDS + 1
@@ -360,16 +362,16 @@ async def test_login_works_after_provider_recovers(
 
 
 async def test_provider_outage_during_login_is_reported(browser: AsyncClient, provider: IdentityProvider) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+    url = await log_in_at_provider(browser, await start_login(browser))
     provider.away = True
 
-    assert error(await browser.get(url)) == "provider_unavailable"
+    assert redirected_error(await browser.get(url)) == "provider_unavailable"
 
 
 async def test_login_attempts_are_rate_limited(browser: AsyncClient, app: FastAPI) -> None:
     app.state.rate_limits = RateLimits(SecuritySettings(address_limit="2/minute"))
     for _ in range(2):
-        await leave(browser)
+        await start_login(browser)
 
     answer = await browser.get(f"{AUTH}/login/acme")
     assert answer.status_code == 429
@@ -412,7 +414,7 @@ async def test_production_cookies_are_secure_and_bound_to_host(app: FastAPI, pro
 async def test_public_url_may_differ_from_application_url(
     browser: AsyncClient, app: FastAPI, provider: IdentityProvider
 ) -> None:
-    settings = OidcSettings(providers=(known(provider),), public_url="https://api.example.com/")
+    settings = OidcSettings(providers=(provider_settings(provider),), public_url="https://api.example.com/")
     app.state.oidc = Providers(settings, ASGITransport(provider.app()))
     answer = await browser.get(f"{AUTH}/login/acme")
 
@@ -434,7 +436,7 @@ async def test_login_replaces_existing_session_cookie(browser: AsyncClient, anot
 async def test_secrets_are_stored_as_digests_and_not_logged(
     browser: AsyncClient, session: AsyncSession, provider: IdentityProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+    url = await log_in_at_provider(browser, await start_login(browser))
     began = (await session.exec(select(LoginAttempt))).one()
     login = browser.cookies["login"]
     await browser.get(url)
@@ -452,7 +454,7 @@ async def test_secrets_are_stored_as_digests_and_not_logged(
 async def test_rejected_logins_are_audited(
     browser: AsyncClient, caplog: pytest.LogCaptureFixture, how: str, outcome: str
 ) -> None:
-    state = URL(await leave(browser)).params["state"]
+    state = URL(await start_login(browser)).params["state"]
     await browser.get(f"{AUTH}/callback/acme?state={state}&{how}&iss=https://id.example.com")
 
     [line] = [r.msg for r in caplog.records if isinstance(r.msg, dict) and r.msg.get("audit")]

@@ -16,8 +16,8 @@ from app.modules.user.models import User
 from app.oidc.providers import Providers
 from app.oidc.settings import OidcSettings
 from tests.identity_provider import IdentityProvider
-from tests.modules.identity.conftest import SERVICE, known
-from tests.modules.identity.steps import AUTH, csrf, leave, sign_in
+from tests.modules.identity.conftest import SERVICE, provider_settings
+from tests.modules.identity.steps import AUTH, csrf, sign_in, start_login
 
 
 async def test_session_endpoint_returns_the_user(browser: AsyncClient) -> None:
@@ -101,7 +101,7 @@ async def test_logout_works_without_provider_support(
     await sign_in(browser)
     headers = await csrf(browser)
     provider.metadata = metadata
-    app.state.oidc = Providers(OidcSettings(providers=(known(provider),)), ASGITransport(provider.app()))
+    app.state.oidc = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
 
     assert (await browser.post(f"{AUTH}/logout", headers=headers)).json() == {"logout_url": None}
     assert (await browser.get(f"{AUTH}/session")).status_code == 401
@@ -112,7 +112,9 @@ async def test_logout_works_after_provider_is_removed(
 ) -> None:
     await sign_in(browser)
     headers = await csrf(browser)
-    app.state.oidc = Providers(OidcSettings(providers=(known(provider, "new"),)), ASGITransport(provider.app()))
+    app.state.oidc = Providers(
+        OidcSettings(providers=(provider_settings(provider, "new"),)), ASGITransport(provider.app())
+    )
 
     assert (await browser.post(f"{AUTH}/logout", headers=headers)).json() == {"logout_url": None}
 
@@ -129,7 +131,7 @@ async def test_session_can_be_ended_from_another_session(browser: AsyncClient, a
 
 async def test_cookie_of_ended_session_is_not_found(session: AsyncSession) -> None:
     with pytest.raises(SessionEnded):
-        await IdentityRepository(session).take_cookie(uuid4())
+        await IdentityRepository(session).pop_cookie(uuid4())
 
 
 async def test_account_deletion_removes_all_data(browser: AsyncClient, session: AsyncSession) -> None:
@@ -140,4 +142,4 @@ async def test_account_deletion_removes_all_data(browser: AsyncClient, session: 
     assert "session" not in browser.cookies
     for table in (User, Identity, LoginSession, SessionCookie):
         assert (await session.exec(select(table))).all() == []
-    await leave(browser)
+    await start_login(browser)

@@ -7,11 +7,11 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.mail import Mail
-from app.mail.outbox import posting
+from app.mail.outbox import use_post_function
 
 
 @pytest.fixture(autouse=True)
-def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use Argon2 with fast parameters; a hash would otherwise take a fifth of a second."""
     quick = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1),))
     monkeypatch.setattr(PasswordHash, "recommended", lambda: quick)
@@ -24,8 +24,8 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def mails() -> Generator[list[Mail]]:
+def sent_emails() -> Generator[list[Mail]]:
     """The emails sent during the test."""
     sent: list[Mail] = []
-    with posting(sent.append):
+    with use_post_function(sent.append):
         yield sent

@@ -18,7 +18,7 @@ from app.modules.password.models import PasswordHash
 from app.modules.user.models import User
 from app.modules.user.schemas import UserCreate
 from app.modules.user.service import UserService
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 
 EMAIL, PASSWORD = "ada@example.com", "orbit-walnut-teapot-47"
 
@@ -26,13 +26,13 @@ EMAIL, PASSWORD = "ada@example.com", "orbit-walnut-teapot-47"
 @pytest.fixture(autouse=True)
 def _left_clean() -> Generator[None]:
     yield
-    in_a_thread(asyncio.run, clean())
+    run_in_thread(asyncio.run, clean())
 
 
 async def clean() -> None:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
+        transaction(database.write) as session,
     ):
         for table in reversed(Base.metadata.sorted_tables):
             await session.exec(table.delete())
@@ -41,7 +41,7 @@ async def clean() -> None:
 async def stored() -> list[tuple[str, Role, bool]]:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.readers) as session,
+        transaction(database.snapshot) as session,
     ):
         query = select(User, UserRole, PasswordHash).join(UserRole).join(PasswordHash)
         return [(user.email, role.role, bool(kept.hash)) for user, role, kept in (await session.exec(query)).all()]
@@ -50,13 +50,13 @@ async def stored() -> list[tuple[str, Role, bool]]:
 async def register() -> None:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
+        transaction(database.write) as session,
     ):
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
 
 
 def users(*arguments: str, typed: str = "") -> Result:
-    result: Result = in_a_thread(lambda: CliRunner().invoke(app, ["users", *arguments], input=typed))
+    result: Result = run_in_thread(lambda: CliRunner().invoke(app, ["users", *arguments], input=typed))
     return result
 
 
@@ -69,7 +69,7 @@ def test_create_admin_creates_account_and_is_idempotent(monkeypatch: pytest.Monk
 
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "ada@example.com is an administrator")
     assert PASSWORD not in done.output
-    assert in_a_thread(asyncio.run, stored()) == [(EMAIL, Role.ADMIN, True)]
+    assert run_in_thread(asyncio.run, stored()) == [(EMAIL, Role.ADMIN, True)]
 
     again = create_admin(EMAIL, typed="")
     assert (again.exit_code, again.output.splitlines()[-1]) == (
@@ -83,16 +83,16 @@ def test_remove_admin_revokes_the_role() -> None:
     done = users("remove-admin", EMAIL)
 
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, f"{EMAIL} is no longer an administrator")
-    assert in_a_thread(asyncio.run, stored()) == []
+    assert run_in_thread(asyncio.run, stored()) == []
     unknown = users("remove-admin", "bob@example.com")
     assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "No account with the address bob@example.com.")
 
 
 def test_create_admin_sets_missing_password() -> None:
-    in_a_thread(asyncio.run, register())
+    run_in_thread(asyncio.run, register())
 
     assert create_admin(EMAIL).exit_code == 0
-    assert in_a_thread(asyncio.run, stored()) == [(EMAIL, Role.ADMIN, True)]
+    assert run_in_thread(asyncio.run, stored()) == [(EMAIL, Role.ADMIN, True)]
 
 
 def test_create_admin_prompts_for_password_with_confirmation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,4 +123,4 @@ def test_create_admin_explains_invalid_input(arguments: list[str], typed: str, c
     assert done.exit_code == code
     assert said in done.output
     assert "Traceback" not in done.output
-    assert in_a_thread(asyncio.run, stored()) == []
+    assert run_in_thread(asyncio.run, stored()) == []

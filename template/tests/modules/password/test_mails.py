@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.preconditions import Precondition
 from app.db.session import Database, transaction
 from app.mail import Mail, outbox
-from app.mail.letters import Letter, P
+from app.mail.deferred import EmailBuilder, P
 from app.modules.password.models import MailedToken, Registration
 from app.modules.password.repository import PasswordRepository
 from app.modules.user.schemas import UserCreate, UserUpdate
@@ -25,14 +25,14 @@ class Waiting:
     """A backend that queues emails, as the database does with workers."""
 
     def __init__(self) -> None:
-        self.stored: list[tuple[Letter[...], dict[str, Any]]] = []
+        self.stored: list[tuple[EmailBuilder[...], dict[str, Any]]] = []
         self.mails: list[Mail] = []
 
     def send(self, session: AsyncSession, mail: Mail) -> None:
         self.mails.append(mail)
 
-    async def send_letter(
-        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    async def send_deferred_email(
+        self, session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
     ) -> None:
         self.stored.append((letter, arguments))
 
@@ -40,7 +40,7 @@ class Waiting:
         """Build the queued emails and return them."""
         written = []
         for letter, arguments in self.stored:
-            async with transaction(database.writers) as session:
+            async with transaction(database.write) as session:
                 written.append(await letter.write(session, **arguments))
         self.stored.clear()
         return [mail for mail in written if mail]
@@ -50,9 +50,9 @@ class Waiting:
 def waiting() -> Generator[Waiting]:
     """Queue emails until the test sends them."""
     way = Waiting()
-    outbox._ways.append(way)
+    outbox._backends.append(way)
     yield way
-    outbox._ways.remove(way)
+    outbox._backends.remove(way)
 
 
 async def open_account(client: AsyncClient, waiting: Waiting, database: Database) -> None:
@@ -107,12 +107,12 @@ async def test_revoked_link_is_not_created_later(
     await open_account(client, waiting, database)
     await forgot(client)
     assert await change_email(client, "evil@example.com") == 202
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         users = UserService(session)
         user = await users.find(EMAIL)
         assert user is not None
         if ending == "password":
-            await PasswordRepository(session).put(user.id, "another")
+            await PasswordRepository(session).set_password(user.id, "another")
         elif ending == "address":
             await users.update(user.id, UserUpdate(email="new@example.com"), Precondition(None))
         else:
@@ -120,14 +120,14 @@ async def test_revoked_link_is_not_created_later(
 
     assert len(waiting.stored) == 2
     assert await waiting.write(database) == []
-    async with transaction(database.readers) as session:
+    async with transaction(database.snapshot) as session:
         assert (await session.exec(select(MailedToken))).all() == []
 
 
 async def test_account_without_password_gets_reset_email(
     client: AsyncClient, waiting: Waiting, database: Database
 ) -> None:
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
     await forgot(client)
 

@@ -8,7 +8,7 @@ import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.mail import Mail
-from app.modules.reminder.mails import reminder, spell_out
+from app.modules.reminder.mails import format_due_date, reminder
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.user.models import User
 
@@ -55,4 +55,4 @@ async def test_deleted_todo_gets_no_reminder(session: AsyncSession) -> None:
 
 
 def test_due_date_is_formatted_in_utc() -> None:
-    assert spell_out(DUE.astimezone(timezone(timedelta(hours=9)))) == "Thursday, 31 January 2030, 17:05 UTC"
+    assert format_due_date(DUE.astimezone(timezone(timedelta(hours=9)))) == "Thursday, 31 January 2030, 17:05 UTC"

@@ -13,32 +13,32 @@ from sqlmodel import select
 from app.core.events import Event
 from app.db.base import utc_now
 from app.db.session import Database, transaction
-from app.mail.terminal import shown
+from app.jobs.schedule import schedules
+from app.mail.terminal import printed_emails
 from app.modules.reminder.events import TodoDue
 from app.modules.reminder.repository import ReminderRepository
-from app.modules.reminder.service import AT_ONCE, ReminderService
-from app.modules.reminder.tasks import notice_due_todos
+from app.modules.reminder.service import BATCH_SIZE, ReminderService
+from app.modules.reminder.tasks import publish_due_todos
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.user.models import User
-from app.workers.schedule import schedules
-from tests.jobs import drain
+from tests.run_jobs import run_pending_jobs
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 @pytest.fixture(autouse=True)
-def _no_mails() -> None:
-    shown.clear()
+def _clear_printed_emails() -> None:
+    printed_emails.clear()
 
 
 @pytest.fixture
 async def owner(database: Database) -> UUID:
     """A user without to-dos."""
-    return await join(database)
+    return await create_owner(database)
 
 
-async def join(database: Database) -> UUID:
-    async with transaction(database.writers) as session:
+async def create_owner(database: Database) -> UUID:
+    async with transaction(database.write) as session:
         user = User(email="ada@example.com", name="Ada")
         session.add(user)
     return user.id
@@ -49,24 +49,24 @@ def todo(owner: UUID, ago: timedelta = MINUTE, title: str = "Buy milk", status: 
     return Todo(owner_id=owner, title=title, due_at=utc_now() - ago, status=TodoStatus(status))
 
 
-async def keep(database: Database, *todos: Todo) -> None:
-    async with transaction(database.writers) as session:
+async def commit_todos(database: Database, *todos: Todo) -> None:
+    async with transaction(database.write) as session:
         session.add_all(todos)
 
 
 async def change(database: Database, todo: Todo, **values: object) -> None:
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         found = await session.get_one(Todo, todo.id)
         found.sqlmodel_update(values)
 
 
-async def a_minute_passes(database: Database, limit: int = AT_ONCE) -> list[str]:
+async def run_reminders(database: Database, limit: int = BATCH_SIZE) -> list[str]:
     """Search for due to-dos, run all jobs, and return the titles in the emails since the last call."""
-    async with transaction(database.writers) as session:
-        notice_due_todos.enqueue(session, limit=limit)
-    await drain(database)
-    titles = [title_in(mail) for mail in reversed(shown)]
-    shown.clear()
+    async with transaction(database.write) as session:
+        publish_due_todos.enqueue(session, limit=limit)
+    await run_pending_jobs(database)
+    titles = [title_in(mail) for mail in reversed(printed_emails)]
+    printed_emails.clear()
     return titles
 
 
@@ -75,37 +75,37 @@ def title_in(mail: EmailMessage) -> str:
 
 
 def test_task_runs_every_minute() -> None:
-    [schedule] = [one for one in schedules() if one.task is notice_due_todos]
+    [schedule] = [one for one in schedules() if one.task is publish_due_todos]
     assert (schedule.cron, schedule.missed) == ("* * * * *", "once")
 
 
 async def test_owner_gets_reminder(database: Database, owner: UUID) -> None:
-    await keep(database, todo(owner))
-    async with transaction(database.writers) as session:
-        notice_due_todos.enqueue(session)
-    await drain(database)
+    await commit_todos(database, todo(owner))
+    async with transaction(database.write) as session:
+        publish_due_todos.enqueue(session)
+    await run_pending_jobs(database)
 
-    [mail] = shown
+    [mail] = printed_emails
     assert (mail["To"], title_in(mail)) == ("ada@example.com", "Buy milk")
 
 
 async def test_one_reminder_per_due_date(database: Database, owner: UUID) -> None:
     milk = todo(owner)
-    await keep(database, milk)
+    await commit_todos(database, milk)
 
-    assert await a_minute_passes(database) == ["Buy milk"]
-    assert await a_minute_passes(database) == []
+    assert await run_reminders(database) == ["Buy milk"]
+    assert await run_reminders(database) == []
     await change(database, milk, due_at=utc_now() + MINUTE)
-    assert await a_minute_passes(database) == [], "not due yet"
+    assert await run_reminders(database) == [], "not due yet"
     await change(database, milk, due_at=utc_now() - 2 * MINUTE)
-    assert await a_minute_passes(database) == ["Buy milk"]
-    assert await a_minute_passes(database) == []
+    assert await run_reminders(database) == ["Buy milk"]
+    assert await run_reminders(database) == []
 
 
 async def test_closed_long_overdue_and_future_todos_get_no_reminder(database: Database, owner: UUID) -> None:
     someday = todo(owner, title="someday")
     someday.due_at = None
-    await keep(
+    await commit_todos(
         database,
         todo(owner, title="done", status="done"),
         todo(owner, title="cancelled", status="cancelled"),
@@ -116,59 +116,59 @@ async def test_closed_long_overdue_and_future_todos_get_no_reminder(database: Da
         todo(owner, title="begun", status="in_progress"),
     )
 
-    assert await a_minute_passes(database) == ["of yesterday", "begun"]
+    assert await run_reminders(database) == ["of yesterday", "begun"]
 
 
 async def test_reopened_todo_gets_reminder(database: Database, owner: UUID) -> None:
     milk = todo(owner, status="done")
-    await keep(database, milk)
-    assert await a_minute_passes(database) == []
+    await commit_todos(database, milk)
+    assert await run_reminders(database) == []
 
     await change(database, milk, status=TodoStatus.OPEN)
-    assert await a_minute_passes(database) == ["Buy milk"]
+    assert await run_reminders(database) == ["Buy milk"]
 
 
 async def test_many_due_todos_are_processed_in_batches(database: Database, owner: UUID) -> None:
-    await keep(database, *(todo(owner, number * MINUTE, str(number)) for number in range(1, 6)))
+    await commit_todos(database, *(todo(owner, number * MINUTE, str(number)) for number in range(1, 6)))
 
-    assert sorted(await a_minute_passes(database, limit=2)) == [f"{number}" for number in range(1, 6)]
+    assert sorted(await run_reminders(database, limit=2)) == [f"{number}" for number in range(1, 6)]
 
 
 @pytest.mark.parametrize("values", [{"status": TodoStatus.DONE}, {"status": TodoStatus.CANCELLED}, {"due_at": None}])
 async def test_closed_todo_gets_no_reminder(database: Database, owner: UUID, values: dict[str, object]) -> None:
     milk = todo(owner)
-    await keep(database, milk)
+    await commit_todos(database, milk)
     await notice(database)
     await change(database, milk, **values)
-    await drain(database)
+    await run_pending_jobs(database)
 
-    assert list(shown) == []
+    assert list(printed_emails) == []
 
 
 async def test_deleted_todo_gets_no_reminder(database: Database, owner: UUID) -> None:
     milk = todo(owner)
-    await keep(database, milk)
+    await commit_todos(database, milk)
     await notice(database)
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         await session.delete(await session.get_one(Todo, milk.id))
-    await drain(database)
+    await run_pending_jobs(database)
 
-    assert list(shown) == []
-    assert await a_minute_passes(database) == []
+    assert list(printed_emails) == []
+    assert await run_reminders(database) == []
 
 
 async def notice(database: Database) -> int:
-    async with transaction(database.writers) as session:
-        return await ReminderService(session).notice()
+    async with transaction(database.write) as session:
+        return await ReminderService(session).publish_due()
 
 
-async def test_concurrent_runs_send_one_reminder(live: AsyncClient, live_database: Database) -> None:
-    owner = await join(live_database)
-    await keep(live_database, *(todo(owner, title=str(number)) for number in range(20)))
-    await asyncio.gather(*(notice(live_database) for _ in range(4)))
-    await drain(live_database)
+async def test_concurrent_runs_send_one_reminder(committing_client: AsyncClient, committing_database: Database) -> None:
+    owner = await create_owner(committing_database)
+    await commit_todos(committing_database, *(todo(owner, title=str(number)) for number in range(20)))
+    await asyncio.gather(*(notice(committing_database) for _ in range(4)))
+    await run_pending_jobs(committing_database)
 
-    assert sorted(int(title_in(mail)) for mail in shown) == list(range(20))
+    assert sorted(int(title_in(mail)) for mail in printed_emails) == list(range(20))
 
 
 class Late(ReminderRepository):
@@ -180,11 +180,11 @@ class Late(ReminderRepository):
 
 
 async def test_todo_published_by_concurrent_transaction_is_skipped(
-    database: Database, owner: UUID, published: list[Event]
+    database: Database, owner: UUID, captured_events: list[Event]
 ) -> None:
-    await keep(database, todo(owner))
+    await commit_todos(database, todo(owner))
     for _ in range(2):
-        async with transaction(database.writers) as session:
-            await ReminderService(session, Late(session)).notice()
+        async with transaction(database.write) as session:
+            await ReminderService(session, Late(session)).publish_due()
 
-    assert [type(event) for event in published] == [TodoDue]
+    assert [type(event) for event in captured_events] == [TodoDue]

@@ -8,20 +8,20 @@ from httpx2 import AsyncClient
 from app.db.base import utc_now
 from app.db.session import transaction
 from app.modules.statistics.service import StatisticsService
-from tests.people import app_of, lead
+from tests.people import app_of, as_admin
 
 STATISTICS = "/api/v1/statistics"
 
 
 @pytest.fixture
 def client(client: AsyncClient) -> AsyncClient:
-    lead(client)
+    as_admin(client)
     return client
 
 
 async def test_counts_are_listed_newest_first(client: AsyncClient) -> None:
     now = utc_now()
-    async with transaction(app_of(client).state.database.writers) as session:
+    async with transaction(app_of(client).state.database.write) as session:
         await StatisticsService(session).count(
             [(now, "Opened"), (now, "Opened"), (now - timedelta(days=6), "Opened"), (now - timedelta(days=7), "Opened")]
         )

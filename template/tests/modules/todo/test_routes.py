@@ -12,21 +12,21 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core import events
 from app.core.exceptions import ConflictError
-from app.db.session import Database, brief_read, transaction
+from app.db.session import Database, open_read_session, transaction
 from app.main import create_app
 from app.modules.todo import routes
 from app.modules.todo.models import Todo, TodoChange, TodoFeed
-from app.modules.todo.repository import CHANGES_KEPT
+from app.modules.todo.repository import MAX_STORED_CHANGES
 from app.modules.user.models import User
-from tests.people import another, app_of, join
-from tests.waiting import TIMEOUT_SECONDS, until
+from tests.people import app_of, new_client, sign_in_new_user
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 async def todos(client: AsyncClient) -> str:
-    return await join(client)
+    return await sign_in_new_user(client)
 
 
 async def test_create_returns_todo_and_location(client: AsyncClient, todos: str) -> None:
@@ -80,8 +80,8 @@ async def test_invalid_todo_names_the_field(client: AsyncClient, todos: str, bod
 
 async def test_todos_of_others_are_not_found(client: AsyncClient, todos: str) -> None:
     todo = (await client.post(todos, json={"title": "Buy milk"})).json()
-    stranger = another(client)
-    others = await join(stranger)
+    stranger = new_client(client)
+    others = await sign_in_new_user(stranger)
 
     assert (await stranger.get(others)).json()["items"] == []
     assert (await stranger.get(f"{others}/{todo['id']}")).status_code == 404
@@ -91,8 +91,8 @@ async def test_todos_of_others_are_not_found(client: AsyncClient, todos: str) ->
 
 async def test_idempotency_keys_are_scoped_to_owner(client: AsyncClient, todos: str) -> None:
     key, body = {"Idempotency-Key": "first-try"}, {"title": "Buy milk"}
-    stranger = another(client)
-    others = await join(stranger)
+    stranger = new_client(client)
+    others = await sign_in_new_user(stranger)
     mine, theirs = await client.post(todos, json=body, headers=key), await stranger.post(others, json=body, headers=key)
 
     assert (mine.status_code, theirs.status_code) == (201, 201)
@@ -172,7 +172,7 @@ class Feed:
 
     @asynccontextmanager
     async def brief_read(self, database: Database) -> AsyncGenerator[AsyncSession]:
-        async with brief_read(database) as session:
+        async with open_read_session(database) as session:
             yield session
         self.looks += 1
         if self.looks == self.last_look:
@@ -192,22 +192,22 @@ class Feed:
     async def next_looks(self) -> None:
         """Wait until the application has polled again."""
         seen = self.looks
-        await until(lambda: self.looks >= seen + 2)
+        await wait_until(lambda: self.looks >= seen + 2)
 
 
 @pytest.fixture
-def feed(live: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Feed:
-    feed = Feed(live, app_of(live).state.stopping)
+def feed(committing_client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Feed:
+    feed = Feed(committing_client, app_of(committing_client).state.stopping)
     monkeypatch.setattr(routes, "FEED_POLL_SECONDS", 0.01)
-    monkeypatch.setattr(routes, "brief_read", feed.brief_read)
+    monkeypatch.setattr(routes, "open_read_session", feed.brief_read)
     return feed
 
 
-async def test_feed_resumes_after_last_event_id(live: AsyncClient, feed: Feed) -> None:
-    todos = await join(live)
-    url = (await live.post(todos, json={"title": "Buy milk"})).headers["location"]
-    await live.patch(url, json={"status": "done"})
-    await live.delete(url)
+async def test_feed_resumes_after_last_event_id(committing_client: AsyncClient, feed: Feed) -> None:
+    todos = await sign_in_new_user(committing_client)
+    url = (await committing_client.post(todos, json={"title": "Buy milk"})).headers["location"]
+    await committing_client.patch(url, json={"status": "done"})
+    await committing_client.delete(url)
 
     lines = await feed.read(todos, after=0)
     assert [line for line in lines if line.startswith(("event", "id"))] == [
@@ -217,15 +217,15 @@ async def test_feed_resumes_after_last_event_id(live: AsyncClient, feed: Feed) -
     assert await feed.read_ids(todos, after=2) == ["3"]
 
 
-async def test_feed_starts_now_and_shows_only_own_changes(live: AsyncClient, feed: Feed) -> None:
-    stranger = another(live)
-    todos, others = await join(live), await join(stranger)
-    await live.post(todos, json={"title": "Before"})
+async def test_feed_starts_now_and_shows_only_own_changes(committing_client: AsyncClient, feed: Feed) -> None:
+    stranger = new_client(committing_client)
+    todos, others = await sign_in_new_user(committing_client), await sign_in_new_user(stranger)
+    await committing_client.post(todos, json={"title": "Before"})
 
     reading = asyncio.create_task(feed.read(todos, looks=1_000_000))
     await feed.next_looks()
     await stranger.post(others, json={"title": "Of others"})
-    await live.post(todos, json={"title": "After"})
+    await committing_client.post(todos, json={"title": "After"})
     await feed.next_looks()
     feed.stopping.set()
 
@@ -234,17 +234,17 @@ async def test_feed_starts_now_and_shows_only_own_changes(live: AsyncClient, fee
 
 
 async def test_rolled_back_change_is_not_in_feed(
-    live: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch
+    committing_client: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    todos = await join(live)
-    url = (await live.post(todos, json={"title": "Buy milk"})).headers["location"]
+    todos = await sign_in_new_user(committing_client)
+    url = (await committing_client.post(todos, json={"title": "Buy milk"})).headers["location"]
 
     async def fail(session: AsyncSession, event: events.Event) -> None:
         raise ConflictError
 
     with monkeypatch.context() as patch:
         patch.setitem(events._handlers, events.Event, [fail])  # called after the feed's own handler
-        assert (await live.patch(url, json={"title": "Never"})).status_code == 409
+        assert (await committing_client.patch(url, json={"title": "Never"})).status_code == 409
 
     assert await feed.read_ids(todos, after=0) == ["1"]
 
@@ -257,35 +257,35 @@ async def test_update_without_changes_is_not_recorded(client: AsyncClient, todos
     assert len((await session.exec(select(TodoChange))).all()) == 1
 
 
-@pytest.mark.parametrize("after", [0, CHANGES_KEPT + 9])
+@pytest.mark.parametrize("after", [0, MAX_STORED_CHANGES + 9])
 async def test_feed_sends_reset_after_missed_changes(
-    live: AsyncClient, live_database: Database, feed: Feed, after: int
+    committing_client: AsyncClient, committing_database: Database, feed: Feed, after: int
 ) -> None:
-    todos = await join(live)
-    await live.post(todos, json={"title": "Buy milk"})
-    async with transaction(live_database.writers) as session:  # simulates that many changes
-        await session.exec(update(TodoFeed).values(last=CHANGES_KEPT + 1))
+    todos = await sign_in_new_user(committing_client)
+    await committing_client.post(todos, json={"title": "Buy milk"})
+    async with transaction(committing_database.write) as session:  # simulates that many changes
+        await session.exec(update(TodoFeed).values(last=MAX_STORED_CHANGES + 1))
 
     lines = await feed.read(todos, after=after)
-    assert lines[:3] == ["event: reset", "data: {}", f"id: {CHANGES_KEPT + 1}"]
+    assert lines[:3] == ["event: reset", "data: {}", f"id: {MAX_STORED_CHANGES + 1}"]
 
 
 async def test_feed_backlog_is_sent_without_delay(
-    live: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch
+    committing_client: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "CHANGES_AT_ONCE", 2)
+    monkeypatch.setattr(routes, "CHANGES_PAGE_SIZE", 2)
     monkeypatch.setattr(routes, "FEED_POLL_SECONDS", 3600)
-    todos = await join(live)
+    todos = await sign_in_new_user(committing_client)
     for n in range(2):
-        await live.post(todos, json={"title": f"{n}"})
+        await committing_client.post(todos, json={"title": f"{n}"})
 
     async with asyncio.timeout(TIMEOUT_SECONDS):  # the second poll must not wait an hour
         assert await feed.read_ids(todos, after=0) == ["1", "2"]
 
 
-async def test_concurrent_changes_are_numbered_without_gaps(live: AsyncClient, feed: Feed) -> None:
-    todos = await join(live)
-    await asyncio.gather(*(live.post(todos, json={"title": f"{n}"}) for n in range(8)))
+async def test_concurrent_changes_are_numbered_without_gaps(committing_client: AsyncClient, feed: Feed) -> None:
+    todos = await sign_in_new_user(committing_client)
+    await asyncio.gather(*(committing_client.post(todos, json={"title": f"{n}"}) for n in range(8)))
 
     assert await feed.read_ids(todos, after=0) == [f"{n}" for n in range(1, 9)]
 

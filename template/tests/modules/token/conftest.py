@@ -1,5 +1,5 @@
 """Fixtures for the token tests."""
 
-from tests.modules.password.conftest import _quick_hashes
+from tests.modules.password.conftest import fast_hashing
 
-__all__ = ["_quick_hashes"]
+__all__ = ["fast_hashing"]

@@ -35,11 +35,11 @@ async def open_account(client: AsyncClient, *roles: Role) -> None:
     """Create an account with a password, without email verification."""
     state = app_of(client).state
     hashed = await state.passwords.hash(PASSWORD)
-    async with transaction(state.database.writers) as session:
+    async with transaction(state.database.write) as session:
         user = await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
-        await PasswordRepository(session).put(user.id, hashed)
+        await PasswordRepository(session).set_password(user.id, hashed)
         for role in roles:
-            await AuthService(session).grant(user.id, role)
+            await AuthService(session).grant_role(user.id, role)
 
 
 async def log_in(client: AsyncClient, **fields: str) -> Response:
@@ -81,7 +81,7 @@ async def test_login_returns_tokens(client: AsyncClient) -> None:
 )
 async def test_failed_login_response_does_not_reveal_the_cause(client: AsyncClient, email: str, password: str) -> None:
     await open_account(client)
-    async with transaction(app_of(client).state.database.writers) as session:
+    async with transaction(app_of(client).state.database.write) as session:
         await UserService(session).register(UserCreate(email="old@example.com", name="Without a password"))
     answer = await log_in(client, username=email, password=password)
 
@@ -133,10 +133,10 @@ async def test_password_change_during_login_is_detected(client: AsyncClient) -> 
     class Interrupted(Passwords):
         async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
             right = await super().verify(password, stored)
-            async with transaction(app_of(client).state.database.writers) as session:
+            async with transaction(app_of(client).state.database.write) as session:
                 user = await UserService(session).find(EMAIL)
                 assert user is not None
-                await PasswordRepository(session).put(user.id, "another hash")
+                await PasswordRepository(session).set_password(user.id, "another hash")
             return right
 
     app_of(client).state.passwords = Interrupted(load(JwtSettings))
@@ -184,7 +184,7 @@ async def test_revoked_admin_role_ends_with_token_refresh(client: AsyncClient, s
     users = await client.get("/api/v1/users", headers=bearing(admin))
     assert (admin.json()["scope"], users.status_code) == ("admin read write", 200)
 
-    await AuthService(session).withdraw(UUID(users.json()["items"][0]["id"]), Role.ADMIN)
+    await AuthService(session).revoke_role(UUID(users.json()["items"][0]["id"]), Role.ADMIN)
     await session.commit()
     refreshed = await refresh(client, admin.json()["refresh_token"])
     assert refreshed.json()["scope"] == "read write"
@@ -244,15 +244,15 @@ def grace_seconds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     return request.param
 
 
-async def test_concurrent_refreshes_succeed_once(grace_seconds: int, live: AsyncClient) -> None:
-    await open_account(live)
-    first = (await log_in(live)).json()["refresh_token"]
-    answers = await asyncio.gather(*(refresh(live, first) for _ in range(20)))
+async def test_concurrent_refreshes_succeed_once(grace_seconds: int, committing_client: AsyncClient) -> None:
+    await open_account(committing_client)
+    first = (await log_in(committing_client)).json()["refresh_token"]
+    answers = await asyncio.gather(*(refresh(committing_client, first) for _ in range(20)))
 
     winners = [answer for answer in answers if answer.status_code == 200]
     assert [answer.status_code for answer in answers if answer not in winners] == [409 if grace_seconds else 401] * 19
     [winner] = winners
-    afterwards = await refresh(live, winner.json()["refresh_token"])
+    afterwards = await refresh(committing_client, winner.json()["refresh_token"])
     assert afterwards.status_code == (200 if grace_seconds else 401)
 
 

@@ -7,7 +7,7 @@ from httpx2 import AsyncClient, Response
 
 from app.core.pagination import Cursor
 from tests.factories import UserCreateFactory
-from tests.people import lead
+from tests.people import as_admin
 
 USERS = "/api/v1/users"
 UUID_ZERO = "00000000-0000-0000-0000-000000000000"
@@ -15,13 +15,13 @@ UUID_ZERO = "00000000-0000-0000-0000-000000000000"
 
 @pytest.fixture
 def client(client: AsyncClient) -> AsyncClient:
-    lead(client)
+    as_admin(client)
     return client
 
 
 @pytest.fixture
 def live(live: AsyncClient) -> AsyncClient:
-    lead(live)
+    as_admin(live)
     return live
 
 
