@@ -1,12 +1,12 @@
 #!/bin/sh
-# What .github/workflows/template.yml does: if the template has a newer version, put the update on a branch of its own
-# and open a pull request, or refresh the one that is open. Start it on the main branch, with everything committed.
+# Used by .github/workflows/template.yml: if the template has a newer version, commit the update to a separate branch and
+# open a pull request, or refresh the open one. Run it on the main branch, with everything committed.
 #
-# GH_TOKEN is for git and gh alone: what runs code of others (Copier, uv) does not see it.
+# GH_TOKEN is only for git and gh. Copier and uv run third-party code, so they do not get it.
 #
-# WITHOUT_TOKEN=true: there is no secret TEMPLATE_TOKEN, so GitHub takes no changes of workflows.
+# WITHOUT_TOKEN=true: there is no secret TEMPLATE_TOKEN, so GitHub does not accept changes to workflows.
 #
-# All of it stands in functions, so the shell has read the file to its end before the update changes it.
+# All code is in functions, so that the shell has read the whole file before the update changes it.
 set -eu
 
 branch=template-update
@@ -21,24 +21,24 @@ stop() {
     exit "${2:-1}"
 }
 
-# As a list in Markdown.
+# Formats lines as a Markdown list.
 listed() {
     printf '%s\n' "$1" | sed "s/.*/- \`&\`/"
 }
 
 body() {
     cat <<END
-From version $old to $new of the template, $source. \`CONTRIBUTING.md\`, "Follow the template", says how this works.
+Updates from version $old to $new of the template, $source. See "Follow the template" in \`CONTRIBUTING.md\`.
 END
     [ -z "$conflicts" ] || cat <<END
 
 ### Conflicts to resolve
 
-You and the template have changed the same lines. These files have conflict markers:
+You and the template changed the same lines. These files have conflict markers:
 
 $(listed "$conflicts")
 
-Get the branch, and keep what is right between \`<<<<<<<\` and \`>>>>>>>\`:
+Check out the branch, and resolve the conflicts between \`<<<<<<<\` and \`>>>>>>>\`:
 
     git fetch origin && git switch $branch
     git grep -nE '^(<{7}|>{7}) '
@@ -48,28 +48,28 @@ Get the branch, and keep what is right between \`<<<<<<<\` and \`>>>>>>>\`:
 END
     [ -z "$left_out" ] || cat <<END
 
-### Not in here: workflows
+### Not included: workflows
 
-GitHub's own token may not change these files, so they are as they were:
+GitHub's default token cannot change these files, so this pull request does not update them:
 
 $(listed "$left_out")
 
-Merge this only if you do not want their changes: a later update would not bring them again. To have them, add the secret
-\`TEMPLATE_TOKEN\` and run the workflow "Template" again. Or update on your own machine, instead of this pull request:
+Merge this pull request only if you do not want these changes, because later updates will not include them again. To include
+them, add the secret \`TEMPLATE_TOKEN\` and run the workflow "Template" again. Or update on your own machine instead:
 
     git switch --create follow-the-template
     uv run just template-update
 END
     [ "${WITHOUT_TOKEN:-}" != true ] || cat <<END
 
-### Checks have to be started
+### Start the checks manually
 
-GitHub does not start them by itself for what its own token has opened. Press "Approve workflows to run"; if there is no
-such button, close this pull request and open it again.
+GitHub does not run checks for pull requests opened with its default token. Press "Approve workflows to run". If there is no
+such button, close and reopen this pull request.
 END
 }
 
-# Sets `number`, and ends if the branch has commits of somebody who may be resolving conflicts.
+# Sets `number`. Exits if the branch has commits by another author, who may be resolving conflicts.
 find_pull_request() {
     # A fork may have a branch of the same name.
     number=$(gh pr list --head "$branch" --state open --json number,isCrossRepository \
@@ -78,11 +78,11 @@ find_pull_request() {
     git fetch --quiet origin "$branch"
     pushed=$(git rev-parse FETCH_HEAD)
     if git log --format=%ce "HEAD..$pushed" | grep -qvxF "$(git config user.email)"; then
-        stop "Pull request #$number has commits of somebody else and stays as it is. Merge or close it first." 0
+        stop "Pull request #$number has commits by another author and is not changed. Merge or close it first." 0
     fi
 }
 
-# Sets `conflicts` and `left_out`, the files that need a person. No hooks: conflicts are to be seen, not refused.
+# Sets `conflicts` and `left_out`, the files that need manual work. Skips the hooks, which would reject conflict markers.
 commit() {
     git add --all
     git switch --quiet --force-create "$branch"
@@ -102,7 +102,7 @@ publish() {
     by_hand=$conflicts$left_out
     text=$(mktemp)
     body >"$text"
-    # The same again would only dismiss approvals.
+    # Pushing the same content again would only dismiss approvals.
     if [ -z "$number" ] || ! git diff --quiet "$pushed" HEAD; then
         git push --quiet --force origin "HEAD:refs/heads/$branch"
     fi
@@ -112,8 +112,8 @@ publish() {
         return
     fi
     set -- --base "$base" --head "$branch" --title "$title" --body-file "$text"
-    gh pr create "$@" ${by_hand:+--draft} || gh pr create "$@" || stop "The branch $branch is pushed, but GitHub refuses the pull request.
-Settings, Actions, General: \"Allow GitHub Actions to create and approve pull requests\" has to be on."
+    gh pr create "$@" ${by_hand:+--draft} || gh pr create "$@" || stop "The branch $branch was pushed, but GitHub refused the pull request.
+Turn on \"Allow GitHub Actions to create and approve pull requests\" in Settings, Actions, General."
 }
 
 main() {
@@ -123,8 +123,8 @@ main() {
         *://* | gh:* | gl:* | *@*:*) remote=yes ;;
         *) remote=no ;;
     esac
-    [ "$remote" = yes ] || stop "The template is a folder on somebody's machine, $source, and cannot be followed from elsewhere.
-Write where it is published into $answers: \"_src_path: gh:OWNER/REPOSITORY\"." 0
+    [ "$remote" = yes ] || stop "The template is a local folder, $source, which other machines cannot access.
+Set its published location in $answers: \"_src_path: gh:OWNER/REPOSITORY\"." 0
 
     code=0
     env -u GH_TOKEN uvx --from 'copier>=9.19.1' copier check-update --quiet || code=$?
@@ -142,7 +142,7 @@ Write where it is published into $answers: \"_src_path: gh:OWNER/REPOSITORY\"." 
     env -u GH_TOKEN sh .github/template-update.sh || code=$?
     case $code in
         0 | 3) ;; # 3: with conflicts
-        *) stop "There is no pull request: the update has failed, see above." "$code" ;;
+        *) stop "No pull request was opened, because the update failed. See above." "$code" ;;
     esac
     new=$(answer _commit)
     title="Update from the template: $old to $new"

@@ -1,7 +1,7 @@
 """A small, strict OpenID provider.
 
-Tests run it in process. In development it can be run beside the service, and lets anybody
-in under any name: `uv run python -m tests.identity_provider`.
+Tests run it in process. In development it can run as a server, which accepts any identity:
+`uv run python -m tests.identity_provider`.
 """
 
 import base64
@@ -34,19 +34,19 @@ Claims = dict[str, Any]
 
 @cache
 def private_key(number: int) -> RSAPrivateKey:
-    """The same key each time: making one takes a while."""
+    """Return the same key each time, because generating one is slow."""
     return generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def from_now(claims: Claims) -> Claims:
-    """Claims whose times are given in seconds from now."""
+    """Convert times from seconds relative to now to timestamps."""
     times = {name: int(time.time()) + claims[name] for name in TIMES if isinstance(claims.get(name), int)}
     return claims | times
 
 
 @dataclass
 class Person:
-    """Somebody who can sign in."""
+    """A user of the provider."""
 
     sub: str
     email: str
@@ -56,7 +56,7 @@ class Person:
 
 @dataclass
 class IdentityProvider:
-    """The provider, with one client."""
+    """An OpenID provider with one client."""
 
     issuer: str = "https://id.example.com"
     client_id: str = "app"
@@ -65,20 +65,20 @@ class IdentityProvider:
     redirect_uris: tuple[str, ...] = ()
     post_logout_redirect_uris: tuple[str, ...] = ()
 
-    person: Person | None = None  # who signs in without being asked; without one there is a page
+    person: Person | None = None  # signs in automatically; None shows a page
     people: dict[str, Person] = field(default_factory=dict)
     tamper: Callable[[Claims], Claims] = field(
         default=lambda claims: claims
-    )  # changes ID tokens before they are signed
-    metadata: Claims = field(default_factory=dict)  # changes what discovery says
+    )  # modifies ID tokens before they are signed
+    metadata: Claims = field(default_factory=dict)  # overrides the discovery document
     away: bool = False
     key: int = 0
-    jwk: Claims | None = None  # in place of the public key
+    jwk: Claims | None = None  # replaces the public key
     requests: list[str] = field(default_factory=list)
     grants: dict[str, Claims] = field(default_factory=dict)
 
     def app(self) -> ASGIApp:
-        """The provider as an ASGI app."""
+        """Return the provider as an ASGI app."""
         app = Starlette(
             routes=[
                 Route("/.well-known/openid-configuration", self.discovery),
@@ -91,7 +91,7 @@ class IdentityProvider:
         )
 
         async def door(scope: Scope, receive: Receive, send: Send) -> None:
-            await (HTMLResponse("Away.", 503) if self.away else app)(scope, receive, send)
+            await (HTMLResponse("Unavailable.", 503) if self.away else app)(scope, receive, send)
 
         return door
 
@@ -128,10 +128,10 @@ class IdentityProvider:
         headers = {"kid": f"key-{self.key}", "typ": kind} | header
         return jwt.encode(claims, private_key(self.key), "RS256", headers)
 
-    # ── signing in ──
+    # ── login ──
 
     async def authorize(self, request: Request) -> Response:
-        """Ask who it is, and send the browser back with a code."""
+        """Authenticate the user, and redirect to the client with a code."""
         asked = dict(request.query_params)
         if asked.get("client_id") != self.client_id or asked.get("redirect_uri") not in self.redirect_uris:
             return HTMLResponse("Unknown client_id or redirect_uri.", 400)
@@ -161,12 +161,12 @@ class IdentityProvider:
         return None
 
     def _back(self, asked: Claims, **answer: str) -> Response:
-        """Send the browser back. Who sends it is part of the answer (RFC 9207)."""
+        """Redirect to the client. The response includes the issuer (RFC 9207)."""
         answer |= {"iss": self.issuer} | ({"state": asked["state"]} if "state" in asked else {})
         return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(answer)}", 302)
 
     async def token(self, request: Request) -> Response:
-        """Exchange a code, once, for those who can prove that they asked for it."""
+        """Exchange a code, once, for the client that requested it."""
         self.requests.append("token")
         form = await _form(request)
         basic = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
@@ -191,7 +191,7 @@ class IdentityProvider:
         return self.sign(self.tamper(claims))
 
     def access_token(self, person: Person, **changes: Any) -> str:
-        """An access token; what is changed to None is left out."""
+        """Return an access token; claims that are changed to None are omitted."""
         claims = self._claims(person, self.audience) | {"client_id": self.client_id} | changes
         return self.sign({name: value for name, value in claims.items() if value is not None}, "at+jwt")
 
@@ -199,7 +199,7 @@ class IdentityProvider:
         now = int(time.time())
         return {"iss": self.issuer, "sub": person.sub, "aud": audience, "iat": now, "exp": now + LIFETIME_SECONDS}
 
-    # ── afterwards ──
+    # ── after the login ──
 
     async def userinfo(self, request: Request) -> Response:
         self.requests.append("userinfo")
@@ -211,7 +211,7 @@ class IdentityProvider:
             return JSONResponse({"error": "invalid_token"}, 401)
 
     async def end_session(self, request: Request) -> Response:
-        """Sign out, and send the browser to a page that is registered."""
+        """Sign out, and redirect to a registered page."""
         asked = request.query_params
         try:
             self._read(asked.get("id_token_hint", ""), audience=self.client_id, options={"verify_exp": False})
@@ -226,7 +226,7 @@ class IdentityProvider:
 
 
 def _proves(form: Claims, grant: Claims) -> bool:
-    """Whether it is the one who asked: PKCE (RFC 7636), and the same redirect_uri (RFC 6749 §4.1.3)."""
+    """Check PKCE (RFC 7636) and the redirect_uri (RFC 6749 §4.1.3)."""
     verifier = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
     challenge = base64.urlsafe_b64encode(verifier).decode().rstrip("=")
     return challenge == grant["code_challenge"] and form.get("redirect_uri") == grant["redirect_uri"]
@@ -247,10 +247,10 @@ PAGE = """<!doctype html>
   input[name=email], input[name=name] {{ box-sizing: border-box; width: 100%; font: inherit; padding: .4rem }}
   button {{ font: inherit; padding: .4rem 1rem }}
 </style>
-<h1>Who are you?</h1>
-<p>This provider is for development. It believes everybody.</p>
+<h1>Development sign-in</h1>
+<p>This provider is for development. Any email address is accepted.</p>
 <form method="post" action="{action}">
-  <label>E-mail address <input name="email" type="email" value="ada@example.com" required autofocus></label>
+  <label>Email address <input name="email" type="email" value="ada@example.com" required autofocus></label>
   <label>Name <input name="name" value="Ada Lovelace" required></label>
   <label><input name="verified" type="checkbox" checked> The address is verified</label>
   <button>Sign in</button>
@@ -261,13 +261,11 @@ PAGE = """<!doctype html>
 
 
 def main(
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; what it calls itself stays 127.0.0.1.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; the issuer is always 127.0.0.1.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 9000,
-    app: Annotated[str, typer.Option(help="Where the service runs.")] = "http://127.0.0.1:8000",
+    app: Annotated[str, typer.Option(help="URL of the service.")] = "http://127.0.0.1:8000",
 ) -> None:
-    """Let anybody in, under any name. For development only."""
+    """Run an OpenID provider that accepts any identity. For development only."""
     provider = IdentityProvider(
         issuer=f"http://127.0.0.1:{port}",
         redirect_uris=(f"{app}/api/v1/auth/callback/dev",),

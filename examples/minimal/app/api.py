@@ -1,17 +1,17 @@
-"""Every module's routes, under one version. What needs a sign-in says so here, router by router."""
+"""The routes of all modules, under one version prefix. Each router that requires a sign-in declares it here."""
 
 from fastapi import APIRouter
 
-from app.core.openapi import EVERY_ROUTE
+from app.core.openapi import COMMON_RESPONSES
 from app.modules.todo import routes as todo
 from app.modules.user import routes as user
 
 # isort: split
 # Your own modules: import them below this line, …
 
-router = APIRouter(prefix="/api/v1", responses=EVERY_ROUTE)
-# … and include their routes below this one. Then no update of the template gets in their way.
+router = APIRouter(prefix="/api/v1", responses=COMMON_RESPONSES)
+# … and include their routes below this one. Template updates then do not conflict with them.
 
-# The template's modules.
+# Modules of the template.
 router.include_router(user.router, prefix="/users")
 router.include_router(todo.router, prefix="/users/{owner_id}/todos")

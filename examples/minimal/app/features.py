@@ -1,9 +1,9 @@
-"""What this service is made of, in the order in which things start: what belongs to one answer stands together.
+"""The enabled features, in the order in which they start.
 
-A feature is a package with three functions. `prepare_development` provides on a
-developer's machine what production must be given; `setup` attaches routes, handlers and
-middlewares while the app is built; `lifespan` opens what the feature needs and closes it
-again, in reverse order. Features are not discovered: a missing line fails loudly.
+A feature is a package with three functions. `prepare_development` starts services that
+production must configure; `setup` attaches routes, exception handlers and middleware
+while the app is built; `lifespan` opens the resources of the feature and closes them again,
+in reverse order. Features are listed explicitly: a missing package fails at import.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -16,16 +16,16 @@ from app import db
 
 
 class Feature(Protocol):
-    """The face each feature shows."""
+    """Interface of a feature."""
 
     def prepare_development(self) -> None:
-        """Put into the environment what nobody has set, before the server starts (ENV=dev)."""
+        """Set missing environment variables before the development server starts (ENV=dev)."""
 
     def setup(self, app: FastAPI) -> None:
-        """Attach what belongs to the app."""
+        """Attach state, routes, exception handlers and health checks to the app."""
 
     def lifespan(self, app: FastAPI) -> AbstractAsyncContextManager[None]:
-        """Hold open what the feature needs while the app runs."""
+        """Keep the resources of the feature open while the app runs."""
 
 
 FEATURES: tuple[Feature, ...] = (db,)

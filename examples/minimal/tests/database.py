@@ -1,8 +1,8 @@
-"""Where the tests get their database from."""
+"""Creates the databases of the tests."""
 
 from pathlib import Path
 
 
 def create_database(folder: Path, name: str) -> str:
-    """Name an empty file and return its URL."""
+    """Return the URL of a new file."""
     return f"sqlite+aiosqlite:///{folder / name}.db"

@@ -1,4 +1,4 @@
-"""Valid data, made up."""
+"""Factories for valid test data."""
 
 from polyfactory.factories.pydantic_factory import ModelFactory
 
@@ -6,7 +6,7 @@ from app.modules.user.schemas import UserCreate
 
 
 class UserCreateFactory(ModelFactory[UserCreate]):
-    """New accounts, each with another address."""
+    """Requests for new users, with unique email addresses."""
 
     @classmethod
     def email(cls) -> str:

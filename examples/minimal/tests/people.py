@@ -1,4 +1,4 @@
-"""People who use the API in tests. How one really signs in is tested where it is built."""
+"""Users for tests. Other tests cover the actual sign-in."""
 
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
@@ -8,29 +8,29 @@ from app.modules.user.service import UserService
 from tests.factories import UserCreateFactory
 
 
-async def join(client: AsyncClient) -> str:
-    """Open an account, let `client` use it, and return the URL of its to-dos."""
-    async with transaction(app_of(client).state.database.writers) as session:
+async def sign_in_new_user(client: AsyncClient) -> str:
+    """Create a user, let `client` act as this user, and return the URL of their to-dos."""
+    async with transaction(app_of(client).state.database.write) as session:
         user = await UserService(session).register(UserCreateFactory.build())
     return f"/api/v1/users/{user.id}/todos"
 
 
-def lead(client: AsyncClient) -> None:
-    """Do nothing: without sign-in everybody may do everything."""
+def as_admin(client: AsyncClient) -> None:
+    """Do nothing: without sign-in, all requests are allowed."""
 
 
-async def administrator(app: FastAPI) -> dict[str, str]:
-    """Return no headers: without sign-in everybody may do everything."""
+async def admin_headers(app: FastAPI) -> dict[str, str]:
+    """Return no headers: without sign-in, all requests are allowed."""
     return {}
 
 
-def another(client: AsyncClient) -> AsyncClient:
-    """Return a client of the same app that is somebody else."""
+def new_client(client: AsyncClient) -> AsyncClient:
+    """Return a new client of the same app, without credentials."""
     return AsyncClient(transport=ASGITransport(app_of(client)), base_url="http://test")
 
 
 def app_of(client: AsyncClient) -> FastAPI:
-    """Return the app that a client talks to."""
+    """Return the app of a client."""
     transport = client._transport
     assert isinstance(transport, ASGITransport)
     assert isinstance(transport.app, FastAPI)

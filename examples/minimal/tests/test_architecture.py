@@ -1,4 +1,4 @@
-"""The rules of the house that imports alone cannot keep (for those, see import-linter in pyproject.toml)."""
+"""Architecture rules. Import rules are checked by import-linter, see pyproject.toml."""
 
 import ast
 import re
@@ -22,7 +22,7 @@ SESSION = ROOT / "app/db/session.py"
 
 
 def calls(path: Path) -> Iterator[str]:
-    """The names of the methods and functions that a file calls."""
+    """Yield the names of the functions and methods that a file calls."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             yield node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -33,24 +33,24 @@ def test_only_the_session_module_commits() -> None:
     assert [path for path in SOURCES if path != SESSION and forbidden & set(calls(path))] == []
 
 
-def test_the_session_is_asked_for_in_one_spelling() -> None:
+def test_the_session_dependency_is_declared_only_once() -> None:
     spelled = re.compile(r"Depends\(\s*(session\.)?get_session\b")
     assert [path for path in SOURCES if spelled.search(path.read_text(encoding="utf-8"))] == [SESSION]
     assert 'Depends(get_session, scope="function")' in SESSION.read_text(encoding="utf-8")
 
 
-def test_settings_are_read_through_load() -> None:
+def test_settings_are_read_only_with_load() -> None:
     reading = re.compile(r"os\.environ\.get|os\.environ\[[^]]+\](?! =)|os\.getenv")
     found = {str(path.relative_to(ROOT)) for path in SOURCES if reading.search(path.read_text(encoding="utf-8"))}
 
-    # Which file to read depends on ENV; FORCE_COLOR is everybody's convention.
+    # ENV decides which file to read; FORCE_COLOR is a common convention.
     assert found == {"app/core/config.py", "app/core/logging.py"}
 
 
-def test_no_dependency_pays_for_a_thread() -> None:
+def test_all_dependencies_are_async() -> None:
     def called(dependant: Dependant) -> Iterator[Callable[..., Any]]:
         for dependency in dependant.dependencies:
-            if dependency.call is not None:  # a function, or an object that can be called, as security schemes are
+            if dependency.call is not None:  # a function, or a callable object such as a security scheme
                 yield dependency.call if isfunction(dependency.call) else type(dependency.call).__call__
             yield from called(dependency)
 
@@ -77,7 +77,7 @@ def test_every_middleware_is_attached() -> None:
     assert defined <= attached
 
 
-def test_every_route_of_a_module_is_under_the_version() -> None:
+def test_module_routes_have_the_version_prefix() -> None:
     app: FastAPI = create_app(Settings(env=Environment.TEST))
     paths = {context.path for context in iter_route_contexts(app.routes)}
     outside = {path for path in paths if path and not path.startswith("/api/v1/")}

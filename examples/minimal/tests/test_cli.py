@@ -1,4 +1,4 @@
-"""The command line, as a person uses it."""
+"""The command-line interface."""
 
 import json
 import logging
@@ -25,15 +25,14 @@ from typer.testing import CliRunner, Result
 from app.cli import app
 from app.db import migrations
 from app.db.commands import EXIT_CONFIGURATION
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 from tests.database import create_database
-
-PATIENCE_SECONDS = 60
+from tests.waiting import TIMEOUT_SECONDS
 
 
 @pytest.fixture
 def folder(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the migrations in it, and nothing else."""
+    """A working directory that contains only the migrations."""
     shutil.copytree(project / "alembic", tmp_path / "alembic")
     shutil.copy(project / "alembic.ini", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -41,10 +40,10 @@ def folder(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 @pytest.fixture
-def empty(shared: Path, worker_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty database in place of the tests' own."""
+def empty(shared_folder: Path, worker_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty database, instead of the one of the tests."""
     monkeypatch.delenv("DATABASE_URL")
-    monkeypatch.setenv("DATABASE_URL", create_database(shared, f"cli_{worker_id}"))
+    monkeypatch.setenv("DATABASE_URL", create_database(shared_folder, f"cli_{worker_id}"))
 
 
 @pytest.fixture(autouse=True)
@@ -56,12 +55,12 @@ def _logging_restored() -> Generator[None]:
 
 
 def run(*arguments: str) -> Result:
-    result: Result = in_a_thread(CliRunner().invoke, app, arguments)
+    result: Result = run_in_thread(CliRunner().invoke, app, arguments)
     return result
 
 
 def free_port() -> int:
-    """One that no system gives away by itself (from 32768 on, or above): nobody else takes it meanwhile."""
+    """Return a port below the ephemeral range (32768 and up), so that no other program is assigned it."""
     while True:
         port = 20_000 + secrets.randbelow(10_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -70,10 +69,10 @@ def free_port() -> int:
 
 @contextmanager
 def serving(folder: Path, *options: str, **variables: str) -> Generator[str]:
-    """Start the server, wait until it is ready, and stop it as an orchestrator would."""
+    """Start the server, wait until it is ready, and stop it with SIGTERM."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("app")), "serve", "--port", str(port), *options]
-    log = folder / "server.log"  # a pipe that nobody reads would stop a server that has much to say
+    log = folder / "server.log"  # an unread pipe would block the server when it is full
     with (
         log.open("w") as file,
         subprocess.Popen(command, cwd=folder, env=os.environ | variables, stderr=file) as server,
@@ -83,21 +82,21 @@ def serving(folder: Path, *options: str, **variables: str) -> Generator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             server.send_signal(signal.SIGTERM)
-            server.wait(timeout=PATIENCE_SECONDS)
+            server.wait(timeout=TIMEOUT_SECONDS)
     assert server.returncode == 0, log.read_text()
 
 
 def wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
         with suppress(httpx2.TransportError):
-            if httpx2.get(f"{url}/health/ready").status_code == 200:
+            if httpx2.get(f"{url}/health/ready", timeout=TIMEOUT_SECONDS).status_code == 200:
                 return
         time.sleep(0.1)
-    pytest.fail(f"It did not become ready:\n{log.read_text()}")
+    pytest.fail(f"The server did not become ready:\n{log.read_text()}")
 
 
-def test_the_help_names_every_command() -> None:
+def test_help_lists_all_commands() -> None:
     for arguments, commands in (
         ((), ("serve", "db", "openapi")),
         (("db",), ("upgrade", "downgrade", "check", "purge")),
@@ -106,13 +105,13 @@ def test_the_help_names_every_command() -> None:
         assert all(command in shown for command in commands)
 
 
-def test_it_serves_until_it_is_told_to_stop(folder: Path) -> None:
+def test_serve_stops_on_sigterm(folder: Path) -> None:
     with serving(folder) as url:
-        answer = httpx2.get(f"{url}/openapi.json")
+        answer = httpx2.get(f"{url}/openapi.json", timeout=TIMEOUT_SECONDS)
     assert answer.status_code == 200
 
 
-def test_in_development_everything_is_brought_along(folder: Path, project: Path) -> None:
+def test_serve_starts_the_database_in_development(folder: Path, project: Path) -> None:
     (folder / "app").symlink_to(project / "app")
 
     with pytest.MonkeyPatch.context() as patch:
@@ -120,12 +119,12 @@ def test_in_development_everything_is_brought_along(folder: Path, project: Path)
         patch.setenv("ENV", "dev")
         for options in ((), ("--reload",)):
             with serving(folder, *options) as url:
-                assert httpx2.get(f"{url}/openapi.json").status_code == 200
+                assert httpx2.get(f"{url}/openapi.json", timeout=TIMEOUT_SECONDS).status_code == 200
         assert run("db", "check").exit_code == 0
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [".data"]
 
 
-def test_a_port_in_use_is_explained() -> None:
+def test_port_in_use_is_explained() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         result = run("serve", "--port", str(port))
@@ -137,12 +136,12 @@ def test_a_port_in_use_is_explained() -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "2001:db8::1"])
-def test_a_host_that_is_not_ours_is_explained(host: str) -> None:
+def test_invalid_host_is_explained(host: str) -> None:
     result = run("serve", "--host", host)
 
     assert result.exit_code == 1
     assert f"Cannot listen on {host}, port 8000: " in result.output
-    assert "Is HOST right?" in result.output
+    assert "Check HOST." in result.output
 
 
 @pytest.mark.parametrize(
@@ -155,7 +154,7 @@ def test_a_host_that_is_not_ours_is_explained(host: str) -> None:
         ({"PORT": "eighty"}, "PORT: Input should be a valid integer"),
     ],
 )
-def test_wrong_settings_are_explained_and_not_repeated(
+def test_invalid_settings_are_explained_without_their_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -171,7 +170,7 @@ def test_wrong_settings_are_explained_and_not_repeated(
     assert "Traceback" not in result.output
 
 
-def test_a_database_that_does_not_answer_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_database_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(revision: str) -> None:
         raise OperationalError("SELECT 1", None, Exception("connection refused\nmore"))
 
@@ -179,10 +178,10 @@ def test_a_database_that_does_not_answer_is_explained(monkeypatch: pytest.Monkey
     result = run("db", "upgrade")
 
     assert result.exit_code == 1
-    assert "The database does not answer: connection refused\nIs DATABASE_URL right" in result.output
+    assert "Database unavailable: connection refused\nCheck DATABASE_URL" in result.output
 
 
-def test_the_database_goes_up_and_down(empty: None) -> None:
+def test_migrations_upgrade_and_downgrade(empty: None) -> None:
     behind = run("db", "check")
     assert behind.exit_code == 1
     assert "not up to date" in behind.output
@@ -193,7 +192,7 @@ def test_the_database_goes_up_and_down(empty: None) -> None:
     assert run("db", "downgrade", "base").exit_code == 0
 
 
-def test_a_migration_is_written_from_the_models(empty: None, folder: Path) -> None:
+def test_migration_is_generated_from_the_models(empty: None, folder: Path) -> None:
     newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
     assert run("db", "generate", "nothing new").exit_code == 0
 
@@ -201,11 +200,11 @@ def test_a_migration_is_written_from_the_models(empty: None, folder: Path) -> No
     assert f'down_revision = "{newest}"' in written.read_text(encoding="utf-8")
 
 
-def test_what_has_expired_is_purged() -> None:
+def test_purge_reports_the_number_of_rows() -> None:
     assert run("db", "purge").output == "0 expired rows deleted\n"
 
 
-def test_the_description_of_the_api_is_exported(tmp_path: Path) -> None:
+def test_openapi_document_is_exported(tmp_path: Path) -> None:
     assert run("openapi", "export", str(tmp_path / "api.json")).exit_code == 0
 
     assert json.loads((tmp_path / "api.json").read_text(encoding="utf-8"))["openapi"].startswith("3.")

@@ -1,3 +1,3 @@
-"""The service. Start reading at `main.py`; README.md has the map."""
+"""The service. `main.py` builds the application; README.md describes the packages."""
 
 __version__ = "0.1.0"

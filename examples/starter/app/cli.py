@@ -1,4 +1,4 @@
-"""The command line: `uv run app --help`."""
+"""The command-line interface: `uv run app --help`."""
 
 import json
 import os
@@ -10,17 +10,17 @@ import typer
 from app.core import server
 from app.core.config import Environment, load_all
 from app.db import commands as db
-from app.db.commands import configured
+from app.db.commands import command_context
 from app.features import COMMANDS, FEATURES
 from app.main import create_app
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Run and look after the service.",
+    help="Manage the service.",
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-openapi = typer.Typer(no_args_is_help=True, help="The description of the API.")
+openapi = typer.Typer(no_args_is_help=True, help="Export the OpenAPI document.")
 for name, commands in {"db": db.commands, "openapi": openapi, **COMMANDS}.items():
     app.add_typer(commands, name=name)
 
@@ -32,16 +32,16 @@ def serve(
         int | None, typer.Option(min=1, max=65535, help="Port to listen on.", show_default="PORT, else 8000")
     ] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Restart when a file below app/ changes.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
 ) -> None:
-    """Answer requests, until told to stop.
+    """Start the HTTP server.
 
-    In development (ENV=dev) what is not configured is provided first: the database, migrated.
+    In development (ENV=dev), a database that is not configured is started and migrated first.
     """
-    with configured() as settings:
+    with command_context() as settings:
         host, port = host or settings.host, port or settings.port
-        server.require_free(host, port)
-        os.environ["PORT"] = str(port)  # as the app, and what it starts, shall know it
+        server.ensure_port_is_free(host, port)
+        os.environ["PORT"] = str(port)  # so that the app and the processes it starts use the same port
         if settings.env is Environment.DEV:
             for feature in FEATURES:
                 feature.prepare_development()
@@ -50,8 +50,8 @@ def serve(
 
 
 @openapi.command()
-def export(path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("openapi.json")) -> None:
-    """Write the description of the API to a file, for client generators and reviews."""
-    with configured():
+def export(path: Annotated[Path, typer.Argument(help="Output file.")] = Path("openapi.json")) -> None:
+    """Write the OpenAPI document to a file."""
+    with command_context():
         path.write_text(json.dumps(create_app().openapi(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         typer.echo(f"written: {path}")

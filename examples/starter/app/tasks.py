@@ -1,20 +1,20 @@
-"""The processes that do tasks, and know those of every module by the list in `features.py`.
+"""The worker and scheduler processes.
 
-Each is the app without its routes: the same features, and `/health` to ask. So their
-containers are watched, stopped and restarted as those of the API are.
+Each is the app without the API routes: the same features, and the health endpoints. Their
+containers are therefore monitored, stopped and restarted in the same way as those of the API.
 """
 
 from fastapi import APIRouter, FastAPI
 
+from app.jobs import processes
 from app.main import create_app
-from app.workers import processes
 
 
 def create_worker() -> FastAPI:
-    """Build a process that does jobs."""
+    """Create the app of a process that runs jobs."""
     return create_app(routes=APIRouter(), background=[processes.work])
 
 
 def create_scheduler() -> FastAPI:
-    """Build a process that looks at the clock."""
+    """Create the app of a process that enqueues periodic tasks."""
     return create_app(routes=APIRouter(), background=[processes.schedule])

@@ -1,4 +1,4 @@
-"""The front door."""
+"""The application factory."""
 
 import importlib
 import os
@@ -15,18 +15,18 @@ from app import main
 ENV = os.environ.get("ENV")  # while modules are imported
 
 
-def test_modules_are_imported_as_in_tests() -> None:
+def test_env_is_set_before_modules_are_imported() -> None:
     assert ENV == "test"
 
 
-def test_importing_configures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_configures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "not a number")
     monkeypatch.delitem(sys.modules, "app.main")
 
     importlib.import_module("app.main")
 
 
-def test_servers_that_ask_for_an_app_get_one() -> None:
+def test_app_attribute_is_built_on_first_access() -> None:
     assert isinstance(main.app, FastAPI)
     assert main.app is main.app
     assert "app" in dir(main)
@@ -34,12 +34,12 @@ def test_servers_that_ask_for_an_app_get_one() -> None:
         _ = main.application
 
 
-def test_the_lifespan_opens_and_closes_what_the_app_needs() -> None:
+def test_lifespan_opens_the_database() -> None:
     with TestClient(main.create_app()) as client:
         assert client.get("/health").json()["status"] == "ok"
 
 
-def test_what_it_does_beside_answering_goes_on_as_long() -> None:
+def test_background_tasks_run_during_the_lifespan() -> None:
     goes_on: list[FastAPI] = []
 
     @asynccontextmanager

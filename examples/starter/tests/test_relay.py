@@ -1,4 +1,4 @@
-"""The process that relays: the app without its routes, if there is somewhere to relay to."""
+"""The relay process."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -10,17 +10,17 @@ from httpx2 import ASGITransport, AsyncClient
 from app.core.config import ConfigurationError, EnvSettings
 from app.main import create_app
 from app.relay import create_relay
-from tests.conftest import variables
+from tests.conftest import settings_variables
 
-# Where things are brought to, if it is switched on.
+# The destinations that a project may have.
 SERVERS = {"REDIS_URL": "redis://localhost", "KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}
 
 
-@pytest.mark.parametrize("name", sorted(SERVERS.keys() & variables(EnvSettings)))
-async def test_a_relay_answers_for_its_health_and_nothing_else(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("name", sorted(SERVERS.keys() & settings_variables(EnvSettings)))
+async def test_relay_process_serves_only_health_endpoints(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, SERVERS[name])
-    if find_spec("app.events"):
-        monkeypatch.setattr("app.events.topics.TIMEOUT_SECONDS", 0.1)  # nobody is there
+    if find_spec("app.messaging"):
+        monkeypatch.setattr("app.messaging.topics.TIMEOUT_SECONDS", 0.1)  # there is no server
     app = create_relay()
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         assert (await client.get("/health/live")).status_code == 200
@@ -28,14 +28,14 @@ async def test_a_relay_answers_for_its_health_and_nothing_else(monkeypatch: pyte
     assert len(app.state.relays) == 1
 
 
-def test_a_relay_with_nowhere_to_relay_to_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="There is nowhere to relay to: in development the API does it all"):
+def test_relay_without_destinations_is_rejected() -> None:
+    with pytest.raises(ConfigurationError, match=r"No destination is configured\. In development, the API process"):
         create_relay()
 
 
-def test_a_relay_that_is_not_ready_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relay_checks_destinations_at_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: FastAPI) -> None:
-        raise ConfigurationError("There is nothing to bring it to yet.")
+        raise ConfigurationError("The destination is not ready.")
 
     def create(**given: Any) -> FastAPI:
         app = create_app(**given)
@@ -44,5 +44,5 @@ def test_a_relay_that_is_not_ready_does_not_start(monkeypatch: pytest.MonkeyPatc
         return app
 
     monkeypatch.setattr("app.relay.create_app", create)
-    with pytest.raises(ConfigurationError, match="nothing to bring it to"):
+    with pytest.raises(ConfigurationError, match="health check failed"):
         create_relay()

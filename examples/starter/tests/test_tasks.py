@@ -1,4 +1,4 @@
-"""The processes in the background: the app without its routes, and with every module's tasks."""
+"""The worker and scheduler processes."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from app import tasks
 
 
 @pytest.mark.parametrize("create", [tasks.create_worker, tasks.create_scheduler])
-async def test_a_process_in_the_background_answers_for_its_health_and_nothing_else(
+async def test_background_process_serves_only_health_endpoints(
     create: Callable[[], FastAPI], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://localhost")

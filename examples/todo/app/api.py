@@ -1,10 +1,10 @@
-"""Every module's routes, under one version. What needs a sign-in says so here, router by router."""
+"""The routes of all modules, under one version prefix. Each router that requires a sign-in declares it here."""
 
 from fastapi import APIRouter
 
-from app.core.openapi import EVERY_ROUTE
+from app.core.openapi import COMMON_RESPONSES
 from app.modules.auth import routes as auth
-from app.modules.auth.dependencies import ADMINISTRATORS, REFUSALS, SIGNED_IN
+from app.modules.auth.dependencies import ACCESS_ERRORS, ADMIN_ONLY, SIGNED_IN
 from app.modules.password import routes as password
 from app.modules.statistics import routes as statistics
 from app.modules.todo import routes as todo
@@ -14,13 +14,13 @@ from app.modules.user import routes as user
 # isort: split
 # Your own modules: import them below this line, …
 
-router = APIRouter(prefix="/api/v1", responses=EVERY_ROUTE)
-# … and include their routes below this one. Then no update of the template gets in their way.
+router = APIRouter(prefix="/api/v1", responses=COMMON_RESPONSES)
+# … and include their routes below this one. Template updates then do not conflict with them.
 
-# The template's modules.
+# Modules of the template.
 router.include_router(password.router, prefix="/auth")
 router.include_router(token.router, prefix="/auth")
 router.include_router(auth.router, prefix="/auth", dependencies=SIGNED_IN)
-router.include_router(user.router, prefix="/users", dependencies=ADMINISTRATORS, responses=REFUSALS)
-router.include_router(statistics.router, prefix="/statistics", dependencies=ADMINISTRATORS, responses=REFUSALS)
-router.include_router(todo.router, prefix="/todos", dependencies=SIGNED_IN, responses=REFUSALS)
+router.include_router(user.router, prefix="/users", dependencies=ADMIN_ONLY, responses=ACCESS_ERRORS)
+router.include_router(statistics.router, prefix="/statistics", dependencies=ADMIN_ONLY, responses=ACCESS_ERRORS)
+router.include_router(todo.router, prefix="/todos", dependencies=SIGNED_IN, responses=ACCESS_ERRORS)

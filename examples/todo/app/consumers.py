@@ -1,18 +1,15 @@
-"""The process that does what events ask for, and every module's consumers by name.
-
-It is the app without its routes: the same features, and `/health` to ask.
-"""
+"""The consumer process: the app without the API routes, with the same features and health endpoints."""
 
 from fastapi import APIRouter, FastAPI
 
-from app.events import processes
 from app.main import create_app
+from app.messaging import processes
 
 
 def create_consumer(*names: str) -> FastAPI:
-    """Build a process that does events, for the consumers of these names, or for all.
+    """Create the app of a process that runs event consumers: those with the given names, or all.
 
     Raises:
-        LookupError: If there is no consumer of a name.
+        LookupError: If there is no consumer with one of the names.
     """
     return create_app(routes=APIRouter(), background=[processes.consuming(*names)])

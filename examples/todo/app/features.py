@@ -1,9 +1,9 @@
-"""What this service is made of, in the order in which things start: what belongs to one answer stands together.
+"""The enabled features, in the order in which they start.
 
-A feature is a package with three functions. `prepare_development` provides on a
-developer's machine what production must be given; `setup` attaches routes, handlers and
-middlewares while the app is built; `lifespan` opens what the feature needs and closes it
-again, in reverse order. Features are not discovered: a missing line fails loudly.
+A feature is a package with three functions. `prepare_development` starts services that
+production must configure; `setup` attaches routes, exception handlers and middleware
+while the app is built; `lifespan` opens the resources of the feature and closes them again,
+in reverse order. Features are listed explicitly: a missing package fails at import.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -16,16 +16,16 @@ from app import db
 
 
 class Feature(Protocol):
-    """The face each feature shows."""
+    """Interface of a feature."""
 
     def prepare_development(self) -> None:
-        """Put into the environment what nobody has set, before the server starts (ENV=dev)."""
+        """Set missing environment variables before the development server starts (ENV=dev)."""
 
     def setup(self, app: FastAPI) -> None:
-        """Attach what belongs to the app."""
+        """Attach state, routes, exception handlers and health checks to the app."""
 
     def lifespan(self, app: FastAPI) -> AbstractAsyncContextManager[None]:
-        """Hold open what the feature needs while the app runs."""
+        """Keep the resources of the feature open while the app runs."""
 
 
 FEATURES: tuple[Feature, ...] = (db,)
@@ -37,11 +37,11 @@ from app.modules.password.commands import commands as users
 
 FEATURES += (security, jwt)
 COMMANDS |= {"users": users, "keys": keys}
-from app.jwt import services as jwt_services  # noqa: F401 - refuses a secret that all of them would know
+from app.jwt import services as jwt_services  # noqa: F401 - rejects a secret shared by all services
 
-# What happens after a commit, and in other processes.
+# Work after a commit, and in other processes.
 from app import modules, outbox
-from app.outbox.autodiscovery import autodiscover  # what modules have beside routes, by the names of their files
+from app.outbox.autodiscovery import autodiscover  # imports files of modules by name
 from app.outbox.commands import dead_letters, relay
 from app.outbox.commands import outbox as outbox_status
 
@@ -52,17 +52,21 @@ from app.outbox import notify
 
 FEATURES += (notify,)
 
-from app import events
-from app.events.commands import consumer, topics
-from app.events.contract_commands import contracts
+from app import messaging
+from app.messaging.commands import consumer, topics
+from app.messaging.contract_commands import contracts
 
 autodiscover(modules, "contracts", "consumers")
-FEATURES += (events,)
+FEATURES += (messaging,)
 COMMANDS |= {"consumer": consumer, "contracts": contracts, "topics": topics}
 
-from app.mail import mailer as mail
+from app import jobs
+from app.mail import jobs as mail
+from app.jobs.commands import scheduler, worker
 
-FEATURES += (mail,)
+autodiscover(modules, "tasks")
+FEATURES += (mail, jobs)
+COMMANDS |= {"worker": worker, "scheduler": scheduler}
 
 from app import topology
 from app.topology.commands import service

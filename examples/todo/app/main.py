@@ -1,7 +1,7 @@
-"""The front door: builds the application from its parts.
+"""The application factory.
 
-Nothing is configured when this module is imported. Servers call `create_app`, or ask
-for `app`, which is built when it is first asked for (`fastapi dev app/main.py` does).
+Importing this module configures nothing. Servers call `create_app`, or use `app`, which
+is built on first access (`fastapi dev app/main.py` does that).
 """
 
 import asyncio
@@ -17,45 +17,45 @@ from app.api import router
 from app.core import exception_handlers, health, middlewares, openapi
 from app.core.config import Settings, load
 from app.core.logging import configure_logging
-from app.core.shutdown import noticing_shutdown
+from app.core.shutdown import watch_shutdown_signals
 from app.features import FEATURES
 
-Part = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+Background = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def create_app(
     settings: Settings | None = None,
     routes: APIRouter = router,
-    background: Sequence[Part] | None = None,
+    background: Sequence[Background] | None = None,
 ) -> FastAPI:
-    """Build the application.
+    """Create the application.
 
     Args:
-        settings: The core settings; read from the environment if not given.
-        routes: What it answers, beside questions about its health.
-        background: What it does beside answering. If not given: what no other process does.
+        settings: Core settings; read from the environment by default.
+        routes: Routes to serve, in addition to the health checks.
+        background: Background tasks to run in this process. By default, those that no separate process runs.
 
     Raises:
-        ConfigurationError: If the environment does not allow a start.
+        ConfigurationError: If a setting is missing or invalid.
     """
     settings = settings or load(Settings)
     configure_logging(settings)
-    about = openapi.about()
+    about = openapi.api_metadata()
     app = FastAPI(
         title=about["title"],
         description=about["description"],
         version=__version__,
         lifespan=_lifespan,
-        middleware=middlewares.stack(settings),
+        middleware=middlewares.build_middleware(settings),
         exception_handlers=exception_handlers.HANDLERS,
         generate_unique_id_function=openapi.operation_id,
     )
     app.state.settings = settings
     app.state.stopping = asyncio.Event()
     app.state.health_checks = {}
-    app.state.by_itself = []  # features add what no other process does, as in development
-    openapi.install(app)
-    app.include_router(health.router, responses=openapi.EVERY_ROUTE)
+    app.state.by_itself = []  # features add tasks that no separate process runs, for example in development
+    openapi.customize_openapi(app)
+    app.include_router(health.router, responses=openapi.COMMON_RESPONSES)
     app.include_router(routes)
     for feature in FEATURES:
         feature.setup(app)
@@ -65,13 +65,13 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Open the features in order, then what uses them; close all of it in reverse."""
+    """Start the features in order, then the background tasks; stop everything in reverse order."""
     async with AsyncExitStack() as stack:
         for feature in FEATURES:
             await stack.enter_async_context(feature.lifespan(app))
         for part in app.state.background:
             await stack.enter_async_context(part(app))
-        with noticing_shutdown(app.state.stopping):
+        with watch_shutdown_signals(app.state.stopping):
             yield
 
 
@@ -85,7 +85,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Build `app` when somebody asks for it, so that importing this module configures nothing."""
+    """Build `app` on first access, so that importing this module configures nothing."""
     if name == "app":
         return _app()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The process that brings what waits in the outbox to where it is done: the app without its routes."""
+"""The relay process, which sends outbox messages to their destinations: the app without the API routes."""
 
 from fastapi import APIRouter, FastAPI
 
@@ -8,16 +8,16 @@ from app.outbox import processes
 
 
 def create_relay() -> FastAPI:
-    """Build a process that relays to every destination there is.
+    """Create the app of a process that relays to all configured destinations.
 
     Raises:
-        ConfigurationError: If there is none, or one is not ready for it.
+        ConfigurationError: If no destination is configured, or if one is not ready.
     """
     app = create_app(routes=APIRouter(), background=[processes.relay])
     if not app.state.relays:
         raise ConfigurationError(
-            "There is nowhere to relay to: in development the API does it all itself, as long as it runs.\n"
-            "To have processes for it, name the servers in .env (.env.example explains how)."
+            "No destination is configured. In development, the API process relays messages itself.\n"
+            "To run a separate relay, set the servers in .env (.env.example explains how)."
         )
     for check in app.state.relay_checks:
         check(app)

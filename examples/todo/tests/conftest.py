@@ -1,19 +1,21 @@
-"""Fixtures for every test.
+"""Shared fixtures.
 
-Each xdist worker has a migrated database of its own. A test sees it through one
-connection whose transaction is rolled back at the end; the app's own commits become
-savepoints in it, so the code under test is the code in production. Tests that need real
-commits (several connections at once) take `live` instead, which deletes what they leave.
+Each xdist worker has a separate, migrated database. A test uses it through one connection
+whose transaction is rolled back at the end; commits of the app become savepoints in it, so
+production code is tested unchanged. Tests that need real commits (several connections) use
+`committing_client` instead, which deletes all rows afterwards.
 """
 
 import gc
 import os
 import subprocess
 import sys
-from collections import defaultdict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from importlib import import_module
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -28,94 +30,133 @@ from app.db import dialect, migrations
 from app.db.base import Base
 from app.db.session import Database, transaction
 from app.main import create_app
-from app.start import NEW_OBJECTS
+from app.start import GC_THRESHOLD
 from tests.database import create_database
+from tests.waiting import TIMEOUT_SECONDS
+
+# Timeouts are long, so that no test depends on the speed of the machine.
+LIMITS = {
+    "REQUEST_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
+    "DATABASE_POOL_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
+    "DATABASE_CONNECT_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
+    "DATABASE_STATEMENT_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
+    "DATABASE_LOCK_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
+    "DATABASE_BUSY_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
+}
+
+SILENCE_SECONDS = 15
+test_reported, session_finished = Event(), Event()
 
 
 def pytest_configure() -> None:
-    """Say that these are tests before a module is imported that asks, also for editors and `uv run pytest`."""
+    """Set ENV before any module reads it, so that editors and `uv run pytest` need no configuration."""
     os.environ["ENV"] = Environment.TEST
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
-    """Let the garbage collector leave alone what is there before the first test, and wait for more than Python lets it."""
+    """Exclude existing objects from garbage collection, and raise its threshold, as the service does."""
     gc.freeze()
-    gc.set_threshold(NEW_OBJECTS)
+    gc.set_threshold(GC_THRESHOLD)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Report progress while the workers import the app and collect tests, which takes a minute on a busy machine."""
+    Thread(target=report_silence, args=[config.pluginmanager.getplugin("terminalreporter")], daemon=True).start()
+
+
+def pytest_runtest_logreport() -> None:
+    test_reported.set()
+
+
+def pytest_sessionfinish() -> None:
+    session_finished.set()
+    test_reported.set()
+
+
+def report_silence(terminal: pytest.TerminalReporter) -> None:
+    """Print a line whenever no test has finished for a while."""
+    while not session_finished.is_set():
+        if not test_reported.wait(SILENCE_SECONDS):
+            terminal.write_line(f"\nno result for {SILENCE_SECONDS} seconds: still collecting, or a slow test")
+        test_reported.clear()
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder that all processes of this test run share, and no other run."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that is shared by all processes of this test run."""
     own = tmp_path_factory.getbasetemp()
     return own if worker_id == "master" else own.parent
 
 
 @pytest.fixture(scope="session", autouse=True)
-def environment(shared: Path, worker_id: str) -> None:
-    """Describe the test environment to everything that reads it, and migrate the database."""
-    database_url = create_database(shared, f"test_{worker_id}")
-    for name in variables():  # what a developer has set for the service is not for its tests
+def environment(shared_folder: Path, worker_id: str) -> None:
+    """Set the environment variables for the tests, and migrate the database."""
+    database_url = create_database(shared_folder, f"test_{worker_id}")
+    for name in settings_variables():  # ignore the settings of the developer
         os.environ.pop(name, None)
-    os.environ.update(ENV=Environment.TEST, DATABASE_URL=database_url)
-    in_a_thread(migrations.upgrade)
+    os.environ.update(LIMITS, ENV=Environment.TEST, DATABASE_URL=database_url)
+    run_in_thread(migrations.upgrade)
 
 
-def variables(base: type[EnvSettings] = EnvSettings) -> set[str]:
-    """The environment variables of all settings classes, whatever is switched on."""
+def settings_variables(base: type[EnvSettings] = EnvSettings) -> set[str]:
+    """The environment variables of all settings classes."""
     own = {base.variable(field) for field in base.model_fields}
-    return own.union(*(variables(child) for child in base.__subclasses__() if child.__module__.startswith("app.")))
+    return own.union(
+        *(settings_variables(child) for child in base.__subclasses__() if child.__module__.startswith("app."))
+    )
 
 
-def in_a_thread(function: Any, *arguments: Any) -> Any:
-    """Call what runs an event loop of its own."""
+def run_in_thread(function: Any, *arguments: Any) -> Any:
+    """Call a function that starts its own event loop."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(function, *arguments).result()
 
 
 @pytest.fixture(scope="session")
-def imported() -> set[str]:
-    """The modules that a process has imported when it begins to answer."""
+def imported_modules() -> set[str]:
+    """The modules that a server process has imported at startup."""
     serve = "import sys; from app import cli; cli.create_app(); print(*sys.modules)"
     return set(subprocess.run([sys.executable, "-c", serve], check=True, capture_output=True, text=True).stdout.split())
 
 
 @pytest.fixture
 def settings() -> Settings:
-    """Settings of the app under test; override it in a module to test others."""
+    """Settings of the app under test; override the fixture in a module to change them."""
     return load(Settings)
 
 
 @pytest.fixture(scope="session")
-async def live_database() -> AsyncGenerator[Database]:
-    """The database as the app opens it."""
+async def committing_database() -> AsyncGenerator[Database]:
+    """The database, opened as the app does."""
     async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
         yield database
 
 
 @pytest.fixture
-async def database(live_database: Database) -> AsyncGenerator[Database]:
-    """A database whose commits last until the end of the test."""
-    engine = live_database.writers.kw["bind"]
+async def database(committing_database: Database) -> AsyncGenerator[Database]:
+    """A database whose commits are rolled back at the end of the test."""
+    engine = committing_database.write.kw["bind"]
     async with engine.connect() as connection:
         outer = await connection.begin()
         sessions = async_sessionmaker(
             connection, class_=AsyncSession, expire_on_commit=False, join_transaction_mode="create_savepoint"
         )
-        yield Database(writers=sessions, readers=sessions, lookups=sessions, probe=live_database.probe)
+        yield Database(write=sessions, snapshot=sessions, read_only=sessions, health=committing_database.health)
         await outer.rollback()
 
 
 @pytest.fixture
 async def session(database: Database) -> AsyncGenerator[AsyncSession]:
-    """A session for tests below HTTP."""
-    async with database.writers() as session:
+    """A session for tests without HTTP."""
+    async with database.write() as session:
         yield session
 
 
 @pytest.fixture
 def app(settings: Settings, database: Database) -> FastAPI:
-    """The app on the test's database; its lifespan does not run."""
+    """The app with the database of the test; its lifespan does not run."""
     app = create_app(settings)
     app.state.database = database
     return app
@@ -123,32 +164,50 @@ def app(settings: Settings, database: Database) -> FastAPI:
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncGenerator[AsyncClient]:
-    """A client that talks to the app without a socket."""
+    """A client that calls the app in process."""
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
 
 
 @pytest.fixture
-async def live(live_database: Database, settings: Settings) -> AsyncGenerator[AsyncClient]:
-    """A client whose requests commit for real, each in its own transaction."""
+async def committing_client(committing_database: Database, settings: Settings) -> AsyncGenerator[AsyncClient]:
+    """A client whose requests commit, each in its own transaction."""
     app = create_app(settings)
-    app.state.database = live_database
+    app.state.database = committing_database
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
-    async with transaction(live_database.writers) as session:
+    async with transaction(committing_database.write) as session:
         for table in reversed(Base.metadata.sorted_tables):
             await session.exec(table.delete())
 
 
+OwnRegistry = Callable[[str], Any]
+
+
 @pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch) -> list[events.Event]:
-    """The events that are published, which nobody handles meanwhile."""
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> OwnRegistry:
+    """Replace a registry with a copy during the test: `own_registry("app.x._things")`."""
+
+    def replace(name: str) -> Any:
+        module, _, attribute = name.rpartition(".")
+        registry = copy(getattr(import_module(module), attribute))
+        monkeypatch.setattr(name, registry)
+        return registry
+
+    return replace
+
+
+@pytest.fixture
+def captured_events(own_registry: OwnRegistry) -> list[events.Event]:
+    """The published events; their handlers are not called."""
     seen: list[events.Event] = []
 
     async def record(_: AsyncSession, event: events.Event) -> None:
         seen.append(event)
 
-    monkeypatch.setattr(events, "_handlers", defaultdict(list, {events.Event: [record]}))
+    handlers = own_registry("app.core.events._handlers")
+    handlers.clear()
+    handlers[events.Event].append(record)
     return seen
 
 

@@ -1,4 +1,4 @@
-"""Where the tests get their database from."""
+"""Creates the databases of the tests."""
 
 import os
 from pathlib import Path
@@ -13,8 +13,8 @@ from app.db import embedded
 def create_database(folder: Path, name: str) -> str:
     """Create an empty database and return its URL.
 
-    It is made on the server of DATABASE_URL if that is set, beside the database it names;
-    otherwise on a server that all test processes share and that ends with the last of them.
+    If DATABASE_URL is set, the database is created on that server, next to the one in the URL.
+    Otherwise, all test processes share an embedded server, which stops with the last of them.
     """
     given = os.environ.get("DATABASE_URL")
     if given is None:

@@ -1,4 +1,4 @@
-"""People who use the API in tests. How one really signs in is tested where it is built."""
+"""Users for tests. Other tests cover the actual sign-in."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -17,16 +17,16 @@ from tests.factories import UserCreateFactory
 from tests.modules.token.credentials import credentials
 
 
-async def join(client: AsyncClient) -> str:
-    """Open an account, let `client` use it, and return the URL of its to-dos."""
-    async with transaction(app_of(client).state.database.writers) as session:
+async def sign_in_new_user(client: AsyncClient) -> str:
+    """Create a user, let `client` act as this user, and return the URL of their to-dos."""
+    async with transaction(app_of(client).state.database.write) as session:
         user = await UserService(session).register(UserCreateFactory.build())
     client.headers.update(await credentials(app_of(client), user.id))
     return "/api/v1/todos"
 
 
-def lead(client: AsyncClient) -> None:
-    """Let everybody who uses the app of `client` do what administrators may."""
+def as_admin(client: AsyncClient) -> None:
+    """Give all clients of the app administrator permissions."""
     admin = Principal(uuid4(), frozenset(Scope), expires_at=utc_now() + timedelta(minutes=15))
 
     async def get_admin() -> Principal:
@@ -35,21 +35,21 @@ def lead(client: AsyncClient) -> None:
     app_of(client).dependency_overrides[get_principal] = get_admin
 
 
-async def administrator(app: FastAPI) -> dict[str, str]:
-    """Open the account of an administrator, and return the headers of their requests."""
-    async with transaction(app.state.database.writers) as session:
+async def admin_headers(app: FastAPI) -> dict[str, str]:
+    """Create an administrator, and return their request headers."""
+    async with transaction(app.state.database.write) as session:
         user = await UserService(session).register(UserCreateFactory.build())
-        await AuthService(session).grant(user.id, Role.ADMIN)
+        await AuthService(session).grant_role(user.id, Role.ADMIN)
     return await credentials(app, user.id, *Scope)
 
 
-def another(client: AsyncClient) -> AsyncClient:
-    """Return a client of the same app that is somebody else."""
+def new_client(client: AsyncClient) -> AsyncClient:
+    """Return a new client of the same app, without credentials."""
     return AsyncClient(transport=ASGITransport(app_of(client)), base_url="http://test")
 
 
 def app_of(client: AsyncClient) -> FastAPI:
-    """Return the app that a client talks to."""
+    """Return the app of a client."""
     transport = client._transport
     assert isinstance(transport, ASGITransport)
     assert isinstance(transport.app, FastAPI)

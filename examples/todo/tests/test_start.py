@@ -1,4 +1,4 @@
-"""What it takes to start."""
+"""Startup of processes."""
 
 import gc
 from collections.abc import Generator
@@ -12,18 +12,18 @@ from app.main import create_app
 
 
 def left_alone() -> bool:
-    return gc.isenabled() and gc.get_freeze_count() > 10_000 and gc.get_threshold()[0] == start.NEW_OBJECTS
+    return gc.isenabled() and gc.get_freeze_count() > 10_000 and gc.get_threshold()[0] == start.GC_THRESHOLD
 
 
 @pytest.fixture(autouse=True)
 def _restored() -> Generator[None]:
     threshold = gc.get_threshold()
-    gc.set_threshold(700)  # that of the tests is that of the service
+    gc.set_threshold(700)  # the tests use the threshold of the service
     yield
     gc.set_threshold(*threshold)
 
 
-def test_the_garbage_collector_leaves_alone_what_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imported_objects_are_excluded_from_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
     monkeypatch.setattr(cli, "app", lambda: seen.append(left_alone()))
     gc.unfreeze()
@@ -32,8 +32,8 @@ def test_the_garbage_collector_leaves_alone_what_is_imported(monkeypatch: pytest
     assert seen == [True]
 
 
-def test_so_it_does_in_each_process_that_answers(monkeypatch: pytest.MonkeyPatch, free_tcp_port: int) -> None:
-    """With `--workers 2` these are started anew, from nothing but the name of what makes the app."""
+def test_worker_processes_also_exclude_imported_objects(monkeypatch: pytest.MonkeyPatch, free_tcp_port: int) -> None:
+    """With `--workers 2`, each worker process imports the application factory by its name."""
     names: list[str] = []
     monkeypatch.setattr(server, "run", lambda factory, *_, **__: names.append(factory))
     cli.serve(port=free_tcp_port)
@@ -44,6 +44,6 @@ def test_so_it_does_in_each_process_that_answers(monkeypatch: pytest.MonkeyPatch
     assert left_alone()
 
 
-def test_a_process_that_serves_does_without_what_migrates(imported: set[str]) -> None:
-    assert "app.db.migrations" in imported
-    assert "alembic" not in imported
+def test_server_does_not_import_alembic(imported_modules: set[str]) -> None:
+    assert "app.db.migrations" in imported_modules
+    assert "alembic" not in imported_modules

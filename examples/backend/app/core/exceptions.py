@@ -1,7 +1,7 @@
-"""Domain errors by kind. They know nothing of HTTP; `exception_handlers.py` does.
+"""Domain errors by kind. They are independent of HTTP; `exception_handlers.py` maps them to responses.
 
-A module's own errors derive from a kind and say what happened: `EmailTaken(ConflictError)`.
-The message is shown to clients, so it never carries anything internal.
+The errors of a module derive from one of these kinds: `EmailTaken(ConflictError)`.
+Clients see the message, so it must not contain internal details.
 """
 
 import re
@@ -9,68 +9,68 @@ from typing import ClassVar
 
 
 class DomainError(Exception):
-    """A request that cannot be done, for a reason its sender may know."""
+    """Base class of errors that are reported to the client."""
 
     code: ClassVar[str] = "domain_error"
-    message: ClassVar[str] = "The request cannot be done."
+    message: ClassVar[str] = "The request cannot be processed."
 
     def __init__(self, message: str | None = None) -> None:
-        """Take the class's own message unless a better one is given."""
+        """Use the message of the class unless another is given."""
         super().__init__(message or self.message)
 
     def __init_subclass__(cls) -> None:
-        """Derive the code clients may rely on: `EmailTaken` is `email_taken`."""
+        """Derive the stable error code from the class name: `EmailTaken` becomes `email_taken`."""
         cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__.removesuffix("Error")).lower()
 
 
 class UnauthenticatedError(DomainError):
-    """Nobody is signed in, or what was shown does not prove who it is."""
+    """The request has no credentials, or invalid ones."""
 
-    message = "Sign in first."
+    message = "Authentication required."
 
 
 class ForbiddenError(DomainError):
-    """Whoever asks may not do this."""
+    """The caller lacks permission."""
 
-    message = "You may not do this."
+    message = "Forbidden."
 
 
 class NotFoundError(DomainError):
-    """What was asked for is not there, or not for the one who asks."""
+    """The resource does not exist, or the caller may not see it."""
 
-    message = "There is no such thing."
+    message = "Resource not found."
 
 
 class ConflictError(DomainError):
-    """The request contradicts the present state."""
+    """The request conflicts with the current state of the resource."""
 
-    message = "The request contradicts the present state."
+    message = "The request conflicts with the current state of the resource."
 
 
 class InvalidError(DomainError):
-    """A value is well-formed and still not usable."""
+    """A value is well-formed but not acceptable."""
 
-    message = "A value is not usable."
+    message = "Invalid value."
 
 
 class PreconditionFailedError(DomainError):
-    """The thing has changed since the client last saw it."""
+    """The resource has changed since the client read it."""
 
-    message = "It has changed since you read it. Read it again, then repeat the change."
+    message = "The resource has changed since you read it. Read it again, then repeat the change."
 
 
 class TooManyRequestsError(DomainError):
-    """The same was tried too often in a short time."""
+    """The client exceeded a limit on the number of attempts."""
 
     message = "Too many requests. Try again later."
 
     def __init__(self, retry_after_seconds: int) -> None:
-        """Say how long to wait."""
+        """Set the time after which the client may try again."""
         super().__init__(f"Too many requests. Try again in {retry_after_seconds} s.")
         self.retry_after_seconds = retry_after_seconds
 
 
 class UnavailableError(DomainError):
-    """Something this service needs does not answer just now."""
+    """A dependency of the service is unavailable."""
 
-    message = "The service cannot do this just now. Try again in a moment."
+    message = "The service is temporarily unavailable. Try again later."

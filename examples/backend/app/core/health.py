@@ -1,7 +1,7 @@
-"""Health: is the process alive, and can it do its work?
+"""Health endpoints: liveness and readiness.
 
-A feature adds what it depends on with `add_check`; each check has a time limit, so a
-hanging dependency makes the answer late by that much and no more.
+Features register a check for each of their dependencies with `add_check`. Each check has
+a timeout, which limits how long a hanging dependency delays the response.
 """
 
 import asyncio
@@ -16,55 +16,55 @@ from app import __version__
 
 CHECK_TIMEOUT_SECONDS = 2.0
 
-Check = Callable[[FastAPI], Awaitable[None]]
+HealthCheck = Callable[[FastAPI], Awaitable[None]]
 
-_late: set[asyncio.Future[None]] = set()  # asyncio itself keeps weak references only
+_abandoned_checks: set[asyncio.Future[None]] = set()  # asyncio keeps only weak references to tasks
 
 logger = structlog.get_logger(__name__)
 router = APIRouter(prefix="/health", tags=["health"])
 
 
 class Status(StrEnum):
-    """Whether something can be used."""
+    """Status of the service or of a dependency."""
 
     OK = "ok"
     UNAVAILABLE = "unavailable"
 
 
 class Liveness(BaseModel):
-    """The process runs."""
+    """Response of the liveness probe."""
 
     status: Status = Status.OK
 
 
 class Health(BaseModel):
-    """Whether requests can be served, and which part cannot be used."""
+    """Response of the readiness probe, with the status of each dependency."""
 
     status: Status
     version: str
     checks: dict[str, Status]
 
 
-def add_check(app: FastAPI, name: str, check: Check) -> None:
-    """Make `check`, which raises when its dependency cannot be used, part of the readiness."""
-    app.state.health_checks[name] = check
+def add_check(app: FastAPI, name: str, check: HealthCheck, timeout_seconds: float = CHECK_TIMEOUT_SECONDS) -> None:
+    """Register a readiness check. `check` must raise an exception if its dependency is unavailable."""
+    app.state.health_checks[name] = check, timeout_seconds
 
 
-@router.get("/live", summary="Is the process alive?")
+@router.get("/live", summary="Liveness probe")
 async def live() -> Liveness:
-    """Answer at once, without looking at anything else: restart the process if this fails."""
+    """Return `ok` without checking any dependency. Restart the process if this fails."""
     return Liveness()
 
 
-@router.get("/ready", summary="Can it serve requests?", responses={503: {"model": Health}})
+@router.get("/ready", summary="Readiness probe", responses={503: {"model": Health}})
 async def ready(request: Request, response: Response) -> Health:
-    """Try each dependency: send no traffic here while this answers 503."""
+    """Check all dependencies. Send no traffic to this process while the response is 503."""
     app: FastAPI = request.app
-    checks: dict[str, Check] = app.state.health_checks
+    checks: dict[str, tuple[HealthCheck, float]] = app.state.health_checks
     if app.state.stopping.is_set():
         results = [Status.UNAVAILABLE for _ in checks]
     else:
-        results = await asyncio.gather(*(_try(app, name, check) for name, check in checks.items()))
+        results = await asyncio.gather(*(_run_check(app, name, *check) for name, check in checks.items()))
     healthy = all(result is Status.OK for result in results) and not app.state.stopping.is_set()
     if not healthy:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
@@ -75,33 +75,33 @@ async def ready(request: Request, response: Response) -> Health:
     )
 
 
-@router.get("", summary="The same as /health/ready", responses={503: {"model": Health}})
+@router.get("", summary="Same as /health/ready", responses={503: {"model": Health}})
 async def health(request: Request, response: Response) -> Health:
-    """Answer as `/health/ready` does, for monitors that expect it here."""
+    """Return the same as `/health/ready`, for monitoring tools that expect this path."""
     return await ready(request, response)
 
 
-async def _try(app: FastAPI, name: str, check: Check) -> Status:
-    """Run one check within its time limit; why it failed goes to the log, not to the client.
+async def _run_check(app: FastAPI, name: str, check: HealthCheck, timeout_seconds: float) -> Status:
+    """Run a check with its timeout. The reason for a failure is logged, not sent to the client.
 
-    A check that is late is cancelled and not waited for: its clean-up may hang as it does.
+    A check that times out is cancelled but not awaited, because its cleanup may hang as well.
     """
     task = asyncio.ensure_future(check(app))
-    await asyncio.wait({task}, timeout=CHECK_TIMEOUT_SECONDS)
+    await asyncio.wait({task}, timeout=timeout_seconds)
     if not task.done():
-        _late.add(task)
-        task.add_done_callback(_forget)
+        _abandoned_checks.add(task)
+        task.add_done_callback(_consume_result)
         task.cancel()
-        logger.warning("not ready", check=name, error=f"no answer within {CHECK_TIMEOUT_SECONDS:g} seconds")
+        logger.warning("health check failed", check=name, error=f"timed out after {timeout_seconds:g} seconds")
         return Status.UNAVAILABLE
     if error := task.exception():
-        logger.warning("not ready", check=name, error=f"{type(error).__name__}: {error}")
+        logger.warning("health check failed", check=name, error=f"{type(error).__name__}: {error}")
         return Status.UNAVAILABLE
     return Status.OK
 
 
-def _forget(task: asyncio.Future[None]) -> None:
-    """Take note of how a late check ended, which nobody else does."""
-    _late.discard(task)
+def _consume_result(task: asyncio.Future[None]) -> None:
+    """Retrieve the exception of an abandoned check, so that asyncio does not log it."""
+    _abandoned_checks.discard(task)
     if not task.cancelled():
         task.exception()

@@ -1,6 +1,6 @@
-"""What happens to every request, as small ASGI classes.
+"""HTTP middleware, as plain ASGI classes.
 
-No `BaseHTTPMiddleware`: it costs a third of the throughput and breaks context variables.
+`BaseHTTPMiddleware` is not used: it costs a third of the throughput and breaks context variables.
 """
 
 import asyncio
@@ -34,19 +34,19 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-# The documentation pages load Swagger UI and ReDoc from where FastAPI points them.
-DOCS_POLICY = (
+# The documentation pages load Swagger UI and ReDoc from the hosts that FastAPI uses.
+DOCS_CSP = (
     "default-src 'none'; script-src https://cdn.jsdelivr.net 'unsafe-inline'; worker-src blob:; "
     "style-src https://cdn.jsdelivr.net https://fonts.googleapis.com 'unsafe-inline'; "
     "font-src https://fonts.gstatic.com; img-src 'self' data: https://fastapi.tiangolo.com https://cdn.redoc.ly; "
     "connect-src 'self'; frame-ancestors 'none'"
 )
 DOCS_PATHS = ("/docs", "/redoc")
-PROBES = ("/health", "/health/live", "/health/ready")
+PROBE_PATHS = ("/health", "/health/live", "/health/ready")
 
 
-def stack(settings: Settings) -> list[Middleware]:
-    """Return the middlewares, outermost first."""
+def build_middleware(settings: Settings) -> list[Middleware]:
+    """Return the middleware, outermost first."""
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
@@ -68,29 +68,29 @@ def stack(settings: Settings) -> list[Middleware]:
         Middleware(AccessLog),
         Middleware(SecurityHeaders, hsts=settings.env is Environment.PROD),
         *([cors] if settings.cors_origins else []),
-        Middleware(TimeLimit, seconds=settings.request_timeout_seconds),
+        Middleware(RequestTimeout, seconds=settings.request_timeout_seconds),
         Middleware(ErrorBoundary, debug=settings.debug),
-        Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
+        Middleware(BodySizeLimit, max_bytes=settings.max_body_bytes),
     ]
 
 
 class HttpMiddleware(ABC):
-    """What the others share: lifespan and WebSocket traffic passes them by."""
+    """Base class that handles HTTP requests and passes lifespan and WebSocket traffic through."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take part in HTTP requests only."""
+        """Handle HTTP requests; pass other traffic to the app."""
         await (self._handle if scope["type"] == "http" else self.app)(scope, receive, send)
 
     @abstractmethod
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle an HTTP request; this is what a middleware writes."""
+        """Handle an HTTP request; implemented by each middleware."""
 
 
 class RequestId(HttpMiddleware):
-    """Give each request an id: the caller's if it is harmless to log, else a new one."""
+    """Assign a request id: the client's if it is safe to log, otherwise a new one."""
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
@@ -106,24 +106,24 @@ class RequestId(HttpMiddleware):
 
 
 class AccessLog(HttpMiddleware):
-    """Write one line a request. The query string stays out: it may carry something secret."""
+    """Log one line per request, without the query string, which may contain secrets."""
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, ended, status = time.perf_counter(), 0.0, 0
 
-        async def noting_answer(message: Message) -> None:
+        async def record_response(message: Message) -> None:
             nonlocal status, ended
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
-                ended = time.perf_counter()  # What is done afterwards keeps no client waiting.
+                ended = time.perf_counter()  # Work after the response does not delay the client.
 
         try:
-            await self.app(scope, receive, noting_answer)
+            await self.app(scope, receive, record_response)
         finally:
-            # Probes ask every few seconds; their lines would bury the others.
-            log = logger.debug if scope["path"] in PROBES else logger.info
+            # Probes run every few seconds and would flood the log.
+            log = logger.debug if scope["path"] in PROBE_PATHS else logger.info
             log(
                 "request",
                 method=scope["method"],
@@ -135,7 +135,7 @@ class AccessLog(HttpMiddleware):
 
 
 class SecurityHeaders(HttpMiddleware):
-    """Tell browsers to do as little as possible with an answer."""
+    """Add security headers to every response."""
 
     def __init__(self, app: ASGIApp, hsts: bool) -> None:
         super().__init__(app)
@@ -151,14 +151,14 @@ class SecurityHeaders(HttpMiddleware):
                 headers.update(self.headers)
                 headers.setdefault("Cache-Control", "private, no-cache")
                 if scope["path"] in DOCS_PATHS:
-                    headers["Content-Security-Policy"] = DOCS_POLICY
+                    headers["Content-Security-Policy"] = DOCS_CSP
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
 
 
-class TimeLimit(HttpMiddleware):
-    """Give up when an answer has not begun in time; a begun one may stream on."""
+class RequestTimeout(HttpMiddleware):
+    """Limit the time until a response starts. A response that has started may stream without a limit."""
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
         super().__init__(app)
@@ -167,35 +167,35 @@ class TimeLimit(HttpMiddleware):
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         waiting, complete = False, False
 
-        async def noting_body() -> Message:
+        async def track_body() -> Message:
             nonlocal waiting, complete
             waiting = not complete
             message = await receive()
             waiting, complete = False, not message.get("more_body", False)
             return message
 
-        async def lifting_limit(message: Message) -> None:
+        async def lift_timeout(message: Message) -> None:
             limit.reschedule(None)
             await send(message)
 
         try:
             async with asyncio.timeout(self.seconds) as limit:
-                await self.app(scope, noting_body, lifting_limit)
+                await self.app(scope, track_body, lift_timeout)
         except TimeoutError:
-            await self._give_up(waiting)(scope, receive, send)
+            await self._timeout_response(waiting)(scope, receive, send)
 
-    def _give_up(self, waiting_for_body: bool) -> ASGIApp:
-        """Tell who was too slow: the client with its body, or we."""
+    def _timeout_response(self, waiting_for_body: bool) -> ASGIApp:
+        """Return 408 if the client was slow to send its body, otherwise 503."""
         if waiting_for_body:
-            detail = f"The request did not arrive within {self.seconds:g} seconds."
+            detail = f"The request was not received within {self.seconds:g} seconds."
             return problem(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail, {"Connection": "close"})
-        logger.error("request took too long", limit_seconds=self.seconds)
-        detail = f"There was no answer within {self.seconds:g} seconds."
+        logger.error("request timed out", limit_seconds=self.seconds)
+        detail = f"The request was not processed within {self.seconds:g} seconds."
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "timeout", detail)
 
 
 class ErrorBoundary(HttpMiddleware):
-    """Log what nobody expected and answer 500 without saying what it was."""
+    """Log unhandled exceptions and return a 500 response without details."""
 
     def __init__(self, app: ASGIApp, debug: bool) -> None:
         super().__init__(app)
@@ -204,25 +204,25 @@ class ErrorBoundary(HttpMiddleware):
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
 
-        async def noting_start(message: Message) -> None:
+        async def track_start(message: Message) -> None:
             nonlocal begun
             begun = True
             await send(message)
 
         try:
-            await self.app(scope, receive, noting_start)
+            await self.app(scope, receive, track_start)
         except Exception:
-            logger.exception("unexpected error")
+            logger.exception("unhandled exception")
             if begun:
-                return  # Half an answer is out: the server breaks the connection, which tells the client so.
+                return  # The response has started: the server closes the connection, so the client notices the error.
             more: dict[str, Any] = {"traceback": traceback.format_exc().splitlines()} if self.debug else {}
-            detail = "Something went wrong on our side. Quote the request id when you report it."
+            detail = "Internal server error. Include the request id when you report it."
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail, **more)
             await answer(scope, receive, send)
 
 
-class BodyLimit(HttpMiddleware):
-    """Refuse a request body that is too large, as soon as that is known."""
+class BodySizeLimit(HttpMiddleware):
+    """Reject request bodies that are too large, based on `Content-Length` or on the bytes received so far."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         super().__init__(app)
@@ -236,7 +236,7 @@ class BodyLimit(HttpMiddleware):
             return
         size = 0
 
-        async def counting() -> Message:
+        async def receive_limited() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
@@ -244,8 +244,8 @@ class BodyLimit(HttpMiddleware):
                 raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._detail)
             return message
 
-        await self.app(scope, counting, send)
+        await self.app(scope, receive_limited, send)
 
     @property
     def _detail(self) -> str:
-        return f"The request body may have at most {self.max_bytes:,} bytes."
+        return f"The request body must not exceed {self.max_bytes:,} bytes."

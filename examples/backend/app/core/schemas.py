@@ -1,4 +1,4 @@
-"""What request and response models have in common."""
+"""Base classes of request and response models."""
 
 from datetime import datetime
 from typing import Any
@@ -8,29 +8,29 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class RequestModel(BaseModel):
-    """A request body. A field it does not know is an error, not silently lost."""
+    """A request body. Unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class ResponseModel(BaseModel):
-    """A response body, which can be built from a row."""
+    """A response body, which can be created from a row."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 class EntityModel(ResponseModel):
-    """A response body about one thing that is stored."""
+    """A response body for a stored entity."""
 
     id: UUID
     created_at: datetime
     updated_at: datetime
-    version: int = Field(description="Counts the changes; also the ETag.", examples=[1])
+    version: int = Field(description="Number of the current version; also the ETag.", examples=[1])
 
 
 def omittable() -> Any:
-    """Mark a field of a PATCH that may be left out but may not be null.
+    """Declare a field of a PATCH request that may be omitted but must not be null.
 
-    The default is never used: `model_dump(exclude_unset=True)` gives only what was sent.
+    The default is never used: `model_dump(exclude_unset=True)` contains only the fields that were sent.
     """
     return Field(default_factory=lambda: None)

@@ -1,4 +1,4 @@
-"""What every table has in common."""
+"""Base classes of tables."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy.orm import declared_attr
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
-# Constraint names are part of the program: `db/errors.py` finds the domain error by them.
+# The code depends on constraint names: `db/errors.py` maps them to domain errors.
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -21,10 +21,10 @@ NAMING_CONVENTION = {
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment, stored in UTC and read back with its time zone, on every database.
+    """A timestamp that is stored in UTC and read as a timezone-aware datetime, on every database.
 
     Raises:
-        ValueError: If a datetime without time zone is stored; it names no moment.
+        ValueError: If a naive datetime is stored.
     """
 
     impl = DateTime(timezone=True)
@@ -37,36 +37,36 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value and value.astimezone(UTC)
 
     def result_processor(self, dialect: Dialect, coltype: Any) -> Any:
-        """Convert what SQLite returns. The connections to PostgreSQL speak UTC, and a list has three moments a row."""
+        """Convert values on SQLite only: PostgreSQL returns UTC, and skipping the conversion makes lists faster."""
         return None if dialect.name == "postgresql" else super().result_processor(dialect, coltype)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Put the time zone back that SQLite does not keep."""
+        """Add the time zone, which SQLite does not store."""
         return value and value.replace(tzinfo=UTC)
 
 
 def utc_now() -> datetime:
-    """Return the present moment, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 class Base(SQLModel):
-    """Base of all tables: one metadata, with names for every constraint."""
+    """Base class of all tables, with a naming convention for constraints."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 class Expiring(Base):
-    """A row that is of no use after a time. `app db purge` deletes what has expired, whatever the table."""
+    """A row with an expiry date. `app db purge` deletes expired rows of all tables."""
 
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
 class Entity(Base):
-    """A thing with an identity, which knows when it came, when it changed, and how often.
+    """A table with an id, timestamps and a version.
 
-    The version makes two changes at once impossible: SQLAlchemy puts it into the WHERE of
-    each UPDATE, and the second one finds no row. It is the ETag as well.
+    The version prevents lost updates: SQLAlchemy adds it to the WHERE clause of each UPDATE,
+    so the second of two concurrent changes matches no row and fails. It is also the ETag.
     """
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
@@ -76,5 +76,5 @@ class Entity(Base):
 
     @declared_attr.directive
     def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 - SQLAlchemy calls it with the class
-        """Name the version column."""
+        """Configure the version column."""
         return {"version_id_col": cls.__table__.c.version}  # ty: ignore[missing-attribute]

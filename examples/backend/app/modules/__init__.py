@@ -1,1 +1,1 @@
-"""The business: one folder a noun, each from `routes` down to `models`."""
+"""Domain modules: one package per domain entity, with layers from `routes` down to `models`."""

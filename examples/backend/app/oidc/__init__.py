@@ -1,4 +1,4 @@
-"""Sign-in with OpenID providers: talking to them, and reading their tokens."""
+"""OpenID Connect client: requests to identity providers, and verification of their tokens."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,16 +12,16 @@ from app.oidc.settings import OidcSettings
 
 
 def prepare_development() -> None:
-    """Nothing: the settings know the development provider."""
+    """Do nothing: the settings default to the development provider."""
 
 
 def setup(app: FastAPI) -> None:
-    """Attach nothing: the routes are the module's."""
+    """Do nothing: the routes are in `app/modules/identity`."""
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Keep connections to the providers. They are opened when they are first used."""
+    """Open the HTTP transport for providers, which connects on first use."""
     async with httpx2.AsyncHTTPTransport() as transport:
         app.state.oidc = Providers(load(OidcSettings), transport)
         yield

@@ -1,4 +1,4 @@
-"""Access tokens of a provider, shown by programs that call this API (RFC 6750, RFC 9068)."""
+"""Access tokens of identity providers, sent by clients of this API (RFC 6750, RFC 9068)."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from jwt import PyJWTError
 from app.oidc.jwks import InvalidToken
 from app.oidc.provider import Provider
 from app.oidc.providers import Providers
-from app.oidc.statements import Person
+from app.oidc.statements import ProviderUser
 
 
 @dataclass(frozen=True)
@@ -23,30 +23,30 @@ class AccessToken:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """What it says it may be used for: as OAuth writes it (RFC 9068 §2.2.3), or as some providers do."""
+        """The scopes, from the standard claim (RFC 9068 §2.2.3) or from `scp`, which some providers use."""
         said = self.claims.get("scope", self.claims.get("scp", ""))
         return frozenset(map(str, said) if isinstance(said, list) else str(said).split())
 
     @property
     def expires_at(self) -> datetime:
-        """When it ends."""
+        """Expiry of the token."""
         return datetime.fromtimestamp(int(self.claims["exp"]), UTC)
 
-    async def person(self) -> Person:
-        """Describe its owner.
+    async def fetch_user(self) -> ProviderUser:
+        """Return the user of the token.
 
         Raises:
-            ProviderUnavailable: If the provider has to be asked and does not answer.
+            ProviderUnavailable: If the provider must be queried and is unavailable.
         """
-        return await self.provider.person(self.claims, self.text)
+        return await self.provider.fetch_user(self.claims, self.text)
 
 
 async def read_access_token(providers: Providers, text: str) -> AccessToken:
-    """Check an access token.
+    """Verify an access token.
 
     Raises:
-        InvalidToken: If none of the providers has made it for this API.
-        ProviderUnavailable: If the keys to check it cannot be fetched.
+        InvalidToken: If the token is invalid, or was not issued by a known provider for this API.
+        ProviderUnavailable: If the keys of the provider cannot be fetched.
     """
     provider = _issuer(providers, text)
     audience = provider.settings.audience
@@ -60,7 +60,7 @@ async def read_access_token(providers: Providers, text: str) -> AccessToken:
 
 
 def _issuer(providers: Providers, text: str) -> Provider:
-    """Find out who would have to have signed it; the signature is checked with that provider's keys."""
+    """Return the provider that the token names as its issuer. The signature is not verified here."""
     try:
         named = jwt.decode(text, options={"verify_signature": False}).get("iss")
     except PyJWTError:

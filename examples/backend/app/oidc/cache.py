@@ -1,4 +1,4 @@
-"""What is fetched from a provider when it is first needed, and kept for a while."""
+"""Cache for data that is fetched from a provider on first use."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,44 +10,46 @@ from app.core.exceptions import DomainError
 T = TypeVar("T")
 
 
-RETRY_SECONDS = 5  # However many ask, a provider that is away is tried no more often than this,
-STALE_SECONDS = 3600  # and meanwhile what it has said so long ago is still good.
+RETRY_SECONDS = 5  # An unavailable provider is requested at most this often, regardless of the load.
+STALE_SECONDS = 3600  # Until then, values up to this age are used.
 
 
 class Cached(Generic[T]):
-    """A value that is fetched once for all who wait for it."""
+    """A value that is fetched once for all concurrent callers."""
 
     def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
-        """Fetch nothing yet."""
+        """Store the function that fetches the value; it is called on first use."""
         self._fetch = fetch
-        self._kept: tuple[T, float] | None = None
-        self._failed: tuple[DomainError, float] | None = None
-        self._flight: asyncio.Task[T] | None = None
+        self._cached: tuple[T, float] | None = None
+        self._last_failure: tuple[DomainError, float] | None = None
+        self._pending_fetch: asyncio.Task[T] | None = None
 
     async def get(self, max_age: float) -> T:
-        """Return the value, fetched anew if it is older than `max_age` seconds and that is possible.
+        """Return the value; fetch it again if it is older than `max_age` seconds.
+
+        If fetching fails, a stale value is returned, if there is one.
 
         Raises:
-            DomainError: What fetching it raises, if there is nothing to fall back on.
+            DomainError: The error of the fetch, if there is no value to fall back to.
         """
-        if self._kept is not None and monotonic() - self._kept[1] <= max_age:
-            return self._kept[0]
-        if self._flight is None or self._flight.done():
-            self._flight = asyncio.create_task(self._renew())
-        return await asyncio.shield(self._flight)  # One who gives up does not take it from the others.
+        if self._cached is not None and monotonic() - self._cached[1] <= max_age:
+            return self._cached[0]
+        if self._pending_fetch is None or self._pending_fetch.done():
+            self._pending_fetch = asyncio.create_task(self._renew())
+        return await asyncio.shield(self._pending_fetch)  # A cancelled caller must not cancel the fetch for the others.
 
     async def _renew(self) -> T:
-        if self._failed is not None and monotonic() - self._failed[1] <= RETRY_SECONDS:
-            return self._fall_back(self._failed[0])
+        if self._last_failure is not None and monotonic() - self._last_failure[1] <= RETRY_SECONDS:
+            return self._fall_back(self._last_failure[0])
         try:
             value = await self._fetch()
         except DomainError as error:
-            self._failed = error, monotonic()
+            self._last_failure = error, monotonic()
             return self._fall_back(error)
-        self._kept = value, monotonic()
+        self._cached = value, monotonic()
         return value
 
     def _fall_back(self, error: DomainError) -> T:
-        if self._kept is None or monotonic() - self._kept[1] > STALE_SECONDS:
+        if self._cached is None or monotonic() - self._cached[1] > STALE_SECONDS:
             raise error.with_traceback(None)
-        return self._kept[0]
+        return self._cached[0]

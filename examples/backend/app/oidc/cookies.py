@@ -1,4 +1,4 @@
-"""The cookies of a sign-in, and the token that protects what they allow."""
+"""Session and login cookies, and the CSRF token."""
 
 import hashlib
 import hmac
@@ -19,10 +19,10 @@ def read_cookie(request: Request, name: str) -> str | None:
 
 
 def set_cookie(request: Request, response: Response, name: str, value: str, lifetime: timedelta) -> None:
-    """Give the browser a cookie that no script can read and no other site can make it send along with a form.
+    """Set a cookie that scripts cannot read and that browsers do not send with cross-site POST requests.
 
-    Outside production browsers must accept it over http, so there it lacks `Secure` and the
-    prefix that requires it.
+    Outside production it must work over http, so it has neither `Secure` nor the `__Host-`
+    prefix, which requires `Secure`.
     """
     secure = _is_production(request)
     response.set_cookie(
@@ -37,17 +37,17 @@ def set_cookie(request: Request, response: Response, name: str, value: str, life
 
 
 def delete_cookie(request: Request, response: Response, name: str) -> None:
-    """Take a cookie away from the browser."""
+    """Delete a cookie in the browser."""
     set_cookie(request, response, name, "", timedelta(0))
 
 
 def csrf_token(secret: str) -> str:
-    """Return what writing requests must carry beside the cookie; another site cannot read it."""
+    """Return the token that unsafe methods require in addition to the cookie; other sites cannot read it."""
     return hmac.new(secret.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 
 def has_csrf_token(request: Request, secret: str) -> bool:
-    """Tell whether a request carries the token that belongs to its cookie."""
+    """Return whether a request has the CSRF token of its cookie."""
     return hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), csrf_token(secret).encode())
 
 

@@ -1,4 +1,4 @@
-"""The public keys of a provider, and what they prove."""
+"""Public keys of a provider, and the verification of its tokens."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,11 +10,11 @@ from jwt import InvalidKeyError, PyJWK, PyJWKSet, PyJWTError
 from app.core.exceptions import UnauthenticatedError
 from app.oidc.cache import Cached
 
-KEPT_SECONDS = 600
-COOLDOWN_SECONDS = 30  # Unknown keys make us look for new ones, but no more often than this.
-LEEWAY_SECONDS = 30  # Clocks differ.
+CACHE_SECONDS = 600
+COOLDOWN_SECONDS = 30  # An unknown key id triggers a fetch of the keys, at most this often.
+LEEWAY_SECONDS = 30  # Tolerance for clock differences.
 
-# Never those that a token asks for: `none` needs no key, and HS256 would take a public key for a secret.
+# Never accept other algorithms from a token: `none` needs no key, and HS256 would use a public key as the secret.
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 REQUIRED = ["iss", "aud", "sub", "exp"]
 
@@ -22,23 +22,23 @@ logger = structlog.get_logger(__name__)
 
 
 class InvalidToken(UnauthenticatedError):
-    """The token is forged, expired, or made for somebody else. Which of these is not told."""
+    """The token is forged, expired, or for another audience. The reason is not disclosed."""
 
-    message = "The token is not valid here."
+    message = "Invalid or expired token."
 
 
 class Jwks:
-    """The keys that a provider signs with just now."""
+    """The current signing keys of a provider."""
 
     def __init__(self, fetch: Callable[[], Awaitable[PyJWKSet]]) -> None:
-        """Take what fetches the provider's key set."""
+        """Store the function that fetches the key set."""
         self._keys = Cached(fetch)
 
     async def verify(self, token: str, issuer: str, audience: str) -> dict[str, Any]:
-        """Return the claims of a token.
+        """Verify a token, and return its claims.
 
         Raises:
-            InvalidToken: If it is not a valid one from this issuer for this audience.
+            InvalidToken: If it is not a valid token from this issuer for this audience.
             ProviderUnavailable: If the keys cannot be fetched.
         """
         try:
@@ -52,12 +52,12 @@ class Jwks:
                 options={"require": REQUIRED, "enforce_minimum_key_length": True},
             )
         except PyJWTError as error:
-            logger.info("token refused", issuer=issuer, reason=type(error).__name__)
+            logger.info("access token rejected", issuer=issuer, reason=type(error).__name__)
             raise InvalidToken from None
 
     async def _key(self, kid: str | None) -> PyJWK:
-        """Find the key with this id; if there is none, it may be a new one."""
-        for max_age in (KEPT_SECONDS, COOLDOWN_SECONDS):
+        """Return the key with this id; fetch the keys again if the id is unknown."""
+        for max_age in (CACHE_SECONDS, COOLDOWN_SECONDS):
             for key in await self._keys.get(max_age):
                 if kid is not None and key.key_id == kid:
                     return key

@@ -1,7 +1,8 @@
-"""The way of a browser to a provider and back.
+"""The login flow of a browser: redirect to the provider, and callback.
 
-What has to fit when it comes back is a row, which is taken out when it does: each sign-in
-ends once, in the browser that began it. No transaction waits for the network.
+The state of a login is stored as a row, which is deleted by the callback. A login can therefore
+be finished only once, and only in the browser that started it. No transaction is open during
+requests to the provider.
 """
 
 from dataclasses import dataclass
@@ -14,34 +15,34 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
 from app.db.base import Expiring, utc_now
 from app.db.session import Database, transaction
-from app.oidc.provider import Attempt, Provider
-from app.oidc.statements import Person
+from app.oidc.provider import LoginSecrets, Provider
+from app.oidc.statements import ProviderUser
 from app.security.secrets import digest, new_secret
 
 logger = structlog.get_logger(__name__)
 
-LOGIN_LASTS = timedelta(minutes=10)
+LOGIN_LIFETIME = timedelta(minutes=10)
 
 
 class LoginExpired(UnauthenticatedError):
-    """This browser has not begun the sign-in, or it took too long, or was finished before."""
+    """The login was not started in this browser, has expired, or was already finished."""
 
-    message = "This sign-in is not going on in this browser. Begin again."
+    message = "No sign-in in progress in this browser. Start again."
 
 
 class LoginCancelled(ForbiddenError):
-    """Somebody has changed their mind at the provider, or may not go on there."""
+    """The user cancelled the login at the provider, or the provider rejected it."""
 
     message = "The sign-in was cancelled."
 
 
 class LoginAttempt(Expiring, table=True):
-    """A sign-in that is under way."""
+    """A login in progress."""
 
     __tablename__ = "login_attempt"
 
-    state: str = Field(primary_key=True, max_length=64)  # as digest
-    browser: str = Field(max_length=64)  # as digest
+    state: str = Field(primary_key=True, max_length=64)  # digest
+    browser: str = Field(max_length=64)  # digest
     provider: str = Field(max_length=32)
     nonce: str = Field(max_length=64)
     code_verifier: str = Field(max_length=64)
@@ -49,8 +50,8 @@ class LoginAttempt(Expiring, table=True):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a browser brings back."""
+class CallbackParams:
+    """Query parameters of the callback."""
 
     state: str
     code: str | None
@@ -59,35 +60,35 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Confirmed:
-    """Somebody has signed in at the provider."""
+class ConfirmedLogin:
+    """A successful login at the provider."""
 
     provider: str
-    person: Person
+    person: ProviderUser
     id_token: str
     return_to: str
 
 
 class Login:
-    """Signing in with one provider."""
+    """Login with one provider."""
 
     def __init__(self, database: Database, provider: Provider, redirect_uri: str) -> None:
-        """Send people from `provider` back to `redirect_uri`."""
+        """Set the provider and the callback URL of this service."""
         self.database = database
         self.provider = provider
         self.redirect_uri = redirect_uri
 
     async def start(self, browser: str, return_to: str) -> str:
-        """Return where to send a browser.
+        """Start a login, and return the URL of the provider to redirect to.
 
         Args:
-            browser: A secret that it has to show again.
-            return_to: The page of the application where it goes in the end.
+            browser: A secret that identifies the browser in the callback.
+            return_to: The page of the frontend to return to after the login.
 
         Raises:
-            ProviderUnavailable: If the provider does not answer.
+            ProviderUnavailable: If the provider is unavailable.
         """
-        attempt, state = Attempt(self.redirect_uri, nonce=new_secret(), code_verifier=new_secret()), new_secret()
+        attempt, state = LoginSecrets(self.redirect_uri, nonce=new_secret(), code_verifier=new_secret()), new_secret()
         url = await self.provider.login_url(attempt, state)
         kept = LoginAttempt(
             state=digest(state),
@@ -96,36 +97,36 @@ class Login:
             nonce=attempt.nonce,
             code_verifier=attempt.code_verifier,
             return_to=return_to,
-            expires_at=utc_now() + LOGIN_LASTS,
+            expires_at=utc_now() + LOGIN_LIFETIME,
         )
-        async with transaction(self.database.writers) as session:
+        async with transaction(self.database.write) as session:
             session.add(kept)
         return url
 
-    async def finish(self, browser: str, answer: Answer) -> Confirmed:
-        """Learn who has come back.
+    async def finish(self, browser: str, answer: CallbackParams) -> ConfirmedLogin:
+        """Finish a login, and return the user.
 
         Raises:
-            LoginExpired: If this browser has no such sign-in under way.
-            LoginCancelled: If the provider says that nobody has signed in.
-            LoginRefused: If the answer does not prove who it is.
-            ProviderUnavailable: If the provider does not answer.
+            LoginExpired: If no such login is in progress in this browser.
+            LoginCancelled: If the login was cancelled at the provider.
+            LoginRefused: If the provider did not confirm the login.
+            ProviderUnavailable: If the provider is unavailable.
         """
         if not browser:
             raise LoginExpired
-        async with transaction(self.database.writers) as session:
-            kept = await self._take(session, browser, answer.state)
+        async with transaction(self.database.write) as session:
+            kept = await self._pop_attempt(session, browser, answer.state)
         if kept is None:
             raise LoginExpired
         if answer.code is None or answer.error is not None:
-            logger.info("nobody has signed in", provider=kept.provider, error=answer.error)
+            logger.info("sign-in cancelled at the provider", provider=kept.provider, error=answer.error)
             raise LoginCancelled
-        attempt = Attempt(self.redirect_uri, kept.nonce, kept.code_verifier)
-        person, id_token = await self.provider.redeem(answer.code, answer.issuer, attempt)
-        return Confirmed(kept.provider, person, id_token, kept.return_to)
+        attempt = LoginSecrets(self.redirect_uri, kept.nonce, kept.code_verifier)
+        person, id_token = await self.provider.exchange_code(answer.code, answer.issuer, attempt)
+        return ConfirmedLogin(kept.provider, person, id_token, kept.return_to)
 
-    async def _take(self, session: AsyncSession, browser: str, state: str) -> LoginAttempt | None:
-        """Take the sign-in out, if it is this browser's and with this provider."""
+    async def _pop_attempt(self, session: AsyncSession, browser: str, state: str) -> LoginAttempt | None:
+        """Delete and return the login, if it belongs to this browser and provider."""
         taken = delete(LoginAttempt).where(
             col(LoginAttempt.state) == digest(state),
             col(LoginAttempt.browser) == digest(browser),

@@ -1,4 +1,4 @@
-"""An OpenID provider, as this service talks to it (authorization code flow with PKCE)."""
+"""Client of an OpenID provider (authorization code flow with PKCE)."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -15,29 +15,29 @@ from app.core.exceptions import UnauthenticatedError, UnavailableError
 from app.oidc.cache import Cached
 from app.oidc.jwks import InvalidToken, Jwks
 from app.oidc.settings import ProviderSettings
-from app.oidc.statements import Metadata, Person
+from app.oidc.statements import ProviderMetadata, ProviderUser
 
-PATIENCE_SECONDS = 10
-METADATA_KEPT_SECONDS = 3600
+TIMEOUT_SECONDS = 10
+METADATA_CACHE_SECONDS = 3600
 
 logger = structlog.get_logger(__name__)
 
 
 class ProviderUnavailable(UnavailableError):
-    """The provider does not answer, or not as a provider should."""
+    """The provider is unavailable, or its response is invalid."""
 
-    message = "The identity provider does not answer just now. Try again in a moment."
+    message = "The identity provider is unavailable. Try again later."
 
 
 class LoginRefused(UnauthenticatedError):
-    """The provider's answer does not prove who it is."""
+    """The response of the provider does not confirm the login."""
 
     message = "The identity provider did not confirm the sign-in. Try again."
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """The secrets of one sign-in that is under way."""
+class LoginSecrets:
+    """The secrets of a login in progress."""
 
     redirect_uri: str
     nonce: str
@@ -45,21 +45,27 @@ class Attempt:
 
 
 class Provider:
-    """One provider."""
+    """An OpenID provider."""
 
-    def __init__(self, settings: ProviderSettings, transport: httpx2.AsyncBaseTransport) -> None:
-        """Ask nothing yet: a provider that is away does not stop the start."""
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        transport: httpx2.AsyncBaseTransport,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        """Create the client. It sends no request yet, so the app starts even if the provider is unavailable."""
         self.settings = settings
         self.keys = Jwks(self._fetch_keys)
         self._transport = transport
-        self._http = httpx2.AsyncClient(transport=transport, timeout=PATIENCE_SECONDS)
+        self._timeout_seconds = timeout_seconds
+        self._http = httpx2.AsyncClient(transport=transport, timeout=timeout_seconds)
         self._metadata = Cached(self._discover)
 
-    async def login_url(self, attempt: Attempt, state: str) -> str:
-        """Return where somebody signs in.
+    async def login_url(self, attempt: LoginSecrets, state: str) -> str:
+        """Return the authorization URL.
 
         Raises:
-            ProviderUnavailable: If the provider cannot be asked where that is.
+            ProviderUnavailable: If the metadata of the provider cannot be fetched.
         """
         metadata = await self.metadata()
         url, _ = self._client(metadata, attempt).create_authorization_url(
@@ -67,27 +73,27 @@ class Provider:
         )
         return str(url)
 
-    async def redeem(self, code: str, issuer: str | None, attempt: Attempt) -> tuple[Person, str]:
-        """Learn who has signed in.
+    async def exchange_code(self, code: str, issuer: str | None, attempt: LoginSecrets) -> tuple[ProviderUser, str]:
+        """Exchange an authorization code for the user.
 
         Args:
-            code: What the browser has brought back.
-            issuer: Who the browser says has sent it (RFC 9207).
-            attempt: What it was sent away with.
+            code: The authorization code from the callback.
+            issuer: The issuer from the callback (RFC 9207).
+            attempt: The secrets of the login.
 
         Returns:
-            The person, and the ID token that says so.
+            The user, and the ID token.
 
         Raises:
-            LoginRefused: If the answer does not prove who it is.
-            ProviderUnavailable: If the provider does not answer.
+            LoginRefused: If the provider did not confirm the login.
+            ProviderUnavailable: If the provider is unavailable.
         """
         metadata = await self.metadata()
         expected = metadata.issuer if metadata.authorization_response_iss_parameter_supported else None
         if issuer not in (metadata.issuer, expected):
             raise LoginRefused
         try:
-            async with self._asking():
+            async with self._provider_errors():
                 tokens = await self._client(metadata, attempt).fetch_token(
                     metadata.token_endpoint,
                     grant_type="authorization_code",
@@ -97,56 +103,56 @@ class Provider:
                 id_token, access_token = str(tokens["id_token"]), str(tokens["access_token"])
             claims = await self._read_id_token(id_token, attempt.nonce)
         except (OAuthError, InvalidToken) as error:
-            logger.warning("sign-in not confirmed", provider=self.settings.name, error=str(error))
+            logger.warning("sign-in rejected", provider=self.settings.name, error=str(error))
             raise LoginRefused from None
-        return await self.person(claims, access_token), id_token
+        return await self.fetch_user(claims, access_token), id_token
 
-    async def person(self, claims: dict[str, Any], access_token: str) -> Person:
-        """Describe whom a token is about; what it does not say the provider is asked for.
+    async def fetch_user(self, claims: dict[str, Any], access_token: str) -> ProviderUser:
+        """Return the user of a token. If the token has no email address, query the userinfo endpoint.
 
         Raises:
-            ProviderUnavailable: If the provider does not answer.
+            ProviderUnavailable: If the provider is unavailable.
         """
         endpoint = (await self.metadata()).userinfo_endpoint
         if "email" not in claims and endpoint is not None:
-            async with self._asking():
+            async with self._provider_errors():
                 headers = {"Authorization": f"Bearer {access_token}"}
                 answer = await self._http.get(endpoint, headers=headers)
                 more = {} if answer.is_client_error else dict(answer.raise_for_status().json())
-            if more.get("sub") == claims["sub"]:  # OpenID Connect Core §5.3.2: it may be about somebody else
+            if more.get("sub") == claims["sub"]:  # OpenID Connect Core §5.3.2: the response may be for another user
                 claims = more | claims
-        return Person.described(claims, self.settings.verified_claim)
+        return ProviderUser.from_claims(claims, self.settings.verified_claim)
 
     async def logout_url(self, id_token: str, return_to: str) -> str | None:
-        """Return where one signs out at the provider too, if it has such a place.
+        """Return the URL for signing out at the provider, if it supports that.
 
         Raises:
-            ProviderUnavailable: If the provider cannot be asked where that is.
+            ProviderUnavailable: If the metadata of the provider cannot be fetched.
         """
         endpoint = (await self.metadata()).end_session_endpoint
         params = {"id_token_hint": id_token, "post_logout_redirect_uri": return_to}
         return endpoint and str(httpx2.URL(endpoint).copy_merge_params(params))
 
-    async def metadata(self) -> Metadata:
-        """Return what the provider says about itself.
+    async def metadata(self) -> ProviderMetadata:
+        """Return the metadata of the provider, which is cached.
 
         Raises:
-            ProviderUnavailable: If it does not answer.
+            ProviderUnavailable: If the provider is unavailable.
         """
-        return await self._metadata.get(METADATA_KEPT_SECONDS)
+        return await self._metadata.get(METADATA_CACHE_SECONDS)
 
-    async def _discover(self) -> Metadata:
-        async with self._asking():
-            metadata = Metadata.model_validate(
+    async def _discover(self) -> ProviderMetadata:
+        async with self._provider_errors():
+            metadata = ProviderMetadata.model_validate(
                 await self._fetch(f"{self.settings.issuer.rstrip('/')}/.well-known/openid-configuration")
             )
             if metadata.issuer != self.settings.issuer:
-                raise ValueError("another issuer answers")
+                raise ValueError("the issuer in the metadata does not match")
             return metadata
 
     async def _fetch_keys(self) -> PyJWKSet:
         metadata = await self.metadata()
-        async with self._asking():
+        async with self._provider_errors():
             return PyJWKSet.from_dict(await self._fetch(metadata.jwks_uri))
 
     async def _fetch(self, url: str) -> dict[str, Any]:
@@ -160,8 +166,8 @@ class Provider:
             raise InvalidToken
         return claims
 
-    def _client(self, metadata: Metadata, attempt: Attempt) -> AsyncOAuth2Client:
-        """Make the client of one sign-in: it remembers the tokens that it fetches."""
+    def _client(self, metadata: ProviderMetadata, attempt: LoginSecrets) -> AsyncOAuth2Client:
+        """Create an OAuth client for one login. It stores tokens and must not be shared."""
         basic = "client_secret_basic" in metadata.token_endpoint_auth_methods_supported
         return AsyncOAuth2Client(
             self.settings.client_id,
@@ -171,14 +177,14 @@ class Provider:
             redirect_uri=attempt.redirect_uri,
             code_challenge_method="S256",
             transport=self._transport,
-            timeout=PATIENCE_SECONDS,
+            timeout=self._timeout_seconds,
         )
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncGenerator[None]:
-        """Wait for the provider, but not for ever; why it fails is for the log."""
+    async def _provider_errors(self) -> AsyncGenerator[None]:
+        """Set a timeout for requests to the provider, and convert their errors; the reason is only logged."""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(self._timeout_seconds):
                 yield
         except (
             httpx2.HTTPError,

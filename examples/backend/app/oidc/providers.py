@@ -1,4 +1,4 @@
-"""The OpenID providers that people may sign in with."""
+"""The configured OpenID providers."""
 
 from collections.abc import Iterator
 
@@ -10,27 +10,27 @@ from app.oidc.settings import OidcSettings
 
 
 class ProviderNotFound(NotFoundError):
-    """Nobody can sign in there."""
+    """There is no provider with this name."""
 
-    message = "There is no identity provider with this name."
+    message = "Identity provider not found."
 
 
 class Providers:
-    """All providers that people may sign in with."""
+    """All configured providers."""
 
     def __init__(self, settings: OidcSettings, transport: httpx2.AsyncBaseTransport) -> None:
-        """Reach every provider through one transport; tests put the provider itself in its place."""
+        """Create the providers with a shared transport; tests pass an in-process one."""
         self.settings = settings
         self._providers = [Provider(provider, transport) for provider in settings.providers]
 
     def __iter__(self) -> Iterator[Provider]:
         return iter(self._providers)
 
-    def named(self, name: str) -> Provider:
-        """Find a provider by its name.
+    def get(self, name: str) -> Provider:
+        """Return a provider by name.
 
         Raises:
-            ProviderNotFound: If there is none.
+            ProviderNotFound: If there is no provider with this name.
         """
         for provider in self:
             if provider.settings.name == name:

@@ -1,4 +1,4 @@
-"""What a provider says: about itself, and about people."""
+"""Metadata of a provider, and user claims."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel, model_validator
 
 
-class Metadata(BaseModel):
-    """What a provider says about itself (OpenID Connect Discovery 1.0 §3)."""
+class ProviderMetadata(BaseModel):
+    """Provider metadata (OpenID Connect Discovery 1.0 §3)."""
 
     issuer: str
     authorization_endpoint: str
@@ -19,19 +19,19 @@ class Metadata(BaseModel):
     authorization_response_iss_parameter_supported: bool = False
 
     @model_validator(mode="after")
-    def _refuse_lesser_endpoints(self) -> "Metadata":
-        """Refuse to go from https to http."""
+    def _reject_http_downgrade(self) -> "ProviderMetadata":
+        """Reject http endpoints if the issuer uses https."""
         scheme = f"{self.issuer.partition(':')[0]}://"
         named = (self.authorization_endpoint, self.token_endpoint, self.jwks_uri)
         optional = filter(None, (self.userinfo_endpoint, self.end_session_endpoint))
         if not all(url.startswith((scheme, "https://")) for url in (*named, *optional)):
-            raise ValueError("an endpoint is no https address")
+            raise ValueError("an endpoint is not an https URL")
         return self
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody, as a provider describes them."""
+class ProviderUser:
+    """A user, as described by a provider."""
 
     issuer: str
     subject: str
@@ -40,7 +40,7 @@ class Person:
     name: str | None
 
     @classmethod
-    def described(cls, claims: dict[str, Any], verified_claim: str) -> "Person":
-        """Read claims. Only `true` is verified: some providers write the text "false"."""
+    def from_claims(cls, claims: dict[str, Any], verified_claim: str) -> "ProviderUser":
+        """Create a user from claims. Only `true` means verified: some providers send the string "false"."""
         verified = claims.get(verified_claim) is True
         return cls(claims["iss"], claims["sub"], claims.get("email"), verified, claims.get("name"))

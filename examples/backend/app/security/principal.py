@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""The current user and their permissions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 class Scope(StrEnum):
-    """What a token or a session may be used for."""
+    """Permissions of a token or session."""
 
     READ = "read"
     WRITE = "write"
@@ -15,25 +15,25 @@ class Scope(StrEnum):
 
 
 SCOPES: dict[str, str] = {
-    Scope.READ: "Read what you may see.",
-    Scope.WRITE: "Change what you may change.",
-    Scope.ADMIN: "Look after all accounts; for administrators.",
+    Scope.READ: "Read your data.",
+    Scope.WRITE: "Change your data.",
+    Scope.ADMIN: "Manage all accounts; for administrators.",
 }
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Whoever is signed in, as far as the token or the session says."""
+    """The current user, as identified by a token or session."""
 
     user_id: UUID
     scopes: frozenset[str]
     expires_at: datetime
-    session_id: UUID | None = None  # none if an identity provider's token was shown
+    session_id: UUID | None = None  # None for tokens of an identity provider
 
 
 @dataclass(frozen=True)
 class Device:
-    """From where somebody signs in, so that they recognise their sessions."""
+    """The device of a sign-in, so that users recognize their sessions."""
 
     client: str
     address: str

@@ -1,11 +1,11 @@
-"""Errors as answers."""
+"""Error responses."""
 
 import pytest
 from fastapi import FastAPI, HTTPException
 from httpx2 import AsyncClient
 
 from app.core import exceptions
-from tests.people import lead
+from tests.people import as_admin
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,12 @@ from tests.people import lead
         (exceptions.DomainError, 400),
     ],
 )
-async def test_each_kind_has_its_status(
+async def test_domain_errors_map_to_statuses(
     app: FastAPI, client: AsyncClient, kind: type[exceptions.DomainError], status: int
 ) -> None:
     @app.get("/raises")
     async def raises() -> None:
-        raise kind("Told to the client.")
+        raise kind("Visible to the client.")
 
     answer = await client.get("/raises", headers={"X-Request-ID": "abc"})
 
@@ -37,14 +37,14 @@ async def test_each_kind_has_its_status(
         "title": "",
         "status": status,
         "code": kind.code,
-        "detail": "Told to the client.",
+        "detail": "Visible to the client.",
         "request_id": "abc",
     }
     assert ("retry-after" in answer.headers) is (status == 503)
     assert ("www-authenticate" in answer.headers) is (status == 401)
 
 
-async def test_too_many_requests_say_when_to_come_back(app: FastAPI, client: AsyncClient) -> None:
+async def test_too_many_requests_sets_retry_after(app: FastAPI, client: AsyncClient) -> None:
     @app.get("/raises")
     async def raises() -> None:
         raise exceptions.TooManyRequestsError(7)
@@ -54,8 +54,8 @@ async def test_too_many_requests_say_when_to_come_back(app: FastAPI, client: Asy
     assert answer.json()["detail"] == "Too many requests. Try again in 7 s."
 
 
-async def test_what_was_sent_is_not_repeated(client: AsyncClient) -> None:
-    lead(client)
+async def test_validation_errors_do_not_include_the_input(client: AsyncClient) -> None:
+    as_admin(client)
     answer = await client.post("/api/v1/users", json={"email": "hunter2", "name": "Ada"})
 
     assert answer.status_code == 422
@@ -65,7 +65,7 @@ async def test_what_was_sent_is_not_repeated(client: AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "code"), [("GET", "/no", "not_found"), ("PUT", "/health", "method_not_allowed")]
 )
-async def test_the_frameworks_own_errors_look_the_same(client: AsyncClient, method: str, path: str, code: str) -> None:
+async def test_framework_errors_are_problem_details(client: AsyncClient, method: str, path: str, code: str) -> None:
     answer = await client.request(method, path)
 
     assert answer.headers["content-type"] == "application/problem+json"
@@ -73,7 +73,7 @@ async def test_the_frameworks_own_errors_look_the_same(client: AsyncClient, meth
     assert ("allow" in answer.headers) is (method == "PUT")
 
 
-async def test_an_answer_without_a_body_stays_without(app: FastAPI, client: AsyncClient) -> None:
+async def test_status_without_body_stays_empty(app: FastAPI, client: AsyncClient) -> None:
     @app.get("/raises")
     async def raises() -> None:
         raise HTTPException(304, headers={"ETag": '"1"'})
@@ -82,7 +82,7 @@ async def test_an_answer_without_a_body_stays_without(app: FastAPI, client: Asyn
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"1"')
 
 
-async def test_every_method_of_the_path_is_allowed(client: AsyncClient) -> None:
+async def test_allow_header_lists_all_methods_of_the_path(client: AsyncClient) -> None:
     answer = await client.put("/api/v1/users/00000000-0000-0000-0000-000000000000")
 
     assert answer.headers["allow"] == "DELETE, GET, PATCH"

@@ -1,4 +1,4 @@
-"""The description of the API: complete, stable, and true to what is sent."""
+"""The OpenAPI document."""
 
 from collections import Counter
 from typing import Any
@@ -30,27 +30,27 @@ def operations(description: dict[str, Any]) -> list[dict[str, Any]]:
     return [operation for path in description["paths"].values() for operation in path.values()]
 
 
-def test_it_is_built_once() -> None:
+def test_openapi_document_is_built_once() -> None:
     app: FastAPI = create_app()
 
     assert app.openapi() is app.openapi()
 
 
-def test_every_operation_has_a_name_of_its_own(description: dict[str, Any]) -> None:
+def test_operation_ids_are_unique(description: dict[str, Any]) -> None:
     names = Counter(operation["operationId"] for operation in operations(description))
 
     assert names["register_user"] == 1
     assert [name for name, count in names.items() if count > 1] == []
 
 
-def test_every_operation_says_what_it_does(description: dict[str, Any]) -> None:
+def test_operations_have_summary_description_and_tags(description: dict[str, Any]) -> None:
     for operation in operations(description):
         assert operation["summary"]
         assert operation["description"]
         assert operation["tags"]
 
 
-def test_every_error_under_the_api_is_a_problem(description: dict[str, Any]) -> None:
+def test_all_api_errors_are_problem_details(description: dict[str, Any]) -> None:
     for path, methods in description["paths"].items():
         for operation in methods.values():
             errors = {status: r for status, r in operation["responses"].items() if status >= "400"}
@@ -59,7 +59,7 @@ def test_every_error_under_the_api_is_a_problem(description: dict[str, Any]) -> 
                 assert all(response["content"] == PROBLEM for response in errors.values())
 
 
-def test_every_schema_that_is_named_is_there(description: dict[str, Any]) -> None:
+def test_referenced_schemas_exist(description: dict[str, Any]) -> None:
     schemas = description["components"]["schemas"]
 
     assert "HTTPValidationError" not in schemas
@@ -67,9 +67,9 @@ def test_every_schema_that_is_named_is_there(description: dict[str, Any]) -> Non
     assert "InvalidField" in schemas
 
 
-def test_errors_of_one_status_are_told_together() -> None:
+def test_errors_with_the_same_status_are_combined() -> None:
     assert problems(Taken, NotFoundError, Closed) == {
         409: {"description": "`taken`: It is taken. `closed`: It is closed."},
-        404: {"description": "`not_found`: There is no such thing."},
+        404: {"description": "`not_found`: Resource not found."},
     }
     assert problems(DomainError).keys() == {400}

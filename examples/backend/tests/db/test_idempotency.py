@@ -1,4 +1,4 @@
-"""Idempotency keys: how long they last, what they are bound to, and what is repeated."""
+"""Idempotency keys: replayed responses, scope and expiry."""
 
 from uuid import UUID
 
@@ -10,8 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.schemas import EntityModel, RequestModel
 from app.db.base import Entity, utc_now
-from app.db.expiry import purge
-from app.db.idempotency import KEPT_FOR, IdempotencyKey, OnceDep
+from app.db.expiry import delete_expired
+from app.db.idempotency import KEY_LIFETIME, IdempotencyDep, IdempotencyKey
 
 
 class NumberCreate(RequestModel):
@@ -42,7 +42,7 @@ def numbers(app: FastAPI) -> Numbers:
 
     @app.post("/numbers", status_code=201)
     @app.post("/others", status_code=201)
-    async def create(body: NumberCreate, once: OnceDep) -> NumberRead:
+    async def create(body: NumberCreate, once: IdempotencyDep) -> NumberRead:
         return await once(numbers.create, body, NumberRead)
 
     return numbers
@@ -53,12 +53,12 @@ async def post(client: AsyncClient, path: str = "/numbers", key: str | None = "k
 
 
 async def age(session: AsyncSession, **changes: object) -> None:
-    changes = changes or {"expires_at": utc_now() - KEPT_FOR}
+    changes = changes or {"expires_at": utc_now() - KEY_LIFETIME}
     await session.exec(update(IdempotencyKey).values(changes).where(col(IdempotencyKey.id) != ""))
     await session.commit()
 
 
-async def test_without_a_key_everything_happens_each_time(client: AsyncClient, numbers: Numbers) -> None:
+async def test_requests_without_a_key_are_not_deduplicated(client: AsyncClient, numbers: Numbers) -> None:
     first, second = await post(client, key=None), await post(client, key=None)
 
     assert first.headers["location"] == f"/numbers/{numbers.created[0].id}"
@@ -66,7 +66,7 @@ async def test_without_a_key_everything_happens_each_time(client: AsyncClient, n
     assert first.json()["id"] != second.json()["id"]
 
 
-async def test_with_a_key_the_answer_is_repeated_byte_for_byte(client: AsyncClient, numbers: Numbers) -> None:
+async def test_repeated_request_with_a_key_returns_the_same_response(client: AsyncClient, numbers: Numbers) -> None:
     first, second = await post(client), await post(client)
 
     assert len(numbers.created) == 1
@@ -75,7 +75,7 @@ async def test_with_a_key_the_answer_is_repeated_byte_for_byte(client: AsyncClie
         assert second.headers[header] == first.headers[header]
 
 
-async def test_an_answer_of_an_older_release_is_repeated_as_it_was(
+async def test_stored_response_of_an_older_release_is_returned_unchanged(
     client: AsyncClient, numbers: Numbers, session: AsyncSession
 ) -> None:
     await post(client)
@@ -84,42 +84,41 @@ async def test_an_answer_of_an_older_release_is_repeated_as_it_was(
     assert (await post(client)).json() == {"of": "an older release"}
 
 
-async def test_a_key_is_bound_to_its_address(client: AsyncClient, numbers: Numbers) -> None:
+async def test_key_is_bound_to_the_path(client: AsyncClient, numbers: Numbers) -> None:
     for path in ("/numbers", "/others", "/numbers"):
         await post(client, path)
 
     assert len(numbers.created) == 2
 
 
-async def test_a_key_is_bound_to_what_was_sent(client: AsyncClient, numbers: Numbers) -> None:
+async def test_key_is_bound_to_the_body(client: AsyncClient, numbers: Numbers) -> None:
     await post(client)
     answer = await post(client, value=8)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
 
 
-async def test_an_expired_key_is_as_new(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
+async def test_expired_key_can_be_reused(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
     await post(client)
     await age(session)
 
     assert (await post(client, value=8)).status_code == 201
 
 
-async def test_expired_keys_are_purged(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
+async def test_expired_keys_are_deleted(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
     await post(client, key="old")
     await age(session)
     await post(client, key="new")
 
-    assert await purge(session) == 1
-    assert await purge(session) == 0
+    assert await delete_expired(session) == 1
+    assert await delete_expired(session) == 0
 
 
-async def test_many_are_purged_in_batches(
-    client: AsyncClient, numbers: Numbers, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+async def test_expired_keys_are_deleted_in_batches(
+    client: AsyncClient, numbers: Numbers, session: AsyncSession
 ) -> None:
-    monkeypatch.setattr("app.db.expiry.BATCH", 2)
     for key in "abcde":
         await post(client, key=key)
     await age(session)
 
-    assert await purge(session) == 5
+    assert await delete_expired(session, batch_size=2) == 5

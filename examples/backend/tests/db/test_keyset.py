@@ -1,4 +1,4 @@
-"""Keyset pages, as entities and as rows."""
+"""Keyset pagination of entities and rows."""
 
 import pytest
 from sqlmodel import select
@@ -10,7 +10,7 @@ from app.modules.user.models import User
 
 
 @pytest.mark.parametrize("order", ["email", "-email", "created_at", "-created_at"])
-async def test_rows_are_what_entities_are(session: AsyncSession, order: str) -> None:
+async def test_rows_equal_entities(session: AsyncSession, order: str) -> None:
     session.add_all(User(email=f"{name}@example.com", name=name) for name in ("ada", "grace", "joan"))
     await session.flush()
 

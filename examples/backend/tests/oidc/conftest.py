@@ -1,4 +1,4 @@
-"""A provider in the same process."""
+"""An in-process provider."""
 
 import pytest
 from httpx2 import ASGITransport
@@ -15,8 +15,8 @@ def provider() -> IdentityProvider:
     return IdentityProvider(redirect_uris=(REDIRECT_URI,), person=Person("ada", "ada@example.com"))
 
 
-def knowing(provider: IdentityProvider, **changes: object) -> Providers:
-    """What the app knows of the provider."""
+def providers_for(provider: IdentityProvider, **changes: object) -> Providers:
+    """Return the providers of an app that is configured with this provider."""
     settings = {
         "name": "acme",
         "issuer": provider.issuer,
@@ -30,4 +30,12 @@ def knowing(provider: IdentityProvider, **changes: object) -> Providers:
 
 @pytest.fixture
 def providers(provider: IdentityProvider) -> Providers:
-    return knowing(provider)
+    return providers_for(provider)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock of the cache."""
+    time = [0.0]
+    monkeypatch.setattr("app.oidc.cache.monotonic", lambda: time[0])
+    return time

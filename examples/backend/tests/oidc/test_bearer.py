@@ -1,4 +1,4 @@
-"""Access tokens of a provider, and everything that must not pass for one."""
+"""Access tokens of a provider, and the rejection of invalid ones."""
 
 import asyncio
 import base64
@@ -15,20 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from app.oidc.bearer import read_access_token
-from app.oidc.jwks import COOLDOWN_SECONDS, KEPT_SECONDS, InvalidToken
+from app.oidc.cache import RETRY_SECONDS
+from app.oidc.jwks import CACHE_SECONDS, COOLDOWN_SECONDS, InvalidToken
 from app.oidc.provider import ProviderUnavailable
 from app.oidc.providers import Providers
 from tests.identity_provider import IdentityProvider, Person, from_now, private_key
-from tests.oidc.conftest import knowing
+from tests.oidc.conftest import providers_for
 
 ADA = Person("ada", "ada@example.com")
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    time = [0.0]
-    monkeypatch.setattr("app.oidc.cache.monotonic", lambda: time[0])
-    return time
 
 
 def claims_of(provider: IdentityProvider) -> dict[str, Any]:
@@ -41,7 +35,7 @@ async def refuse(providers: Providers, token: str) -> None:
         await read_access_token(providers, token)
 
 
-async def test_a_token_tells_whose_it_is(providers: Providers, provider: IdentityProvider) -> None:
+async def test_valid_token_identifies_its_user(providers: Providers, provider: IdentityProvider) -> None:
     [ends] = from_now({"exp": 60}).values()
     token = await read_access_token(providers, provider.access_token(ADA, scope="openid read", exp=ends))
 
@@ -52,7 +46,7 @@ async def test_a_token_tells_whose_it_is(providers: Providers, provider: Identit
 @pytest.mark.parametrize(
     "said", [{"scope": ["openid", "read"]}, {"scp": "openid read"}, {"scp": ["openid", "read"]}], ids=str
 )
-async def test_providers_write_scopes_in_several_ways(
+async def test_scopes_are_read_from_all_known_claims(
     providers: Providers, provider: IdentityProvider, said: dict[str, object]
 ) -> None:
     token = await read_access_token(providers, provider.access_token(ADA, **said))
@@ -77,13 +71,13 @@ async def test_providers_write_scopes_in_several_ways(
     ],
     ids=str,
 )
-async def test_a_token_for_another_time_or_place_is_refused(
+async def test_token_with_invalid_claims_is_rejected(
     providers: Providers, provider: IdentityProvider, changes: dict[str, Any]
 ) -> None:
     await refuse(providers, provider.access_token(ADA, **from_now(changes)))
 
 
-async def test_clocks_may_differ_a_little(providers: Providers, provider: IdentityProvider) -> None:
+async def test_small_clock_differences_are_tolerated(providers: Providers, provider: IdentityProvider) -> None:
     for changes in ({"exp": -5}, {"nbf": 5}, {"iat": 5}):
         await read_access_token(providers, provider.access_token(ADA, **from_now(changes)))
 
@@ -91,7 +85,7 @@ async def test_clocks_may_differ_a_little(providers: Providers, provider: Identi
 @pytest.mark.parametrize(
     "text", ["", "a", "a.b", "a.b.c", "....", "\x00", "ä.ö.ü", "bnVsbA.bnVsbA.bnVsbA", "W10.W10.W10"]
 )
-async def test_what_is_no_token_is_refused(providers: Providers, text: str) -> None:
+async def test_malformed_token_is_rejected(providers: Providers, text: str) -> None:
     await refuse(providers, text)
 
 
@@ -100,7 +94,7 @@ def encoded(part: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "", None])
-async def test_a_token_without_signature_is_refused(
+async def test_unsigned_token_is_rejected(
     providers: Providers, provider: IdentityProvider, algorithm: str | None
 ) -> None:
     header = {"alg": algorithm, "kid": "key-0"}
@@ -110,7 +104,7 @@ async def test_a_token_without_signature_is_refused(
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
-async def test_the_public_key_is_no_secret_to_sign_with(
+async def test_public_key_of_a_provider_is_not_accepted_as_hmac_secret(
     providers: Providers, provider: IdentityProvider, algorithm: str
 ) -> None:
     public = private_key(0).public_key()
@@ -127,24 +121,24 @@ async def test_the_public_key_is_no_secret_to_sign_with(
         await refuse(providers, f"{content}.{signature}")
 
 
-async def test_a_secret_among_the_public_keys_is_not_used(providers: Providers, provider: IdentityProvider) -> None:
+async def test_symmetric_key_in_the_key_set_is_ignored(providers: Providers, provider: IdentityProvider) -> None:
     secret = b"x" * 32
     provider.jwk = {"kty": "oct", "kid": "key-0", "alg": "HS256", "k": base64.urlsafe_b64encode(secret).decode()}
 
     await refuse(providers, jwt.encode(claims_of(provider), secret, "HS256", {"kid": "key-0"}))
 
 
-async def test_the_key_decides_how_it_is_used(providers: Providers, provider: IdentityProvider) -> None:
+async def test_algorithm_must_match_the_key(providers: Providers, provider: IdentityProvider) -> None:
     await refuse(providers, jwt.encode(claims_of(provider), private_key(0), "PS256", {"kid": "key-0"}))
     await refuse(providers, jwt.encode(claims_of(provider), private_key(0), "RS384", {"kid": "key-0"}))
 
 
-async def test_a_token_of_another_key_is_refused(providers: Providers, provider: IdentityProvider) -> None:
+async def test_token_signed_with_another_key_is_rejected(providers: Providers, provider: IdentityProvider) -> None:
     await refuse(providers, jwt.encode(claims_of(provider), private_key(9), "RS256", {"kid": "key-0"}))
     await refuse(providers, provider.access_token(ADA)[:-8] + "AAAAAAAA")
 
 
-async def test_a_token_does_not_bring_its_own_key(providers: Providers, provider: IdentityProvider) -> None:
+async def test_key_urls_in_the_token_are_ignored(providers: Providers, provider: IdentityProvider) -> None:
     jwk = RSAAlgorithm.to_jwk(private_key(9).public_key(), as_dict=True)
     headers = {"kid": "key-0", "jwk": jwk, "jku": "https://evil.example/jwks", "x5u": "https://evil.example/x"}
 
@@ -152,7 +146,7 @@ async def test_a_token_does_not_bring_its_own_key(providers: Providers, provider
     assert set(provider.requests) == {"discovery", "jwks"}
 
 
-async def test_a_short_key_is_not_trusted(providers: Providers, provider: IdentityProvider) -> None:
+async def test_short_key_is_rejected(providers: Providers, provider: IdentityProvider) -> None:
     short = generate_rsa_key(public_exponent=65537, key_size=1024)  # noqa: S505
     provider.jwk = {**RSAAlgorithm.to_jwk(short.public_key(), as_dict=True), "kid": "key-0"}
     with pytest.warns(jwt.InsecureKeyLengthWarning):
@@ -161,19 +155,19 @@ async def test_a_short_key_is_not_trusted(providers: Providers, provider: Identi
     await refuse(providers, token)
 
 
-async def test_elliptic_keys_are_welcome(providers: Providers, provider: IdentityProvider) -> None:
+async def test_elliptic_curve_keys_are_supported(providers: Providers, provider: IdentityProvider) -> None:
     key = generate_ec_key(SECP256R1())
     provider.jwk = {**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "curve"}
 
     await read_access_token(providers, jwt.encode(claims_of(provider), key, "ES256", {"kid": "curve"}))
 
 
-async def test_an_id_token_is_no_access_token(providers: Providers, provider: IdentityProvider) -> None:
+async def test_id_token_is_rejected_as_access_token(providers: Providers, provider: IdentityProvider) -> None:
     await refuse(providers, provider.id_token(ADA, nonce="any"))
 
 
-async def test_a_provider_for_people_alone_is_not_for_programs(provider: IdentityProvider) -> None:
-    await refuse(knowing(provider, audience=None), provider.access_token(ADA))
+async def test_provider_without_audience_accepts_no_access_tokens(provider: IdentityProvider) -> None:
+    await refuse(providers_for(provider, audience=None), provider.access_token(ADA))
 
 
 @pytest.mark.parametrize(
@@ -186,10 +180,10 @@ async def test_a_provider_for_people_alone_is_not_for_programs(provider: Identit
         ({"client_id": None}, False),
     ],
 )
-async def test_tokens_may_be_for_some_clients_alone(
+async def test_accepted_clients_can_be_restricted(
     provider: IdentityProvider, claims: dict[str, str | None], good: bool
 ) -> None:
-    providers, token = knowing(provider, clients=["robot"]), provider.access_token(ADA, **claims)
+    providers, token = providers_for(provider, clients=["robot"]), provider.access_token(ADA, **claims)
 
     await (read_access_token(providers, token) if good else refuse(providers, token))
 
@@ -197,7 +191,7 @@ async def test_tokens_may_be_for_some_clients_alone(
 # ── keys ──
 
 
-async def test_keys_are_fetched_once_for_all(providers: Providers, provider: IdentityProvider) -> None:
+async def test_keys_are_fetched_once(providers: Providers, provider: IdentityProvider) -> None:
     token = provider.access_token(ADA)
     await asyncio.gather(*(read_access_token(providers, token) for _ in range(100)))
     for _ in range(101):
@@ -206,7 +200,7 @@ async def test_keys_are_fetched_once_for_all(providers: Providers, provider: Ide
     assert provider.requests == ["discovery", "jwks"]
 
 
-async def test_a_storm_of_unknown_keys_makes_one_fetch(
+async def test_many_unknown_key_ids_cause_one_fetch(
     providers: Providers, provider: IdentityProvider, clock: list[float]
 ) -> None:
     await read_access_token(providers, provider.access_token(ADA))
@@ -220,39 +214,39 @@ async def test_a_storm_of_unknown_keys_makes_one_fetch(
     assert provider.requests == ["discovery", "jwks", "jwks"]
 
 
-async def test_a_new_key_is_picked_up(providers: Providers, provider: IdentityProvider, clock: list[float]) -> None:
+async def test_new_key_is_fetched(providers: Providers, provider: IdentityProvider, clock: list[float]) -> None:
     old = provider.access_token(ADA)
     await read_access_token(providers, old)
     provider.key = 1
     new = provider.access_token(ADA)
 
-    await refuse(providers, new)  # we have looked a moment ago
+    await refuse(providers, new)  # the keys were fetched recently
     clock[0] = COOLDOWN_SECONDS + 1
     await read_access_token(providers, new)
     await refuse(providers, old)
 
 
-async def test_a_key_that_was_withdrawn_is_forgotten(
+async def test_removed_key_is_rejected_after_the_cache_expires(
     providers: Providers, provider: IdentityProvider, clock: list[float]
 ) -> None:
     old = provider.access_token(ADA)
     await read_access_token(providers, old)
     provider.key = 1
 
-    clock[0] = KEPT_SECONDS
+    clock[0] = CACHE_SECONDS
     await read_access_token(providers, old)
-    clock[0] = KEPT_SECONDS + 1
+    clock[0] = CACHE_SECONDS + 1
     await refuse(providers, old)
 
 
-async def test_without_a_key_id_there_is_no_key(providers: Providers, provider: IdentityProvider) -> None:
+async def test_key_id_is_required(providers: Providers, provider: IdentityProvider) -> None:
     await refuse(providers, jwt.encode(claims_of(provider), private_key(0), "RS256"))
     provider.jwk = {name: value for name, value in provider.public_jwk().items() if name != "kid"}
-    await refuse(knowing(provider), jwt.encode(claims_of(provider), private_key(0), "RS256"))
+    await refuse(providers_for(provider), jwt.encode(claims_of(provider), private_key(0), "RS256"))
 
 
 @pytest.mark.parametrize("jwk", [{}, {"kty": "unknown"}])
-async def test_a_provider_without_usable_keys_is_unavailable(
+async def test_provider_without_usable_keys_is_unavailable(
     providers: Providers, provider: IdentityProvider, jwk: dict[str, Any]
 ) -> None:
     provider.jwk = jwk
@@ -261,16 +255,16 @@ async def test_a_provider_without_usable_keys_is_unavailable(
         await read_access_token(providers, provider.sign(claims_of(provider)))
 
 
-async def test_a_provider_that_is_away_is_unavailable_until_it_is_back(
-    providers: Providers, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+async def test_unavailable_provider_recovers(
+    providers: Providers, provider: IdentityProvider, clock: list[float]
 ) -> None:
     token = provider.access_token(ADA)
     provider.away = True
     for _ in range(100):
         with pytest.raises(ProviderUnavailable):
             await read_access_token(providers, token)
-    assert provider.requests == []  # it did not answer, and was asked once: see tests/oidc/test_cache.py
+    assert provider.requests == []  # no request succeeded; tests/oidc/test_cache.py counts the attempts
 
     provider.away = False
-    monkeypatch.setattr("app.oidc.cache.RETRY_SECONDS", -1)
+    clock[0] = RETRY_SECONDS + 1
     await read_access_token(providers, token)

@@ -1,4 +1,4 @@
-"""Fetching once for all who wait."""
+"""The cache for provider data."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from app.oidc.cache import RETRY_SECONDS, STALE_SECONDS, Cached
 
 
 class Source:
-    """Gives 1, 2, 3 …, as soon as it may."""
+    """Returns 1, 2, 3, … as soon as `may_answer` is set; the 13th fetch fails."""
 
     def __init__(self) -> None:
         self.fetched = 0
@@ -29,14 +29,7 @@ def source() -> Source:
     return Source()
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    time = [0.0]
-    monkeypatch.setattr("app.oidc.cache.monotonic", lambda: time[0])
-    return time
-
-
-async def test_it_is_fetched_when_it_is_too_old(source: Source, clock: list[float]) -> None:
+async def test_outdated_value_is_fetched_again(source: Source, clock: list[float]) -> None:
     cached = Cached(source.fetch)
 
     assert [await cached.get(10), await cached.get(10)] == [1, 1]
@@ -44,7 +37,7 @@ async def test_it_is_fetched_when_it_is_too_old(source: Source, clock: list[floa
     assert [await cached.get(11), await cached.get(10), await cached.get(10)] == [1, 2, 2]
 
 
-async def test_all_who_wait_get_the_same(source: Source) -> None:
+async def test_concurrent_callers_share_one_fetch(source: Source) -> None:
     cached = Cached(source.fetch)
     source.may_answer.clear()
     waiting = [asyncio.create_task(cached.get(10)) for _ in range(20)]
@@ -55,7 +48,7 @@ async def test_all_who_wait_get_the_same(source: Source) -> None:
     assert await asyncio.gather(*waiting) == [1] * 19
 
 
-async def test_a_failure_is_everybodys_for_a_moment(source: Source, clock: list[float]) -> None:
+async def test_failure_is_cached_briefly(source: Source, clock: list[float]) -> None:
     cached = Cached(source.fetch)
     source.fetched = 12
 
@@ -69,7 +62,7 @@ async def test_a_failure_is_everybodys_for_a_moment(source: Source, clock: list[
     assert await cached.get(10) == 14
 
 
-async def test_what_was_there_stays_good_for_a_while(source: Source, clock: list[float]) -> None:
+async def test_stale_value_is_used_during_an_outage(source: Source, clock: list[float]) -> None:
     cached = Cached(source.fetch)
     source.fetched = 11
     await cached.get(10)

@@ -1,4 +1,4 @@
-"""The provider of the tests is strict: a flow that is wrong does not pass there either."""
+"""The provider of the tests is strict and rejects invalid flows."""
 
 import base64
 import hashlib
@@ -44,7 +44,7 @@ async def code(http: AsyncClient) -> str:
 
 
 @pytest.mark.parametrize("changes", [{"client_id": "other"}, {"redirect_uri": f"{REDIRECT_URI}/"}])
-async def test_it_sends_nobody_where_it_does_not_know(http: AsyncClient, changes: dict[str, str]) -> None:
+async def test_unknown_client_or_redirect_uri_is_rejected(http: AsyncClient, changes: dict[str, str]) -> None:
     assert (await ask(http, **changes)).status_code == 400
 
 
@@ -57,13 +57,15 @@ async def test_it_sends_nobody_where_it_does_not_know(http: AsyncClient, changes
         ({"code_challenge": ""}, "invalid_request"),
     ],
 )
-async def test_it_refuses_what_is_not_asked_well(http: AsyncClient, changes: dict[str, str], error: str) -> None:
+async def test_invalid_authorization_request_is_rejected(
+    http: AsyncClient, changes: dict[str, str], error: str
+) -> None:
     answer = URL((await ask(http, **changes)).headers["location"]).params
 
     assert (answer["error"], answer["state"], answer["iss"]) == (error, "state", "https://id.example.com")
 
 
-async def test_a_code_is_exchanged_once(http: AsyncClient) -> None:
+async def test_code_can_be_exchanged_only_once(http: AsyncClient) -> None:
     once = await code(http)
 
     assert (await exchange(http, once)).status_code == 200
@@ -80,17 +82,17 @@ async def test_a_code_is_exchanged_once(http: AsyncClient) -> None:
         ({"knows_secret": False}, "invalid_client"),
     ],
 )
-async def test_a_code_is_only_for_who_asked(http: AsyncClient, changes: Any, error: str) -> None:
+async def test_code_requires_the_credentials_of_the_request(http: AsyncClient, changes: Any, error: str) -> None:
     assert (await exchange(http, await code(http), **changes)).json() == {"error": error}
 
 
-async def test_it_tells_about_somebody_for_a_token_alone(http: AsyncClient, provider: IdentityProvider) -> None:
+async def test_userinfo_requires_a_valid_token(http: AsyncClient, provider: IdentityProvider) -> None:
     assert (await http.get("/userinfo")).status_code == 401
     token = provider.access_token(Person("stranger", "stranger@example.com"))
     assert (await http.get("/userinfo", headers={"Authorization": f"Bearer {token}"})).status_code == 401
 
 
-async def test_in_development_one_says_who_one_is(http: AsyncClient, provider: IdentityProvider) -> None:
+async def test_development_page_accepts_any_user(http: AsyncClient, provider: IdentityProvider) -> None:
     provider.person = None
     page = await ask(http, state='"><script>')
     assert "<form" in page.text
@@ -102,7 +104,7 @@ async def test_in_development_one_says_who_one_is(http: AsyncClient, provider: I
     assert URL(cancelled.headers["location"]).params["error"] == "access_denied"
 
 
-def test_it_runs_beside_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_provider_can_run_as_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[Any] = []
     monkeypatch.setattr(identity_provider.uvicorn, "run", lambda app, **options: ran.append((app, options)))
     monkeypatch.setattr("sys.argv", ["identity_provider", "--port", "9001"])

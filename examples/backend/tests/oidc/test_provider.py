@@ -1,4 +1,4 @@
-"""Talking to a provider: what the flows of tests/modules/identity do not reach."""
+"""Requests to a provider that the login flows in tests/modules/identity do not cover."""
 
 import asyncio
 from typing import Any
@@ -8,16 +8,15 @@ import pytest
 from fastapi import FastAPI
 
 from app import oidc
-from app.oidc import provider as module
-from app.oidc.provider import Attempt, LoginRefused, Provider, ProviderUnavailable
+from app.oidc.provider import LoginRefused, LoginSecrets, Provider, ProviderUnavailable
 from app.oidc.providers import Providers
 from tests.identity_provider import IdentityProvider
-from tests.oidc.conftest import REDIRECT_URI, knowing
+from tests.oidc.conftest import REDIRECT_URI, providers_for
 
-ATTEMPT = Attempt(REDIRECT_URI, nonce="n" * 43, code_verifier="v" * 43)
+ATTEMPT = LoginSecrets(REDIRECT_URI, nonce="n" * 43, code_verifier="v" * 43)
 
 
-async def test_the_feature_waits_for_no_provider() -> None:
+async def test_app_starts_without_contacting_providers() -> None:
     app = FastAPI()
     oidc.prepare_development()
     oidc.setup(app)
@@ -26,29 +25,27 @@ async def test_the_feature_waits_for_no_provider() -> None:
         assert provider.settings.name == "dev"
 
 
-async def test_a_provider_that_hangs_is_not_waited_for(
-    provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_hanging_provider_times_out(provider: IdentityProvider) -> None:
     class Hanging(httpx2.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             return await asyncio.Future()
 
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
+    acme = Provider(providers_for(provider).get("acme").settings, Hanging(), timeout_seconds=0.01)
     with pytest.raises(ProviderUnavailable):
-        await Provider(knowing(provider).named("acme").settings, Hanging()).metadata()
+        await acme.metadata()
 
 
 @pytest.mark.parametrize("status", [200, 302, 404, 500])
-async def test_an_answer_that_is_no_answer_is_unavailable(provider: IdentityProvider, status: int) -> None:
+async def test_invalid_metadata_means_unavailable(provider: IdentityProvider, status: int) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(status, text="Oops", headers={"Location": "https://evil.example/"})
 
-    settings = knowing(provider).named("acme").settings
+    settings = providers_for(provider).get("acme").settings
     with pytest.raises(ProviderUnavailable):
         await Provider(settings, httpx2.MockTransport(answer)).metadata()
 
 
-async def test_the_client_proves_itself_as_the_provider_wants(providers: Providers, provider: IdentityProvider) -> None:
+async def test_client_authentication_follows_the_metadata(providers: Providers, provider: IdentityProvider) -> None:
     asked = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -56,11 +53,11 @@ async def test_the_client_proves_itself_as_the_provider_wants(providers: Provide
         return httpx2.Response(401, json={"error": "invalid_client"})
 
     provider.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
-    acme = providers.named("acme")
+    acme = providers.get("acme")
     await acme.metadata()
     acme._transport = httpx2.MockTransport(answer)
     with pytest.raises(LoginRefused):
-        await acme.redeem("code", provider.issuer, ATTEMPT)
+        await acme.exchange_code("code", provider.issuer, ATTEMPT)
 
     [request] = asked
     assert b"client_secret=development" in request.content
@@ -68,16 +65,14 @@ async def test_the_client_proves_itself_as_the_provider_wants(providers: Provide
 
 
 @pytest.mark.parametrize("tokens", [{"access_token": "any"}, {"id_token": "any"}, ["any"]])
-async def test_tokens_that_are_missing_are_the_providers_fault(
-    providers: Providers, provider: IdentityProvider, tokens: Any
-) -> None:
-    acme = providers.named("acme")
+async def test_missing_tokens_mean_unavailable(providers: Providers, provider: IdentityProvider, tokens: Any) -> None:
+    acme = providers.get("acme")
     await acme.metadata()
     acme._transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json=tokens))
 
     with pytest.raises(ProviderUnavailable):
-        await acme.redeem("code", provider.issuer, ATTEMPT)
+        await acme.exchange_code("code", provider.issuer, ATTEMPT)
 
 
 async def test_secrets_are_not_shown(providers: Providers) -> None:
-    assert "development" not in repr([*providers, providers.settings, vars(providers.named("acme"))])
+    assert "development" not in repr([*providers, providers.settings, vars(providers.get("acme"))])

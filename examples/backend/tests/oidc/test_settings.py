@@ -1,4 +1,4 @@
-"""Settings: what is refused, and how it is said."""
+"""Validation of the provider settings."""
 
 import json
 from typing import Any
@@ -43,7 +43,7 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in repr(load(OidcSettings))
 
 
-def test_development_needs_none(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_development_has_a_default_provider(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     if env is Environment.PROD:
         assert refusal(monkeypatch, "[]").startswith("OIDC_PROVIDERS: must name at least one provider. Example: ")
         monkeypatch.delenv("OIDC_PROVIDERS")
@@ -72,7 +72,7 @@ def test_development_needs_none(env: Environment, monkeypatch: pytest.MonkeyPatc
     ],
     ids=lambda value: None if isinstance(value, str) else "value",
 )
-def test_what_is_wrong_is_named_and_not_repeated(
+def test_invalid_field_is_named_without_its_value(
     env: Environment, monkeypatch: pytest.MonkeyPatch, value: Any, said: str
 ) -> None:
     assert refusal(monkeypatch, value).startswith(said)
@@ -85,14 +85,14 @@ def test_what_is_wrong_is_named_and_not_repeated(
         *("https://id.example.com?a=b", "https://id.example.com#a", "http://localhost.example.com"),
     ],
 )
-def test_an_issuer_is_an_https_address(env: Environment, monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
+def test_issuer_must_be_an_https_url(env: Environment, monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
     said = refusal(monkeypatch, [ACME, OTHER | {"issuer": issuer}])
 
-    assert said == "OIDC_PROVIDERS: provider 2: issuer: must be an https address"
+    assert said == "OIDC_PROVIDERS: provider 2: issuer: must be an https URL"
 
 
 @pytest.mark.parametrize("issuer", ["http://127.0.0.1:9000", "http://localhost:9000/realm", "http://[::1]:9000"])
-def test_this_machine_will_do_outside_production(
+def test_localhost_issuer_is_allowed_outside_production(
     env: Environment, monkeypatch: pytest.MonkeyPatch, issuer: str
 ) -> None:
     if env is Environment.PROD:
@@ -102,7 +102,7 @@ def test_this_machine_will_do_outside_production(
         assert load(OidcSettings).providers[0].issuer == issuer
 
 
-def test_people_come_back_over_https(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_public_url_must_be_https(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OIDC_PUBLIC_URL", "http://api.example.com")
 
-    assert refusal(monkeypatch, [ACME]) == "OIDC_PUBLIC_URL: must be an https address"
+    assert refusal(monkeypatch, [ACME]) == "OIDC_PUBLIC_URL: must be an https URL"

@@ -1,4 +1,4 @@
-"""Every route asks who is there, or is on the list of those that do not."""
+"""Every route requires authentication or is on the public allow-list."""
 
 import re
 from uuid import uuid4
@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from httpx2 import AsyncClient
 
-# What anybody may ask. A new route is either protected or written down here, which a review will notice.
+# Routes without authentication. New routes are either protected or must be added here, which a review will notice.
 PUBLIC = {
     *("GET /docs", "GET /docs/oauth2-redirect", "GET /openapi.json", "GET /redoc"),
     *("GET /health", "GET /health/live", "GET /health/ready"),

@@ -1,4 +1,4 @@
-"""Counting attempts."""
+"""Rate limits and their settings."""
 
 import pytest
 from fastapi import Request
@@ -6,7 +6,7 @@ from fastapi import Request
 from app.core.config import ConfigurationError, Environment, load
 from app.core.exceptions import TooManyRequestsError
 from app.security.audit import fingerprint
-from app.security.counters import BoundedMemory
+from app.security.counters import BoundedMemoryStorage
 from app.security.principal import Device
 from app.security.rate_limits import RateLimits, get_device
 from app.security.settings import SecuritySettings, is_safe_url
@@ -31,7 +31,7 @@ def at(address: str) -> Device:
         ([""] * 3, "192.0.2.1"),
     ],
 )
-async def test_attempts_from_an_address_are_counted(limits: RateLimits, addresses: list[str], other: str) -> None:
+async def test_attempts_per_network_are_limited(limits: RateLimits, addresses: list[str], other: str) -> None:
     for address in addresses:
         await limits.count("login", at(address))
     with pytest.raises(TooManyRequestsError) as caught:
@@ -46,31 +46,37 @@ async def test_attempts_from_an_address_are_counted(limits: RateLimits, addresse
     ("client", "address"),
     [(("192.0.2.1", 1), "192.0.2.1"), (("2001:DB8::1", 1), "2001:db8::1"), (("x" * 99, 1), ""), (None, "")],
 )
-async def test_an_address_is_one_or_none(client: tuple[str, int] | None, address: str) -> None:
+async def test_device_has_a_valid_address_or_none(client: tuple[str, int] | None, address: str) -> None:
     request = Request({"type": "http", "client": client, "headers": [(b"user-agent", b"x" * 999)]})
 
     assert await get_device(request) == Device(client="x" * 200, address=address)
 
 
-async def test_counters_end_and_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1_000_000.0
-    monkeypatch.setattr("app.security.counters.time.time", lambda: now)
-    counters = BoundedMemory(most=10)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock of the counters."""
+    now = [1_000_000.0]
+    monkeypatch.setattr("app.security.counters.time.time", lambda: now[0])
+    return now
+
+
+async def test_counters_expire_and_are_evicted(clock: list[float]) -> None:
+    counters = BoundedMemoryStorage(most=10)
     assert [await counters.incr("a", 60) for _ in range(2)] == [1, 2]
-    assert await counters.get_expiry("a") == now + 60
+    assert await counters.get_expiry("a") == clock[0] + 60
 
     for n in range(9):
         await counters.incr(f"{n}", 120)
-    await counters.incr("new", 60)  # two of the oldest give way
+    await counters.incr("new", 60)  # evicts the two oldest counters
     assert [await counters.get(key) for key in ("a", "0", "1", "8", "new")] == [0, 0, 1, 1, 1]
 
     for key in ("x", "y"):
         await counters.incr(key, 120)
-    now += 61
+    clock[0] += 61
     assert await counters.get("new") == 0
     await counters.incr("z", 60)
     assert await counters.incr("y", 120) == 2
-    now += 60
+    clock[0] += 60
     assert await counters.incr("y", 120) == 1
     await counters.clear("y")
     assert await counters.get("y") == 0
@@ -79,27 +85,25 @@ async def test_counters_end_and_make_room(monkeypatch: pytest.MonkeyPatch) -> No
     assert await counters.reset() == 0
 
 
-async def test_counters_that_have_ended_give_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1_000_000.0
-    monkeypatch.setattr("app.security.counters.time.time", lambda: now)
-    counters = BoundedMemory(most=3)
+async def test_expired_counters_are_evicted_first(clock: list[float]) -> None:
+    counters = BoundedMemoryStorage(most=3)
     for key, seconds in (("long", 3600), ("short", 1), ("longer", 7200)):
         await counters.incr(key, seconds)
-    now += 2
+    clock[0] += 2
     await counters.incr("new", 60)
 
     assert [await counters.get(key) for key in ("long", "short", "longer", "new")] == [1, 0, 1, 1]
 
 
 @pytest.mark.parametrize("rate", ["often", "0/minute", "10/0 minutes", "10/15 minutes;5/second", "-1/minute"])
-def test_a_rate_must_be_one(monkeypatch: pytest.MonkeyPatch, rate: str) -> None:
+def test_invalid_rate_is_rejected(monkeypatch: pytest.MonkeyPatch, rate: str) -> None:
     monkeypatch.setenv("AUTH_ADDRESS_LIMIT", rate)
 
     with pytest.raises(ConfigurationError, match="AUTH_ADDRESS_LIMIT: is not a rate"):
         load(SecuritySettings)
 
 
-def test_production_links_lead_to_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_use_the_frontend_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENV", "prod")
     monkeypatch.setenv("AUTH_APP_URL", "https://app.example.com/")
 
@@ -113,25 +117,25 @@ def test_production_links_lead_to_the_application(monkeypatch: pytest.MonkeyPatc
         *("javascript:alert(1)", "http://127.0.0.1"),
     ],
 )
-def test_production_links_lead_nowhere_else(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_production_rejects_unsafe_frontend_url(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("ENV", "prod")
     monkeypatch.setenv("AUTH_APP_URL", url)
 
-    with pytest.raises(ConfigurationError, match="AUTH_APP_URL: must be an https address"):
+    with pytest.raises(ConfigurationError, match="AUTH_APP_URL: must be an https URL"):
         load(SecuritySettings)
 
 
-def test_outside_production_this_machine_will_do() -> None:
+def test_http_is_allowed_for_localhost_outside_production() -> None:
     assert is_safe_url("http://127.0.0.1:8000", Environment.DEV)
     assert not is_safe_url("http://192.0.2.1:8000", Environment.DEV)
 
 
-async def test_what_was_counted_can_be_forgiven(limits: RateLimits) -> None:
+async def test_counter_can_be_reset(limits: RateLimits) -> None:
     for _ in range(3):
         await limits.hit("1/minute", "login", "account", "ada")
-        await limits.forgive("1/minute", "login", "account", "ada")
+        await limits.reset_count("1/minute", "login", "account", "ada")
 
 
-def test_a_fingerprint_stands_for_an_address() -> None:
+def test_fingerprint_identifies_an_address_without_revealing_it() -> None:
     assert fingerprint(" Ada@example.com") == fingerprint("ada@example.com") != fingerprint("bob@example.com")
     assert "ada" not in fingerprint("ada@example.com")

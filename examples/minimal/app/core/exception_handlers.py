@@ -1,6 +1,6 @@
-"""Errors become answers here, and only here: RFC 9457 `application/problem+json`.
+"""Maps exceptions to error responses (RFC 9457, `application/problem+json`).
 
-The table is by kind, so a module's own error needs no line of its own.
+The status depends on the kind of an error, so that modules can define errors without changing this file.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
@@ -38,29 +38,29 @@ STATUS_BY_KIND: Mapping[type[DomainError], HTTPStatus] = {
     DomainError: HTTPStatus.BAD_REQUEST,
 }
 
-# Headers that RFC 9110 asks for with these.
-ALWAYS_WITH: Mapping[HTTPStatus, Mapping[str, str]] = {
+# Headers that RFC 9110 requires or recommends for these statuses.
+REQUIRED_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
 }
 
 
-def status_of(error: type[DomainError]) -> HTTPStatus:
-    """Return the status for an error class: that of the kind it derives from."""
+def status_for(error: type[DomainError]) -> HTTPStatus:
+    """Return the HTTP status of an error class, according to the kind that it derives from."""
     return next(status for kind, status in STATUS_BY_KIND.items() if issubclass(error, kind))
 
 
 def problem(
     status: HTTPStatus, code: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
 ) -> JSONResponse:
-    """Build the one shape every error answer has.
+    """Build an error response.
 
     Args:
         status: HTTP status code.
-        code: Stable name of the error, for programs.
-        detail: Explanation for people; nothing internal.
-        headers: Further response headers.
-        **more: Further members, such as the list of invalid fields.
+        code: Stable, machine-readable error code.
+        detail: Human-readable explanation, without internal details.
+        headers: Additional response headers.
+        **more: Additional members, such as the list of invalid fields.
     """
     content = {
         "type": "about:blank",
@@ -71,44 +71,44 @@ def problem(
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
         **more,
     }
-    headers = {**ALWAYS_WITH.get(status, {}), **(headers or {})}
+    headers = {**REQUIRED_HEADERS.get(status, {}), **(headers or {})}
     return JSONResponse(content, status.value, headers, media_type="application/problem+json")
 
 
-def answer(error: DomainError) -> JSONResponse:
-    """Turn a domain error into an answer.
+def error_response(error: DomainError) -> JSONResponse:
+    """Convert a domain error to a response.
 
-    Raising the error does the same, and takes the transaction back; a route that has
-    something to keep returns this instead.
+    Raising the error has the same effect, but rolls back the transaction. A route whose
+    changes must be committed returns this response instead.
     """
     headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, TooManyRequestsError) else None
-    return problem(status_of(type(error)), error.code, str(error), headers)
+    return problem(status_for(type(error)), error.code, str(error), headers)
 
 
 async def _domain_error(_: Request, error: DomainError) -> JSONResponse:
-    return answer(error)
+    return error_response(error)
 
 
 async def _invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
-    """Say which field is wrong and why; what was sent is not repeated, it may be a password."""
+    """Describe each invalid field, without the value that was sent: it may be a password."""
     fields = [{"field": ".".join(map(str, e["loc"])), "message": e["msg"], "code": e["type"]} for e in error.errors()]
     detail = "; ".join(f"{f['field']}: {f['message']}" for f in fields)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=fields)
 
 
 async def _http_exception(request: Request, error: HTTPException) -> Response:
-    """Translate what the framework itself raises: unknown path, wrong method, unreadable body."""
+    """Convert errors of the framework: unknown path, unsupported method, malformed body."""
     if error.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         return Response(status_code=error.status_code, headers=error.headers)
     status = HTTPStatus(error.status_code)
     # Python 3.13 renamed this status; the code stays the same on every version.
     code = "content_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
-    headers = _allowed(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    headers = _allow_header(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
     return problem(status, code, str(error.detail), headers)
 
 
-def _allowed(request: Request) -> dict[str, str]:
-    """List the methods of all routes at this path (RFC 9110 §10.2.1); Starlette knows only the first route's."""
+def _allow_header(request: Request) -> dict[str, str]:
+    """List the methods of all routes at this path (RFC 9110 §10.2.1); Starlette lists those of the first route only."""
     methods: set[str] = set()
     for route in iter_route_contexts(request.app.routes):
         if route.methods and route.path_regex.match(request.url.path):
@@ -116,7 +116,7 @@ def _allowed(request: Request) -> dict[str, str]:
     return {"Allow": ", ".join(sorted(methods))}
 
 
-# What none of these knows is caught by `middlewares.ErrorBoundary`.
+# All other exceptions are handled by `middlewares.ErrorBoundary`.
 HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     DomainError: _domain_error,
     RequestValidationError: _invalid_request,

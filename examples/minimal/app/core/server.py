@@ -1,4 +1,4 @@
-"""Serving an app with uvicorn, until told to stop."""
+"""Serves an app with uvicorn."""
 
 import errno
 import signal
@@ -13,21 +13,21 @@ from fastapi import FastAPI
 from app.core.config import Settings
 
 
-def require_free(host: str, port: int, host_from: str = "HOST", another: str = "PORT=8001") -> None:
-    """Say what to do about a port in use, before anything else is started.
+def ensure_port_is_free(host: str, port: int, host_from: str = "HOST", another: str = "PORT=8001") -> None:
+    """Exit with an explanation if the port is in use, before anything else is started.
 
     Args:
         host: Address to listen on.
         port: Port to listen on.
-        host_from: What has set the address.
-        another: How another port is chosen, for example.
+        host_from: Name of the setting or option that defines the address.
+        another: Example of how to choose another port.
     """
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        advice = f"Choose another, for example {another}." if taken else f"Is {host_from} right?"
+        advice = f"Choose another, for example {another}." if taken else f"Check {host_from}."
         reason = str(error.strerror).partition(" (")[0]
         typer.echo(f"Cannot listen on {host}, port {port}: {reason}.\n{advice}", err=True)
         raise typer.Exit(1) from None
@@ -42,17 +42,18 @@ def run(
     reload: bool = False,
     workers: int = 1,
 ) -> None:
-    """Serve what `factory` makes: a function, or for several processes its name, `module:function`.
+    """Run the server until it is stopped.
 
     Args:
-        factory: What makes the app, in each process anew.
-        settings: How to serve.
+        factory: Application factory, called in each process. With `reload` or several workers, it must be an import
+            string: `module:function`.
+        settings: Core settings.
         host: Address to listen on.
         port: Port to listen on.
         reload: Restart when a file below `app/` changes.
-        workers: Processes that answer.
+        workers: Number of worker processes.
     """
-    # uvicorn repeats the signal once it has stopped; leaving in order then also stops a development database.
+    # uvicorn raises the signal again after it has stopped; a regular exit then also stops a development database.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         factory,

@@ -1,7 +1,7 @@
-"""Knowing that the server is about to stop, so that answers without an end can end.
+"""Detects that the server is stopping, so that endless responses can end.
 
-uvicorn waits for open answers before it runs the lifespan's exit, so a live feed
-would hold it up until its grace time is over.
+uvicorn waits for open responses before it exits the lifespan, so a live feed would
+delay the shutdown until the grace period is over.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from fastapi import Request
 
 
 @contextmanager
-def noticing_shutdown(stopping: asyncio.Event) -> Generator[None]:
-    """Set `stopping` when the process is told to stop, then do what it did before."""
+def watch_shutdown_signals(stopping: asyncio.Event) -> Generator[None]:
+    """Set `stopping` on SIGTERM and SIGINT, then call the previous signal handler."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python delivers signals to the main thread only; nothing to watch here.
+        yield  # Python delivers signals to the main thread only.
         return
     loop = asyncio.get_running_loop()
     watched = {s: h for s in (signal.SIGTERM, signal.SIGINT) if callable(h := signal.getsignal(s))}
@@ -37,14 +37,14 @@ def noticing_shutdown(stopping: asyncio.Event) -> Generator[None]:
             signal.signal(number, handler)
 
 
-def goes_on(request: Request) -> bool:
-    """Tell whether an answer without an end may go on: the server stays, and so does the sign-in, if there is one."""
+def should_continue(request: Request) -> bool:
+    """Return whether an endless response may continue: the server is running, and the credentials are valid."""
     valid_until = request.scope.get("valid_until")
     return not request.app.state.stopping.is_set() and (valid_until is None or datetime.now(UTC) < valid_until)
 
 
-async def pause(request: Request, seconds: float) -> None:
-    """Wait, but not longer than the server stays."""
+async def sleep_or_stop(request: Request, seconds: float) -> None:
+    """Wait for `seconds`, or until the server stops."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await request.app.state.stopping.wait()

@@ -1,4 +1,4 @@
-"""Commands for the database, and what commands of all packages share."""
+"""Database commands, and the context manager that all commands share."""
 
 import asyncio
 from collections.abc import Generator
@@ -12,19 +12,19 @@ from sqlalchemy.exc import OperationalError
 from app.core.config import ConfigurationError, Settings, load
 from app.core.logging import configure_logging
 from app.db import dialect, migrations, transfer
-from app.db.expiry import purge as purge_expired
+from app.db.expiry import delete_expired as purge_expired
 from app.db.lines import TransferError, UnusableFile
 from app.db.session import transaction
 
 EXIT_DATA = 65  # EX_DATAERR of sysexits.h
 EXIT_CONFIGURATION = 78  # EX_CONFIG
 
-commands = typer.Typer(no_args_is_help=True, help="The database and its migrations.")
+commands = typer.Typer(no_args_is_help=True, help="Manage the database and its migrations.")
 
 
 @contextmanager
-def configured() -> Generator[Settings]:
-    """Read the settings and set up logging; what a person can put right is told without a traceback."""
+def command_context() -> Generator[Settings]:
+    """Load the settings and configure logging. Errors that the user can fix are printed without a traceback."""
     try:
         settings = load(Settings)
         configure_logging(settings)
@@ -35,30 +35,30 @@ def configured() -> Generator[Settings]:
         raise typer.Exit(EXIT_CONFIGURATION) from None
     except OperationalError as error:
         reason = str(error.orig).splitlines()[0]
-        typer.echo(f"The database does not answer: {reason}\nIs DATABASE_URL right, and does its server run?", err=True)
+        typer.echo(f"Database unavailable: {reason}\nCheck DATABASE_URL, and that the server is running.", err=True)
         raise typer.Exit(1) from None
 
 
 @commands.command()
-def upgrade(revision: Annotated[str, typer.Argument(help="Where to stop.")] = "head") -> None:
-    """Bring the database up to date."""
-    with configured():
+def upgrade(revision: Annotated[str, typer.Argument(help="Target revision.")] = "head") -> None:
+    """Apply migrations."""
+    with command_context():
         migrations.upgrade(revision)
 
 
-@commands.command(context_settings={"ignore_unknown_options": True})  # so that -1 is no option
-def downgrade(revision: Annotated[str, typer.Argument(help="A revision, or -1 for the one before.")]) -> None:
-    """Take migrations back. Data of dropped tables and columns is lost."""
-    with configured():
+@commands.command(context_settings={"ignore_unknown_options": True})  # so that -1 is not parsed as an option
+def downgrade(revision: Annotated[str, typer.Argument(help="Target revision, or -1 for the previous one.")]) -> None:
+    """Revert migrations. Data in dropped tables and columns is lost."""
+    with command_context():
         migrations.downgrade(revision)
 
 
 @commands.command()
 def check() -> None:
-    """Tell whether the models have changed since the last migration was written."""
+    """Check that the models match the migrations."""
     from alembic.util import CommandError  # noqa: PLC0415 - as in `app/db/migrations.py`
 
-    with configured():
+    with command_context():
         try:
             migrations.check()
         except CommandError as error:
@@ -67,23 +67,23 @@ def check() -> None:
 
 
 @commands.command()
-def generate(message: Annotated[str, typer.Argument(help="What changes, in a few words.")]) -> None:
-    """Write a migration from the difference between the models and the database."""
-    with configured():
+def generate(message: Annotated[str, typer.Argument(help="Short description of the change.")]) -> None:
+    """Generate a migration from the difference between models and database."""
+    with command_context():
         migrations.generate(message)
 
 
 @commands.command()
 def purge() -> None:
-    """Delete what has expired, such as idempotency keys older than a day. Run it daily."""
-    with configured():
+    """Delete expired rows, such as idempotency keys. Run it daily."""
+    with command_context():
         typer.echo(f"{asyncio.run(_purge())} expired rows deleted")
 
 
 async def _purge() -> int:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
+        transaction(database.write) as session,
     ):
         return await purge_expired(session)
 
@@ -92,42 +92,41 @@ async def _purge() -> int:
 def export_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that does not exist yet; - is standard output.")],
 ) -> None:
-    """Write all rows of all tables to a file, for `app db import`.
+    """Export all rows of all tables to a file, for `app db import`.
 
-    So the data of SQLite come to PostgreSQL, and back. Stop the service first: what is written
-    later is not in the file. Its rows are of one moment, and are checked to suit both databases.
+    Use it to move data from SQLite to PostgreSQL, or back. Stop the service first: later changes
+    are not exported. The rows are a consistent snapshot, and are validated for both databases.
 
-    The file holds what the database holds, personal data and secrets included. Only you can read
-    it. Keep it out of git, and delete it when it has been imported.
+    The file contains all data, including personal data and secrets. Only you can read it. Keep
+    it out of git, and delete it after the import.
 
-    Exit codes: 0 all rows are in the file; 1 there is no file, for the reason that is told;
-    78 a setting is wrong.
+    Exit codes: 0 success; 1 the export failed, and there is no file; 78 invalid settings.
     """
-    with configured(), _told(), _created(file) as stream:
+    with command_context(), _told(), _created(file) as stream:
         asyncio.run(_export(stream))
 
 
 @commands.command("import")
 def import_file(
     file: Annotated[
-        typer.FileBinaryRead, typer.Argument(metavar="FILE", help="What `app db export` wrote; - is standard input.")
+        typer.FileBinaryRead, typer.Argument(metavar="FILE", help="A file from `app db export`; - is standard input.")
     ],
 ) -> None:
-    """Put the rows that `app db export` wrote into a new database.
+    """Import the rows from `app db export` into a new database.
 
-    Its tables must be there (`app db upgrade`) and empty, and the models those of the export.
-    All rows are imported or, if one of them is refused, none.
+    Its tables must exist (`app db upgrade`) and be empty, and match the version of the export.
+    All rows are imported or, if one of them is rejected, none.
 
-    Exit codes: 0 all rows are there; 1 the database is not new, not migrated, or refuses a row;
-    65 the file is not whole, or not for these tables; 78 a setting is wrong.
+    Exit codes: 0 success; 1 the database is not empty, not migrated, or rejects a row;
+    65 the file is incomplete or does not match the tables; 78 invalid settings.
     """
-    with configured(), _told():
+    with command_context(), _told():
         asyncio.run(_import(file))
 
 
 @contextmanager
 def _told() -> Generator[None]:
-    """Tell why it was refused, without a traceback."""
+    """Print the reason for a failure, without a traceback."""
     try:
         yield
     except (TransferError, OSError) as error:
@@ -137,7 +136,7 @@ def _told() -> Generator[None]:
 
 @contextmanager
 def _created(file: Path) -> Generator[BinaryIO]:
-    """Create a file that only its owner can read, whole or not at all."""
+    """Create a file that only its owner can read; delete it if the block fails."""
     if file == Path("-"):
         yield typer.get_binary_stream("stdout")
         return

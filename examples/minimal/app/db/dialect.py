@@ -1,4 +1,4 @@
-"""Which database this is. Everything else asks here, so nothing else has to know."""
+"""The configured database. All other code imports from here and does not depend on the database."""
 
 from sqlalchemy.dialects.sqlite import insert
 

@@ -1,8 +1,8 @@
-"""Idempotency-Key: a creation that is sent twice happens once, and is answered twice.
+"""Idempotency keys: a create request that is repeated with the same key runs only once.
 
-The key and the answer are rows of the same transaction as the effect. If it rolls back,
-the key is free again; if two requests come at once, the second waits for the first
-(on the primary key in PostgreSQL, on the writer's turn in SQLite) and repeats its answer.
+The key and the response are stored in the same transaction as the effect. If it rolls back,
+the key is free again. Of two concurrent requests, the second waits for the first (on the primary
+key in PostgreSQL, on the write lock in SQLite) and replays its response.
 """
 
 import hashlib
@@ -23,20 +23,20 @@ from app.core.schemas import EntityModel
 from app.db.base import Expiring, utc_now
 from app.db.session import SessionDep
 
-KEPT_FOR = timedelta(hours=24)
+KEY_LIFETIME = timedelta(hours=24)
 
 Body = TypeVar("Body", bound=BaseModel)
-Answer = TypeVar("Answer", bound=EntityModel)
+Created = TypeVar("Created", bound=EntityModel)
 
 
 class IdempotencyKeyReused(InvalidError):
-    """The same key came with another request."""
+    """The key was already used for a different request."""
 
     message = "This Idempotency-Key was used for another request. Use a new key for a new request."
 
 
 class IdempotencyKey(Expiring, table=True):
-    """A key that was used, and the answer it got."""
+    """A used key, with the response to its request."""
 
     __tablename__ = "idempotency_key"
 
@@ -46,38 +46,38 @@ class IdempotencyKey(Expiring, table=True):
     body: str = ""
 
 
-class Repeated(Exception):
-    """The request was answered before; this is that answer, byte for byte."""
+class ReplayedResponse(Exception):
+    """The request was already processed; contains the original response."""
 
     def __init__(self, record: IdempotencyKey) -> None:
-        """Take the answer from the record."""
+        """Build the response from the record."""
         super().__init__(record.id)
         self.response = Response(
             record.body, status.HTTP_201_CREATED, json.loads(record.headers), media_type="application/json"
         )
 
 
-class Once:
-    """Answers a creation: once for each key, or each time if there is none."""
+class IdempotentRequest:
+    """A create request with an optional idempotency key."""
 
     def __init__(self, session: AsyncSession, request: Request, response: Response, key: str | None) -> None:
-        """Bind to the request: its transaction, its address and its key."""
+        """Store the request, its transaction and its key."""
         self.session = session
         self.request = request
         self.response = response
         self.key = key
 
-    async def __call__(self, create: Callable[[Body], Awaitable[Any]], body: Body, answer: type[Answer]) -> Answer:
-        """Create something, and say where it is (`Location`) and in which version (`ETag`).
+    async def __call__(self, create: Callable[[Body], Awaitable[Any]], body: Body, answer: type[Created]) -> Created:
+        """Create an entity, and set the `Location` and `ETag` headers.
 
         Args:
-            create: What creates the thing from the body.
-            body: The request.
-            answer: The model of the response, built from what `create` returns.
+            create: Creates the entity from the body.
+            body: The request body.
+            answer: The response model, built from the result of `create`.
 
         Raises:
-            IdempotencyKeyReused: If the key came with another body before.
-            Repeated: If it came with this one; the answer of then is sent again.
+            IdempotencyKeyReused: If the key was used with another body.
+            ReplayedResponse: If the key was used with the same body; the original response is sent again.
         """
         record = None if self.key is None else await self._claim(self.key, body)
         created = answer.model_validate(await create(body))
@@ -88,12 +88,12 @@ class Once:
         return created
 
     async def _claim(self, key: str, body: BaseModel) -> IdempotencyKey:
-        """Insert the key, or repeat the answer that it got."""
-        who = self.request.scope.get("principal", "")  # A key belongs to whoever is signed in.
+        """Insert the key, or replay the response if the key exists."""
+        who = self.request.scope.get("principal", "")  # Keys of different users are separate.
         record = IdempotencyKey(
             id=_digest(f"{who} {self.request.method} {self.request.url.path} {key}"),
             fingerprint=_digest(body.model_dump_json(exclude_unset=True)),
-            expires_at=utc_now() + KEPT_FOR,
+            expires_at=utc_now() + KEY_LIFETIME,
         )
         expired = col(IdempotencyKey.expires_at) < utc_now()
         await self.session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.id) == record.id, expired))
@@ -104,7 +104,7 @@ class Once:
             earlier = await self.session.get_one(IdempotencyKey, record.id)
             if earlier.fingerprint != record.fingerprint:
                 raise IdempotencyKeyReused from None
-            raise Repeated(earlier) from None
+            raise ReplayedResponse(earlier) from None
         return record
 
 
@@ -112,7 +112,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def _once(
+async def _idempotent_request(
     request: Request,
     response: Response,
     session: SessionDep,
@@ -122,17 +122,17 @@ async def _once(
             min_length=1,
             max_length=100,
             pattern="^[!-~]+$",
-            description="Any unique text. Repeating the request with it within 24 hours repeats the answer.",
+            description="A unique string. Repeating the request with it within 24 hours returns the same response.",
         ),
     ] = None,
-) -> Once:
-    return Once(session, request, response, idempotency_key)
+) -> IdempotentRequest:
+    return IdempotentRequest(session, request, response, idempotency_key)
 
 
-OnceDep = Annotated[Once, Depends(_once)]
+IdempotencyDep = Annotated[IdempotentRequest, Depends(_idempotent_request)]
 
 
-async def repeat(_: Request, repeated: Any) -> Response:
-    """Send the answer again."""
+async def replay_response(_: Request, repeated: Any) -> Response:
+    """Return the original response."""
     response: Response = repeated.response
     return response

@@ -1,8 +1,8 @@
-"""The file that carries rows from one database to another: one JSON object a line.
+"""File format for moving rows between databases: one JSON object per line.
 
-The first line says what follows, each other one is a row. Values are written as the program
-sees them, so they come out of another database as they went in. What a stricter database would
-refuse is refused on the way out already, where the service that can put it right still runs.
+The first line is a header, all others are rows. Values are written as Python represents them,
+independent of the database. Values that a stricter database would reject are rejected during the
+export, while the service that can fix them still runs.
 """
 
 from collections.abc import Sequence
@@ -23,28 +23,28 @@ INTEGERS = ((SmallInteger, 16), (BigInteger, 64))  # bits; others have 32
 
 
 class TransferError(Exception):
-    """The rows cannot be taken out, or not be put in; nothing was changed."""
+    """The export or import failed; nothing was changed."""
 
 
 class UnusableFile(TransferError):
-    """It is the file's fault."""
+    """The file is invalid or incomplete."""
 
 
 class Content(BaseModel):
-    """What the file has of one table."""
+    """Columns and number of rows of a table."""
 
     columns: list[str]
     rows: int
 
 
 class Header(BaseModel):
-    """The first line."""
+    """The first line of the file."""
 
     format: Literal[1]
     tables: dict[str, Content]
 
     def line(self) -> bytes:
-        """Write it."""
+        """Serialize the header."""
         return self.model_dump_json().encode() + b"\n"
 
 
@@ -52,7 +52,7 @@ def read_header(line: bytes) -> Header:
     """Read the first line.
 
     Raises:
-        UnusableFile: If it is something else.
+        InvalidSchemaFile: If it is not a valid header.
     """
     try:
         return Header.model_validate_json(line)
@@ -61,7 +61,7 @@ def read_header(line: bytes) -> Header:
 
 
 class Line(NamedTuple):
-    """A row that was read."""
+    """A parsed row."""
 
     number: int
     table: str
@@ -69,10 +69,10 @@ class Line(NamedTuple):
 
 
 class Rows:
-    """The rows of these tables, as lines."""
+    """Reads and writes rows of the given tables as lines."""
 
     def __init__(self, metadata: MetaData) -> None:
-        """Learn from the columns what each line must hold."""
+        """Build the models for lines from the columns."""
         self.tables = {table.name: table for table in metadata.sorted_tables}
         self.columns = {
             name: [column for column in table.columns if column.computed is None] for name, table in self.tables.items()
@@ -83,7 +83,7 @@ class Rows:
         self._writer = TypeAdapter(dict[str, Any], config=CONFIG)
 
     def _line(self, name: Any) -> type[BaseModel]:
-        """Describe a line. Columns may be called what fields may not, so they are aliases."""
+        """Build the model for a line. Column names are aliases, since some of them are not valid field names."""
         fields: dict[str, Any] = {
             f"column_{number}": (_kind(column), Field(alias=column.name))
             for number, column in enumerate(self.columns[name])
@@ -92,10 +92,10 @@ class Rows:
         return create_model("Line", __config__=CONFIG, table=(Literal[name], ...), row=(row, ...))  # ty: ignore[invalid-type-form]
 
     def write(self, table: str, row: Sequence[Any]) -> bytes:
-        """Write a row, and make sure that it can be read again.
+        """Serialize a row, and check that it can be read again.
 
         Raises:
-            TransferError: If a value is not what its column is for; SQLite does not mind.
+            TransferError: If a value does not match the type of its column, which SQLite allows.
         """
         values = dict(zip(self.names[table], row, strict=True))
         line = self._writer.dump_json({"table": table, "row": values})
@@ -104,15 +104,15 @@ class Rows:
         except ValidationError as error:
             key = ", ".join(f"{column.name} {values[column.name]}" for column in self.tables[table].primary_key)
             raise TransferError(
-                f"{_explain(error)} (in the row with {key}).\nPut it right in the database, then export again."
+                f"{_explain(error)} (in the row with {key}).\nFix it in the database, then export again."
             ) from None
         return line + b"\n"
 
     def read(self, number: int, line: bytes) -> Line:
-        """Read a row.
+        """Parse a row.
 
         Raises:
-            UnusableFile: If the line is none.
+            InvalidSchemaFile: If the line is not a valid row.
         """
         try:
             found = self._reader.validate_json(line)
@@ -123,14 +123,14 @@ class Rows:
 
 
 def python_type(column: Column[Any]) -> Any:
-    """Return what a column's values are. A type of your own may say it, with a property of this name."""
+    """Return the Python type of a column. Custom types can define it with a property of this name."""
     if column.type.python_type is object and isinstance(column.type, TypeDecorator):
         return column.type.impl_instance.python_type
     return column.type.python_type
 
 
 def _kind(column: Column[Any]) -> Any:
-    """Describe a column's values, with the limits to which PostgreSQL holds them."""
+    """Return the type annotation for a column, with the limits that PostgreSQL enforces."""
     kind = python_type(column)
     if kind is object:
         kind = Any
@@ -149,7 +149,7 @@ def _without_nul(value: str) -> str:
 
 
 def _explain(error: ValidationError) -> str:
-    """Name the place and the reason, never the value: it may be a secret."""
+    """Describe the location and the reason, without the value, which may be a secret."""
     [problem, *_] = error.errors(include_input=False, include_url=False)
     if problem["type"] == "json_invalid":
         return "is not JSON, or was cut off"

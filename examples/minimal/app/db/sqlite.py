@@ -1,8 +1,8 @@
-"""SQLite as a production database: settings, engines, and what its errors mean.
+"""SQLite as a production database: settings, engines, and constraint names of errors.
 
-One connection writes, several read (write-ahead log). Writers of this process wait for
-that connection; writers of other processes wait for the file, up to the busy timeout.
-Its limits are written down in docs/sqlite.md.
+One connection writes, several read (write-ahead log). Writers of this process wait for that
+connection; writers of other processes wait for the file lock, up to the busy timeout.
+docs/sqlite.md describes the limits.
 """
 
 import re
@@ -27,18 +27,18 @@ DEVELOPMENT_URL = "sqlite+aiosqlite:///.data/app.db"
 
 
 class DatabaseSettings(EnvSettings):
-    """Where the file is and how long to wait for it."""
+    """The database file, and limits on waiting for it."""
 
     model_config = SettingsConfigDict(env_prefix="DATABASE_")
 
-    url: str | None = Field(default=None, description="Unset in development: .data/app.db.")
-    readers: int = Field(default=8, ge=1, description="Connections that read at the same time.")
-    pool_timeout_seconds: float = Field(default=5, gt=0, description="Wait for a connection, then 503.")
-    busy_timeout_ms: int = Field(default=5_000, ge=0, description="Wait for another process to finish writing.")
+    url: str | None = Field(default=None, description="Default in development: .data/app.db.")
+    readers: int = Field(default=8, ge=1, description="Number of concurrent read connections.")
+    pool_timeout_seconds: float = Field(default=5, gt=0, description="Maximum wait for a connection, then 503.")
+    busy_timeout_ms: int = Field(default=5_000, ge=0, description="Maximum wait for another process to finish writing.")
 
     @model_validator(mode="after")
     def _require_usable_url(self) -> "DatabaseSettings":
-        """Refuse what could not work, before anything opens a file."""
+        """Reject an invalid URL before a file is opened."""
         if self.url is None and self.env is not Environment.DEV:
             raise ValueError(f"DATABASE_URL: must be set. Example: {EXAMPLE_URL}")
         database_url(self)
@@ -49,7 +49,7 @@ def database_url(settings: DatabaseSettings) -> URL:
     """Return the URL of the file.
 
     Raises:
-        ValueError: If it is not the URL of an SQLite file.
+        ValueError: If it is not the URL of a SQLite file.
     """
     try:
         url = make_url(settings.url or DEVELOPMENT_URL)
@@ -65,14 +65,14 @@ def database_url(settings: DatabaseSettings) -> URL:
 def migration_engine(settings: DatabaseSettings) -> AsyncEngine:
     """Create the engine for migrations.
 
-    SQLite changes a table by copying it and dropping the old one. With foreign keys on, the
-    drop would delete the rows that refer to it; `alembic/env.py` checks them afterwards.
+    SQLite changes a table by copying it and dropping the old one. With foreign keys enabled, this
+    would delete the rows that reference it. `alembic/env.py` checks foreign keys afterwards.
     """
     return _writing_engine(settings, foreign_keys=False)
 
 
 def _writing_engine(settings: DatabaseSettings, foreign_keys: bool = True) -> AsyncEngine:
-    """Create the engine that writes. It has one connection, for SQLite has one writer."""
+    """Create the write engine. It has one connection, because SQLite allows one writer."""
     url = database_url(settings)
     if settings.env is Environment.DEV:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def _writing_engine(settings: DatabaseSettings, foreign_keys: bool = True) -> As
 
 
 def _reading_engine(settings: DatabaseSettings, connections: int) -> AsyncEngine:
-    """Open the same file in a mode in which SQLite refuses to write."""
+    """Create an engine that opens the file in read-only mode."""
     url = database_url(settings)
     readonly = url.set(database=f"file:{quote(str(url.database))}", query={"mode": "ro", "uri": "true"})
     return _engine(readonly, settings, connections=connections, begin="BEGIN")
@@ -99,7 +99,7 @@ def _engine(
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # The driver must not begin transactions; the listener below does.
+        connection.isolation_level = None  # The listener below begins transactions, not the driver.
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {settings.busy_timeout_ms}")
         if begin == "BEGIN IMMEDIATE":
@@ -108,8 +108,8 @@ def _engine(
         cursor.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         cursor.close()
 
-    # A plain BEGIN takes the write lock at the first write, which fails at once if another
-    # process has written meanwhile. BEGIN IMMEDIATE takes it now, and waits for it.
+    # A plain BEGIN acquires the write lock at the first write, which fails immediately if another
+    # process has written in the meantime. BEGIN IMMEDIATE acquires it now, and waits for it.
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
@@ -119,11 +119,11 @@ def _engine(
 
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
-    """Hold the file open: one connection to write, some to read, one to look whether it is there."""
+    """Open the file, with one write connection, several read connections and one for the health check."""
     writing, probing = _writing_engine(settings), _reading_engine(settings, 1)
     reading = _reading_engine(settings, settings.readers)
     try:
-        yield Database.on(writing, reading, reading, probing)
+        yield Database.from_engines(writing, reading, reading, probing)
     finally:
         for engine in (probing, reading, writing):
             await engine.dispose()
@@ -132,8 +132,8 @@ async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
 def constraint_name(error: IntegrityError) -> str | None:
     """Return the name of the violated constraint.
 
-    SQLite tells the columns of a unique one only ("UNIQUE constraint failed: user_account.email"), so the
-    constraint on just those columns is looked up. Of a foreign key it tells nothing at all.
+    For a unique constraint, SQLite reports only the columns ("UNIQUE constraint failed: user_account.email"), so the
+    name is looked up by the columns. For a foreign key it reports nothing.
     """
     if str(error.orig) == "FOREIGN KEY constraint failed":
         return _only_foreign_key(error.statement or "")
@@ -149,7 +149,7 @@ def constraint_name(error: IntegrityError) -> str | None:
 
 
 def _only_foreign_key(statement: str) -> str | None:
-    """Return the name of the foreign key that an INSERT has violated, if its table has one only."""
+    """Return the name of the foreign key that an INSERT has violated, if its table has only one."""
     inserting = re.match(r'INSERT INTO "?(\w+)', statement)
     keys = Base.metadata.tables[inserting[1]].foreign_key_constraints if inserting else ()
     return str(next(iter(keys)).name) if len(keys) == 1 else None

@@ -1,4 +1,4 @@
-"""Transactions: what returning and raising mean, and when the commit happens."""
+"""Transactions of requests: commit, rollback, and read-only sessions."""
 
 from collections.abc import AsyncGenerator
 
@@ -12,16 +12,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import select
 
 from app.core.exceptions import ConflictError
-from app.db.session import Database, SessionDep, brief_read, transaction
+from app.db.session import Database, SessionDep, open_read_session, transaction
 from app.main import create_app
 from app.modules.user.models import User
 
 
 @pytest.fixture
-async def probe(live_database: Database, live: AsyncClient) -> AsyncGenerator[AsyncClient]:
-    """A client of an app with routes that commit for real; `live` cleans up."""
+async def probe(committing_database: Database, committing_client: AsyncClient) -> AsyncGenerator[AsyncClient]:
+    """A client of an app with routes that commit; `committing_client` deletes the rows."""
     app = create_app()
-    app.state.database = live_database
+    app.state.database = committing_database
 
     @app.post("/returns")
     async def returns(session: SessionDep) -> None:
@@ -43,22 +43,22 @@ async def probe(live_database: Database, live: AsyncClient) -> AsyncGenerator[As
 
 
 async def users(database: Database) -> int:
-    async with transaction(database.readers) as session:
+    async with transaction(database.snapshot) as session:
         return len((await session.exec(select(User))).all())
 
 
-async def test_returning_commits(probe: AsyncClient, live_database: Database) -> None:
+async def test_success_commits(probe: AsyncClient, committing_database: Database) -> None:
     assert (await probe.post("/returns")).status_code == 200
-    assert await users(live_database) == 1
+    assert await users(committing_database) == 1
 
 
-async def test_raising_takes_it_back(probe: AsyncClient, live_database: Database) -> None:
+async def test_exception_rolls_back(probe: AsyncClient, committing_database: Database) -> None:
     assert (await probe.post("/raises")).status_code == 409
-    assert await users(live_database) == 0
+    assert await users(committing_database) == 0
 
 
-async def test_a_commit_that_fails_is_not_reported_as_success(probe: AsyncClient, live_database: Database) -> None:
-    engine = live_database.writers.kw["bind"].sync_engine
+async def test_failed_commit_returns_an_error(probe: AsyncClient, committing_database: Database) -> None:
+    engine = committing_database.write.kw["bind"].sync_engine
 
     def fail(_: object) -> None:
         raise OperationalError("COMMIT", None, Exception("disk full"))
@@ -71,19 +71,19 @@ async def test_a_commit_that_fails_is_not_reported_as_success(probe: AsyncClient
 
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert "disk full" not in answer.text
-    assert await users(live_database) == 0
+    assert await users(committing_database) == 0
 
 
-async def test_a_request_that_reads_cannot_write(probe: AsyncClient, live_database: Database) -> None:
+async def test_get_request_cannot_write(probe: AsyncClient, committing_database: Database) -> None:
     assert (await probe.get("/writes-while-reading")).status_code >= 500
-    assert await users(live_database) == 0
+    assert await users(committing_database) == 0
 
 
-async def test_a_brief_read_ends_in_order_although_its_reader_leaves(live_database: Database) -> None:
+async def test_read_session_is_closed_after_cancellation(committing_database: Database) -> None:
     found = None
-    with anyio.move_on_after(0.01):
-        async with brief_read(live_database) as session:
-            await anyio.sleep(0.05)
+    with anyio.CancelScope() as reader:
+        async with open_read_session(committing_database) as session:
+            reader.cancel()
             found = (await session.exec(select(User))).all()
 
     assert found == []
@@ -97,7 +97,7 @@ async def test_a_brief_read_ends_in_order_although_its_reader_leaves(live_databa
         (IntegrityError("INSERT", None, Exception("unknown constraint")), 500),
     ],
 )
-async def test_trouble_with_the_database_is_told_without_details(
+async def test_database_errors_are_reported_without_details(
     app: FastAPI, client: AsyncClient, error: SQLAlchemyError, status: int
 ) -> None:
     @app.get("/raises")

@@ -1,4 +1,4 @@
-"""SQLite, set up as for production."""
+"""SQLite with production settings."""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +15,8 @@ from app.db.base import Base
 from app.db.session import Database, transaction
 from app.main import create_app
 from app.modules.user.models import User
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
+from tests.waiting import TIMEOUT_SECONDS, until_ready
 
 
 @pytest.fixture
@@ -28,49 +29,47 @@ async def pragma(session: AsyncSession, name: str) -> object:
 
 
 async def read_version(database: Database) -> object:
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         return await pragma(session, "user_version")
 
 
-async def test_every_connection_is_prepared(live_database: Database) -> None:
-    async with transaction(live_database.writers) as session:
+async def test_connections_have_pragmas_set(committing_database: Database) -> None:
+    async with transaction(committing_database.write) as session:
         assert await pragma(session, "journal_mode") == "wal"
         assert await pragma(session, "foreign_keys") == 1
-        assert await pragma(session, "busy_timeout") == 5000
+        assert await pragma(session, "busy_timeout") == load(sqlite.DatabaseSettings).busy_timeout_ms
         assert await pragma(session, "synchronous") == 1
-    async with transaction(live_database.readers) as session:
-        assert await pragma(session, "busy_timeout") == 5000
+    async with transaction(committing_database.snapshot) as session:
+        assert await pragma(session, "busy_timeout") == load(sqlite.DatabaseSettings).busy_timeout_ms
 
 
-async def test_readers_are_not_held_up_by_a_writer(live_database: Database) -> None:
-    async with transaction(live_database.writers) as writing:
+async def test_readers_do_not_wait_for_a_writer(committing_database: Database) -> None:
+    async with transaction(committing_database.write) as writing:
         await pragma(writing, "user_version")
-        async with asyncio.timeout(1), transaction(live_database.readers) as reading:
+        async with asyncio.timeout(TIMEOUT_SECONDS), transaction(committing_database.snapshot) as reading:
             assert await pragma(reading, "user_version") == 0
 
 
-async def test_a_second_process_waits_for_its_turn_and_no_longer(settings: sqlite.DatabaseSettings) -> None:
+async def test_second_process_waits_until_busy_timeout(settings: sqlite.DatabaseSettings) -> None:
     async with (
         sqlite.open_database(settings) as one,
         sqlite.open_database(settings) as other,
-        transaction(one.writers) as session,
+        transaction(one.write) as session,
     ):
         await pragma(session, "user_version")
         with pytest.raises(OperationalError, match="locked"):
             await read_version(other)
 
 
-async def test_in_development_the_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_folder_is_created_in_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = sqlite.DatabaseSettings(env=Environment.DEV, url=None)
-    async with sqlite.open_database(settings) as database, transaction(database.writers) as session:
+    async with sqlite.open_database(settings) as database, transaction(database.write) as session:
         await pragma(session, "user_version")
     assert (tmp_path / ".data/app.db").is_file()
 
 
-async def test_the_service_starts_without_its_file_and_recovers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_service_starts_without_the_file_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/a #b%20c.db")
     app = create_app()
     async with (
@@ -78,11 +77,10 @@ async def test_the_service_starts_without_its_file_and_recovers(
         AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
     ):
         away = await client.get("/health/ready")
-        in_a_thread(migrations.upgrade)
-        back = await client.get("/health/ready")
+        run_in_thread(migrations.upgrade)
+        await until_ready(client)
 
     assert (away.status_code, away.json()["checks"]["database"]) == (503, "unavailable")
-    assert (back.status_code, back.json()["checks"]["database"]) == (200, "ok")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +93,7 @@ async def test_the_service_starts_without_its_file_and_recovers(
         ("sqlite:///:memory:", "must name a file"),
     ],
 )
-def test_a_url_that_cannot_work_is_refused(monkeypatch: pytest.MonkeyPatch, url: str | None, said: str) -> None:
+def test_invalid_url_is_rejected(monkeypatch: pytest.MonkeyPatch, url: str | None, said: str) -> None:
     monkeypatch.delenv("DATABASE_URL")
     if url is not None:
         monkeypatch.setenv("DATABASE_URL", url)
@@ -108,7 +106,7 @@ def test_a_url_that_cannot_work_is_refused(monkeypatch: pytest.MonkeyPatch, url:
     ("change", "name"),
     [({"name": "Eve"}, "uq_user_account_email"), ({"email": None}, None)],
 )
-async def test_a_violated_constraint_is_named_if_it_is_unique(
+async def test_unique_constraint_is_identified(
     session: AsyncSession, change: dict[str, str | None], name: str | None
 ) -> None:
     ada = {"email": "ada@example.com", "name": "Ada"}
@@ -119,7 +117,7 @@ async def test_a_violated_constraint_is_named_if_it_is_unique(
     assert sqlite.constraint_name(caught.value) == name
 
 
-def test_an_error_that_names_no_column_names_no_constraint() -> None:
+def test_other_constraint_is_not_identified() -> None:
     error = IntegrityError("INSERT", None, Exception("NOT NULL constraint failed: user_account.email"))
 
     assert sqlite.constraint_name(error) is None
@@ -133,7 +131,7 @@ def test_an_error_that_names_no_column_names_no_constraint() -> None:
         ("INSERT INTO referring (id) VALUES (?)", "fk_referring_user_id"),
     ],
 )
-def test_a_foreign_key_is_known_if_there_is_one_only(statement: str, name: str | None) -> None:
+def test_foreign_key_is_identified_if_it_is_the_only_one(statement: str, name: str | None) -> None:
     table = Table("referring", Base.metadata, Column("user_id", ForeignKey("user_account.id")))
     try:
         error = IntegrityError(statement, None, Exception("FOREIGN KEY constraint failed"))

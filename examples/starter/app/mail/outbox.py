@@ -1,4 +1,4 @@
-"""Mails wait for the commit: one that tells of something never leaves before it has happened."""
+"""Emails are sent after the commit, so that none reports a change that is rolled back."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -8,107 +8,110 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.mail.letters import Letter, P
+from app.mail.deferred import EmailBuilder, P
 from app.mail.message import Mail
 
 Post = Callable[[Mail], None]
 
-WAITING = "mails that wait for the commit"
+PENDING_EMAILS = "emails to send after the commit"
 
 
-class Way(Protocol):
-    """How mails wait for the commit, and who sends them then."""
+class MailBackend(Protocol):
+    """A backend that keeps emails until the commit and sends them afterwards."""
 
     def send(self, session: AsyncSession, mail: Mail) -> None:
-        """Keep a mail until the commit."""
+        """Send an email after the commit."""
 
-    async def send_letter(
-        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    async def send_deferred_email(
+        self, session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
     ) -> None:
-        """Keep a letter until the commit."""
+        """Send a deferred email after the commit."""
 
 
-class InMemory:
-    """Mails wait in this process, and are given to `post` after the commit."""
+class AfterCommitBackend:
+    """Keeps emails in memory and passes them to `post` after the commit."""
 
     def __init__(self, post: Post) -> None:
-        """Give the mails to `post`."""
+        """Pass the emails to `post`."""
         self.post = post
 
     def send(self, session: AsyncSession, mail: Mail) -> None:
-        """Keep a mail with the session.
+        """Keep an email with the session until the commit.
 
         Raises:
-            RuntimeError: Inside `begin_nested`, which may be taken back alone.
+            RuntimeError: Inside `begin_nested`, because the savepoint could be rolled back separately.
         """
         if session.in_nested_transaction():
-            raise RuntimeError("Send the mail outside of begin_nested.")
-        session.info.setdefault(WAITING, []).append((self.post, mail))
+            raise RuntimeError("Emails cannot be sent inside begin_nested. Send them outside of it.")
+        session.info.setdefault(PENDING_EMAILS, []).append((self.post, mail))
 
-    async def send_letter(
-        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    async def send_deferred_email(
+        self, session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
     ) -> None:
-        """Write the letter at once: what it changes belongs to this transaction."""
+        """Build the email immediately, so that its database changes are part of this transaction."""
         if mail := await letter.write(session, *args, **arguments):
             self.send(session, mail)
 
 
-_ways: list[Way] = []  # event handlers know no app, so whoever sends at present is known here
+_backends: list[MailBackend] = []  # global, because event handlers have no access to the application
 
 
-def by_default(way: Way) -> None:
-    """Send this way whenever nobody sends in another."""
-    _ways.insert(0, way)
+def set_default_backend(way: MailBackend) -> None:
+    """Use this backend unless another one is active."""
+    _backends.insert(0, way)
 
 
 @contextmanager
-def posting(post: Post) -> Generator[None]:
-    """Give the mails to `post`, after the commit, while the block runs."""
-    way = InMemory(post)
-    _ways.append(way)
+def use_post_function(post: Post) -> Generator[None]:
+    """Pass emails to `post` after the commit, while the block runs."""
+    way = AfterCommitBackend(post)
+    _backends.append(way)
     try:
         yield
     finally:
-        _ways.remove(way)
+        _backends.remove(way)
 
 
-def send_after_commit(session: AsyncSession, mail: Mail) -> None:
-    """Send a mail once the transaction of `session` has been committed, and never if it is rolled back.
+def send_email_after_commit(session: AsyncSession, mail: Mail) -> None:
+    """Send an email after the transaction of `session` commits; a rollback discards it.
 
-    With workers it waits in the database as it is. If it carries a secret, make a letter of it (`send_letter`).
-
-    Raises:
-        RuntimeError: If nobody sends mails; without workers also inside `begin_nested`.
-    """
-    _way().send(session, mail)
-
-
-async def send_letter(session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs) -> None:
-    """Write and send a letter once the transaction of `session` has been committed.
-
-    Without workers it is written at once, in this transaction.
+    With workers, its text is stored in the database until it is sent. Use a deferred email (`send_deferred_email`) if it
+    contains a secret.
 
     Raises:
-        RuntimeError: If nobody sends mails; without workers also inside `begin_nested`.
+        RuntimeError: If no backend is active; without workers also inside `begin_nested`.
     """
-    await _way().send_letter(session, letter, *args, **arguments)
+    _current_backend().send(session, mail)
 
 
-def _way() -> Way:
-    if not _ways:
-        raise RuntimeError("Nobody sends mails: the lifespan of app.mail.mailer does not run.")
-    return _ways[-1]
+async def send_deferred_email(
+    session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
+) -> None:
+    """Build and send a deferred email after the transaction of `session` commits.
+
+    Without workers, it is built immediately, in this transaction.
+
+    Raises:
+        RuntimeError: If no backend is active; without workers also inside `begin_nested`.
+    """
+    await _current_backend().send_deferred_email(session, letter, *args, **arguments)
+
+
+def _current_backend() -> MailBackend:
+    if not _backends:
+        raise RuntimeError("No email backend is active. The lifespan of app.mail.mailer must be running.")
+    return _backends[-1]
 
 
 @event.listens_for(Session, "after_commit")
 def _send(session: Session) -> None:
-    """Let the mails go. The event comes for the end of `begin_nested` too, which decides nothing."""
+    """Send the pending emails. SQLAlchemy also emits this event at the end of `begin_nested`, which is no commit."""
     if not session.in_nested_transaction():
-        for post, mail in session.info.pop(WAITING, ()):
+        for post, mail in session.info.pop(PENDING_EMAILS, ()):
             post(mail)
 
 
 @event.listens_for(Session, "after_rollback")
-def _forget(session: Session) -> None:
+def _discard_pending(session: Session) -> None:
     if not session.in_nested_transaction():
-        session.info.pop(WAITING, None)
+        session.info.pop(PENDING_EMAILS, None)

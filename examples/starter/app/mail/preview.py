@@ -1,4 +1,4 @@
-"""Looking at mails, in development only: `/dev/mails` shows each that there is, and those that were sent."""
+"""Email preview, in development only: `/dev/mails` shows examples of all emails, and those sent."""
 
 from collections.abc import Iterator
 from email.headerregistry import Address
@@ -15,25 +15,25 @@ from app.core.config import Environment as Where
 from app.core.exceptions import NotFoundError
 from app.mail.message import compose, html_of, text_of
 from app.mail.settings import MailSettings, sender_address
-from app.mail.template import known
-from app.mail.terminal import shown
+from app.mail.template import templates
+from app.mail.terminal import printed_emails
 
 PATH = "/dev/mails"
 
-# These pages have styles of their own, and the HTML of a mail in a frame. What they still may not do is run scripts.
+# These pages use inline styles, and show the HTML of an email in a frame. Scripts are still forbidden.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; frame-src 'self'; frame-ancestors 'self'"
 
 router = APIRouter(prefix=PATH, include_in_schema=False, default_response_class=HTMLResponse)
 
 
 class MailNotFound(NotFoundError):
-    """There is no mail of this name, or it is no longer kept."""
+    """There is no email with this name, or it has been dropped because newer ones were sent."""
 
-    message = "There is no such mail."
+    message = "Email not found."
 
 
 def attach(app: FastAPI, settings: MailSettings) -> None:
-    """Add the pages to an app in development, and to no other: mails carry links that open accounts."""
+    """Add the pages in development only, because emails contain secret links."""
     if settings.env is Where.DEV:
         app.state.mail_sender = sender_address(settings.sender)
         app.include_router(router)
@@ -41,7 +41,7 @@ def attach(app: FastAPI, settings: MailSettings) -> None:
 
 
 class _Policy:
-    """Allow these pages what all others are forbidden; it is outside of the middleware that forbids."""
+    """Middleware with a weaker policy for the preview pages; it wraps the one that sets the strict policy."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -59,22 +59,22 @@ class _Policy:
 
 @router.get("")
 async def list_mails(request: Request) -> str:
-    """Show what there is."""
+    """List examples of all emails, and those sent by this process."""
     sender: Address = request.app.state.mail_sender
-    examples = {key: compose(template.example(), sender) for key, template in sorted(known.items())}
+    examples = {key: compose(template.example(), sender) for key, template in sorted(templates.items())}
     return _page("mails.html", examples=examples, sent=dict(_sent()))
 
 
 @router.get("/{folder}/{name}.html")
 async def show_html(folder: str, name: str, request: Request) -> str:
-    """Show the HTML of a mail, as programs show it that do."""
+    """Show the HTML part of an email."""
     html = html_of(_find(folder, name, request))
-    return html.replace("<head>", '<head><base target="_blank">', 1)  # links open beside the frame
+    return html.replace("<head>", '<head><base target="_blank">', 1)  # links open outside of the frame
 
 
 @router.get("/{folder}/{name}")
 async def show_mail(folder: str, name: str, request: Request) -> str:
-    """Show a mail with its headers, as HTML and as text."""
+    """Show an email with its headers, as HTML and as plain text."""
     message = _find(folder, name, request)
     return _page("mail.html", key=f"{folder}/{name}", mail=message, text=text_of(message), html=html_of(message))
 
@@ -83,14 +83,14 @@ def _find(folder: str, name: str, request: Request) -> EmailMessage:
     key = f"{folder}/{name}"
     if message := dict(_sent()).get(key):
         return message
-    if template := known.get(key):
+    if template := templates.get(key):
         return compose(template.example(), request.app.state.mail_sender)
     raise MailNotFound
 
 
 def _sent() -> Iterator[tuple[str, EmailMessage]]:
-    """Name the mails that were sent by what tells them apart, in letters and digits for the address line."""
-    for message in shown:
+    """Name the sent emails by the letters and digits of their Message-ID, for use in URLs."""
+    for message in printed_emails:
         yield "sent/" + "".join(filter(str.isalnum, message["Message-ID"])), message
 
 

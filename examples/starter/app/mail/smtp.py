@@ -1,4 +1,4 @@
-"""The way to the mail server."""
+"""Connection to the SMTP server."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,24 +9,24 @@ import aiosmtplib
 from aiosmtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 
 from app.mail.settings import MailSettings, Tls, sender_address
-from app.mail.terminal import show
+from app.mail.terminal import print_email
 
-Deliver = Callable[[EmailMessage], Awaitable[None]]
+MailTransport = Callable[[EmailMessage], Awaitable[None]]
 
-# What `deliver` may raise; ValueError is what the library makes of settings or answers it does not understand.
-FAILURES = (SMTPException, OSError, ValueError)
+# Exceptions of `deliver`. aiosmtplib raises ValueError for settings or responses that it cannot interpret.
+TRANSPORT_ERRORS = (SMTPException, OSError, ValueError)
 
 
 @asynccontextmanager
-async def way_out(settings: MailSettings) -> AsyncGenerator[Deliver]:
-    """Find where mails go: to the server, or in development to the terminal."""
+async def open_transport(settings: MailSettings) -> AsyncGenerator[MailTransport]:
+    """Yield a function that delivers emails: to the SMTP server, or in development to the terminal."""
     if settings.host is not None:
         yield partial(deliver, settings)
         return
     try:
-        from app.mail.catcher import ADDRESS, catching  # noqa: PLC0415 - its package is installed for development only
-    except ModuleNotFoundError:  # a development container has the packages of production
-        yield show
+        from app.mail.catcher import ADDRESS, catching  # noqa: PLC0415 - needs a development dependency
+    except ModuleNotFoundError:  # a container has no development dependencies, even with ENV=dev
+        yield print_email
         return
     async with catching() as port:
         own = {"host": ADDRESS, "port": port, "tls": Tls.NONE, "username": None, "password": None}
@@ -34,11 +34,13 @@ async def way_out(settings: MailSettings) -> AsyncGenerator[Deliver]:
 
 
 async def deliver(settings: MailSettings, message: EmailMessage) -> None:
-    """Hand a mail to the server. A certificate that is not trusted ends it; `SSL_CERT_FILE` names further authorities.
+    """Send a message to the SMTP server.
+
+    The server's certificate must be trusted; `SSL_CERT_FILE` adds certificate authorities.
 
     Raises:
-        SMTPException: If the server refuses.
-        OSError: If it cannot be reached.
+        SMTPException: If the server rejects the message or the login.
+        OSError: If the server is unreachable.
     """
     await aiosmtplib.send(
         message,
@@ -54,7 +56,7 @@ async def deliver(settings: MailSettings, message: EmailMessage) -> None:
 
 
 def is_temporary(error: Exception) -> bool:
-    """Tell whether it may work in a moment: the server is away, or says so itself (4xx, RFC 5321 §4.2.1)."""
+    """Return whether a retry may succeed: the server is unreachable or reports 4xx (RFC 5321 §4.2.1)."""
     if isinstance(error, SMTPRecipientsRefused):
         return all(is_temporary(refused) for refused in error.recipients)
     if isinstance(error, SMTPResponseException):
@@ -62,6 +64,6 @@ def is_temporary(error: Exception) -> bool:
     return isinstance(error, OSError)
 
 
-def reason(error: Exception) -> dict[str, str | int | None]:
-    """Say why a mail was not sent, for the log: the error's own text may name the address."""
+def failure_fields(error: Exception) -> dict[str, str | int | None]:
+    """Return log fields for a delivery error. The text of the error is omitted, because it may contain the address."""
     return {"error": type(error).__name__, "code": getattr(error, "code", None)}

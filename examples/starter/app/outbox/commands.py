@@ -1,4 +1,4 @@
-"""Commands for the outbox: how full it is, and what became of jobs that failed for good."""
+"""Commands that run the relay, inspect the outbox, and manage dead letters."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,92 +11,92 @@ import typer
 from app.core.config import load
 from app.db import dialect
 from app.db.base import utc_now
-from app.db.commands import configured
+from app.db.commands import command_context
 from app.db.session import transaction
 from app.outbox import processes
-from app.outbox.models import OutboxEvent
+from app.outbox.models import OutboxMessage
 from app.outbox.processes import RELAY_PORT, Host, Port
 from app.outbox.repository import OutboxRepository
 
 T = TypeVar("T")
 
 relay = typer.Typer(subcommand_metavar="")
-outbox = typer.Typer(no_args_is_help=True, help="What waits to be done after a commit.")
-dead_letters = typer.Typer(no_args_is_help=True, help="Jobs that failed for good, and wait for a person.")
+outbox = typer.Typer(no_args_is_help=True, help="Inspect the outbox.")
+dead_letters = typer.Typer(no_args_is_help=True, help="Manage permanently failed jobs and events.")
 
-Ids = Annotated[list[UUID] | None, typer.Argument(metavar="ID", help="Which; `list` shows their ids.")]
-All = Annotated[bool, typer.Option("--all", help="All of them.")]
+Ids = Annotated[list[UUID] | None, typer.Argument(metavar="ID", help="Ids, as shown by `list`.")]
+All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
 @relay.callback(invoke_without_command=True)
 def _relay(host: Host = "127.0.0.1", port: Port = RELAY_PORT) -> None:
-    """Bring what waits in the outbox to where it is done, until told to stop.
+    """Relay outbox messages to Redis and Kafka until stopped.
 
-    One is enough, two are safe. It waits while the database, or where it brings
-    things to, is away.
+    One relay is enough; several can run safely. While the database or a
+    destination is unavailable, it retries.
 
-    Exit codes: 0 it was told to stop; 1 the port is in use; 78 a setting is wrong or missing.
+    Exit codes: 0 stopped by a signal; 1 the port is in use; 78 a setting is invalid or missing.
     """
-    with configured() as settings:
+    with command_context() as settings:
         processes.serve("app.relay:create_relay", settings, host, port)
 
 
 @outbox.command()
 def status() -> None:
-    """Count what waits, and tell since when the oldest could have been done.
+    """Show the number of messages by state and the age of the oldest.
 
-    `waiting` is for the relay, `sent` is for a worker, `taken` is being done, `dead` is for a person.
+    `pending` waits for the relay, `sent` for a worker; `running` is in progress, `dead` needs manual intervention.
     """
-    counts = _run(lambda outbox: outbox.counts())
+    counts = _run(lambda outbox: outbox.count_by_state())
     for state, (count, oldest) in counts.items():
         typer.echo(f"{state:8} {count:6}" + (f"   oldest: {_age(oldest)}" if oldest else ""))
 
 
 @dead_letters.command("list")
-def list_dead(limit: Annotated[int, typer.Option(min=1, help="Show so many, oldest first.")] = 50) -> None:
-    """List them, oldest first. What they were called with is left out; `show` tells."""
-    for event in _run(lambda outbox: outbox.dead(limit)):
+def list_dead_letters_command(limit: Annotated[int, typer.Option(min=1, help="Maximum number to show.")] = 50) -> None:
+    """List dead letters, oldest first. Arguments are omitted; use `show`."""
+    for event in _run(lambda outbox: outbox.list_dead_letters(limit)):
         typer.echo(
             f"{event.id}  {event.dead_at:%Y-%m-%d %H:%M}  {event.name}  {' '.join(event.last_error.split())[:100]}"
         )
 
 
 @dead_letters.command()
-def show(id: Annotated[UUID, typer.Argument(metavar="ID")]) -> None:  # noqa: A002 - what it is called on the screen
-    """Show one, with what it was called with. That may be personal data."""
-    event = _run(lambda outbox: outbox.dead_letter(id))
+def show(id: Annotated[UUID, typer.Argument(metavar="ID")]) -> None:  # noqa: A002 - the name in the help text
+    """Show one dead letter with its arguments, which may contain personal data."""
+    event = _run(lambda outbox: outbox.get_dead_letter(id))
     if event is None:
-        _refuse(f"There is no dead letter {id}.")
-    typer.echo("\n".join(f"{name + ':':12} {value}" for name, value in _described(event)))
+        _exit_with_error(f"No dead letter with the id {id}.")
+    typer.echo("\n".join(f"{name + ':':12} {value}" for name, value in _describe_fields(event)))
 
 
 @dead_letters.command()
 def replay(ids: Ids = None, every: All = False) -> None:
-    """Try again, from the first attempt on: those with these ids, or --all."""
-    chosen = _chosen(ids, every)
-    _tell(_run(lambda outbox: outbox.replay(chosen)), "will be tried again", chosen)
+    """Retry dead letters by id, or --all."""
+    chosen = _selected_ids(ids, every)
+    _print_count(_run(lambda outbox: outbox.replay(chosen)), "will be retried", chosen)
 
 
 @dead_letters.command()
 def drop(ids: Ids = None, every: All = False) -> None:
-    """Delete for good: those with these ids, or --all."""
-    chosen = _chosen(ids, every)
-    _tell(_run(lambda outbox: outbox.drop(chosen)), "deleted", chosen)
+    """Delete dead letters by id, or --all."""
+    chosen = _selected_ids(ids, every)
+    _print_count(_run(lambda outbox: outbox.drop(chosen)), "deleted", chosen)
 
 
-def _chosen(ids: list[UUID] | None, every: bool) -> list[UUID] | None:
+def _selected_ids(ids: list[UUID] | None, every: bool) -> list[UUID] | None:
     if bool(ids) is every:
-        _refuse("Name ids, or say --all.", code=2)
+        _exit_with_error("Give ids, or --all.", code=2)
     return ids or None
 
 
-def _tell(count: int, what: str, chosen: list[UUID] | None) -> None:
+def _print_count(count: int, what: str, chosen: list[UUID] | None) -> None:
     typer.echo(f"{count} {what}")
     if chosen is not None and count < len(set(chosen)):
-        _refuse("The others are no dead letters.")
+        _exit_with_error("The other ids are not dead letters.")
 
 
-def _refuse(why: str, code: int = 1) -> NoReturn:
+def _exit_with_error(why: str, code: int = 1) -> NoReturn:
     typer.echo(why, err=True)
     raise typer.Exit(code)
 
@@ -105,15 +105,15 @@ def _run(work: Callable[[OutboxRepository], Awaitable[T]]) -> T:
     async def run() -> T:
         async with (
             dialect.open_database(load(dialect.DatabaseSettings)) as database,
-            transaction(database.writers) as session,
+            transaction(database.write) as session,
         ):
             return await work(OutboxRepository(session))
 
-    with configured():
+    with command_context():
         return asyncio.run(run())
 
 
-def _described(event: OutboxEvent) -> list[tuple[str, object]]:
+def _describe_fields(event: OutboxMessage) -> list[tuple[str, object]]:
     return [
         ("id", event.id),
         ("name", event.name),
@@ -129,7 +129,7 @@ def _described(event: OutboxEvent) -> list[tuple[str, object]]:
 
 
 def _age(moment: datetime) -> str:
-    """Say how long ago it was, in the largest unit that fits."""
+    """Format the time since a timestamp in the largest fitting unit."""
     seconds = max(0.0, (utc_now() - moment).total_seconds())
     size, unit = next(((s, u) for s, u in ((86_400, "d"), (3_600, "h"), (60, "min")) if seconds >= s), (1, "s"))
     return f"{seconds / size:.0f} {unit}"

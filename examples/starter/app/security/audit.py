@@ -1,6 +1,6 @@
-"""The audit trail: one line in the log for each security event, without secrets.
+"""The audit log: one log line for each security event, without secrets.
 
-The request id leads to the access line, which has the client's address.
+The access log line with the same request id has the address of the client.
 """
 
 import hashlib
@@ -12,13 +12,13 @@ logger = structlog.get_logger("audit")
 
 
 def audit(event: str, *, user_id: UUID | None = None, outcome: str = "success", **details: str | None) -> None:
-    """Write down what happened.
+    """Log a security event.
 
     Args:
-        event: What was tried: `login`, `password_reset`.
-        user_id: Whose account it is about, if that is known.
-        outcome: `success`, or why it was refused.
-        **details: More about it; never a secret, and e-mail addresses only as `fingerprint`.
+        event: Name of the event: `login`, `password_reset`.
+        user_id: The affected user, if known.
+        outcome: `success`, or the reason for the rejection.
+        **details: Additional fields. Never log secrets; log email addresses only as `fingerprint`.
     """
     known = {name: value for name, value in details.items() if value is not None}
     log = logger.info if outcome == "success" else logger.warning
@@ -26,5 +26,5 @@ def audit(event: str, *, user_id: UUID | None = None, outcome: str = "success", 
 
 
 def fingerprint(email: str) -> str:
-    """Tell attempts on the same address from others. Whoever guesses the address can check it; nobody else reads it."""
+    """Return a short hash that identifies an email address in the log without revealing it."""
     return hashlib.sha256(email.strip().lower().encode()).hexdigest()[:12]

@@ -1,6 +1,6 @@
-"""How often one may try.
+"""Rate limits for sign-in and similar requests.
 
-Each process counts for itself: with several, one may try as many times as often.
+Each process counts separately, so the effective limit is multiplied by the number of processes.
 """
 
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -13,7 +13,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from app.core.exceptions import TooManyRequestsError
 from app.db.base import utc_now
 from app.security.audit import audit
-from app.security.counters import BoundedMemory
+from app.security.counters import BoundedMemoryStorage
 from app.security.principal import Device
 from app.security.settings import SecuritySettings
 
@@ -21,30 +21,30 @@ CLIENT_LENGTH = 200
 
 
 class RateLimits:
-    """The counters of this process."""
+    """The rate limits of this process."""
 
     def __init__(self, settings: SecuritySettings) -> None:
-        """Begin to count."""
+        """Create the counters."""
         self.by_address = settings.address_limit
-        self.limiter = FixedWindowRateLimiter(BoundedMemory())
+        self.limiter = FixedWindowRateLimiter(BoundedMemoryStorage())
 
     async def count(self, action: str, device: Device) -> None:
         """Count an attempt from a network address.
 
         Args:
-            action: What is tried; each action is counted for itself.
-            device: Who tries.
+            action: Name of the action; each has a separate counter.
+            device: The device of the client.
 
         Raises:
-            TooManyRequestsError: If it was one too many.
+            TooManyRequestsError: If the limit is exceeded.
         """
-        await self.hit(self.by_address, action, "address", network(device.address))
+        await self.hit(self.by_address, action, "address", network_key(device.address))
 
     async def hit(self, rate: str, action: str, kind: str, whose: str) -> None:
         """Count an attempt against a limit.
 
         Raises:
-            TooManyRequestsError: If it was one too many.
+            TooManyRequestsError: If the limit is exceeded.
         """
         limit = parse(rate)
         if not await self.limiter.hit(limit, action, kind, whose):
@@ -52,13 +52,13 @@ class RateLimits:
             window = await self.limiter.get_window_stats(limit, action, kind, whose)
             raise TooManyRequestsError(max(1, round(window.reset_time - utc_now().timestamp())))
 
-    async def forgive(self, rate: str, action: str, kind: str, whose: str) -> None:
-        """Forget what was counted against a limit."""
+    async def reset_count(self, rate: str, action: str, kind: str, whose: str) -> None:
+        """Reset the counter of a limit."""
         await self.limiter.clear(parse(rate), action, kind, whose)
 
 
-def network(address: str) -> str:
-    """Return what one client can hardly leave: an IPv6 client has a whole /64 to itself."""
+def network_key(address: str) -> str:
+    """Return the key of a network: the address for IPv4, the /64 prefix for IPv6, since clients control a whole /64."""
     if not address:
         return "unknown"
     parsed = ip_address(address)
@@ -68,17 +68,17 @@ def network(address: str) -> str:
 
 
 async def get_device(request: Request) -> Device:
-    """Tell where the request comes from, as far as proxies that are trusted say so."""
+    """Return the device of the client. The address respects trusted proxies."""
     address = request.client.host if request.client else ""
     try:
         address = str(ip_address(address))
     except ValueError:
-        address = ""  # a socket file, or a proxy that says anything
+        address = ""  # a Unix socket, or an invalid value from a proxy
     return Device(request.headers.get("user-agent", "")[:CLIENT_LENGTH], address)
 
 
 async def get_rate_limits(request: Request) -> RateLimits:
-    """Return the counters of the app."""
+    """Return the rate limits of the app."""
     limits: RateLimits = request.app.state.rate_limits
     return limits
 

@@ -1,6 +1,6 @@
-"""Secrets that are handed out once and kept as digests: refresh tokens, cookies, links in mails.
+"""Random secrets that are stored as digests: refresh tokens, cookies, links in emails.
 
-They have 256 random bits, so a plain hash is enough: there is nothing to guess.
+They have 256 random bits and cannot be guessed, so a fast hash without a salt is sufficient.
 """
 
 import hashlib
@@ -8,10 +8,10 @@ import secrets
 
 
 def new_secret() -> str:
-    """Make a secret that fits into a URL."""
+    """Return a new URL-safe secret."""
     return secrets.token_urlsafe(32)
 
 
 def digest(secret: str) -> str:
-    """Return what is stored instead of the secret."""
+    """Return the digest that is stored instead of the secret."""
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,9 +1,9 @@
-"""What background work costs: `uv run python -m tests.bench`.
+"""Benchmark of background jobs: `uv run python -m tests.bench`.
 
-Machines differ, so each figure stands beside one that was measured in turn with it, in the
-same process: compare the two, and not with those of another day. It takes about a minute,
-and needs nothing: the database and Redis are those of the tests (or those that DATABASE_URL
-and REDIS_URL name; a database of its own is made there).
+Machines differ, so each figure is next to a reference that was measured alternately in the same
+process. Compare these two, not figures of different days. The benchmark takes about a minute. It
+uses the database and Redis of the tests, or those of DATABASE_URL and REDIS_URL; in the given
+database server it creates a separate database.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import typer
 from app.core.config import Environment
 from app.db import migrations
 from tests.bench import latency, relaying, requests
-from tests.bench.stage import Figure, stage
+from tests.bench.environment import Figure, stage
 from tests.database import create_database
 
 MEASURES = (requests.measure, relaying.measure, latency.measure)
@@ -29,10 +29,10 @@ def main() -> None:
     """Measure everything, and print a table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        folder.chmod(0o755)  # on a machine's root account, PostgreSQL runs as somebody else
+        folder.chmod(0o755)  # PostgreSQL does not run as root, but as another user
         os.environ |= {"DATABASE_URL": create_database(folder, "bench"), "ENV": Environment.TEST, "LOG_LEVEL": "ERROR"}
-        redis_url = os.environ.pop("REDIS_URL", None)  # only the workers that are measured use it
-        with ThreadPoolExecutor(1) as pool:  # it runs an event loop of its own
+        redis_url = os.environ.pop("REDIS_URL", None)  # only the measured workers use it
+        with ThreadPoolExecutor(1) as pool:  # it runs its own event loop
             pool.submit(migrations.upgrade).result()
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
         for figure in asyncio.run(_measure(folder, redis_url)):

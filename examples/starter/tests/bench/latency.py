@@ -1,4 +1,4 @@
-"""From the commit to the begin of the task, by all ways there are."""
+"""Latency from the commit to the start of the task, for each destination and waker."""
 
 import asyncio
 import random
@@ -12,13 +12,13 @@ from fastapi import FastAPI
 
 from app.db.session import transaction
 from app.features import FEATURES
-from app.outbox.relay import relaying
+from app.jobs.broker import RedisDestination, make_broker, run_worker
+from app.jobs.in_process import InProcessDestination
+from app.jobs.relay import Destination, JobRelay
+from app.jobs.runner import JobRunner
+from app.outbox.poller import run_poller
 from app.outbox.settings import OutboxSettings
-from app.workers.broker import RedisDestination, consuming, make_broker
-from app.workers.in_process import InProcess
-from app.workers.relay import Destination, JobRelay
-from app.workers.runner import Runner
-from tests.bench.stage import Figure, Stage, began, look_at_the_clock
+from tests.bench.environment import Figure, Stage, began, look_at_the_clock
 
 ROUNDS, JOBS = 5, 12
 
@@ -28,7 +28,7 @@ Waker = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
 
 
 async def measure(stage: Stage) -> list[Figure]:
-    """Let one job after the other be done, each way in turn."""
+    """Run one job after the other, alternating between the variants."""
     wakers = _wakers()
     ways: dict[str, tuple[Callable[[Stage], AbstractAsyncContextManager[Destination]], Sequence[Waker]]] = {
         "Redis, polling": (_redis, ()),
@@ -45,7 +45,7 @@ async def measure(stage: Stage) -> list[Figure]:
 
 
 def _wakers() -> Sequence[Waker]:
-    """Ask the features for what wakes a relay; SQLite has nothing."""
+    """Return the relay wakers of the features; SQLite has none."""
     app = FastAPI()
     app.state.relay_wakers = []
     for feature in FEATURES:
@@ -58,13 +58,13 @@ def _wakers() -> Sequence[Waker]:
 async def _redis(stage: Stage) -> AsyncGenerator[Destination]:
     broker = make_broker(stage.settings)
     broker.namespace = f"bench-{uuid4()}"
-    async with consuming(broker, Runner(stage.database), stage.settings):
+    async with run_worker(broker, JobRunner(stage.database), stage.settings):
         yield RedisDestination(broker)
 
 
 @asynccontextmanager
 async def _in_process(stage: Stage) -> AsyncGenerator[Destination]:
-    jobs = InProcess(Runner(stage.database), stage.settings.jobs)
+    jobs = InProcessDestination(JobRunner(stage.database), stage.settings.jobs)
     async with jobs.running(stop_seconds=5):
         yield jobs
 
@@ -75,21 +75,21 @@ async def _relaying(stage: Stage, destination: Destination, waking: Sequence[Wak
     async with AsyncExitStack() as stack:
         for wake in waking:
             await stack.enter_async_context(wake(relay.wake))
-        await stack.enter_async_context(relaying(relay))
-        await asyncio.sleep(0.3)  # until all of it listens
+        await stack.enter_async_context(run_poller(relay))
+        await asyncio.sleep(0.3)  # wait until all subscriptions are active
         yield
 
 
 async def _wait_for_one(stage: Stage) -> float:
     number = len(began)
-    await asyncio.sleep(random.uniform(0, POLL_SECONDS))  # noqa: S311 - at any moment between two looks
-    async with transaction(stage.database.writers) as session:
+    await asyncio.sleep(random.uniform(0, POLL_SECONDS))  # noqa: S311 - at a random time between two polls
+    async with transaction(stage.database.write) as session:
         look_at_the_clock.enqueue(session, number=number)
     committed = time.perf_counter()
     async with asyncio.timeout(30):
         while number not in began:  # noqa: ASYNC110 - what is waited for is a dictionary
             await asyncio.sleep(0.0005)
-    await asyncio.sleep(0.01)  # until it has ended, and its relay rests
+    await asyncio.sleep(0.01)  # wait until the job has ended and the relay is idle
     return max(0.0, began[number] - committed)
 
 

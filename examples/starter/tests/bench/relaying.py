@@ -1,4 +1,4 @@
-"""The relay from a full outbox to Redis, and Redis alone with the same messages."""
+"""The relay of a full outbox to Redis, compared with Redis alone."""
 
 import statistics
 import time
@@ -8,17 +8,17 @@ from dramatiq.brokers.redis import RedisBroker
 from sqlmodel import select
 
 from app.db.session import transaction
-from app.outbox.models import OutboxEvent
-from app.outbox.relay import BATCH
-from app.workers.broker import RedisDestination, make_broker
-from app.workers.relay import JobRelay
-from tests.bench.stage import Figure, Stage, look_at_the_clock
+from app.jobs.broker import RedisDestination, make_broker
+from app.jobs.relay import JobRelay
+from app.outbox.models import OutboxMessage
+from app.outbox.poller import BATCH
+from tests.bench.environment import Figure, Stage, look_at_the_clock
 
 ROUNDS, EVENTS = 5, 5_000
 
 
 async def measure(stage: Stage) -> list[Figure]:
-    """Bring the same events to Redis both ways, in turn."""
+    """Send the same jobs to Redis both ways, alternately."""
     broker = make_broker(stage.settings)
     broker.namespace = f"bench-{uuid4()}"
     destination = RedisDestination(broker)
@@ -40,20 +40,20 @@ async def measure(stage: Stage) -> list[Figure]:
     broker.client.close()
     mine, bare = statistics.median(relayed), statistics.median(pushed)
     return [
-        Figure("pushed to Redis, with nothing else", f"{bare:,.0f} /s"),
+        Figure("pushed to Redis alone", f"{bare:,.0f} /s"),
         Figure("relayed from the database to Redis", f"{mine:,.0f} /s", f"{mine / bare:.0%} of it"),
     ]
 
 
 def _clear(broker: RedisBroker) -> None:
-    """Delete what is ours; the Redis may be somebody's."""
+    """Delete only our own keys, because Redis may contain others."""
     for key in broker.client.scan_iter(f"{broker.namespace}:*"):
         broker.client.delete(key)
 
 
-async def _fill(stage: Stage) -> list[OutboxEvent]:
-    async with transaction(stage.database.writers) as session:
+async def _fill(stage: Stage) -> list[OutboxMessage]:
+    async with transaction(stage.database.write) as session:
         for number in range(EVENTS):
             look_at_the_clock.enqueue(session, number=number)
-    async with transaction(stage.database.readers) as session:
-        return list((await session.exec(select(OutboxEvent))).all())
+    async with transaction(stage.database.snapshot) as session:
+        return list((await session.exec(select(OutboxMessage))).all())

@@ -1,4 +1,4 @@
-"""A request that writes a row, and the same request that also enqueues a job."""
+"""A request that writes a row, compared with one that also enqueues a job."""
 
 import statistics
 import time
@@ -9,9 +9,9 @@ from fastapi import APIRouter
 
 from app.db.base import utc_now
 from app.db.session import SessionDep
+from app.jobs.models import ScheduleState
 from app.main import create_app
-from app.workers.models import ScheduleTick
-from tests.bench.stage import Figure, Stage, look_at_the_clock
+from tests.bench.environment import Figure, Stage, look_at_the_clock
 
 ROUNDS, REQUESTS = 12, 100
 
@@ -20,17 +20,17 @@ router = APIRouter()
 
 @router.post("/write", status_code=204)
 async def write(session: SessionDep) -> None:
-    session.add(ScheduleTick(name=str(uuid4()), last=utc_now()))
+    session.add(ScheduleState(name=str(uuid4()), handled_until=utc_now()))
 
 
 @router.post("/enqueue", status_code=204)
 async def enqueue(session: SessionDep) -> None:
-    session.add(ScheduleTick(name=str(uuid4()), last=utc_now()))
+    session.add(ScheduleState(name=str(uuid4()), handled_until=utc_now()))
     look_at_the_clock.enqueue(session, number=0)
 
 
 async def measure(stage: Stage) -> list[Figure]:
-    """Measure the time of this process alone; the client is as good as nothing."""
+    """Measure the time of this process; the client takes almost none."""
     app = create_app(routes=router)
     app.state.database = stage.database
     spent: dict[str, list[tuple[float, float]]] = {"/write": [], "/enqueue": []}
@@ -49,7 +49,7 @@ async def measure(stage: Stage) -> list[Figure]:
 
 
 async def _round(app: Any, path: str) -> tuple[float, float]:
-    """Return the microseconds of a request, by the processor's clock and by that on the wall."""
+    """Return the CPU time and the elapsed time of a request in microseconds."""
     cpu, wall = time.process_time(), time.perf_counter()
     for _ in range(REQUESTS):
         await _post(app, path)
@@ -57,7 +57,7 @@ async def _round(app: Any, path: str) -> tuple[float, float]:
 
 
 async def _post(app: Any, path: str) -> None:
-    """Send a request without any library, which would cost as much as the answer."""
+    """Send a request without a client library, which would take as long as the response."""
     answers: list[dict[str, Any]] = []
     scope = {
         "type": "http",

@@ -1,4 +1,4 @@
-"""Events: who is told, and what a failing handler means."""
+"""Domain events and their handlers."""
 
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -22,11 +22,11 @@ class HappenedAgain(Happened):
 
 
 @pytest.fixture(autouse=True)
-def _nobody_listens(published: list[Event]) -> None:
+def _nobody_listens(captured_events: list[Event]) -> None:
     events._handlers.clear()
 
 
-async def test_handlers_of_the_type_and_of_its_parents_are_told() -> None:
+async def test_handlers_of_the_type_and_its_parents_are_called() -> None:
     told: list[tuple[str, Event]] = []
 
     @subscribe(HappenedAgain)
@@ -44,7 +44,7 @@ async def test_handlers_of_the_type_and_of_its_parents_are_told() -> None:
     assert told == [("child", again), ("parent", again), ("parent", once)]
 
 
-async def test_each_event_leaves_a_line_with_its_ids() -> None:
+async def test_events_are_logged_with_their_ids() -> None:
     event = Happened(thing_id=uuid4())
     with capture_logs() as lines:
         await publish(AsyncSession(), event)
@@ -54,7 +54,7 @@ async def test_each_event_leaves_a_line_with_its_ids() -> None:
     ]
 
 
-async def test_a_failing_handler_stops_the_publisher() -> None:
+async def test_handler_exceptions_propagate_to_the_publisher() -> None:
     @subscribe(Happened)
     async def fail(_: AsyncSession, event: Happened) -> None:
         raise RuntimeError(event.thing_id)

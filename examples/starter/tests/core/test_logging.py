@@ -1,4 +1,4 @@
-"""Logging: one format for everything, and nothing that should stay inside."""
+"""Logging: format, levels and secrets."""
 
 import json
 import logging
@@ -21,11 +21,11 @@ def _restored() -> Generator[None]:
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
-    """Each line of standard error, which must be one JSON object."""
+    """Return the lines of standard error, parsed as JSON objects."""
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
-def test_in_production_each_line_is_json_whoever_writes_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_lines_are_json_in_production(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(Settings(env=Environment.PROD))
     structlog.get_logger("ours").info("structured", user="Ada")
     for name in ("uvicorn.error", "sqlalchemy.engine", "alembic.runtime.migration"):
@@ -48,7 +48,7 @@ def test_in_production_each_line_is_json_whoever_writes_it(capsys: pytest.Captur
     assert written[1]["event"] == "uvicorn.error says\nhello"
 
 
-def test_a_traceback_does_not_show_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+def test_traceback_does_not_show_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(Settings(env=Environment.PROD))
 
     def fail(password: str) -> None:
@@ -64,9 +64,9 @@ def test_a_traceback_does_not_show_local_variables(capsys: pytest.CaptureFixture
     assert "hunter2" not in json.dumps(line)
 
 
-@pytest.mark.parametrize(("force", "coloured"), [("1", True), ("", False)])
-def test_in_development_lines_are_for_people(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, force: str, coloured: bool
+@pytest.mark.parametrize(("force", "colored"), [("1", True), ("", False)])
+def test_lines_are_readable_in_development(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, force: str, colored: bool
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", force)
     configure_logging(Settings(env=Environment.DEV))
@@ -76,10 +76,10 @@ def test_in_development_lines_are_for_people(
     written = capsys.readouterr().err
     assert "hello" in written
     assert "twice" not in written
-    assert ("\x1b[" in written) is coloured
+    assert ("\x1b[" in written) is colored
 
 
-def test_the_level_is_a_setting(capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_level_is_configurable(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(Settings(env=Environment.PROD, log_level="WARNING"))
     structlog.get_logger().info("quiet")
     structlog.get_logger().warning("loud")
@@ -87,7 +87,7 @@ def test_the_level_is_a_setting(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line["event"] for line in lines(capsys)] == ["loud"]
 
 
-def test_uvicorn_brings_no_handlers_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_uvicorn_handlers_are_removed(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("uvicorn").addHandler(logging.StreamHandler())
     configure_logging(Settings(env=Environment.PROD))
     logging.getLogger("uvicorn").info("once")

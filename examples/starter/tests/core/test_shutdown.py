@@ -1,4 +1,4 @@
-"""Noticing that the process is told to stop."""
+"""Detection of the shutdown."""
 
 import asyncio
 import os
@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 
-from app.core.shutdown import goes_on, noticing_shutdown, pause
-from tests.conftest import in_a_thread
+from app.core.shutdown import should_continue, sleep_or_stop, watch_shutdown_signals
+from tests.conftest import run_in_thread
+from tests.waiting import TIMEOUT_SECONDS
 
 
 @pytest.fixture
 def received() -> Generator[list[int]]:
-    """Signals that reach the handler which was there before, as uvicorn's is."""
+    """Signals that reach the previous handler, which is uvicorn's in production."""
     numbers: list[int] = []
 
     def handle(number: int, _: Any) -> None:
@@ -27,11 +28,11 @@ def received() -> Generator[list[int]]:
     signal.signal(signal.SIGTERM, before)
 
 
-async def test_a_signal_is_noticed_and_passed_on(received: list[int]) -> None:
+async def test_signal_sets_stopping_and_reaches_the_previous_handler(received: list[int]) -> None:
     stopping = asyncio.Event()
-    with noticing_shutdown(stopping):
+    with watch_shutdown_signals(stopping):
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await stopping.wait()
     assert received == [signal.SIGTERM]
 
@@ -41,29 +42,29 @@ async def test_a_signal_is_noticed_and_passed_on(received: list[int]) -> None:
     assert not stopping.is_set()
 
 
-def test_outside_the_main_thread_there_is_nothing_to_notice() -> None:
+def test_other_threads_do_not_watch_signals() -> None:
     async def watch() -> bool:
         stopping = asyncio.Event()
-        with noticing_shutdown(stopping):
+        with watch_shutdown_signals(stopping):
             return stopping.is_set()
 
-    assert in_a_thread(lambda: asyncio.run(watch())) is False
+    assert run_in_thread(lambda: asyncio.run(watch())) is False
 
 
 @pytest.mark.parametrize(("minutes", "goes"), [(None, True), (1, True), (-1, False)])
-async def test_an_answer_goes_on_as_long_as_the_sign_in(app: FastAPI, minutes: int | None, goes: bool) -> None:
+async def test_endless_response_ends_when_credentials_expire(app: FastAPI, minutes: int | None, goes: bool) -> None:
     request = Request({"type": "http", "app": app})
     if minutes is not None:
         request.scope["valid_until"] = datetime.now(UTC) + timedelta(minutes=minutes)
 
-    assert goes_on(request) is goes
+    assert should_continue(request) is goes
 
 
-async def test_an_answer_ends_when_the_server_stops(app: FastAPI) -> None:
+async def test_endless_response_ends_when_the_server_stops(app: FastAPI) -> None:
     request = Request({"type": "http", "app": app})
-    await pause(request, 0)
-    assert goes_on(request)
+    await sleep_or_stop(request, 0)
+    assert should_continue(request)
 
     app.state.stopping.set()
-    await pause(request, 3600)
-    assert not goes_on(request)
+    await sleep_or_stop(request, 3600)
+    assert not should_continue(request)

@@ -1,4 +1,4 @@
-"""PostgreSQL from a wheel: kept between runs, and careful with what it finds."""
+"""The embedded PostgreSQL server."""
 
 import subprocess
 from pathlib import Path
@@ -16,7 +16,7 @@ def connect(url: URL) -> psycopg.Connection:
     return psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True)
 
 
-def test_the_data_outlives_the_server(tmp_path: Path) -> None:
+def test_data_is_kept_after_the_server_stops(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     with connect(embedded.database_url(folder)) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
@@ -28,19 +28,19 @@ def test_the_data_outlives_the_server(tmp_path: Path) -> None:
     PostgresServer._instances[folder].stop()
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_folder_with_other_files_is_not_modified(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     folder.mkdir()
     (folder / "thesis.txt").write_text("years of work", encoding="utf-8")
 
     with pytest.raises(ConfigurationError) as caught:
         embedded.database_url(folder)
-    assert "has been left as it is" in str(caught.value)
+    assert "was not modified" in str(caught.value)
     assert f"mv {folder} {folder}.old" in str(caught.value)
     assert (folder / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 
 
-def test_broken_data_is_left_alone(tmp_path: Path) -> None:
+def test_corrupt_data_is_not_modified(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     embedded.database_url(folder)
     PostgresServer._instances[folder].stop()
@@ -52,7 +52,7 @@ def test_broken_data_is_left_alone(tmp_path: Path) -> None:
     assert (folder / "base").is_dir()
 
 
-def test_a_slow_start_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_start_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts: list[int] = []
     really_start = PostgresServer.start
 
@@ -68,7 +68,7 @@ def test_a_slow_start_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     PostgresServer._instances[tmp_path / "slow"].stop()
 
 
-def test_a_start_that_never_succeeds_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_fails_after_the_last_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hopeless(server: PostgresServer) -> None:
         raise subprocess.TimeoutExpired("pg_ctl", 10)
 

@@ -1,4 +1,4 @@
-"""What the database refuses, in the words of the domain."""
+"""Mapping of database errors."""
 
 import pytest
 from fastapi import FastAPI
@@ -10,7 +10,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import ConflictError
-from app.db.errors import is_away, translating
+from app.db.errors import is_unavailable, map_integrity_errors
 from app.modules.user.models import EMAIL_UNIQUE, User
 
 
@@ -19,17 +19,15 @@ class Taken(ConflictError):
 
 
 @pytest.mark.parametrize(("known", "expected"), [(EMAIL_UNIQUE, Taken), ("uq_of_another_table", IntegrityError)])
-async def test_a_known_constraint_is_translated_and_another_is_not(
-    session: AsyncSession, known: str, expected: type[Exception]
-) -> None:
+async def test_only_known_constraints_are_mapped(session: AsyncSession, known: str, expected: type[Exception]) -> None:
     ada = insert(User).values(email="ada@example.com", name="Ada")
     await session.exec(ada)
 
-    with pytest.raises(expected), translating({known: Taken}):
+    with pytest.raises(expected), map_integrity_errors({known: Taken}):
         await session.exec(ada)
 
 
-async def test_a_change_that_was_overtaken_fails_its_precondition(app: FastAPI, client: AsyncClient) -> None:
+async def test_stale_data_fails_the_precondition(app: FastAPI, client: AsyncClient) -> None:
     @app.post("/overtaken")
     async def overtaken() -> None:
         raise StaleDataError
@@ -39,7 +37,7 @@ async def test_a_change_that_was_overtaken_fails_its_precondition(app: FastAPI, 
 
 
 class Refused(Exception):
-    """An error of a database that says why by a code."""
+    """A database error with an error code."""
 
     def __init__(self, sqlstate: str | None) -> None:
         super().__init__(sqlstate)
@@ -51,16 +49,16 @@ class Refused(Exception):
     [
         (OperationalError("SELECT 1", {}, OSError("refused")), True),
         (OperationalError("SELECT 1", {}, Refused(None)), True),
-        (OperationalError("SELECT 1", {}, Refused("08006")), True),  # the connection broke
+        (OperationalError("SELECT 1", {}, Refused("08006")), True),  # connection failure
         (OperationalError("SELECT 1", {}, Refused("53300")), True),  # too many connections
-        (OperationalError("SELECT 1", {}, Refused("57P01")), True),  # it shuts down
-        (OperationalError("SELECT 1", {}, Refused("57014")), False),  # this statement took too long
-        (OperationalError("SELECT 1", {}, Refused("40P01")), False),  # a deadlock
+        (OperationalError("SELECT 1", {}, Refused("57P01")), True),  # server shutdown
+        (OperationalError("SELECT 1", {}, Refused("57014")), False),  # statement timeout
+        (OperationalError("SELECT 1", {}, Refused("40P01")), False),  # deadlock
         (InterfaceError("SELECT 1", {}, OSError("closed")), True),
         (PoolTimeout("all in use"), True),
         (ValueError("no"), False),
     ],
     ids=str,
 )
-def test_a_database_that_is_away_is_told_from_a_statement_that_fails(error: Exception, away: bool) -> None:
-    assert is_away(error) is away
+def test_unavailable_database_is_distinguished_from_a_failed_statement(error: Exception, away: bool) -> None:
+    assert is_unavailable(error) is away

@@ -1,4 +1,4 @@
-"""Access tokens: what a good one says, and which ones are refused."""
+"""Access tokens: claims, and the rejection of invalid tokens."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from app.core.config import Environment
 from app.core.exceptions import UnauthenticatedError
 from app.jwt import access_tokens
-from app.jwt.access_tokens import LEEWAY, REQUIRED, TOKEN_TYPE, AccessTokens, InvalidToken
+from app.jwt.access_tokens import LEEWAY, REQUIRED_CLAIMS, TOKEN_TYPE, AccessTokens, InvalidToken
 from app.jwt.keys import SigningKeys, generate, rotate, thumbprint
 from app.jwt.settings import JwtSettings, new_secret_key
 
@@ -46,12 +46,12 @@ def encoded(part: bytes) -> str:
 
 
 def forged(header: dict[str, Any], claims: dict[str, Any], secret: bytes) -> str:
-    """A token signed by hand: libraries refuse to make some of these."""
+    """Return a token that is signed manually, because libraries refuse to create some of them."""
     content = f"{encoded(json.dumps(header).encode())}.{encoded(json.dumps(claims).encode())}"
     return f"{content}.{encoded(hmac.digest(secret, content.encode(), hashlib.sha256))}"
 
 
-def test_a_token_tells_whose_it_is(tokens: AccessTokens, token: str) -> None:
+def test_valid_token_identifies_its_user(tokens: AccessTokens, token: str) -> None:
     principal = tokens.verify(token)
 
     assert (principal.user_id, principal.session_id) == (USER, SESSION)
@@ -59,7 +59,7 @@ def test_a_token_tells_whose_it_is(tokens: AccessTokens, token: str) -> None:
     assert timedelta(minutes=14) < principal.expires_at - datetime.now(UTC) <= timedelta(minutes=15)
 
 
-def test_a_token_that_was_good_is_refused_once_it_is_too_old(
+def test_cached_token_is_rejected_after_it_expires(
     tokens: AccessTokens, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Later(datetime):
@@ -67,14 +67,14 @@ def test_a_token_that_was_good_is_refused_once_it_is_too_old(
         def now(cls, tz: tzinfo | None = None) -> Self:
             return super().now(tz) + timedelta(minutes=SETTINGS.access_token_minutes) + LEEWAY
 
-    assert tokens.verify(token) is tokens.verify(token), "its signature is checked once"
+    assert tokens.verify(token) is tokens.verify(token), "the verified token must be cached"
 
     monkeypatch.setattr(access_tokens, "datetime", Later)
     with pytest.raises(InvalidToken):
         tokens.verify(token)
 
 
-def test_a_token_says_what_the_standard_asks_for(tokens: AccessTokens, token: str) -> None:
+def test_token_has_the_claims_of_rfc_9068(tokens: AccessTokens, token: str) -> None:
     header, claims = jwt.get_unverified_header(token), claims_of(token)
 
     expected = {"alg": "HS256"} if tokens.keys.algorithm == "HS256" else {"alg": "EdDSA", "kid": thumbprint(ED25519[0])}
@@ -93,7 +93,7 @@ def test_a_token_says_what_the_standard_asks_for(tokens: AccessTokens, token: st
     assert claims["jti"] != claims_of(tokens.issue(USER, SESSION, ()))["jti"]
 
 
-def test_a_token_without_scopes_has_none(tokens: AccessTokens) -> None:
+def test_token_without_scopes_is_valid(tokens: AccessTokens) -> None:
     assert tokens.verify(tokens.issue(USER, SESSION, ())).scopes == frozenset()
 
 
@@ -110,16 +110,18 @@ def at(seconds: float) -> float:
         pytest.param({"iss": "https://other.example.com"}, id="another issuer"),
         pytest.param({"aud": "billing"}, id="for another service"),
         pytest.param({"aud": ["todo", "billing"]}, id="for several services"),
-        pytest.param({"sub": "admin"}, id="no user"),
-        pytest.param({"sub": 1}, id="a number as user"),
-        pytest.param({"sid": "latest"}, id="no session"),
-        pytest.param({"sid": ["latest"]}, id="a list as session"),
-        pytest.param({"exp": 10**20}, id="for ever"),
-        pytest.param({"exp": "soon"}, id="no time"),
-        *(pytest.param({claim: None}, id=f"without {claim}") for claim in REQUIRED),
+        pytest.param({"sub": "admin"}, id="invalid user"),
+        pytest.param({"sub": 1}, id="number as user"),
+        pytest.param({"sid": "latest"}, id="invalid session"),
+        pytest.param({"sid": ["latest"]}, id="list as session"),
+        pytest.param({"exp": 10**20}, id="expiry out of range"),
+        pytest.param({"exp": "soon"}, id="invalid expiry"),
+        *(pytest.param({claim: None}, id=f"without {claim}") for claim in REQUIRED_CLAIMS),
     ],
 )
-def test_a_signed_token_with_wrong_claims_is_refused(tokens: AccessTokens, token: str, changes: dict[str, Any]) -> None:
+def test_signed_token_with_invalid_claims_is_rejected(
+    tokens: AccessTokens, token: str, changes: dict[str, Any]
+) -> None:
     claims = {name: value for name, value in (claims_of(token) | changes).items() if value is not None}
 
     with pytest.raises(InvalidToken) as caught:
@@ -129,7 +131,7 @@ def test_a_signed_token_with_wrong_claims_is_refused(tokens: AccessTokens, token
     assert caught.value.__suppress_context__
 
 
-def test_clocks_may_differ_a_little(tokens: AccessTokens, token: str) -> None:
+def test_small_clock_differences_are_tolerated(tokens: AccessTokens, token: str) -> None:
     ahead = claims_of(token) | {"iat": at(3), "nbf": at(3)}
 
     assert tokens.verify(tokens.keys.sign(ahead, TOKEN_TYPE)).user_id == USER
@@ -137,12 +139,12 @@ def test_clocks_may_differ_a_little(tokens: AccessTokens, token: str) -> None:
 
 
 @pytest.mark.parametrize("token_type", ["JWT", "dpop+jwt", ""])
-def test_a_token_of_another_type_is_refused(tokens: AccessTokens, token: str, token_type: str) -> None:
+def test_token_of_another_type_is_rejected(tokens: AccessTokens, token: str, token_type: str) -> None:
     with pytest.raises(InvalidToken):
         tokens.verify(tokens.keys.sign(claims_of(token), token_type))
 
 
-def test_a_token_without_signature_is_refused(tokens: AccessTokens, token: str) -> None:
+def test_unsigned_token_is_rejected(tokens: AccessTokens, token: str) -> None:
     header = jwt.get_unverified_header(token)
     for alg in ("none", "None", "NONE", ""):
         content = forged(header | {"alg": alg}, claims_of(token), b"").rpartition(".")[0]
@@ -151,7 +153,7 @@ def test_a_token_without_signature_is_refused(tokens: AccessTokens, token: str) 
                 tokens.verify(f"{content}.{signature}")
 
 
-def test_the_public_key_is_not_a_secret_to_sign_with() -> None:
+def test_public_key_is_not_accepted_as_hmac_secret() -> None:
     tokens = AccessTokens(SETTINGS, SigningKeys.ed25519(ED25519))
     token = tokens.issue(USER, SESSION, ["admin"])
     header, public = jwt.get_unverified_header(token) | {"alg": "HS256"}, ED25519[0].public_key()
@@ -167,7 +169,7 @@ def test_the_public_key_is_not_a_secret_to_sign_with() -> None:
                 tokens.verify(forged(header | extra, claims_of(token), secret))
 
 
-def test_a_key_that_comes_with_the_token_is_not_believed() -> None:
+def test_key_embedded_in_the_token_is_ignored() -> None:
     tokens, own = AccessTokens(SETTINGS, SigningKeys.ed25519(ED25519)), Ed25519PrivateKey.generate()
     claims = claims_of(tokens.issue(USER, SESSION, ["admin"]))
     [jwk] = SigningKeys.ed25519([own]).jwks()["keys"]
@@ -179,14 +181,14 @@ def test_a_key_that_comes_with_the_token_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize("kid", ["unknown", "../../dev/null", "' OR 1=1 --", "", None, 1, ["a"], {}])
-def test_a_key_that_is_not_ours_is_refused(tokens: AccessTokens, token: str, kid: Any) -> None:
+def test_unknown_key_id_is_rejected(tokens: AccessTokens, token: str, kid: Any) -> None:
     header = jwt.get_unverified_header(token) | {"kid": kid}
     content, signature = forged(header, claims_of(token), b"").rpartition(".")[0], token.rpartition(".")[2]
     with pytest.raises(InvalidToken):
         tokens.verify(f"{content}.{signature}")
 
 
-def test_a_key_must_be_named_if_there_are_several() -> None:
+def test_key_id_is_required_with_several_keys() -> None:
     tokens = AccessTokens(SETTINGS, SigningKeys.ed25519(ED25519))
     claims = claims_of(tokens.issue(USER, SESSION, ()))
 
@@ -194,7 +196,7 @@ def test_a_key_must_be_named_if_there_are_several() -> None:
         tokens.verify(jwt.encode(claims, ED25519[0], "EdDSA", {"typ": TOKEN_TYPE}))
 
 
-def test_a_changed_token_is_refused(tokens: AccessTokens, token: str) -> None:
+def test_modified_token_is_rejected(tokens: AccessTokens, token: str) -> None:
     header, payload, signature = token.split(".")
     more = encoded(json.dumps(claims_of(token) | {"scope": "read write admin"}).encode())
     other = "A" if signature[0] != "A" else "B"
@@ -210,12 +212,12 @@ def test_a_changed_token_is_refused(tokens: AccessTokens, token: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", ".", "..", "a.b.c", "é", "\ud800", "eyJhbGciOiJub25lIn0", "[]", "null", "9" * 10_000]
 )
-def test_what_is_no_token_is_refused(tokens: AccessTokens, text: str) -> None:
+def test_malformed_token_is_rejected(tokens: AccessTokens, text: str) -> None:
     with pytest.raises(InvalidToken):
         tokens.verify(text)
 
 
-def test_payloads_that_are_no_objects_are_refused(tokens: AccessTokens, token: str) -> None:
+def test_payload_that_is_not_an_object_is_rejected(tokens: AccessTokens, token: str) -> None:
     [key] = list(tokens.keys._keys.values())[:1]
     header = jwt.get_unverified_header(token)
     for payload in (b"[]", b"1", b"{", b"[" * 100_000):
@@ -223,19 +225,19 @@ def test_payloads_that_are_no_objects_are_refused(tokens: AccessTokens, token: s
             tokens.verify(jwt.api_jws.encode(payload, key, tokens.keys.algorithm, header))
 
 
-def test_the_token_of_another_service_is_refused(tokens: AccessTokens) -> None:
+def test_token_of_another_service_is_rejected(tokens: AccessTokens) -> None:
     other = AccessTokens(SETTINGS, SigningKeys.hs256(new_secret_key()))
     with pytest.raises(InvalidToken):
         tokens.verify(other.issue(USER, SESSION, ["admin"]))
 
 
-def test_a_rotation_signs_nobody_out() -> None:
+def test_tokens_stay_valid_after_a_rotation() -> None:
     first = generate()
     second, third = rotate(first), rotate(rotate(first))
     old, new, newest = (AccessTokens(SETTINGS, SigningKeys.ed25519(keys)) for keys in (first, second, third))
     token = old.issue(USER, SESSION, ())
 
     assert new.verify(token).user_id == USER
-    assert old.verify(new.issue(USER, SESSION, ())).user_id == USER  # it has not been restarted yet
+    assert old.verify(new.issue(USER, SESSION, ())).user_id == USER  # the process has not been restarted yet
     with pytest.raises(InvalidToken):
         newest.verify(token)

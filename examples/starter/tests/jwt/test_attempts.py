@@ -1,10 +1,10 @@
-"""Counting attempts on an account."""
+"""Rate limits per account."""
 
 import pytest
 
 from app.core.config import load
 from app.core.exceptions import TooManyRequestsError
-from app.jwt.attempts import Attempts
+from app.jwt.attempts import AttemptLimiter
 from app.jwt.settings import JwtSettings
 from app.security.principal import Device
 from app.security.rate_limits import RateLimits
@@ -20,11 +20,11 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> RateLimits:
     return RateLimits(load(SecuritySettings))
 
 
-def of(limits: RateLimits, address: str) -> Attempts:
-    return Attempts(limits, load(JwtSettings), Device("test", address))
+def of(limits: RateLimits, address: str) -> AttemptLimiter:
+    return AttemptLimiter(limits, load(JwtSettings), Device("test", address))
 
 
-async def test_a_stranger_does_not_keep_the_owner_out(limits: RateLimits) -> None:
+async def test_attacker_cannot_lock_out_the_owner(limits: RateLimits) -> None:
     for _ in range(2):
         await of(limits, "192.0.2.1").count("login", EMAIL)
     for spelled in (EMAIL, f" {EMAIL.upper()}"):
@@ -36,15 +36,15 @@ async def test_a_stranger_does_not_keep_the_owner_out(limits: RateLimits) -> Non
     await of(limits, "192.0.2.1").count("register", EMAIL)
 
 
-async def test_many_strangers_together_have_a_limit_too(limits: RateLimits) -> None:
+async def test_attempts_per_account_are_limited_across_networks(limits: RateLimits) -> None:
     for n in range(5):
         await of(limits, f"192.0.2.{n}").count("login", EMAIL)
     with pytest.raises(TooManyRequestsError):
         await of(limits, "192.0.2.9").count("login", EMAIL)
 
 
-async def test_whoever_comes_through_begins_anew(limits: RateLimits) -> None:
+async def test_attempts_are_reset_after_success(limits: RateLimits) -> None:
     for _ in range(2):
         await of(limits, "192.0.2.1").count("login", EMAIL)
-        await of(limits, "192.0.2.1").forgive("login", EMAIL)
+        await of(limits, "192.0.2.1").reset_count("login", EMAIL)
     await of(limits, "192.0.2.1").count("login")

@@ -1,4 +1,4 @@
-"""Commands that make keys: files for their owner only, and nothing on the screen."""
+"""Commands for signing keys: written files, permissions and output."""
 
 import re
 import stat
@@ -30,7 +30,7 @@ def value_in(text: str) -> str:
     return str(value)
 
 
-def test_the_secret_is_written_and_not_shown() -> None:
+def test_secret_is_written_and_not_printed() -> None:
     result = run("secret")
 
     assert result.output == "JWT_SECRET_KEY written to .env\n"
@@ -38,11 +38,11 @@ def test_the_secret_is_written_and_not_shown() -> None:
     assert mode(".env") == 0o600
 
 
-def test_nothing_but_the_secret_is_set() -> None:
+def test_only_the_secret_is_set() -> None:
     Path(".env.example").write_text("ENV=dev\n# JWT_SECRET_KEY=\n", "utf-8")
     assert run("secret").exit_code == 0
 
-    # A server that is given a secret does not begin to run in development.
+    # A server with a new secret must not start in development mode.
     written = Path(".env").read_text("utf-8")
     assert written == f"JWT_SECRET_KEY={value_in(written)}\n"
 
@@ -50,7 +50,7 @@ def test_nothing_but_the_secret_is_set() -> None:
 @pytest.mark.parametrize(
     "before", ["ENV=dev\nPORT=9000\n", "ENV=dev\nPORT=9000", "ENV=dev\nPORT=9000\n\nJWT_SECRET_KEY=\n"]
 )
-def test_other_settings_stay(before: str) -> None:
+def test_other_settings_are_kept(before: str) -> None:
     Path(".env").write_text(before, "utf-8")
     assert run("secret").exit_code == 0
 
@@ -62,7 +62,7 @@ def test_other_settings_stay(before: str) -> None:
 @pytest.mark.parametrize(
     "present", ["JWT_SECRET_KEY=hunter2", "export JWT_SECRET_KEY = 'hunter2'", " jwt_secret_key=hunter2"]
 )
-def test_a_secret_is_replaced_on_demand_only(present: str) -> None:
+def test_secret_is_replaced_only_with_the_option(present: str) -> None:
     before = f"# JWT_SECRET_KEY=\n{present}\nPORT=9000\n"
     Path(".env").write_text(before, "utf-8")
 
@@ -76,7 +76,7 @@ def test_a_secret_is_replaced_on_demand_only(present: str) -> None:
     assert after == f"# JWT_SECRET_KEY=\nJWT_SECRET_KEY={value_in(after)}\nPORT=9000\n"
 
 
-def test_a_linked_file_stays_a_link(folder: Path) -> None:
+def test_symlink_is_kept(folder: Path) -> None:
     (folder / "shared").mkdir()
     Path(".env").symlink_to("shared/.env")
     Path("shared/.env").write_text("PORT=9000\n", "utf-8")
@@ -86,7 +86,7 @@ def test_a_linked_file_stays_a_link(folder: Path) -> None:
     assert value_in(Path("shared/.env").read_text("utf-8"))
 
 
-def test_keys_are_made_once() -> None:
+def test_existing_key_file_is_not_overwritten() -> None:
     result = run("generate")
     file = Path(".data/jwt-keys.json")
     before = file.read_text("utf-8")
@@ -97,7 +97,7 @@ def test_keys_are_made_once() -> None:
 
     again = run("generate")
     assert again.exit_code == 1
-    assert again.output == f"{file} exists. To let its next key sign: app keys rotate {file}\n"
+    assert again.output == f"{file} exists. To rotate its keys: app keys rotate {file}\n"
     assert file.read_text("utf-8") == before
 
 
@@ -111,7 +111,7 @@ def test_keys_are_rotated() -> None:
     assert [path.name for path in Path.cwd().iterdir()] == ["keys.json"]
 
 
-def test_the_public_halves_are_written() -> None:
+def test_public_keys_are_written() -> None:
     run("generate", "keys.json")
     result = run("public", "keys.json", "public.json")
 
@@ -121,22 +121,22 @@ def test_the_public_halves_are_written() -> None:
     ]
 
 
-def test_of_what_has_no_private_keys_nothing_is_written() -> None:
+def test_public_keys_need_a_private_key_file() -> None:
     result = run("public", "keys.json", "public.json")
 
     assert (result.exit_code, result.output) == (1, "keys.json cannot be read: No such file or directory\n")
     assert not Path("public.json").exists()
 
 
-def test_a_file_that_cannot_be_rotated_is_left_alone() -> None:
+def test_invalid_file_is_not_rotated() -> None:
     Path("keys.json").write_text("hunter2", "utf-8")
     result = run("rotate", "keys.json")
 
     assert result.exit_code == 1
-    assert result.output == "keys.json is not a JWK set. Make one: app keys generate\n"
+    assert result.output == "keys.json is not a JWK set. To create it: app keys generate\n"
     assert Path("keys.json").read_text("utf-8") == "hunter2"
 
 
-def test_the_help_explains_the_commands() -> None:
+def test_help_lists_the_key_commands() -> None:
     shown = run("--help").output
     assert all(command in shown for command in ("secret", "generate", "rotate", "public"))

@@ -1,4 +1,4 @@
-"""The feature: what it attaches, and what it brings along in development."""
+"""The JWT feature: app state, and the development secret."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from app.jwt.keys import dump_keys, generate
 from app.jwt.settings import development_secret, new_secret_key
 
 
-async def test_the_app_gets_what_routes_need() -> None:
+async def test_setup_provides_tokens_and_passwords() -> None:
     app = FastAPI()
     jwt.setup(app)
     async with jwt.lifespan(app):
@@ -21,16 +21,16 @@ async def test_the_app_gets_what_routes_need() -> None:
         assert app.state.passwords._hashing.total_tokens == app.state.jwt.hashing_threads
 
 
-def test_in_development_reloads_share_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_development_secret_is_shared_by_reloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JWT_SECRET_KEY", "")  # so that it is unset again in the end
+    monkeypatch.setenv("JWT_SECRET_KEY", "")  # so that monkeypatch restores it
     monkeypatch.delenv("JWT_SECRET_KEY")
     jwt.prepare_development()
 
     assert os.environ["JWT_SECRET_KEY"] == development_secret()
 
 
-def test_in_development_configured_keys_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_configured_keys_are_kept_in_development(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
     monkeypatch.setenv("JWT_KEYS_FILE", str(tmp_path / "keys.json"))
     jwt.prepare_development()

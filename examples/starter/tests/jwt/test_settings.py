@@ -1,4 +1,4 @@
-"""Settings of sign-in by password: nothing goes to production with which others could sign."""
+"""JWT settings: keys, placeholders and ranges."""
 
 from pathlib import Path
 
@@ -22,27 +22,27 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_outside_production_a_secret_is_made_for_each_process() -> None:
+def test_default_secret_outside_production_is_random() -> None:
     keys = load(JwtSettings).signing_keys()
 
     assert keys._keys == {None: development_secret().encode()}
     assert development_secret() == development_secret() != new_secret_key()
 
 
-def test_production_asks_for_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE. Make one: app keys secret" in refused(
+def test_production_requires_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE. To create one: app keys secret" in refused(
         monkeypatch, ENV="prod"
     )
 
 
-def test_production_takes_a_secret_that_was_made_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_accepts_a_generated_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENV", "prod")
     monkeypatch.setenv("JWT_SECRET_KEY", new_secret_key())
 
     assert load(JwtSettings).signing_keys().algorithm == "HS256"
 
 
-def test_production_takes_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_production_accepts_a_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
     monkeypatch.setenv("ENV", "prod")
     monkeypatch.setenv("JWT_KEYS_FILE", "keys.json")
@@ -50,7 +50,7 @@ def test_production_takes_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert load(JwtSettings).signing_keys().algorithm == "EdDSA"
 
 
-def test_production_takes_public_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_production_accepts_a_public_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(dump_public_keys(generate()), "utf-8")
     monkeypatch.setenv("ENV", "prod")
     monkeypatch.setenv("JWT_PUBLIC_KEYS_FILE", "keys.json")
@@ -58,15 +58,15 @@ def test_production_takes_public_keys(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert load(JwtSettings).signing_keys().algorithm == "EdDSA"
 
 
-def test_private_keys_are_not_taken_for_public_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_private_key_file_is_rejected_as_public_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
     said = refused(monkeypatch, JWT_PUBLIC_KEYS_FILE="keys.json")
 
-    assert "JWT_PUBLIC_KEYS_FILE: keys.json must hold public Ed25519 keys and no others" in said
+    assert "JWT_PUBLIC_KEYS_FILE: keys.json must contain only public Ed25519 keys" in said
 
 
 @pytest.mark.parametrize("env", list(Environment))
-def test_a_short_secret_is_refused_everywhere(monkeypatch: pytest.MonkeyPatch, env: Environment) -> None:
+def test_short_secret_is_rejected_in_all_environments(monkeypatch: pytest.MonkeyPatch, env: Environment) -> None:
     short = new_secret_key()[:31]
     said = refused(monkeypatch, ENV=env, JWT_SECRET_KEY=short)
 
@@ -89,7 +89,7 @@ def test_a_short_secret_is_refused_everywhere(monkeypatch: pytest.MonkeyPatch, e
         "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
     ],
 )
-def test_production_refuses_a_placeholder_and_does_not_repeat_it(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+def test_production_rejects_a_placeholder_without_showing_it(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
     monkeypatch.setenv("JWT_SECRET_KEY", secret)
     load(JwtSettings)
 
@@ -98,16 +98,16 @@ def test_production_refuses_a_placeholder_and_does_not_repeat_it(monkeypatch: py
     assert secret not in said
 
 
-def test_two_kinds_of_keys_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_kinds_of_keys_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     said = refused(monkeypatch, JWT_SECRET_KEY=new_secret_key(), JWT_KEYS_FILE="keys.json")
-    assert "JWT_SECRET_KEY: must not be set beside JWT_KEYS_FILE" in said
+    assert "JWT_SECRET_KEY: must not be set together with JWT_KEYS_FILE" in said
 
     monkeypatch.delenv("JWT_SECRET_KEY")
     said = refused(monkeypatch, JWT_PUBLIC_KEYS_FILE="public.json")
-    assert "JWT_KEYS_FILE: must not be set beside JWT_PUBLIC_KEYS_FILE" in said
+    assert "JWT_KEYS_FILE: must not be set together with JWT_PUBLIC_KEYS_FILE" in said
 
 
-def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_value_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("JWT_KEYS_FILE", "JWT_PUBLIC_KEYS_FILE"):
         monkeypatch.setenv(variable, "")
     monkeypatch.setenv("JWT_SECRET_KEY", secret := new_secret_key())
@@ -116,7 +116,7 @@ def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE" in refused(monkeypatch, ENV="prod", JWT_SECRET_KEY="")
 
 
-def test_a_broken_file_is_explained_before_anything_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_invalid_key_file_is_reported_at_startup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text('{"keys": ["hunter2"]}', "utf-8")
     said = refused(monkeypatch, JWT_KEYS_FILE="keys.json")
 
@@ -135,7 +135,7 @@ def test_a_broken_file_is_explained_before_anything_starts(monkeypatch: pytest.M
         ("JWT_ISSUER", ""),
     ],
 )
-def test_values_out_of_range_are_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+def test_values_out_of_range_are_rejected(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     assert variable in refused(monkeypatch, **{variable: value})
 
 

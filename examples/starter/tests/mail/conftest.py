@@ -1,4 +1,4 @@
-"""A real mail server for these tests, in this process."""
+"""A real SMTP server in this process."""
 
 import asyncio
 import ssl
@@ -20,44 +20,45 @@ from cryptography.x509.oid import NameOID
 
 from app.core.config import Environment
 from app.mail.settings import MailSettings, Tls
+from tests.waiting import TIMEOUT_SECONDS
 
 HOST = "127.0.0.1"
 
 
 @dataclass
-class Server:
-    """What a mail server got, and how it answers."""
+class FakeMailServer:
+    """An SMTP server that records what it receives."""
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
     envelopes: list[Envelope] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
-    recipient_answers: list[str] = field(default_factory=list)  # used up one by one, then all is well
-    data_answers: list[str] = field(default_factory=list)
+    recipient_replies: list[str] = field(default_factory=list)  # one per recipient; when used up, all are accepted
+    data_replies: list[str] = field(default_factory=list)
     connections: int = 0
     at_the_same_time: int = 0
-    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    proceed: asyncio.Event = field(default_factory=asyncio.Event)
     _listening: asyncio.Server | None = None
 
     def __post_init__(self) -> None:
-        self.go_on.set()
+        self.proceed.set()
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if self.recipient_answers:
-            return self.recipient_answers.pop(0)
+        if self.recipient_replies:
+            return self.recipient_replies.pop(0)
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         self.connections += 1
         self.at_the_same_time = max(self.at_the_same_time, self.connections)
-        await self.go_on.wait()
+        await self.proceed.wait()
         self.connections -= 1
-        if self.data_answers:
-            return self.data_answers.pop(0)
+        if self.data_replies:
+            return self.data_replies.pop(0)
         self.mails.append(message_from_bytes(envelope.original_content or b"", policy=policy.default))
         self.envelopes.append(envelope)
         self.encrypted.append(session.ssl is not None)
@@ -86,37 +87,38 @@ class Server:
             self._listening = None
 
 
-StartServer = Callable[..., Awaitable[Server]]
+StartServer = Callable[..., Awaitable[FakeMailServer]]
 
 
 @pytest.fixture
 async def start_server() -> AsyncGenerator[StartServer]:
-    """Starts servers that are stopped in the end."""
-    servers: list[Server] = []
+    """Start servers, and stop them after the test."""
+    servers: list[FakeMailServer] = []
 
-    async def start(**options: Any) -> Server:
-        server = Server()
+    async def start(**options: Any) -> FakeMailServer:
+        server = FakeMailServer()
         servers.append(server)
         await server.start(**options)
         return server
 
     yield start
     for server in servers:
-        server.go_on.set()
+        server.proceed.set()
         await server.stop()
 
 
 @pytest.fixture
-async def server(start_server: StartServer) -> Server:
-    """A server that takes everything, unencrypted."""
+async def server(start_server: StartServer) -> FakeMailServer:
+    """A server that accepts everything, without encryption."""
     return await start_server()
 
 
-def settings_for(server: Server, **more: Any) -> MailSettings:
+def settings_for(server: FakeMailServer, **more: Any) -> MailSettings:
     defaults: dict[str, Any] = {
         "host": HOST,
         "port": server.port,
         "tls": Tls.NONE,
+        "timeout_seconds": TIMEOUT_SECONDS,
         "sender": "My Service <no-reply@example.com>",
     }
     return MailSettings(env=Environment.TEST, **(defaults | more))
@@ -124,7 +126,7 @@ def settings_for(server: Server, **more: Any) -> MailSettings:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine, with its key."""
+    """A self-signed certificate for 127.0.0.1, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")]), datetime.now(UTC)
     made = (
@@ -149,7 +151,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tls(certificate: Path) -> ssl.SSLContext:
-    """The server's side of an encrypted connection."""
+    """The TLS context of the server."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     return context

@@ -1,4 +1,4 @@
-"""Mails as jobs: rows of the transaction that asks, sent at least once, with no secret in any row."""
+"""Emails as jobs: enqueued in the transaction, sent at least once, without secrets in the database."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,161 +11,163 @@ from pydantic import ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
-from app.core.config import Environment
 from app.core.exceptions import ConflictError
 from app.db.base import utc_now
 from app.db.session import Database, transaction
-from app.mail import Mail, delivery, jobs, letter, send_after_commit, send_letter
-from app.workers.repository import JobRepository
-from app.workers.runner import Runner
-from tests.mail.conftest import HOST, Server
-from tests.outbox.conftest import rows
+from app.jobs.repository import JobRepository
+from app.jobs.runner import JobRunner
+from app.mail import Mail, deferred_email, jobs, send_deferred_email, send_email_after_commit
+from tests.mail.conftest import HOST, FakeMailServer
+from tests.outbox.conftest import outbox_rows
 
 MAIL = Mail("ada@example.com", "Grüße", "Hallo Zoë", "<p>Hallo Zoë</p>")
 SECRETS: list[str] = []
 
 
-@letter
+@deferred_email
 async def invitation(session: AsyncSession, *, to: str) -> Mail | None:
-    """Invite somebody with a new secret, if there is anybody."""
+    """Return an email with a new secret, if `to` is set."""
     SECRETS.append(f"hunter{len(SECRETS)}")
     return Mail(to, "Come in", f"https://app.example.com/#{SECRETS[-1]}") if to else None
 
 
 @pytest.fixture(autouse=True)
-def _server_is_set(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def _server_is_set(server: FakeMailServer, monkeypatch: pytest.MonkeyPatch) -> None:
     SECRETS.clear()
     for name, value in {"HOST": HOST, "PORT": str(server.port), "TLS": "none", "SENDER": "a@example.com"}.items():
         monkeypatch.setenv(f"SMTP_{name}", value)
 
 
 async def work(database: Database) -> None:
-    """Do every job once, however long it was to wait."""
-    for event in await rows(database):
-        async with transaction(database.writers) as session:
-            await JobRepository(session).sent([event])
-        await Runner(database).run(event.id)
+    """Run every job once, even if it is not due yet."""
+    for event in await outbox_rows(database):
+        async with transaction(database.write) as session:
+            await JobRepository(session).mark_sent([event])
+        await JobRunner(database).run(event.id)
 
 
 async def send(database: Database) -> None:
-    async with transaction(database.writers) as session:
-        send_after_commit(session, MAIL)
+    async with transaction(database.write) as session:
+        send_email_after_commit(session, MAIL)
 
 
 async def invite(database: Database, to: str = "ada@example.com") -> None:
-    async with transaction(database.writers) as session:
-        await send_letter(session, invitation, to=to)
+    async with transaction(database.write) as session:
+        await send_deferred_email(session, invitation, to=to)
 
 
-async def test_a_mail_waits_in_the_database_and_is_sent_by_a_worker(database: Database, server: Server) -> None:
+async def test_email_is_stored_and_sent_by_worker(database: Database, server: FakeMailServer) -> None:
     await send(database)
-    [job] = await rows(database)
+    [job] = await outbox_rows(database)
     assert server.mails == []
     with capture_logs() as lines:
         await work(database)
 
-    assert await rows(database) == []
+    assert await outbox_rows(database) == []
     [mail] = server.mails
     assert (mail["To"], mail["Subject"], mail["Message-ID"]) == (MAIL.to, MAIL.subject, f"<{job.id}@example.com>")
     assert [part.get_content().strip() for part in mail.iter_parts()] == [MAIL.text, MAIL.html]
-    assert [line["event"] for line in lines] == ["mail sent", "job done"]
+    assert [line["event"] for line in lines] == ["email sent", "job finished"]
 
 
-async def test_a_mail_of_a_transaction_that_is_taken_back_is_never_sent(database: Database) -> None:
+async def test_rollback_discards_emails(database: Database) -> None:
     with suppress(ConflictError):
-        async with transaction(database.writers) as session:
-            async with session.begin_nested():  # nothing wrong with that: a row is taken back with it
-                send_after_commit(session, MAIL)
-                await send_letter(session, invitation, to=MAIL.to)
+        async with transaction(database.write) as session:
+            async with session.begin_nested():  # allowed here, because a rollback also removes the row
+                send_email_after_commit(session, MAIL)
+                await send_deferred_email(session, invitation, to=MAIL.to)
             raise ConflictError
 
-    assert await rows(database) == []
+    assert await outbox_rows(database) == []
 
 
-async def test_a_letter_is_written_when_it_is_sent(database: Database, server: Server) -> None:
+async def test_deferred_email_is_built_when_sent(database: Database, server: FakeMailServer) -> None:
     await invite(database)
     assert SECRETS == []
     await work(database)
 
     assert [mail.get_content().strip() for mail in server.mails] == ["https://app.example.com/#hunter0"]
-    assert await rows(database) == []
+    assert await outbox_rows(database) == []
 
 
-async def test_no_secret_is_ever_in_a_row(database: Database, server: Server) -> None:
-    server.data_answers = ["451 hunter0 for ada@example.com? later"]
+async def test_queued_email_contains_no_secret(database: Database, server: FakeMailServer) -> None:
+    server.data_replies = ["451 hunter0 for ada@example.com? later"]
     await invite(database)
     await work(database)
-    [job] = await rows(database)
+    [job] = await outbox_rows(database)
 
     assert SECRETS == ["hunter0"]
     assert "hunter" not in f"{job.model_dump()}"
-    assert job.last_error == "MailNotSentYet: SMTPDataError 451"
+    assert job.last_error == "MailDeliveryDelayed: SMTPDataError 451"
 
 
-async def test_the_same_job_run_twice_sends_one_mail(database: Database, server: Server) -> None:
+async def test_job_run_twice_sends_one_email(database: Database, server: FakeMailServer) -> None:
     await send(database)
-    [job] = await rows(database)
+    [job] = await outbox_rows(database)
     await work(database)
-    await Runner(database).run(job.id)
+    await JobRunner(database).run(job.id)
 
     assert len(server.mails) == 1
 
 
 @pytest.mark.parametrize("ask", [send, invite])
-async def test_a_mail_that_is_sent_again_after_a_crash_has_the_same_message_id(
-    database: Database, server: Server, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
+async def test_email_resent_after_crash_has_same_message_id(
+    database: Database, server: FakeMailServer, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
 ) -> None:
     async def crash(*_: Any) -> bool:
         raise ConnectionError
 
     await ask(database)
     with monkeypatch.context() as dying:
-        dying.setattr(JobRepository, "done", crash)
+        dying.setattr(JobRepository, "complete", crash)
         await work(database)
-    assert len(server.mails) == len(await rows(database)) == 1
+    assert len(server.mails) == len(await outbox_rows(database)) == 1
     await work(database)
 
     first, second = (mail["Message-ID"] for mail in server.mails)
     assert first == second
-    assert (["hunter0", "hunter1"] if ask is invite else []) == SECRETS, "each copy of a letter has a link of its own"
-    assert await rows(database) == []
+    assert (["hunter0", "hunter1"] if ask is invite else []) == SECRETS, (
+        "each copy of a deferred email has a separate link"
+    )
+    assert await outbox_rows(database) == []
 
 
-async def test_a_server_that_is_away_is_asked_again(database: Database, server: Server) -> None:
+async def test_unavailable_server_is_retried(database: Database, server: FakeMailServer) -> None:
     await send(database)
     await server.stop()
+    began = utc_now()
     await work(database)
-    [job] = await rows(database)
-    assert (job.attempts, job.last_error, job.dead_at) == (1, "MailNotSentYet: SMTPConnectError", None)
+    [job] = await outbox_rows(database)
+    assert (job.attempts, job.last_error, job.dead_at) == (1, "MailDeliveryDelayed: SMTPConnectError", None)
     assert job.next_attempt_at is not None
-    assert job.next_attempt_at > utc_now()
+    assert job.next_attempt_at > began
 
     await server.start()
     await work(database)
     assert len(server.mails) == 1
-    assert await rows(database) == []
+    assert await outbox_rows(database) == []
 
 
-async def test_a_refused_recipient_is_not_asked_for_again(database: Database, server: Server) -> None:
-    server.recipient_answers = ["550 no ada@example.com here"]
+async def test_rejected_recipient_is_not_retried(database: Database, server: FakeMailServer) -> None:
+    server.recipient_replies = ["550 no ada@example.com here"]
     await send(database)
     with capture_logs() as lines:
         await work(database)
 
-    assert await rows(database) == []
+    assert await outbox_rows(database) == []
     assert server.mails == []
     assert (lines[0]["event"], lines[0]["log_level"], lines[0]["error"]) == (
-        "mail not sent",
+        "email not sent",
         "error",
         "SMTPRecipientsRefused",
     )
 
 
 @pytest.mark.parametrize("answer", ["535 who are you", "553 not from there", "554 not today"])
-async def test_what_is_not_about_the_mail_is_tried_again_and_then_kept(
-    database: Database, server: Server, monkeypatch: pytest.MonkeyPatch, answer: str
+async def test_rejected_login_or_sender_is_retried_then_dead_lettered(
+    database: Database, server: FakeMailServer, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
-    """A wrong password or sender in the settings must not cost a single mail."""
+    """A wrong password or sender in the settings must not lose an email."""
 
     async def refuse(*_: Any) -> None:
         code, text = answer.split(maxsplit=1)
@@ -173,65 +175,63 @@ async def test_what_is_not_about_the_mail_is_tried_again_and_then_kept(
 
     monkeypatch.setattr("app.mail.smtp.deliver", refuse)
     await send(database)
-    for _ in range(jobs.ATTEMPTS):
+    for _ in range(jobs.MAX_ATTEMPTS):
         await work(database)
 
-    [job] = await rows(database)
-    assert (job.dead_at is not None, job.attempts) == (True, jobs.ATTEMPTS)
-    assert job.last_error == f"MailNotSentYet: SMTPResponseException {answer[:3]}"
+    [job] = await outbox_rows(database)
+    assert (job.dead_at is not None, job.attempts) == (True, jobs.MAX_ATTEMPTS)
+    assert job.last_error == f"MailDeliveryDelayed: SMTPResponseException {answer[:3]}"
 
 
-async def test_a_letter_that_is_not_known_yet_is_tried_again(database: Database) -> None:
-    async with transaction(database.writers) as session:
-        jobs.send_letter.enqueue(session, letter="app.gone", arguments={})
+async def test_unknown_deferred_email_is_retried(database: Database) -> None:
+    async with transaction(database.write) as session:
+        jobs.send_deferred_email.enqueue(session, letter="app.gone", arguments={})
     await work(database)
 
-    [job] = await rows(database)
-    assert (job.dead_at, job.last_error[:45]) == (None, "UnknownLetter: There is no letter app.gone: w")
+    [job] = await outbox_rows(database)
+    assert (job.dead_at, job.last_error[:50]) == (None, "UnknownEmail: There is no deferred email app.gone")
 
 
-async def test_arguments_that_a_letter_does_not_take_are_refused_when_it_is_asked_for(database: Database) -> None:
+async def test_invalid_arguments_of_deferred_email_are_rejected_immediately(database: Database) -> None:
     with pytest.raises(ValidationError):
-        async with transaction(database.writers) as session:
-            await send_letter(session, invitation, to=1)  # ty: ignore[invalid-argument-type]
+        async with transaction(database.write) as session:
+            await send_deferred_email(session, invitation, to=1)  # ty: ignore[invalid-argument-type]
 
 
-async def test_a_letter_about_nothing_any_more_is_dropped(database: Database, server: Server) -> None:
+async def test_deferred_email_without_content_is_skipped(database: Database, server: FakeMailServer) -> None:
     await invite(database, to="")
     with capture_logs() as lines:
         await work(database)
 
-    assert lines[0]["event"] == "letter dropped: what it was about is gone"
-    assert await rows(database) == []
+    assert lines[0]["event"] == "deferred email skipped: nothing left to send"
+    assert await outbox_rows(database) == []
     assert server.mails == []
 
 
-async def test_a_letter_to_an_address_that_no_mail_can_reach_ends(database: Database, server: Server) -> None:
+async def test_deferred_email_to_unusable_address_is_not_retried(database: Database, server: FakeMailServer) -> None:
     await invite(database, to="ädä@example.com")
     with capture_logs() as lines:
         await work(database)
 
-    assert (lines[0]["event"], lines[0]["error"]) == ("mail not sent", "UnusableAddress")
+    assert (lines[0]["event"], lines[0]["error"]) == ("email not sent", "UnusableAddress")
     assert "ädä" not in str(lines)
-    assert await rows(database) == []
+    assert await outbox_rows(database) == []
 
 
-async def test_neither_the_log_nor_a_row_that_failed_names_more_than_it_must(
-    database: Database, server: Server
-) -> None:
-    server.recipient_answers = ["451 try ada@example.com later", "550 ada@example.com is gone"]
+async def test_log_and_failed_job_contain_no_address(database: Database, server: FakeMailServer) -> None:
+    server.recipient_replies = ["451 try ada@example.com later", "550 ada@example.com is gone"]
     await invite(database)
     with capture_logs() as lines:
         await work(database)
-        [job] = await rows(database)
+        [job] = await outbox_rows(database)
         await work(database)
 
     assert "ada@example.com" not in f"{lines} {job.last_error}"
     assert "hunter" not in str(lines)
 
 
-async def test_the_feature_is_ready_without_a_server_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "load", lambda kind: kind(env=Environment.DEV))
+async def test_feature_hooks_run_without_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENV", "dev")
     app = FastAPI()
     jobs.prepare_development()
     jobs.setup(app)

@@ -1,4 +1,4 @@
-"""The way out: mails go to the server, or in development to the terminal."""
+"""Mail transport: the SMTP server, or in development the terminal."""
 
 import sys
 
@@ -8,16 +8,16 @@ from app.core.config import Environment
 from app.mail import Mail
 from app.mail.message import compose
 from app.mail.settings import MailSettings, sender_address
-from app.mail.smtp import way_out
-from app.mail.terminal import KEPT, show, shown
-from tests.mail.conftest import Server, settings_for
+from app.mail.smtp import open_transport
+from app.mail.terminal import KEPT, print_email, printed_emails
+from tests.mail.conftest import FakeMailServer, settings_for
 
 MAIL = Mail("ada@example.com", "Grüße", "Hallo Zoë,\nhttps://app.example.com/verify#" + "x" * 60, "<p>Hallo Zoë</p>")
 MESSAGE = compose(MAIL, sender_address("no-reply@localhost"))
 
 
-async def test_with_a_server_mails_go_there(server: Server) -> None:
-    async with way_out(settings_for(server)) as deliver:
+async def test_emails_are_sent_to_configured_server(server: FakeMailServer) -> None:
+    async with open_transport(settings_for(server)) as deliver:
         await deliver(MESSAGE)
 
     assert [mail["Message-ID"] for mail in server.mails] == [MESSAGE["Message-ID"]]
@@ -36,25 +36,25 @@ Subject: Grüße
 
 
 @pytest.mark.parametrize("installed", [True, False])
-async def test_in_development_mails_are_shown(
+async def test_emails_are_printed_in_development(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, installed: bool
 ) -> None:
-    if not installed:  # as in a container with the packages of production
+    if not installed:  # as in a container without development dependencies
         monkeypatch.delitem(sys.modules, "app.mail.catcher", raising=False)
         monkeypatch.setitem(sys.modules, "aiosmtpd", None)
         monkeypatch.setitem(sys.modules, "aiosmtpd.smtp", None)
-    async with way_out(MailSettings(env=Environment.DEV)) as deliver:
+    async with open_transport(MailSettings(env=Environment.DEV)) as deliver:
         await deliver(MESSAGE)
 
     assert SHOWN in capsys.readouterr().err
-    assert shown[0]["Message-ID"] == MESSAGE["Message-ID"]
+    assert printed_emails[0]["Message-ID"] == MESSAGE["Message-ID"]
 
 
-async def test_the_last_ones_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_only_latest_emails_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     messages = [
         compose(Mail("ada@example.com", f"{n}", "Hello"), sender_address("a@localhost")) for n in range(KEPT + 1)
     ]
     for message in messages:
-        await show(message)
+        await print_email(message)
 
-    assert [message["Subject"] for message in shown] == [f"{n}" for n in range(KEPT, 0, -1)]
+    assert [message["Subject"] for message in printed_emails] == [f"{n}" for n in range(KEPT, 0, -1)]

@@ -1,4 +1,4 @@
-"""Mails: one recipient, one subject, and nothing that anybody could add."""
+"""Email messages, and injection into their headers."""
 
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -13,7 +13,7 @@ from app.mail.settings import sender_address
 SENDER = sender_address("Zoë <no-reply@example.com>")
 
 
-def test_a_mail_is_written_as_servers_expect_it() -> None:
+def test_message_format() -> None:
     link = "https://app.example.com/verify?token=" + "x" * 60
     written = compose(Mail("ada@example.com", "Grüße", f"Hallo Zoë,\n{link}\n"), SENDER).as_bytes()
     message = message_from_bytes(written, policy=policy.default)
@@ -30,7 +30,7 @@ def test_a_mail_is_written_as_servers_expect_it() -> None:
 
 
 @pytest.mark.parametrize("text", ["Grüße", "馬は正しい電池の主食", "x" * 2000])
-def test_every_server_can_carry_the_text(text: str) -> None:
+def test_text_is_encoded_as_quoted_printable(text: str) -> None:
     written = compose(Mail("ada@example.com", "Hello", text), SENDER).as_bytes()
 
     assert written.isascii()
@@ -39,7 +39,7 @@ def test_every_server_can_carry_the_text(text: str) -> None:
     assert message_from_bytes(written, policy=policy.default).get_content().strip() == text
 
 
-def test_html_comes_beside_the_text() -> None:
+def test_html_is_added_as_alternative() -> None:
     page = "<!doctype html><p>Grüße</p>" + "x" * 2000
     written = compose(Mail("ada@example.com", "Hello", "Grüße", page), SENDER).as_bytes()
     message = message_from_bytes(written, policy=policy.default)
@@ -52,14 +52,14 @@ def test_html_comes_beside_the_text() -> None:
     assert max(map(len, written.splitlines())) <= 78
 
 
-def test_without_html_there_is_the_text_alone() -> None:
+def test_email_without_html_is_plain_text() -> None:
     message = compose(Mail("ada@example.com", "Hello", "Hello\n"), SENDER)
 
     assert message.get_content_type() == "text/plain"
     assert (text_of(message), html_of(message)) == ("Hello", "")
 
 
-def test_mails_are_told_apart() -> None:
+def test_message_ids_are_unique() -> None:
     mail = Mail("ada@example.com", "Hello", "Hello")
     assert compose(mail, SENDER, "<1@example.com>")["Message-ID"] == "<1@example.com>"
     assert compose(mail, SENDER)["Message-ID"] != compose(mail, SENDER)["Message-ID"]
@@ -86,30 +86,30 @@ def test_mails_are_told_apart() -> None:
         "",
     ],
 )
-def test_anything_but_one_address_is_refused(address: str) -> None:
+def test_invalid_recipient_is_rejected(address: str) -> None:
     with pytest.raises(UnusableAddress) as caught:
         Mail(address, "Hello", "Hello")
     assert isinstance(caught.value, InvalidError)
     assert str(caught.value) == UnusableAddress.message
 
 
-def test_a_domain_with_other_letters_is_written_as_the_name_system_has_it() -> None:
+def test_internationalized_domain_is_encoded() -> None:
     assert compose(Mail("ada@bücher.example", "Hello", "Hello"), SENDER)["To"] == "ada@xn--bcher-kva.example"
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\x00"])
-def test_a_subject_is_one_line(end: str) -> None:
-    with pytest.raises(ValueError, match="one line"):
+def test_subject_with_line_break_is_rejected(end: str) -> None:
+    with pytest.raises(ValueError, match="a single line"):
         Mail("ada@example.com", f"Hello{end}Bcc: b@example.com", "Hello")
 
 
 @pytest.mark.parametrize("subject", ["", "私の　サービス", "My\u00a0Service: don't panic 🚀 👩\u200d🚀", "x" * 300])
-def test_any_other_subject_is_kept(subject: str) -> None:
+def test_subject_is_preserved(subject: str) -> None:
     written = compose(Mail("ada@example.com", subject, "Hello"), SENDER).as_bytes()
     assert message_from_bytes(written, policy=policy.default)["Subject"] == subject
 
 
-def test_headers_in_the_text_stay_text() -> None:
+def test_headers_in_text_are_not_interpreted() -> None:
     text = "\r\n.\r\nRCPT TO:<b@example.com>\r\nBcc: b@example.com\n"
     message = message_from_bytes(
         compose(Mail("ada@example.com", "Hello", text), SENDER).as_bytes(), policy=policy.default
@@ -119,6 +119,6 @@ def test_headers_in_the_text_stay_text() -> None:
     assert message.get_content().split() == text.split()
 
 
-def test_a_mail_does_not_show_its_text() -> None:
+def test_repr_does_not_contain_text() -> None:
     mail = Mail("ada@example.com", "Hello", "https://app.example.com/reset#hunter2", "<p>hunter2</p>")
     assert f"{mail!r} {mail}" == "Mail(subject='Hello') Mail(subject='Hello')"

@@ -1,4 +1,4 @@
-"""Mails wait for the commit."""
+"""Sending after the commit."""
 
 from contextlib import suppress
 from typing import Any
@@ -11,18 +11,19 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import ConflictError
 from app.db.session import Database, SessionDep, transaction
-from app.mail import Mail, letter, send_after_commit, send_letter
-from app.mail.letters import Letter, P
-from app.mail.outbox import by_default, posting
+from app.mail import Mail, deferred_email, send_deferred_email, send_email_after_commit
+from app.mail.deferred import EmailBuilder, P
+from app.mail.outbox import set_default_backend, use_post_function
 from app.main import create_app
 from app.modules.user.models import User
+from tests.conftest import OwnRegistry
 
 FIRST, SECOND = Mail("ada@example.com", "First", "1"), Mail("ada@example.com", "Second", "2")
 
 
-@pytest.fixture(params=["live_database", "database"])
+@pytest.fixture(params=["committing_database", "database"])
 def either(request: pytest.FixtureRequest) -> Database:
-    """A database with real commits, and the one of the tests whose commits are savepoints."""
+    """A database with real commits, and the test database whose commits are savepoints."""
     database: Database = request.getfixturevalue(request.param)
     return database
 
@@ -31,33 +32,33 @@ async def touch(session: AsyncSession) -> None:
     await session.exec(select(User))
 
 
-async def test_a_mail_leaves_with_the_commit_and_not_before(either: Database) -> None:
+async def test_email_is_sent_after_commit(either: Database) -> None:
     sent: list[Mail] = []
-    with posting(sent.append):
-        async with transaction(either.writers) as session:
+    with use_post_function(sent.append):
+        async with transaction(either.write) as session:
             await touch(session)
-            send_after_commit(session, FIRST)
-            send_after_commit(session, SECOND)
+            send_email_after_commit(session, FIRST)
+            send_email_after_commit(session, SECOND)
             await session.flush()
             assert sent == []
 
     assert sent == [FIRST, SECOND]
 
 
-async def test_a_mail_leaves_even_if_nothing_else_was_done(either: Database) -> None:
+async def test_email_is_sent_without_other_statements(either: Database) -> None:
     sent: list[Mail] = []
-    with posting(sent.append):
-        async with transaction(either.writers) as session:
-            send_after_commit(session, FIRST)
+    with use_post_function(sent.append):
+        async with transaction(either.write) as session:
+            send_email_after_commit(session, FIRST)
 
     assert sent == [FIRST]
 
 
-async def test_the_end_of_a_savepoint_is_no_commit(either: Database) -> None:
+async def test_release_of_savepoint_sends_nothing(either: Database) -> None:
     sent: list[Mail] = []
-    with posting(sent.append):
-        async with transaction(either.writers) as session:
-            send_after_commit(session, FIRST)
+    with use_post_function(sent.append):
+        async with transaction(either.write) as session:
+            send_email_after_commit(session, FIRST)
             async with session.begin_nested():
                 await touch(session)
             with suppress(ConflictError):
@@ -69,20 +70,20 @@ async def test_the_end_of_a_savepoint_is_no_commit(either: Database) -> None:
     assert sent == [FIRST]
 
 
-async def test_a_mail_of_a_transaction_that_is_taken_back_is_never_sent(either: Database) -> None:
+async def test_rollback_discards_emails(either: Database) -> None:
     sent: list[Mail] = []
-    with posting(sent.append):
+    with use_post_function(sent.append):
         with suppress(ConflictError):
-            async with transaction(either.writers) as session:
+            async with transaction(either.write) as session:
                 await touch(session)
-                send_after_commit(session, FIRST)
+                send_email_after_commit(session, FIRST)
                 raise ConflictError
-        async with either.writers() as session:
+        async with either.write() as session:
             await touch(session)
-            send_after_commit(session, FIRST)
+            send_email_after_commit(session, FIRST)
             await session.rollback()
             await touch(session)
-            send_after_commit(session, SECOND)
+            send_email_after_commit(session, SECOND)
             await session.commit()
             await touch(session)
             await session.commit()
@@ -90,38 +91,38 @@ async def test_a_mail_of_a_transaction_that_is_taken_back_is_never_sent(either: 
     assert sent == [SECOND]
 
 
-async def test_inside_a_savepoint_it_is_refused(session: AsyncSession) -> None:
-    with posting(lambda _: None):
+async def test_sending_inside_savepoint_is_rejected(session: AsyncSession) -> None:
+    with use_post_function(lambda _: None):
         async with session.begin_nested():
-            with pytest.raises(RuntimeError, match="outside of begin_nested"):
-                send_after_commit(session, FIRST)
+            with pytest.raises(RuntimeError, match="inside begin_nested"):
+                send_email_after_commit(session, FIRST)
 
 
-@letter
+@deferred_email
 async def greeting(session: AsyncSession, *, name: str) -> Mail | None:
-    """Greet whoever has a name."""
+    """Return a greeting, if there is a name."""
     return Mail("ada@example.com", "Hello", name) if name else None
 
 
-async def test_a_letter_is_written_at_once_and_leaves_with_the_commit(database: Database) -> None:
+async def test_deferred_email_is_built_immediately_and_sent_after_commit(database: Database) -> None:
     sent: list[Mail] = []
-    with posting(sent.append):
-        async with transaction(database.writers) as session:
-            await send_letter(session, greeting, name="Ada")
-            await send_letter(session, greeting, name="")
+    with use_post_function(sent.append):
+        async with transaction(database.write) as session:
+            await send_deferred_email(session, greeting, name="Ada")
+            await send_deferred_email(session, greeting, name="")
             assert sent == []
 
     assert [mail.text for mail in sent] == ["Ada"]
 
 
-async def test_without_anybody_who_sends_it_is_refused(session: AsyncSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.mail.outbox._ways", [])
+async def test_sending_without_backend_is_rejected(session: AsyncSession, own_registry: OwnRegistry) -> None:
+    own_registry("app.mail.outbox._backends").clear()
     with pytest.raises(RuntimeError, match="lifespan"):
-        send_after_commit(session, FIRST)
+        send_email_after_commit(session, FIRST)
 
 
 class Elsewhere:
-    """Another way for mails to wait."""
+    """Another backend."""
 
     def __init__(self) -> None:
         self.kept: list[Any] = []
@@ -129,42 +130,42 @@ class Elsewhere:
     def send(self, session: AsyncSession, mail: Mail) -> None:
         self.kept.append(mail)
 
-    async def send_letter(
-        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    async def send_deferred_email(
+        self, session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
     ) -> None:
         self.kept.append((letter.name, arguments))
 
 
-async def test_a_way_by_default_is_taken_unless_somebody_is_posting(
-    session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+async def test_default_backend_is_used_unless_another_is_active(
+    session: AsyncSession, own_registry: OwnRegistry
 ) -> None:
-    monkeypatch.setattr("app.mail.outbox._ways", [])
+    own_registry("app.mail.outbox._backends").clear()
     sent: list[Mail] = []
     way = Elsewhere()
-    with posting(sent.append):
-        by_default(way)
-        send_after_commit(session, FIRST)
+    with use_post_function(sent.append):
+        set_default_backend(way)
+        send_email_after_commit(session, FIRST)
         await session.commit()
-    send_after_commit(session, SECOND)
-    await send_letter(session, greeting, name="Ada")
+    send_email_after_commit(session, SECOND)
+    await send_deferred_email(session, greeting, name="Ada")
 
     assert sent == [FIRST]
     assert way.kept == [SECOND, (greeting.name, {"name": "Ada"})]
 
 
-async def test_a_request_sends_when_it_succeeds_and_not_when_it_fails(database: Database) -> None:
+async def test_only_successful_requests_send_emails(database: Database) -> None:
     app: FastAPI = create_app()
     app.state.database = database
 
     @app.post("/mails")
     async def register(session: SessionDep, fail: bool = False) -> None:
-        send_after_commit(session, FIRST)
+        send_email_after_commit(session, FIRST)
         if fail:
             raise ConflictError
 
     sent: list[Mail] = []
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
-        with posting(sent.append):
+        with use_post_function(sent.append):
             assert (await client.post("/mails?fail=true")).status_code == 409
             assert sent == []
             assert (await client.post("/mails")).status_code == 200

@@ -1,7 +1,6 @@
-"""Rows in the outbox, and somebody who takes them."""
+"""Outbox messages, and a relay that records them."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -9,49 +8,49 @@ import pytest
 from sqlmodel import col, delete, select, update
 
 from app.db.session import Database, transaction
-from app.outbox.models import OutboxEvent
-from app.outbox.relay import Relay, Unavailable
+from app.outbox.models import OutboxMessage
+from app.outbox.poller import DestinationUnavailable, OutboxPoller
 from app.outbox.repository import OutboxRepository
 
 
 @pytest.fixture
-async def outbox(live_database: Database) -> AsyncGenerator[Database]:
+async def empty_database(committing_database: Database) -> AsyncGenerator[Database]:
     """A database with real commits, and an outbox that is empty before and after."""
-    await forget_all(live_database)
-    yield live_database
-    await forget_all(live_database)
+    await delete_messages(committing_database)
+    yield committing_database
+    await delete_messages(committing_database)
 
 
-async def forget_all(database: Database) -> None:
-    async with transaction(database.writers) as session:
-        await session.exec(delete(OutboxEvent))
+async def delete_messages(database: Database) -> None:
+    async with transaction(database.write) as session:
+        await session.exec(delete(OutboxMessage))
 
 
-def event(name: str, **fields: Any) -> OutboxEvent:
-    return OutboxEvent(**({"destination": "workers", "queue": "default", "name": name, "payload": "{}"} | fields))
+def make_message(name: str, **fields: Any) -> OutboxMessage:
+    return OutboxMessage(**({"destination": "workers", "queue": "default", "name": name, "payload": "{}"} | fields))
 
 
-async def add(database: Database, *events: OutboxEvent) -> None:
-    """Commit rows, in this order."""
-    async with transaction(database.writers) as session:
+async def commit_messages(database: Database, *events: OutboxMessage) -> None:
+    """Commit messages, in this order."""
+    async with transaction(database.write) as session:
         for each in events:
             OutboxRepository(session).add(each)
             await session.flush()
 
 
-class Taking(Relay):
-    """Takes whatever there is."""
+class RecordingPoller(OutboxPoller):
+    """A relay that records and deletes all messages."""
 
     def __init__(self, database: Database, poll_seconds: float = 0.01) -> None:
         super().__init__(database, poll_seconds)
         self.taken: list[str] = []
         self.errors: list[Exception] = []
 
-    async def run_once(self, look: bool = True) -> int:
+    async def run_once(self, check_sent: bool = True) -> int:
         if self.errors:
-            raise self.errors[0] if isinstance(self.errors[0], Unavailable) else self.errors.pop()
-        async with transaction(self.database.writers) as session:
-            found = (await session.exec(select(OutboxEvent).order_by(col(OutboxEvent.number)))).all()
+            raise self.errors[0] if isinstance(self.errors[0], DestinationUnavailable) else self.errors.pop()
+        async with transaction(self.database.write) as session:
+            found = (await session.exec(select(OutboxMessage).order_by(col(OutboxMessage.number)))).all()
             for row in found:
                 await session.delete(row)
         self.taken.extend(row.name for row in found)
@@ -59,30 +58,23 @@ class Taking(Relay):
 
 
 @pytest.fixture
-def taking(outbox: Database) -> Taking:
-    return Taking(outbox)
+def recording_poller(empty_database: Database) -> RecordingPoller:
+    return RecordingPoller(empty_database)
 
 
-async def rows(database: Database) -> list[OutboxEvent]:
-    async with transaction(database.readers) as session:
-        return list((await session.exec(select(OutboxEvent).order_by("number"))).all())
+async def outbox_rows(database: Database) -> list[OutboxMessage]:
+    async with transaction(database.snapshot) as session:
+        return list((await session.exec(select(OutboxMessage).order_by("number"))).all())
 
 
-async def until(true: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait for something that nobody tells, also on a machine that has much else to do."""
-    async with asyncio.timeout(120):
-        while not (await answer if isinstance(answer := true(), Awaitable) else answer):  # noqa: ASYNC110 - see above
-            await asyncio.sleep(0.005)
-
-
-async def later(database: Database, seconds: float) -> None:
-    """Let so much time pass for what was sent or taken."""
-    async with transaction(database.writers) as session:
-        for row in await rows(database):
+async def shift_timestamps(database: Database, seconds: float) -> None:
+    """Shift timestamps into the past, as if time had passed."""
+    async with transaction(database.write) as session:
+        for row in await outbox_rows(database):
             moved = {
                 name: moment - timedelta(seconds=seconds)
-                for name in ("sent_at", "taken_until", "next_attempt_at")
+                for name in ("sent_at", "leased_until", "next_attempt_at")
                 if (moment := getattr(row, name)) is not None
             }
             if moved:
-                await session.exec(update(OutboxEvent).where(col(OutboxEvent.number) == row.number).values(**moved))
+                await session.exec(update(OutboxMessage).where(col(OutboxMessage.number) == row.number).values(**moved))

@@ -1,13 +1,12 @@
-"""Going on in the background: a stop ends what has begun, and waits for nothing that never ends."""
+"""Background tasks: a stop lets running work finish, within a time limit."""
 
 import asyncio
 
 import pytest
 from structlog.testing import capture_logs
 
-from app.outbox import background
-from app.outbox.background import going_on, to_its_end
-from tests.outbox.conftest import until
+from app.outbox.background import finish_before_cancel, run_in_background
+from tests.waiting import wait_until
 
 steps: list[str] = []
 
@@ -24,28 +23,28 @@ async def work(go_on: asyncio.Event) -> str:
     return "done"
 
 
-async def test_it_returns_what_the_work_returns() -> None:
+async def test_result_is_returned() -> None:
     go_on = asyncio.Event()
     go_on.set()
-    assert await to_its_end(work(go_on)) == "done"
+    assert await finish_before_cancel(work(go_on)) == "done"
 
 
-async def test_what_has_begun_is_ended_before_it_stops() -> None:
+async def test_work_finishes_before_cancellation() -> None:
     go_on = asyncio.Event()
-    waiting = asyncio.create_task(to_its_end(work(go_on)))
-    await until(lambda: steps == ["begun"])
+    waiting = asyncio.create_task(finish_before_cancel(work(go_on)))
+    await wait_until(lambda: steps == ["begun"])
     waiting.cancel()
-    asyncio.get_running_loop().call_later(0.05, go_on.set)
+    await asyncio.sleep(0)
+    go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
 
     assert steps == ["begun", "ended"]
 
 
-async def test_what_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "END_SECONDS", 0.05)
-    waiting = asyncio.create_task(to_its_end(work(asyncio.Event())))
-    await until(lambda: steps == ["begun"])
+async def test_work_is_cancelled_after_timeout() -> None:
+    waiting = asyncio.create_task(finish_before_cancel(work(asyncio.Event()), timeout_seconds=0.05))
+    await wait_until(lambda: steps == ["begun"])
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -53,36 +52,36 @@ async def test_what_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     assert steps == ["begun"]
 
 
-async def test_a_failure_is_told_unless_nobody_waits_any_more() -> None:
+async def test_error_is_raised_unless_cancelled() -> None:
     go_on = asyncio.Event()
 
     async def fail() -> None:
         await work(go_on)
         raise ZeroDivisionError
 
-    waiting = asyncio.create_task(to_its_end(fail()))
-    await until(lambda: steps == ["begun"])
+    waiting = asyncio.create_task(finish_before_cancel(fail()))
+    await wait_until(lambda: steps == ["begun"])
     waiting.cancel()
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     with pytest.raises(ZeroDivisionError):
-        await to_its_end(fail())
+        await finish_before_cancel(fail())
 
 
-async def test_it_does_not_end_unheard_of() -> None:
+async def test_error_of_background_task_is_logged() -> None:
     async def fail() -> None:
         raise ZeroDivisionError
 
     with capture_logs() as lines:
-        async with going_on(fail()):
-            await until(lambda: bool(lines))
+        async with run_in_background(fail()):
+            await wait_until(lambda: bool(lines))
     assert [(line["event"], line["log_level"]) for line in lines] == [
-        ("background work has ended: restart this process", "critical")
+        ("background task stopped unexpectedly, restart this process", "critical")
     ]
 
 
-async def test_it_goes_on_as_long_as_the_block() -> None:
+async def test_background_task_runs_during_block() -> None:
     ended: list[bool] = []
 
     async def go() -> None:
@@ -91,7 +90,7 @@ async def test_it_goes_on_as_long_as_the_block() -> None:
         finally:
             ended.append(True)
 
-    async with going_on(go()):
+    async with run_in_background(go()):
         await asyncio.sleep(0)
         assert ended == []
     assert ended == [True]

@@ -1,4 +1,4 @@
-"""Waking the relay at the commit, by PostgreSQL."""
+"""Waking the relay at each commit, with NOTIFY of PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -18,17 +18,16 @@ from app.core.exceptions import ConflictError
 from app.db import dialect
 from app.db.session import Database, transaction
 from app.outbox import notify
-from app.outbox.notify import listening
-from app.outbox.relay import relaying
+from app.outbox.notify import listen_for_commits
+from app.outbox.poller import run_poller
 from app.outbox.repository import OutboxRepository
-from tests.outbox.conftest import Taking, add, event, until
-
-SOON = 10
+from tests.outbox.conftest import RecordingPoller, commit_messages, make_message
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 
 @pytest.fixture
 def _silent() -> Generator[None]:
-    """A process whose commits notify nobody yet."""
+    """A process whose commits do not notify yet."""
     on = sqlalchemy_event.contains(Session, "before_commit", notify._notify)
     if on:
         sqlalchemy_event.remove(Session, "before_commit", notify._notify)
@@ -39,13 +38,13 @@ def _silent() -> Generator[None]:
 
 @pytest.fixture
 def notifying(app: FastAPI) -> None:
-    """A process whose commits notify: `create_app` sees to it."""
-    assert app.state.relay_wakers == [listening]
+    """A process whose commits notify, which `create_app` enables."""
+    assert app.state.relay_wakers == [listen_for_commits]
 
 
 @pytest.fixture
-async def listener(outbox: Database) -> AsyncGenerator[psycopg.AsyncConnection]:
-    """A connection that hears what there is to be heard."""
+async def listener(empty_database: Database) -> AsyncGenerator[psycopg.AsyncConnection]:
+    """A connection that receives notifications."""
     url = dialect.database_url(load(dialect.DatabaseSettings)).set(drivername="postgresql")
     async with await psycopg.AsyncConnection.connect(
         url.render_as_string(hide_password=False), autocommit=True
@@ -55,106 +54,106 @@ async def listener(outbox: Database) -> AsyncGenerator[psycopg.AsyncConnection]:
 
 
 async def heard(listener: psycopg.AsyncConnection) -> int:
-    """How many notifications there were, up to one that is sent now."""
+    """Return the number of notifications before one that is sent now."""
     await listener.execute("SELECT pg_notify('outbox', 'end')")
     count = 0
-    async for note in listener.notifies(timeout=SOON):
+    async for note in listener.notifies(timeout=TIMEOUT_SECONDS):
         if note.payload == "end":
             return count
         count += 1
     raise TimeoutError
 
 
-async def test_a_commit_notifies_once(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
-    await add(outbox, event("first"), event("second"))
+async def test_commit_notifies_once(
+    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
+) -> None:
+    await commit_messages(empty_database, make_message("first"), make_message("second"))
 
     assert await heard(listener) == 1
 
 
-async def test_a_part_of_a_transaction_notifies_nobody(
-    notifying: None, outbox: Database, listener: psycopg.AsyncConnection
+async def test_savepoint_does_not_notify(
+    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
 ) -> None:
-    async with transaction(outbox.writers) as session:
+    async with transaction(empty_database.write) as session:
         async with session.begin_nested():
-            OutboxRepository(session).add(event("first"))
+            OutboxRepository(session).add(make_message("first"))
         assert await heard(listener) == 0
     assert await heard(listener) == 1
 
 
-async def test_a_rollback_notifies_nobody(notifying: None, outbox: Database, listener: psycopg.AsyncConnection) -> None:
+async def test_rollback_does_not_notify(
+    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
+) -> None:
     with suppress(ConflictError):
-        async with transaction(outbox.writers) as session:
-            OutboxRepository(session).add(event("first"))
+        async with transaction(empty_database.write) as session:
+            OutboxRepository(session).add(make_message("first"))
             await session.flush()
             raise ConflictError
 
     assert await heard(listener) == 0
 
 
-async def test_what_is_no_news_notifies_nobody(
-    notifying: None, outbox: Database, listener: psycopg.AsyncConnection
+async def test_commit_without_messages_does_not_notify(
+    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
 ) -> None:
-    async with transaction(outbox.writers) as session:
+    async with transaction(empty_database.write) as session:
         await session.exec(text("SELECT 1"))  # ty: ignore
 
     assert await heard(listener) == 0
 
 
-async def test_a_relay_is_woken(notifying: None, outbox: Database) -> None:
-    relay = Taking(outbox, poll_seconds=60)
-    async with listening(relay.wake), relaying(relay):
-        await asyncio.wait_for(relay.wake.wait(), SOON)
-        await until(lambda: not relay.wake.is_set())
-        await add(outbox, event("first"))
-        async with asyncio.timeout(SOON):
-            await until(lambda: relay.taken == ["first"])
+async def test_notification_wakes_relay(notifying: None, empty_database: Database) -> None:
+    relay = RecordingPoller(empty_database, poll_seconds=2 * TIMEOUT_SECONDS)
+    async with listen_for_commits(relay.wake), run_poller(relay):
+        await asyncio.wait_for(relay.wake.wait(), TIMEOUT_SECONDS)
+        await wait_until(lambda: not relay.wake.is_set())
+        await commit_messages(empty_database, make_message("first"))
+        await wait_until(lambda: relay.taken == ["first"])
 
 
-async def test_a_connection_that_breaks_is_replaced(
-    notifying: None, outbox: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(notify, "AGAIN_SECONDS", 0.01)
+async def test_broken_connection_is_replaced(notifying: None, empty_database: Database) -> None:
     wake = asyncio.Event()
     with capture_logs() as lines:
-        async with listening(wake):
-            await asyncio.wait_for(wake.wait(), SOON)
+        async with listen_for_commits(wake, again_seconds=0.01):
+            await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
             wake.clear()
-            async with transaction(outbox.writers) as session:
+            async with transaction(empty_database.write) as session:
                 listeners = "pid <> pg_backend_pid() AND query = 'LISTEN outbox' AND datname = current_database()"
                 ended = text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listeners}")  # noqa: S608
                 assert (await session.exec(ended)).all() == [(True,)]  # ty: ignore
-            await asyncio.wait_for(wake.wait(), SOON)
+            await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
             wake.clear()
-            await add(outbox, event("first"))
-            await asyncio.wait_for(wake.wait(), SOON)
+            await commit_messages(empty_database, make_message("first"))
+            await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
 
     [line] = lines
-    assert line["event"] == "outbox: not listening, only looking"
+    assert line["event"] == "outbox: LISTEN connection lost, polling only"
     assert "\n" not in line["error"]
 
 
 @pytest.mark.usefixtures("_silent")
-async def test_it_can_be_switched_off(
-    outbox: Database, listener: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
+async def test_notifications_can_be_disabled(
+    empty_database: Database, listener: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OUTBOX_NOTIFY", "false")
     app = FastAPI()
     outbox_feature.setup(app)
     notify.setup(app)
     async with notify.lifespan(app):
-        await add(outbox, event("first"))
+        await commit_messages(empty_database, make_message("first"))
 
     assert app.state.relay_wakers == []
     assert await heard(listener) == 0
 
 
 @pytest.mark.usefixtures("_silent")
-async def test_it_is_switched_on_once(outbox: Database, listener: psycopg.AsyncConnection) -> None:
+async def test_notifications_are_enabled_once(empty_database: Database, listener: psycopg.AsyncConnection) -> None:
     for _ in range(2):
         app = FastAPI()
         outbox_feature.setup(app)
         notify.setup(app)
-    await add(outbox, event("first"))
+    await commit_messages(empty_database, make_message("first"))
 
     assert await heard(listener) == 1
     sqlalchemy_event.remove(Session, "before_commit", notify._notify)

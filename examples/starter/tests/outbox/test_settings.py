@@ -7,12 +7,12 @@ from app.outbox import OutboxSettings
 
 
 @pytest.mark.parametrize("seconds", ["0", "61", "soon"])
-def test_a_pause_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
+def test_invalid_poll_interval_is_rejected(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
     monkeypatch.setenv("OUTBOX_POLL_SECONDS", seconds)
 
     with pytest.raises(ConfigurationError, match="OUTBOX_POLL_SECONDS: "):
         load(OutboxSettings)
 
 
-def test_an_idle_relay_looks_a_few_times_a_second() -> None:
+def test_default_poll_interval() -> None:
     assert load(OutboxSettings).poll_seconds == 0.25

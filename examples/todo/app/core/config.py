@@ -1,7 +1,7 @@
-"""Settings: read from the environment, checked before anything starts.
+"""Settings, read from the environment and validated before anything starts.
 
-Each package keeps its own class with its own prefix; all of them derive from
-`EnvSettings` and are read through `load`. `.env.example` lists every variable.
+Each package has its own settings class with its own prefix. All of them derive from
+`EnvSettings` and are read with `load`. `.env.example` lists every variable.
 """
 
 import os
@@ -15,7 +15,7 @@ S = TypeVar("S", bound="EnvSettings")
 
 
 class Environment(StrEnum):
-    """Where the process runs. Unset means production, so nothing is lax by accident."""
+    """Environment of the process. The default is production, so that safe settings are never skipped by accident."""
 
     DEV = "dev"
     TEST = "test"
@@ -23,11 +23,11 @@ class Environment(StrEnum):
 
 
 class ConfigurationError(Exception):
-    """The environment does not describe a service that may start."""
+    """A setting is missing or invalid; the service cannot start."""
 
 
 class EnvSettings(BaseSettings):
-    """What every settings class shares: how it is read, and the environment it is for."""
+    """Base class of all settings: how they are read, and the environment (`ENV`)."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
@@ -41,35 +41,39 @@ class EnvSettings(BaseSettings):
 
 
 class Settings(EnvSettings):
-    """What the HTTP service needs, whatever else is switched on."""
+    """Core settings of the HTTP service."""
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    debug: bool = Field(default=False, description="Put the traceback into the answer to an internal error.")
+    debug: bool = Field(default=False, description="Include tracebacks in 500 responses.")
     forwarded_allow_ips: str = Field(
-        default="127.0.0.1", description="Proxies whose word is taken for a client's address, separated by commas."
+        default="127.0.0.1", description="Addresses of trusted proxies (X-Forwarded-For), comma-separated."
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Origins, separated by commas, whose pages may call this API."
+        default=(), description="Origins whose pages may call this API (CORS), comma-separated."
     )
-    cors_credentials: bool = Field(default=False, description="Whether these pages may send cookies along.")
-    max_body_bytes: int = Field(default=1_048_576, ge=1, description="Largest request body, in bytes.")
-    request_timeout_seconds: float = Field(default=30, gt=0, description="Until an answer must have begun.")
-    shutdown_grace_seconds: int = Field(default=20, ge=1, description="For running requests after SIGTERM.")
+    cors_credentials: bool = Field(default=False, description="Allow these pages to send cookies.")
+    max_body_bytes: int = Field(default=1_048_576, ge=1, description="Maximum size of a request body, in bytes.")
+    request_timeout_seconds: float = Field(
+        default=30, gt=0, description="Maximum time until a response starts, in seconds."
+    )
+    shutdown_grace_seconds: int = Field(
+        default=20, ge=1, description="Time for running requests to finish after SIGTERM, in seconds."
+    )
 
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        """Read `a, b` as two origins."""
+        """Split comma-separated origins."""
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _refuse_lax_production(self) -> "Settings":
-        """Refuse in production what is only meant for a developer's machine."""
+    def _reject_unsafe_production(self) -> "Settings":
+        """Reject settings in production that are meant for development only."""
         lax = {
-            "DEBUG: must not be on in production; it shows tracebacks to clients": self.debug,
-            "CORS_ORIGINS: must be https origins in production; name them, * is none": any(
+            "DEBUG: must be false in production; it shows tracebacks to clients": self.debug,
+            "CORS_ORIGINS: must be a list of https origins in production; * is not allowed": any(
                 not origin.startswith("https://") for origin in self.cors_origins
             ),
         }
@@ -79,29 +83,29 @@ class Settings(EnvSettings):
 
 
 def load(settings: type[S]) -> S:
-    """Read and check one settings class.
+    """Read and validate a settings class.
 
-    Tests do not see `.env`, so that a developer's own values cannot decide them.
+    Tests ignore `.env`, so that the values of a developer do not affect them.
 
     Raises:
-        ConfigurationError: With one line for each variable that is missing or wrong.
+        ConfigurationError: With one line for each variable that is missing or invalid.
     """
     try:
         return settings(_env_file=None if os.environ.get("ENV") == Environment.TEST else ".env")
     except ValidationError as error:
         lines = "\n".join(f"  {_explain(settings, problem)}" for problem in error.errors(include_input=False))
         raise ConfigurationError(
-            f"The settings do not allow a start:\n{lines}\n"
+            f"Invalid settings:\n{lines}\n"
             "Set them in the environment or in .env; .env.example explains each.\n"
             "ENV is prod unless it is set; on your own machine set ENV=dev."
         ) from None
 
 
 def load_all(settings: type[EnvSettings] = EnvSettings) -> None:
-    """Check every settings class there is, so that a server does not begin what it cannot go on with.
+    """Validate all settings classes, so that a server with invalid settings fails at startup.
 
     Raises:
-        ConfigurationError: With one line for each variable of the first class that is wrong.
+        ConfigurationError: With one line for each invalid variable of the first class that fails.
     """
     for child in settings.__subclasses__():
         load(child)
@@ -109,7 +113,7 @@ def load_all(settings: type[EnvSettings] = EnvSettings) -> None:
 
 
 def _explain(settings: type[EnvSettings], problem: Any) -> str:
-    """Name the variable, never its value: it may be a secret."""
+    """Describe a problem by the name of the variable, without its value, which may be a secret."""
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
         return message

@@ -1,7 +1,7 @@
-"""Domain events: a service says what happened and does not know who listens.
+"""Domain events: a service publishes an event without knowing its subscribers.
 
-Handlers run at once, inside the caller's transaction: they write rows or enqueue,
-and nothing slow. A handler that raises takes the whole transaction back with it.
+Handlers run immediately, in the transaction of the caller, so they must be fast: they may
+write rows or enqueue jobs. An exception in a handler rolls back the whole transaction.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that has happened, named in the past tense: `UserRegistered`."""
+    """A domain event, named in the past tense: `UserRegistered`."""
 
     event_id: UUID = field(default_factory=uuid4)
     occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -32,7 +32,7 @@ _handlers: defaultdict[type[Event], list[Handler[Any]]] = defaultdict(list)
 
 
 def subscribe(*event_types: type[E]) -> Callable[[Handler[E]], Handler[E]]:
-    """Call the decorated function for each event of these types and their subtypes."""
+    """Call the decorated function for each event of these types and their subclasses."""
 
     def register(handler: Handler[E]) -> Handler[E]:
         for event_type in event_types:
@@ -43,7 +43,7 @@ def subscribe(*event_types: type[E]) -> Callable[[Handler[E]], Handler[E]]:
 
 
 async def publish(session: AsyncSession, event: Event) -> None:
-    """Tell every handler what happened, and leave a line in the log."""
+    """Call all handlers of the event, then log it."""
     for event_type in type(event).__mro__:
         for handler in _handlers.get(event_type, ()):
             await handler(session, event)

@@ -1,7 +1,7 @@
-"""Logging: structlog for everything, a readable console in development and JSON elsewhere.
+"""Logging with structlog: readable console output in development, JSON elsewhere.
 
 Records of the standard library (uvicorn, SQLAlchemy, Alembic, warnings) pass through
-the same processors, so there is one format on one stream, standard error.
+the same processors, so that all lines have one format and go to standard error.
 """
 
 import logging
@@ -15,28 +15,28 @@ from app.core.config import Environment, Settings
 
 
 def _drop_color_message(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Drop uvicorn's second, coloured copy of its message."""
+    """Drop uvicorn's colored copy of the message."""
     event.pop("color_message", None)
     return event
 
 
-# One line for each file that is written anywhere, and six before each migration.
-_TALKATIVE = ("watchfiles", "alembic.runtime.plugins", "httpx2")
-_OURS: tuple[structlog.typing.Processor, ...] = (
+# They log each file change, six lines before each migration, and each HTTP request.
+_NOISY_LOGGERS = ("watchfiles", "alembic.runtime.plugins", "httpx2")
+_SHARED_PROCESSORS: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.StackInfoRenderer(),
 )
-_OTHERS = (*_OURS, structlog.stdlib.ExtraAdder(), _drop_color_message)
+_FOREIGN_PROCESSORS = (*_SHARED_PROCESSORS, structlog.stdlib.ExtraAdder(), _drop_color_message)
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send every log line of this process through structlog."""
+    """Configure logging of this process; everything goes through structlog."""
     for_people = settings.env is Environment.DEV
     stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if for_people else "iso", utc=not for_people)
     structlog.configure(
-        processors=[*_OURS, stamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_SHARED_PROCESSORS, stamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=settings.env is Environment.PROD,
@@ -44,29 +44,29 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*_OTHERS, stamp],
+            foreign_pre_chain=[*_FOREIGN_PROCESSORS, stamp],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings)],
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     logging.captureWarnings(True)
-    # What no line shows need not be found out for each (https://docs.python.org/3/howto/logging.html#optimization).
+    # Skip record fields that the format does not use (https://docs.python.org/3/howto/logging.html#optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    for name in _TALKATIVE:
+    for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    _adopt_uvicorn()
+    _redirect_uvicorn_logs()
 
 
 def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
-    """Choose how a line looks. Tracebacks are plain: the richer forms show local variables, and so secrets."""
+    """Return the output processors. Tracebacks are plain: rich ones show local variables, which may contain secrets."""
     if settings.env is Environment.DEV:
         colors = sys.stderr.isatty() or bool(os.environ.get("FORCE_COLOR"))
         return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
 
 
-def _adopt_uvicorn() -> None:
-    """Take uvicorn's own handlers away, and its access log: ours has the request id."""
+def _redirect_uvicorn_logs() -> None:
+    """Remove uvicorn's handlers, and its access log, since ours includes the request id."""
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True

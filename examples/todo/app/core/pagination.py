@@ -1,4 +1,4 @@
-"""Pages, as clients see them: a limit, an opaque cursor, and a link to what comes next."""
+"""Pagination of lists: a limit, an opaque cursor, and a link to the next page."""
 
 import base64
 import json
@@ -17,36 +17,36 @@ MAX_LIMIT = 100
 
 
 class InvalidCursor(InvalidError):
-    """The cursor is not one of ours, or belongs to another order."""
+    """The cursor is malformed or belongs to another sort order."""
 
-    message = "The cursor cannot be used here. Take `next` of the page before, with the same order."
+    message = "Invalid cursor. Use `next` from the previous page with the same sort order."
 
 
 class Page(BaseModel, Generic[T]):
-    """Some of the rows, and where the next ones begin."""
+    """A page of items, and the cursor of the next page."""
 
     items: list[T]
-    next: str | None = Field(description="Cursor of the next page; null on the last one.", examples=[None])
+    next: str | None = Field(description="Cursor of the next page; null on the last page.", examples=[None])
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place in an order: the last row's value in the ordering column, and its id."""
+    """A position in a sorted list: the value of the last row in the sort column, and its id."""
 
     order: str
     value: str
     id: str
 
     def __str__(self) -> str:
-        """Encode it for a URL."""
+        """Encode the cursor for a URL."""
         return base64.urlsafe_b64encode(json.dumps([self.order, self.value, self.id]).encode()).decode().rstrip("=")
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """Decode it.
+        """Decode a cursor.
 
         Raises:
-            InvalidCursor: If this service did not make it.
+            InvalidCursor: If the text is not a valid cursor.
         """
         try:
             order, value, id_ = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -59,15 +59,15 @@ class Cursor:
 
 @dataclass(frozen=True)
 class PageParams:
-    """What a client may say about pages."""
+    """Pagination parameters of a request."""
 
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
 
 
 async def _page_params(
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, Query(description="`next` of the page before.", max_length=1000)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Maximum number of items.")] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, Query(description="`next` from the previous page.", max_length=1000)] = None,
 ) -> PageParams:
     return PageParams(limit, cursor)
 
@@ -75,8 +75,8 @@ async def _page_params(
 PageDep = Annotated[PageParams, Depends(_page_params)]
 
 
-def link_next(request: Request, response: Response, cursor: str | None) -> None:
-    """Point to the next page in the `Link` header too (RFC 8288)."""
+def set_next_link(request: Request, response: Response, cursor: str | None) -> None:
+    """Set the `Link` header to the next page, if there is one (RFC 8288)."""
     if cursor is not None:
         url = request.url.include_query_params(cursor=cursor)
         response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

@@ -1,6 +1,6 @@
-"""ETag and If-Match (RFC 9110 §13): a change that was based on an older state is refused.
+"""ETag and If-Match (RFC 9110 §13): changes based on an outdated version are rejected.
 
-The tag is the row's version, so it costs no hashing: version 3 is `"3"`.
+The entity tag is the version of the row, so nothing is hashed: version 3 has the tag `"3"`.
 """
 
 from typing import Annotated, Protocol
@@ -11,41 +11,41 @@ from app.core.exceptions import PreconditionFailedError
 
 
 class Versioned(Protocol):
-    """Anything that counts its changes."""
+    """An object with a version number."""
 
     version: int
 
 
 class Precondition:
-    """What the client believes the current version to be."""
+    """The version that the client expects, from the `If-Match` header."""
 
     def __init__(self, if_match: str | None) -> None:
-        """Keep the header's tags; none means that the client does not mind."""
+        """Parse the header; None means that any version is accepted."""
         self.tags = None if if_match is None else {tag.strip() for tag in if_match.split(",")}
 
     def check(self, thing: Versioned) -> None:
-        """Compare with the present state.
+        """Compare with the current version.
 
         Raises:
-            PreconditionFailedError: If the thing has another version by now.
+            PreconditionFailedError: If the object has another version.
         """
         if self.tags is not None and not self.tags & {"*", etag(thing)}:
             raise PreconditionFailedError
 
 
 def etag(thing: Versioned) -> str:
-    """Return the entity tag of the present version."""
+    """Return the entity tag of the current version."""
     return f'"{thing.version}"'
 
 
 def set_etag(response: Response, thing: Versioned) -> None:
-    """Tell the client which version it got."""
+    """Set the `ETag` header to the current version."""
     response.headers["ETag"] = etag(thing)
 
 
 async def _precondition(
     if_match: Annotated[
-        str | None, Header(description="The ETag the change is based on. Another present one gives 412.")
+        str | None, Header(description="ETag of the version to change. Returns 412 if the current version differs.")
     ] = None,
 ) -> Precondition:
     return Precondition(if_match)

@@ -1,4 +1,4 @@
-"""The database: a feature like any other, and the first to open."""
+"""The database feature: sessions, migrations, error handling, idempotency keys. It starts first."""
 
 import os
 from collections.abc import AsyncGenerator
@@ -13,22 +13,22 @@ from app.db.session import check
 
 
 def prepare_development() -> None:
-    """Start and migrate the database; this process keeps it running while reloads come and go."""
+    """Start and migrate the development database. It keeps running while the server reloads."""
     url = dialect.database_url(load(dialect.DatabaseSettings))
     os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
     migrations.upgrade()
 
 
 def setup(app: FastAPI) -> None:
-    """Make an unreachable database an honest 503 and a failing readiness, and answers repeatable."""
-    errors.register(app)
-    app.add_exception_handler(idempotency.Repeated, idempotency.repeat)
+    """Map database errors to responses, replay idempotent responses, and add a health check."""
+    errors.add_exception_handlers(app)
+    app.add_exception_handler(idempotency.ReplayedResponse, idempotency.replay_response)
     add_check(app, "database", check)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Open the pool. It connects when it is first used, so a server that is away does not stop the start."""
+    """Open the connection pool. It connects on first use, so the app starts even if the database is unavailable."""
     async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
         app.state.database = database
         yield

@@ -1,7 +1,7 @@
-"""Keyset pages: each begins after the last row of the one before.
+"""Keyset pagination: each page starts after the last row of the previous page.
 
-Unlike OFFSET this costs the same on every page, and rows that come or go meanwhile
-neither repeat nor hide others.
+Unlike with OFFSET, every page costs the same, and rows that are inserted or deleted between
+two requests cause no duplicates or gaps.
 """
 
 from collections.abc import Sequence
@@ -17,30 +17,30 @@ from sqlmodel.sql.expression import SelectOfScalar
 from app.core.pagination import Cursor, InvalidCursor, PageParams
 from app.db.base import Entity, UtcDateTime
 
-Thing = TypeVar("Thing", bound=Entity)
+EntityT = TypeVar("EntityT", bound=Entity)
 Row = dict[str, Any]
-"""A row that is only shown: its columns by name."""
+"""A row as a mapping of column names to values."""
 
 
 async def fetch_page(
-    session: AsyncSession, query: SelectOfScalar[Thing], model: type[Thing], order: str, params: PageParams
-) -> tuple[Sequence[Thing], str | None]:
+    session: AsyncSession, query: SelectOfScalar[EntityT], model: type[EntityT], order: str, params: PageParams
+) -> tuple[Sequence[EntityT], str | None]:
     """Fetch one page of `query`.
 
     Args:
-        session: Where to ask.
-        query: What to list, filtered and not yet ordered.
-        model: The table it lists.
-        order: Name of the ordering column, with `-` in front for descending; the id decides ties.
-        params: Which page, and how long.
+        session: The database session.
+        query: The query, filtered but not ordered.
+        model: The table of the query.
+        order: Name of the sort column, prefixed with `-` for descending order. The id breaks ties.
+        params: Page size and cursor.
 
     Returns:
-        The things, and the cursor of the next page if there is one.
+        The entities, and the cursor of the next page, if there is one.
 
     Raises:
-        InvalidCursor: If the cursor is broken or belongs to another order.
+        InvalidCursor: If the cursor is malformed or belongs to another sort order.
     """
-    things = (await session.exec(_page(query, model, order, params))).all()
+    things = (await session.exec(_page_query(query, model, order, params))).all()
     if len(things) <= params.limit:
         return things, None
     last = things[params.limit - 1]
@@ -48,16 +48,16 @@ async def fetch_page(
 
 
 async def fetch_rows(
-    session: AsyncSession, query: SelectOfScalar[Thing], model: type[Thing], order: str, params: PageParams
+    session: AsyncSession, query: SelectOfScalar[EntityT], model: type[EntityT], order: str, params: PageParams
 ) -> tuple[Sequence[Row], str | None]:
-    """Fetch one page of `query` as rows, for a list that is only shown and is asked for often.
+    """Fetch one page of `query` as rows, for lists that are read often and not modified.
 
-    A hundred entities cost twice the CPU of a hundred rows, and more than twice to make an answer of them. What the session
-    has not flushed is not seen.
+    A hundred entities take twice the CPU time of a hundred rows, and more than twice to serialize. Changes that the
+    session has not flushed are not visible.
 
-    Args, returns and raises: as `fetch_page`, but for what is returned.
+    Arguments and exceptions are those of `fetch_page`; the items are rows instead of entities.
     """
-    result = await (await session.connection()).execute(_page(query, model, order, params))
+    result = await (await session.connection()).execute(_page_query(query, model, order, params))
     names = tuple(result.keys())
     rows = [dict(zip(names, row, strict=True)) for row in result]
     if len(rows) <= params.limit:
@@ -66,24 +66,26 @@ async def fetch_rows(
     return rows[:-1], _cursor(order, last[order.removeprefix("-")], last["id"])
 
 
-def _page(query: SelectOfScalar[Thing], model: type[Thing], order: str, params: PageParams) -> SelectOfScalar[Thing]:
-    """Order the query, begin after the cursor, and ask for one more than the page has: it tells whether there is a next."""
+def _page_query(
+    query: SelectOfScalar[EntityT], model: type[EntityT], order: str, params: PageParams
+) -> SelectOfScalar[EntityT]:
+    """Sort the query, start after the cursor, and fetch one extra row to detect whether there is a next page."""
     descending = order.startswith("-")
     columns = (col(getattr(model, order.removeprefix("-"))), col(model.id))
     if params.cursor is not None:
-        place, after = tuple_(*columns), _place_after(columns, order, params.cursor)
+        place, after = tuple_(*columns), _parse_position(columns, order, params.cursor)
         query = query.where(place < after if descending else place > after)
     ordering = [column.desc() if descending else column.asc() for column in columns]
     return query.order_by(*ordering).limit(params.limit + 1)
 
 
 def _cursor(order: str, value: Any, id_: UUID) -> str:
-    """Write down the place of a page's last row."""
+    """Return the cursor for the last row of a page."""
     return str(Cursor(order, value.isoformat() if isinstance(value, datetime) else str(value), str(id_)))
 
 
-def _place_after(columns: tuple[Any, Any], order: str, text: str) -> Any:
-    """Read the place a cursor stands for, typed as the columns are."""
+def _parse_position(columns: tuple[Any, Any], order: str, text: str) -> Any:
+    """Parse a cursor to values with the types of the columns."""
     cursor = Cursor.parse(text)
     if cursor.order != order:
         raise InvalidCursor

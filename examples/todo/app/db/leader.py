@@ -1,8 +1,7 @@
-"""One process that leads, of several that could, as long as it lives.
+"""Leader election: only one of several processes is the leader.
 
-The lock belongs to a transaction that stays open, so PostgreSQL gives it to another
-process when this one ends, however it ends: killed, cut off, or frozen. SQLite has no such
-locks: there, start one.
+The lock belongs to a transaction that stays open, so PostgreSQL releases it when the process
+ends, is killed, loses its connection or freezes. SQLite has no such locks; run only one process.
 """
 
 from collections.abc import AsyncGenerator
@@ -13,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.session import Database, transaction
 
-# Whoever leads says a word every few seconds; the server ends a transaction that is silent for so long. The number is
-# the scheduler's among all that use such locks in its database.
+# The leader sends a statement every few seconds; the server ends a transaction that is idle for longer than the
+# timeout. The number identifies the scheduler among all users of advisory locks in this database.
 LOCK = {
     "postgresql": "SELECT pg_try_advisory_xact_lock(5209272) "
     "FROM set_config('idle_in_transaction_session_timeout', '15s', true)",
@@ -23,25 +22,25 @@ LOCK = {
 
 
 class Leadership:
-    """What the process has that leads."""
+    """Holds the leader lock."""
 
     def __init__(self, connection: AsyncConnection) -> None:
-        """Keep the connection that holds the lock."""
+        """Store the connection that holds the lock."""
         self._connection = connection
 
     async def confirm(self) -> None:
-        """Keep it, every few seconds.
+        """Keep the lock; must be called every few seconds.
 
         Raises:
-            SQLAlchemyError: If it is lost: the connection is gone, and the lock with it.
+            SQLAlchemyError: If the connection is lost, and with it the lock.
         """
         await self._connection.execute(text("SELECT 1"))
 
 
 @asynccontextmanager
 async def leading(database: Database) -> AsyncGenerator[Leadership | None]:
-    """Try to lead while the block runs; nothing, if another process does."""
-    async with transaction(database.readers) as session:
+    """Try to become the leader while the block runs; yields None if another process is the leader."""
+    async with transaction(database.snapshot) as session:
         connection = await session.connection()
         leads = (await connection.execute(text(LOCK[connection.dialect.name]))).scalar_one()
         yield Leadership(connection) if leads else None

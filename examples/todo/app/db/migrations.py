@@ -1,6 +1,6 @@
-"""Migrations, for the command line and the tests. The revisions are in `alembic/`.
+"""Migrations with Alembic. The revisions are in `alembic/`.
 
-Alembic is imported by whoever migrates: a process that only serves does without it, and without its 9 MB.
+Alembic is imported on first use, because server processes do not need it and it takes 9 MB of memory.
 """
 
 from types import ModuleType
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
 
 def config() -> "Config":
-    """Return the configuration: that of `alembic.ini` in the working directory."""
+    """Return the configuration from `alembic.ini` in the working directory."""
     from alembic.config import Config  # noqa: PLC0415 - see above
 
     return Config("alembic.ini")
 
 
 def upgrade(revision: str = "head") -> None:
-    """Bring the database up to `revision`."""
+    """Apply migrations up to `revision`."""
     _command().upgrade(config(), revision)
 
 
 def downgrade(revision: str) -> None:
-    """Take the database back to `revision`."""
+    """Revert migrations down to `revision`."""
     _command().downgrade(config(), revision)
 
 
 def generate(message: str) -> None:
-    """Write the revision that makes the database like the models, after bringing it up to date."""
+    """Apply all migrations, then generate a revision from the difference between models and database."""
     upgrade()
     _command().revision(config(), message, autogenerate=True)
 
@@ -37,7 +37,7 @@ def check() -> None:
     """Compare the models with the database.
 
     Raises:
-        CommandError: If they differ, or the database is behind.
+        CommandError: If they differ, or the database is not up to date.
     """
     _command().check(config())
 

@@ -1,6 +1,6 @@
-"""Sign-in by password: how passwords are kept, and what signs the access tokens.
+"""Password hashing and access tokens for sign-in with a password.
 
-The mechanism only; what one can do with it is `app/modules/password`.
+This package has no endpoints; these are in `app/modules/password` and `app/modules/token`.
 """
 
 import os
@@ -12,18 +12,18 @@ from fastapi import FastAPI
 from app.core.config import load
 from app.jwt.access_tokens import AccessTokens
 from app.jwt.passwords import Passwords
-from app.jwt.settings import KEYS, JwtSettings, development_secret
+from app.jwt.settings import KEY_SETTINGS, JwtSettings, development_secret
 
 
 def prepare_development() -> None:
-    """Sign with one secret as long as the server runs, so that a reload signs nobody out."""
+    """Create a secret for this run of the server, so that sessions survive a reload."""
     settings = load(JwtSettings)
-    if all(getattr(settings, name) is None for name in KEYS):
+    if all(getattr(settings, name) is None for name in KEY_SETTINGS):
         os.environ["JWT_SECRET_KEY"] = development_secret()
 
 
 def setup(app: FastAPI) -> None:
-    """Read the keys. Other keys in the file are noticed with the next start."""
+    """Load the keys. Changes to the key file require a restart."""
     settings = load(JwtSettings)
     app.state.jwt = settings
     app.state.access_tokens = AccessTokens(settings, settings.signing_keys())
@@ -31,6 +31,6 @@ def setup(app: FastAPI) -> None:
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - every feature is called alike
-    """Open nothing: there are keys and threads, and no connections."""
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - part of the feature interface
+    """Do nothing: there are no connections to open."""
     yield

@@ -1,4 +1,4 @@
-"""Access tokens: short-lived, signed, and good without a look into the database (RFC 9068)."""
+"""Access tokens: short-lived, signed, and verified without a database query (RFC 9068)."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -12,38 +12,38 @@ from app.jwt.keys import SigningKeys
 from app.jwt.settings import JwtSettings
 from app.security.principal import Principal
 
-TOKEN_TYPE = "at+jwt"  # noqa: S105 - the name of a media type
-LEEWAY = timedelta(seconds=5)  # clocks of two machines are never quite the same
-# Tokens that a process remembers to have checked: a token is shown with every request, and to check it costs an eighth of
-# one that reads a row. What it says stays true, but for its end, which is looked at each time.
-REMEMBERED = 4096
-REQUIRED = ["iss", "aud", "sub", "sid", "iat", "nbf", "exp", "jti", "scope"]
+TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type, not a password
+LEEWAY = timedelta(seconds=5)  # tolerance for clock differences between machines
+# Number of verified tokens that each process caches. A token is sent with every request, and verifying it takes an
+# eighth of the time of a request that reads one row. Only the expiry must be checked each time.
+CACHE_SIZE = 4096
+REQUIRED_CLAIMS = ["iss", "aud", "sub", "sid", "iat", "nbf", "exp", "jti", "scope"]
 
 
 class InvalidToken(UnauthenticatedError):
-    """The access token is not ours, not for us, or too old. Which of them is not told."""
+    """The access token is forged, expired, or for another audience. The reason is not disclosed."""
 
-    message = "The access token is not valid, or has expired. Sign in again."
+    message = "Invalid or expired access token. Sign in again."
 
 
 class AccessTokens:
-    """Issues access tokens, and tells whose they are."""
+    """Issues and verifies access tokens."""
 
     def __init__(self, settings: JwtSettings, keys: SigningKeys) -> None:
-        """Sign with these keys, for as long as the settings say."""
+        """Set the keys, and the lifetime, issuer and audience from the settings."""
         self.keys = keys
         self.lifetime = timedelta(minutes=settings.access_token_minutes)
         self._issuer = settings.issuer
         self._audience = settings.audience
-        self._checked = lru_cache(REMEMBERED)(self._check)
+        self._checked = lru_cache(CACHE_SIZE)(self._check)
 
     def issue(self, user_id: UUID, session_id: UUID, scopes: Iterable[str]) -> str:
-        """Make a token for a user.
+        """Issue an access token.
 
         Args:
-            user_id: Whose it is.
-            session_id: The sign-in it comes from.
-            scopes: What it may be used for.
+            user_id: The user.
+            session_id: The session that the token belongs to.
+            scopes: Permissions of the token.
         """
         now = datetime.now(UTC)
         claims = {
@@ -60,10 +60,10 @@ class AccessTokens:
         return self.keys.sign(claims, TOKEN_TYPE)
 
     def verify(self, token: str) -> Principal:
-        """Tell whose token this is.
+        """Verify a token, and return its user and scopes.
 
         Raises:
-            InvalidToken: If it is not good, for whatever reason.
+            InvalidToken: If the token is invalid, for any reason.
         """
         principal = self._checked(token)
         if principal.expires_at <= datetime.now(UTC) - LEEWAY:
@@ -78,7 +78,7 @@ class AccessTokens:
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=LEEWAY,
-                options={"require": REQUIRED, "strict_aud": True},
+                options={"require": REQUIRED_CLAIMS, "strict_aud": True},
             )
             return Principal(
                 user_id=UUID(str(claims["sub"])),

@@ -1,7 +1,7 @@
-"""Passwords: how they are hashed, and which ones are refused.
+"""Password hashing and the validation of new passwords.
 
-Both cost much processor time, so they run in threads, a few at a time: an Argon2 hash
-takes 64 MiB and about a fifth of a second.
+Both are CPU-intensive and run in threads, with limited concurrency: an Argon2 hash takes
+64 MiB of memory and about 0.2 seconds.
 """
 
 import re
@@ -17,21 +17,21 @@ from pwdlib.exceptions import UnknownHashError
 from pydantic import Field, SecretStr
 
 from app.core.exceptions import InvalidError
-from app.core.openapi import about
-from app.jwt.guessing import judge
+from app.core.openapi import api_metadata
+from app.jwt.guessing import estimate_strength
 from app.jwt.settings import JwtSettings
 
 T = TypeVar("T")
 
 MAX_LENGTH = 128
 
-# Steps of zxcvbn, which knows the common passwords of breaches, names, dictionaries, keyboards and dates. Below 4
-# it takes less than 10^10 guesses: with this hash half a century on one processor core, but days on many.
+# Score of zxcvbn, which recognizes common passwords, names, dictionary words, keyboard patterns and dates. Below 4,
+# fewer than 10^10 guesses suffice: with this hash, half a century on one processor core, but only days on many.
 REQUIRED_SCORE = 4
 
-# Its time grows much faster than the length: a seventh of a second for 32 nasty characters, six seconds for 128. And
-# a password whose beginning is hard to guess is hard to guess.
-JUDGED_LENGTH = 32
+# Only the first characters are scored, because the time of zxcvbn grows much faster than the length: up to 0.15 seconds
+# for 32 characters, but six seconds for 128. A password with a strong beginning is strong.
+SCORED_LENGTH = 32
 
 ADVICE = "Add another word or two. Uncommon words are better."
 
@@ -47,56 +47,61 @@ class WeakPassword(InvalidError):
 
 
 class Passwords:
-    """Hashes passwords and compares them, and judges new ones."""
+    """Hashes and verifies passwords, and validates new ones."""
 
     def __init__(self, settings: JwtSettings, hasher: PasswordHash | None = None) -> None:
-        """Hash with Argon2id, as its authors recommend; tests may bring something cheaper."""
+        """Use Argon2id with the recommended parameters; tests may pass a faster hasher."""
         self._min_length = settings.password_min_length
         self._hasher = hasher or PasswordHash.recommended()
         self._hashing = CapacityLimiter(settings.hashing_threads)
-        self._judging = CapacityLimiter(1)  # zxcvbn keeps the words of the present call in a global variable
+        self._judging = CapacityLimiter(1)  # zxcvbn is not thread-safe: it has global state
 
     async def hash(self, password: str) -> str:
-        """Return what is stored instead of the password."""
-        return await self._in_thread(self._hasher.hash, _normalised(password))
+        """Return the hash of a password."""
+        return await self._in_thread(self._hasher.hash, _encode(password))
 
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Compare a password with the stored hash.
 
-        If there is none to compare with, the same work is done, so that the time does not tell. One that is longer
-        than any that may be chosen is wrong, and costs no more than others.
+        Without a stored hash, the same work is done, so that the response time does not reveal whether an account
+        exists. A password that exceeds the maximum length is wrong, and takes no longer than others.
 
         Args:
-            password: What was entered.
-            stored: The hash; None if there is no such account, or none with a password.
+            password: The entered password.
+            stored: The stored hash; None if there is no such account, or if it has no password.
 
         Returns:
-            Whether it is the one, and a new hash to be stored if the present one is out of date.
+            Whether the password matches, and a new hash to store if the current one is outdated.
         """
-        entered = _normalised(password[:MAX_LENGTH])
+        entered = _encode(password[:MAX_LENGTH])
         if stored is not None and len(password) <= MAX_LENGTH:
             try:
                 return await self._in_thread(self._hasher.verify_and_update, entered, stored)
             except UnknownHashError:
-                logger.error("a stored password hash cannot be read")  # noqa: TRY400 - the traceback would show it
+                logger.error("unreadable password hash")  # noqa: TRY400 - the traceback would contain the hash
         await self._in_thread(self._hasher.hash, entered)
         return False, None
 
-    async def check(self, password: str, *context: str) -> None:
-        """Judge a new password, as NIST SP 800-63B-4 §3.1.1.2 has it: by length and by what is known, not by classes.
+    async def validate_new_password(self, password: str, *context: str) -> None:
+        """Validate a new password by length and strength, not by character classes (NIST SP 800-63B-4 §3.1.1.2).
 
         Args:
             password: The new password.
-            *context: What others know of its owner: address, name. That of this service is known here.
+            *context: Publicly known data of the user: email address, name. The name of the service is added.
 
         Raises:
-            WeakPassword: With advice.
+            WeakPassword: If the password is too short, too long or easy to guess; the message contains advice.
         """
-        text = _composed(password)
+        text = _nfkc(password)
         if not self._min_length <= len(text) or len(password) > MAX_LENGTH:
-            raise WeakPassword(f"Use {self._min_length} to {MAX_LENGTH} characters. A few words make a good password.")
+            raise WeakPassword(
+                f"Password must have {self._min_length} to {MAX_LENGTH} characters. A few words make a good one."
+            )
         judged = await self._in_thread(
-            judge, text[:JUDGED_LENGTH], _words((*context, about()["title"])), limiter=self._judging
+            estimate_strength,
+            text[:SCORED_LENGTH],
+            _context_words((*context, api_metadata()["title"])),
+            limiter=self._judging,
         )
         if judged["score"] < REQUIRED_SCORE:
             feedback = judged["feedback"]
@@ -107,16 +112,16 @@ class Passwords:
         return await anyio.to_thread.run_sync(work, *arguments, limiter=limiter or self._hashing)
 
 
-def _composed(text: str) -> str:
-    """Spell the same characters in the same way, however a keyboard puts them together."""
+def _nfkc(text: str) -> str:
+    """Normalize Unicode, so that the same characters match regardless of how they were typed."""
     return unicodedata.normalize("NFKC", text)
 
 
-def _normalised(password: str) -> bytes:
-    return _composed(password).encode("utf-8", "surrogatepass")
+def _encode(password: str) -> bytes:
+    return _nfkc(password).encode("utf-8", "surrogatepass")
 
 
-def _words(context: Iterable[str]) -> list[str]:
-    """Take each text as a whole, as far as the password is judged, and its words."""
-    texts = [_composed(text) for text in context]
-    return sorted({word for text in texts for word in (text[:JUDGED_LENGTH], *re.split(r"[\W_]+", text)) if word})
+def _context_words(context: Iterable[str]) -> list[str]:
+    """Return each text, truncated to the scored length, and the words in it."""
+    texts = [_nfkc(text) for text in context]
+    return sorted({word for text in texts for word in (text[:SCORED_LENGTH], *re.split(r"[\W_]+", text)) if word})

@@ -1,4 +1,4 @@
-"""What several services must not share: in production, only one of them can sign."""
+"""Additional JWT settings of the services topology: in production, only one service can sign tokens."""
 
 from pydantic import model_validator
 
@@ -7,14 +7,14 @@ from app.jwt.settings import JwtSettings
 
 
 class ServicesJwtSettings(JwtSettings):
-    """The same settings, held to more."""
+    """JWT settings with an additional check for production."""
 
     @model_validator(mode="after")
-    def _refuse_a_shared_secret(self) -> "ServicesJwtSettings":
-        """Refuse what every service would have to know, and could sign with."""
+    def _reject_shared_secret(self) -> "ServicesJwtSettings":
+        """Reject a shared secret, since every service could sign tokens with it."""
         if self.env is Environment.PROD and self.secret_key is not None:
             raise ValueError(
-                "JWT_SECRET_KEY: must not be set: every service would know it, and could sign. "
+                "JWT_SECRET_KEY: must not be set, since every service could sign tokens with it. "
                 "Set JWT_KEYS_FILE for auth, and JWT_PUBLIC_KEYS_FILE for all others"
             )
         return self

@@ -1,6 +1,6 @@
-"""A mail server for development, in this process. It shows what it gets and sends nothing on.
+"""An in-process SMTP server for development. It prints emails and forwards nothing.
 
-Its package is a development dependency, so production has neither it nor this file's use.
+It needs aiosmtpd, a development dependency that is not installed in production.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from functools import cache
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from app.mail.terminal import show
+from app.mail.terminal import print_email
 
 ADDRESS = "127.0.0.1"
 
@@ -22,23 +22,23 @@ logging.getLogger("mail.log").setLevel(logging.WARNING)
 
 
 class _Shown:
-    """Receives the mails."""
+    """aiosmtpd handler that prints the emails."""
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Show one; aiosmtpd calls it by this name."""
-        await show(message_from_bytes(envelope.original_content or b"", policy=policy.default))
+        """Print an email. aiosmtpd requires the name of this method."""
+        await print_email(message_from_bytes(envelope.original_content or b"", policy=policy.default))
         return "250 shown"
 
 
 @cache
 def _tell() -> None:
-    """Say it once, however often this begins: with workers each mail has a server of its own."""
-    logger.info("mails are shown here and on /dev/mails, and not sent: set SMTP_HOST to send them")
+    """Log the hint only once per process: with workers, a server is started for each email."""
+    logger.info("emails are printed, not sent; set SMTP_HOST to send them")
 
 
 @asynccontextmanager
 async def catching() -> AsyncGenerator[int]:
-    """Listen on a free port of this machine while the block runs, and tell which."""
+    """Listen on a free local port while the block runs, and yield the port."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: SMTP(_Shown(), hostname=ADDRESS, loop=loop), ADDRESS, 0)
     port: int = server.sockets[0].getsockname()[1]
@@ -46,4 +46,4 @@ async def catching() -> AsyncGenerator[int]:
     try:
         yield port
     finally:
-        server.close()  # without waiting: somebody who is still connected would hold up the stop
+        server.close()  # without waiting, because an open connection would delay the shutdown

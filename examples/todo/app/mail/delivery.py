@@ -1,7 +1,7 @@
-"""Sending one mail now, for those who know what to do when that fails.
+"""Immediate delivery of one email, for callers that handle retries: jobs and event consumers.
 
-A mail is sent at least once. If a process dies after the server has taken it and before that
-is written down, it is sent again with the same Message-ID, by which servers know it.
+Delivery is at least once. If a process dies after the server has accepted an email and before that is recorded, the
+email is sent again with the same Message-ID, so that mail servers can recognize the duplicate.
 """
 
 from collections.abc import AsyncGenerator
@@ -14,90 +14,93 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import load
 from app.mail import preview
-from app.mail.letters import Letter, P
+from app.mail.deferred import EmailBuilder, P
 from app.mail.message import Mail, UnusableAddress, compose
 from app.mail.settings import MailSettings, sender_address
-from app.mail.smtp import FAILURES, is_temporary, reason, way_out
-from app.outbox.failures import TryAgain
+from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, open_transport
+from app.outbox.errors import RetryLater
 
 logger = structlog.get_logger(__name__)
 
 
-class MailNotSentYet(TryAgain):
-    """The server is away, may take the mail later, or refuses us: nothing that the mail can help."""
+class MailDeliveryDelayed(RetryLater):
+    """The SMTP server is unavailable, rejects the email temporarily, or rejects our login or settings."""
 
 
 def prepare_development() -> None:
-    """Nothing: a server of our own is started when there is a mail."""
+    """Do nothing: the development mail server starts with each email."""
 
 
 def setup(app: FastAPI) -> None:
-    """Read the settings, and show the mails in development."""
+    """Check the settings and, in development, add the email preview."""
     preview.attach(app, load(MailSettings))
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - every feature is called alike
-    """Open nothing: each mail has a connection of its own."""
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - all features have the same signature
+    """Do nothing: each email uses a separate connection."""
     yield
 
 
-async def send_letter(
-    session: AsyncSession, name: str, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+async def send_deferred_email(
+    session: AsyncSession, name: str, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
 ) -> None:
-    """Write a letter and send it, inside the transaction of `session`.
+    """Build and send a deferred email, inside the transaction of `session`.
 
     Args:
-        session: What it is written in.
-        name: What tells this mail from all others, however often it is sent.
-        letter: What is written.
-        *args: Nothing; letters take names.
-        **arguments: What about.
+        session: Session to build the email with.
+        name: Unique name of the email, for its Message-ID. It must be the same in every attempt.
+        letter: The deferred email.
+        *args: Always empty; deferred emails have only keyword arguments.
+        **arguments: Arguments of the deferred email.
 
     Raises:
-        MailNotSentYet: If it is worth another try.
+        MailDeliveryDelayed: If sending should be retried later.
     """
     if mail := await write(session, letter, *args, **arguments):
         await send(name, mail)
 
 
-async def write(session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs) -> Mail | None:
-    """Write a letter; nothing, if there is nobody or nothing to write about, or no mail can reach them."""
+async def write(session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs) -> Mail | None:
+    """Build a deferred email; return None if there is nothing to send or the address is not supported."""
     try:
         async with session.begin_nested():
             return await letter.write(session, *args, **arguments)
     except UnusableAddress:
-        logger.error("mail not sent", letter=letter.name, error="UnusableAddress")  # noqa: TRY400 - it says all there is
+        logger.error("email not sent", letter=letter.name, error="UnusableAddress")  # noqa: TRY400 - no traceback
         return None
 
 
 async def send(name: str, mail: Mail) -> None:
-    """Try once. Neither the log nor the error names the address: the server's own text may do so, and is left out.
+    """Send an email, in one attempt.
+
+    A permanent error of this email is only logged. Neither the log nor the exception contains the address, so the
+    server's error text, which may quote it, is omitted.
 
     Args:
-        name: What tells this mail from all others, however often it is sent.
-        mail: What is sent.
+        name: Unique name of the email, for its Message-ID. It must be the same in every attempt.
+        mail: The email to send.
 
     Raises:
-        MailNotSentYet: If it is worth another try.
+        MailDeliveryDelayed: If sending should be retried later.
     """
     settings = load(MailSettings)
     sender = sender_address(settings.sender)
     message = compose(mail, sender, f"<{name}@{sender.domain}>")
     log = logger.bind(message_id=message["Message-ID"], to_domain=message["To"].addresses[0].domain)
     try:
-        async with way_out(settings) as deliver:
+        async with open_transport(settings) as deliver:
             await deliver(message)
-    except FAILURES as error:
+    except TRANSPORT_ERRORS as error:
         failure = error
     else:
-        log.info("mail sent")
+        log.info("email sent")
         return
-    if not _is_about_the_mail(failure):
-        raise MailNotSentYet(" ".join(str(part) for part in reason(failure).values() if part))
-    log.error("mail not sent", **reason(failure))
+    if not _is_permanent(failure):
+        raise MailDeliveryDelayed(" ".join(str(part) for part in failure_fields(failure).values() if part))
+    log.error("email not sent", **failure_fields(failure))
 
 
-def _is_about_the_mail(error: Exception) -> bool:
-    """Tell whether it is this mail that the server will never take, and not our settings or the server itself."""
+def _is_permanent(error: Exception) -> bool:
+    """Return whether the server rejects this email permanently. Other errors concern our settings or the server."""
     return isinstance(error, SMTPRecipientsRefused | SMTPDataError) and not is_temporary(error)

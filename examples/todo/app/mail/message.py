@@ -1,4 +1,4 @@
-"""What a mail is, and how it is written."""
+"""Email messages and how they are composed."""
 
 import re
 from dataclasses import dataclass, field
@@ -15,20 +15,20 @@ LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class UnusableAddress(InvalidError):
-    """The address may be valid, and still no mail can be sent to it from here."""
+    """The email address is well-formed, but not supported for sending."""
 
-    message = "No mail can be sent to this address. Use another one."
+    message = "No email can be sent to this address. Use another one."
 
 
 @dataclass(frozen=True)
 class Mail:
-    """One mail to one person. Its text may carry a secret link, so it is never shown in logs.
+    """An email to one recipient. Its text may contain a secret link, so it is excluded from `repr` and logs.
 
-    `html` says the same as `text`, for programs that show it; without it the mail is plain text.
+    `html` has the same content as `text`. Without it, the email is plain text.
 
     Raises:
-        UnusableAddress: If `to` is anything but one address.
-        ValueError: If the subject has line breaks, which would begin other headers.
+        UnusableAddress: If `to` is not exactly one supported email address.
+        ValueError: If the subject contains line breaks, which would allow header injection.
     """
 
     to: str = field(repr=False)
@@ -37,35 +37,36 @@ class Mail:
     html: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be sent now, while somebody can still be told."""
+        """Validate on creation, while the caller can still report the error."""
         try:
             parse_address(self.to)
         except ValueError:
             raise UnusableAddress from None
         if LINE_BREAKS.search(self.subject):
-            raise ValueError("The subject of a mail must be one line.")
+            raise ValueError("The subject of an email must be a single line.")
 
 
 def parse_address(text: str, name: str = "") -> Address:
-    """Read an address; a domain with other letters is written as the name system has it.
+    """Parse an email address; an internationalized domain is encoded for DNS (IDNA).
 
     Raises:
-        ValueError: If it is not one address that every mail server understands.
+        ValueError: If it is not exactly one address, or its local part is not ASCII.
     """
     local, _, domain = text.rpartition("@")
     try:
+        local.encode("ascii")  # Python 3.15 rejects other characters only when the message is serialized
         return Address(name, addr_spec=f"{local}@{domain.encode('idna').decode()}")
-    except (ValueError, LookupError, MessageError):  # LookupError: what Python 3.11 makes of a missing part
-        raise ValueError("is not one address") from None
+    except (ValueError, LookupError, MessageError):  # LookupError: raised by Python 3.11 for a missing part
+        raise ValueError("must be exactly one email address") from None
 
 
 def compose(mail: Mail, sender: Address, message_id: str | None = None) -> EmailMessage:
-    """Write the mail as it goes over the wire.
+    """Build the message to send.
 
     Args:
-        mail: What is written, and to whom.
-        sender: In whose name.
-        message_id: What tells this mail from all others; made up if it is not given.
+        mail: Recipient, subject, and text.
+        sender: Address for the `From` header.
+        message_id: Value of the `Message-ID` header; generated if omitted.
     """
     message = EmailMessage(policy=SMTP)
     message["From"] = sender
@@ -73,21 +74,21 @@ def compose(mail: Mail, sender: Address, message_id: str | None = None) -> Email
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = message_id or make_msgid(domain=sender.domain)
-    message["Auto-Submitted"] = "auto-generated"  # so that out-of-office replies stay away (RFC 3834)
-    message["X-Auto-Response-Suppress"] = "All"  # the same for Exchange, which has a header of its own
-    message.set_content(mail.text, cte="quoted-printable")  # which every server carries as it is
+    message["Auto-Submitted"] = "auto-generated"  # suppresses out-of-office replies (RFC 3834)
+    message["X-Auto-Response-Suppress"] = "All"  # the same for Microsoft Exchange
+    message.set_content(mail.text, cte="quoted-printable")  # passes every server unchanged
     if mail.html:
         message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
     return message
 
 
 def text_of(message: EmailMessage) -> str:
-    """Return the plain text of a mail."""
+    """Return the plain text of a message."""
     return _part(message, "plain")
 
 
 def html_of(message: EmailMessage) -> str:
-    """Return the HTML of a mail, or nothing if there is none."""
+    """Return the HTML of a message, or an empty string if there is none."""
     return _part(message, "html")
 
 

@@ -1,8 +1,7 @@
-"""How mails are written: a text for each, and one layout that makes HTML of it.
+"""Email templates: one text per email, and a common layout that renders it as HTML.
 
-The texts are in `templates/` beside a module's `mails.py`. The first line is the subject.
-Both parts of a mail come from the same text, so that they say the same; with a NAME.html
-beside NAME.txt a mail has a look of its own.
+The texts are in `templates/`, next to a module's `mails.py`. The first line is the subject. The plain-text and HTML
+parts are rendered from the same text. To use separate HTML for an email, add NAME.html next to NAME.txt.
 """
 
 import re
@@ -16,40 +15,40 @@ from app.core import openapi
 from app.mail.message import LINE_BREAKS, Mail
 
 SUBJECT = re.compile(r"Subject: (?P<subject>.+)\n(?P<text>(?:.|\n)*)")
-LINK = re.compile(r"^[ \t]*(https?://\S+)[ \t]*$", re.MULTILINE)  # alone on its line
+LINK = re.compile(r"^[ \t]*(https?://\S+)[ \t]*$", re.MULTILINE)  # on a separate line
 BLANK_LINES = re.compile(r"\n\s*\n")
 EXAMPLE_LINK = "https://app.example.com/page#token=an-example-of-a-token-that-opens-nothing"
 EXAMPLE_ADDRESS = "ada@example.com"
 
-known: dict[str, "MailTemplate"] = {}
+templates: dict[str, "MailTemplate"] = {}
 
 
 class MailTemplate:
-    """What one kind of mail says, whoever it is for."""
+    """The template of an email."""
 
     def __init__(self, module: str, name: str, /, **example: Any) -> None:
-        """Take `templates/NAME.txt` beside a module.
+        """Register `templates/NAME.txt` in the package of a module.
 
         Args:
             module: The `__name__` of the module.
-            name: The name of the file.
-            example: Values to show the mail with on `/dev/mails`, and to test it with.
+            name: File name without extension.
+            example: Example values for the preview on `/dev/mails` and for tests.
         """
         self.package = module.rpartition(".")[0]
         self.name = name
         self.key = f"{self.package.rpartition('.')[2]}/{name}"
         self.values = example
-        known[self.key] = self
+        templates[self.key] = self
 
-    def mail(self, to: str, /, **values: Any) -> Mail:
-        """Write it to somebody.
+    def render(self, to: str, /, **values: Any) -> Mail:
+        """Render the email for a recipient.
 
         Raises:
-            UnusableAddress: If `to` is not one address.
-            UndefinedError: If the template names a value that is not given.
-            ValueError: If it does not begin with a subject.
+            UnusableAddress: If `to` is not exactly one supported email address.
+            UndefinedError: If a value used in the template is missing.
+            ValueError: If the template does not start with a subject.
         """
-        service = openapi.about()["title"]
+        service = openapi.api_metadata()["title"]
         found = SUBJECT.fullmatch(_texts(self.package).get_template(f"{self.name}.txt").render(values, service=service))
         if found is None:
             raise ValueError(f"{self.package}: the first line of templates/{self.name}.txt must be 'Subject: …'.")
@@ -63,12 +62,12 @@ class MailTemplate:
         )
 
     def example(self) -> Mail:
-        """Write it to nobody, to look at."""
-        return self.mail(EXAMPLE_ADDRESS, **self.values)
+        """Render the email with its example values."""
+        return self.render(EXAMPLE_ADDRESS, **self.values)
 
 
 def _parts(text: str) -> Iterator[tuple[str, str]]:
-    """Find what the layout shows: paragraphs and links."""
+    """Split a text into paragraphs and links for the layout."""
     for number, between in enumerate(LINK.split(text)):
         if number % 2:
             yield "link", between
@@ -77,7 +76,7 @@ def _parts(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _one_line(value: Any) -> Any:
-    """Let no value begin another line: the subject is one, and a link alone on a line becomes a button."""
+    """Remove line breaks from values: they could add headers to the subject, or links, which are shown as buttons."""
     return LINE_BREAKS.sub(" ", value) if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""Mails on the terminal, in development: the link in them can be followed. `/dev/mails` shows them too."""
+"""Printing emails to the terminal in development, so that their links can be followed."""
 
 import sys
 from collections import deque
@@ -9,11 +9,11 @@ from app.mail.message import text_of
 RULE = "─" * 72
 KEPT = 50
 
-shown: deque[EmailMessage] = deque(maxlen=KEPT)  # the newest first
+printed_emails: deque[EmailMessage] = deque(maxlen=KEPT)  # newest first; `/dev/mails` shows them too
 
 
-async def show(message: EmailMessage) -> None:
-    """Write a mail to standard error, where the log goes, but not as a line of the log."""
-    shown.appendleft(message)
+async def print_email(message: EmailMessage) -> None:
+    """Print an email to standard error, next to the log but not as a log line."""
+    printed_emails.appendleft(message)
     head = "\n".join(f"{name}: {message[name]}" for name in ("From", "To", "Subject"))
     sys.stderr.write(f"\n{RULE}\n{head}\n\n{text_of(message)}\n{RULE}\n\n")

@@ -1,6 +1,6 @@
-"""Files of modules that are imported because they are there, such as those with what is done beside answering requests.
+"""Imports the files in which modules register their background work.
 
-What no process had imported would neither leave nor be done, and nobody would be told.
+Without the import, it would never run, and nothing would report that.
 """
 
 from importlib import import_module
@@ -10,10 +10,10 @@ from types import ModuleType
 
 
 def autodiscover(modules: ModuleType, *files: str) -> list[str]:
-    """Import the files of these names in all modules, and return what was imported.
+    """Import the files with these names from all modules, and return the imported module names.
 
-    First those of the first name in every module: what is made there, all that follow can use. What one of them
-    raises goes through.
+    All files with the first name are imported before those with the second, so later files can use what earlier ones
+    define. Import errors are not caught.
     """
     packages = [found.name for found in iter_modules(modules.__path__, f"{modules.__name__}.") if found.ispkg]
     names = [name for file in files for package in packages if find_spec(name := f"{package}.{file}")]

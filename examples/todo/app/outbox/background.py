@@ -1,4 +1,4 @@
-"""What goes on in the background, until told to stop."""
+"""Background tasks of a process, and their orderly end."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-END_SECONDS = 5.0
+FINISH_TIMEOUT_SECONDS = 5.0
 
 logger = structlog.get_logger(__name__)
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def going_on(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
-    """Let `work` go on while the block runs, and cancel it at its end. It is to outlive its own errors."""
+async def run_in_background(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Run `work` in the background of the block, and cancel it at the end. It must handle its own errors."""
     task = asyncio.create_task(work)
-    task.add_done_callback(_complain)
+    task.add_done_callback(_log_unexpected_end)
     try:
         yield
     finally:
@@ -26,22 +26,22 @@ async def going_on(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
         await asyncio.wait({task})
 
 
-def _complain(task: asyncio.Task[None]) -> None:
-    """Do not let it end unheard of: whoever awaits it does so at the end of the process."""
+def _log_unexpected_end(task: asyncio.Task[None]) -> None:
+    """Log the error immediately: the task is awaited only when the process stops."""
     if not task.cancelled() and (error := task.exception()):
-        logger.critical("background work has ended: restart this process", exc_info=error)
+        logger.critical("background task stopped unexpectedly, restart this process", exc_info=error)
 
 
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work`; if that is cancelled, let `work` end first, within a few seconds.
+async def finish_before_cancel(work: Coroutine[Any, Any, T], timeout_seconds: float = FINISH_TIMEOUT_SECONDS) -> T:
+    """Await `work`. On cancellation, give it `timeout_seconds` to finish first.
 
-    So a stop does not come between a commit and what belongs to it, and cuts off no statement.
+    So a stop does not interrupt a statement, or come between a commit and the step that follows it.
     """
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=END_SECONDS)
+        await asyncio.wait({task}, timeout=timeout_seconds)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise

@@ -1,4 +1,4 @@
-"""How work that waits is stored."""
+"""The outbox table."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -8,43 +8,43 @@ from sqlmodel import Field
 
 from app.db.base import Base, UtcDateTime, utc_now
 
-DUE = text("sent_at IS NULL AND dead_at IS NULL")
-UNDER_WAY = text("sent_at IS NOT NULL AND dead_at IS NULL")
-TAKEN = text("taken_until IS NOT NULL")
+PENDING = text("sent_at IS NULL AND dead_at IS NULL")
+IN_FLIGHT = text("sent_at IS NOT NULL AND dead_at IS NULL")
+LEASED = text("leased_until IS NOT NULL")
 
 
-class OutboxEvent(Base, table=True):
-    """Something to be done after the commit, until it is done.
+class OutboxMessage(Base, table=True):
+    """A job or an event to be processed after the commit.
 
-    It waits (`sent_at` is empty), is sent, is taken by whoever does it (`taken_until`), and
-    is deleted; or it waits again after a failure (`next_attempt_at`), or is dead and waits
-    for a person (`dead_at`).
+    Its states: pending (`sent_at` is null), sent, and running (`leased_until` is set). Processed messages are deleted.
+    After a failure it is pending again until `next_attempt_at`, or it is a dead letter (`dead_at`) that needs manual
+    intervention.
     """
 
-    __tablename__ = "outbox_event"
+    __tablename__ = "outbox_message"
     __table_args__ = (
-        Index("ix_outbox_event_due", "number", postgresql_where=DUE, sqlite_where=DUE),
-        Index("ix_outbox_event_key", "key", "number"),
-        # Of each key one is under way: two relays that do not see each other's commit yet cannot send two.
-        Index("uq_outbox_event_under_way", "key", unique=True, postgresql_where=UNDER_WAY, sqlite_where=UNDER_WAY),
-        Index("ix_outbox_event_sent_at", "sent_at"),
-        Index("ix_outbox_event_taken_until", "taken_until", postgresql_where=TAKEN, sqlite_where=TAKEN),
+        Index("ix_outbox_message_due", "number", postgresql_where=PENDING, sqlite_where=PENDING),
+        Index("ix_outbox_message_key", "key", "number"),
+        # At most one message per key is in flight, even if two relays do not see each other's commit yet.
+        Index("uq_outbox_message_in_flight", "key", unique=True, postgresql_where=IN_FLIGHT, sqlite_where=IN_FLIGHT),
+        Index("ix_outbox_message_sent_at", "sent_at"),
+        Index("ix_outbox_message_leased_until", "leased_until", postgresql_where=LEASED, sqlite_where=LEASED),
     )
 
-    # The order of arrival. SQLite numbers rows by itself only if the type is exactly INTEGER.
+    # The order of arrival. SQLite autoincrements only columns of type INTEGER.
     number: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))
     id: UUID = Field(default_factory=uuid4, unique=True)
     destination: str = Field(max_length=20)
-    queue: str = Field(max_length=249)  # the place at its destination
+    queue: str = Field(max_length=249)  # the queue at the destination
     name: str = Field(max_length=200)
-    # Rows of one key are done one after the other, in the order of their numbers.
+    # Messages with the same key are processed one at a time, in the order of their numbers.
     key: str | None = Field(default=None, max_length=200)
     payload: str
     request_id: str = Field(default="", max_length=200)
-    # Since when it could have been done: when it was added, or the moment that it was to wait for.
+    # When it was added, or for what it was scheduled.
     due_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    taken_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    leased_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     attempts: int = Field(default=0)
     next_attempt_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_error: str = Field(default="", max_length=1000)

@@ -1,4 +1,4 @@
-"""Rows of the outbox, whatever they are for."""
+"""Queries for outbox messages of any destination."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,72 +10,78 @@ from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import utc_now
-from app.outbox.models import OutboxEvent
+from app.outbox.models import OutboxMessage
 
-# The session remembers that there is something for the relay; whoever can wake it looks here (notify.py).
-WAKE_RELAY = "the relay has something to do"
-ERROR_LENGTH = 1000
-ALIVE = col(OutboxEvent.dead_at).is_(None)
-UNTAKEN = (col(OutboxEvent.taken_until).is_(None), ALIVE)
+# Key in `session.info`: set when the relay has new work. Wakers such as notify.py read it at commit.
+WAKE_RELAY = "wake the relay"
+MAX_ERROR_LENGTH = 1000
+NOT_DEAD = col(OutboxMessage.dead_at).is_(None)
+NOT_LEASED = (col(OutboxMessage.leased_until).is_(None), NOT_DEAD)
 
 
 class OutboxRepository:
-    """The rows, for those who add them, and for those who look after the dead."""
+    """Adds outbox messages, counts them, and manages dead letters."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the transaction of `session`."""
+        """Use the transaction of `session`."""
         self.session = session
 
-    def add(self, event: OutboxEvent) -> None:
-        """Let something be done after the commit, and never if there is none."""
+    def add(self, event: OutboxMessage) -> None:
+        """Add a message that is processed after the commit; a rollback discards it."""
         self.session.add(event)
         wake_relay(self.session)
 
-    async def dead(self, limit: int) -> Sequence[OutboxEvent]:
-        """List the dead letters, oldest first."""
-        query = select(OutboxEvent).where(col(OutboxEvent.dead_at).is_not(None)).order_by(col(OutboxEvent.number))
+    async def list_dead_letters(self, limit: int) -> Sequence[OutboxMessage]:
+        """Return dead letters, oldest first."""
+        query = select(OutboxMessage).where(col(OutboxMessage.dead_at).is_not(None)).order_by(col(OutboxMessage.number))
         return (await self.session.exec(query.limit(limit))).all()
 
-    async def dead_letter(self, event_id: UUID) -> OutboxEvent | None:
-        """Find a dead letter."""
-        return (await self.session.exec(select(OutboxEvent).where(*_dead([event_id])))).one_or_none()
+    async def get_dead_letter(self, event_id: UUID) -> OutboxMessage | None:
+        """Return a dead letter by id, or None."""
+        return (await self.session.exec(select(OutboxMessage).where(*_is_dead([event_id])))).one_or_none()
 
     async def replay(self, ids: Sequence[UUID] | None) -> int:
-        """Give dead letters another try, all of them if none is named; return how many there were."""
+        """Retry the dead letters with these ids (None: all of them), and return their number."""
         wake_relay(self.session)
         return await self._update(
-            _dead(ids), dead_at=None, sent_at=None, taken_until=None, next_attempt_at=None, due_at=utc_now(), attempts=0
+            _is_dead(ids),
+            dead_at=None,
+            sent_at=None,
+            leased_until=None,
+            next_attempt_at=None,
+            due_at=utc_now(),
+            attempts=0,
         )
 
     async def drop(self, ids: Sequence[UUID] | None) -> int:
-        """Delete dead letters, all of them if none is named; return how many there were."""
-        return (await self.session.exec(delete(OutboxEvent).where(*_dead(ids)))).rowcount
+        """Delete the dead letters with these ids (None: all of them), and return their number."""
+        return (await self.session.exec(delete(OutboxMessage).where(*_is_dead(ids)))).rowcount
 
-    async def counts(self) -> dict[str, tuple[int, datetime | None]]:
-        """Count the rows by their state, with the moment since which the oldest could have been done."""
+    async def count_by_state(self) -> dict[str, tuple[int, datetime | None]]:
+        """Count messages by state, with the timestamp since which the oldest one has been due."""
         states = {
-            "waiting": [col(OutboxEvent.sent_at).is_(None), ALIVE],
-            "sent": [col(OutboxEvent.sent_at).is_not(None), *UNTAKEN],
-            "taken": [col(OutboxEvent.taken_until).is_not(None)],
-            "dead": [col(OutboxEvent.dead_at).is_not(None)],
+            "pending": [col(OutboxMessage.sent_at).is_(None), NOT_DEAD],
+            "sent": [col(OutboxMessage.sent_at).is_not(None), *NOT_LEASED],
+            "running": [col(OutboxMessage.leased_until).is_not(None)],
+            "dead": [col(OutboxMessage.dead_at).is_not(None)],
         }
-        query = select(func.count(), func.min(col(OutboxEvent.due_at)))
+        query = select(func.count(), func.min(col(OutboxMessage.due_at)))
         return {state: (await self.session.exec(query.where(*which))).one() for state, which in states.items()}
 
     async def _update(self, which: Sequence[ColumnElement[bool]], **values: Any) -> int:
-        return (await self.session.exec(update(OutboxEvent).where(*which).values(**values))).rowcount
+        return (await self.session.exec(update(OutboxMessage).where(*which).values(**values))).rowcount
 
 
 def wake_relay(session: AsyncSession) -> None:
-    """Say that there is something for the relay once `session` is committed."""
+    """Wake the relay when `session` is committed."""
     session.info[WAKE_RELAY] = True
 
 
-def storable(error: str) -> str:
-    """Make an error fit into its column."""
-    return error.replace("\x00", "")[:ERROR_LENGTH]
+def truncate_error(error: str) -> str:
+    """Make an error message fit into its column."""
+    return error.replace("\x00", "")[:MAX_ERROR_LENGTH]
 
 
-def _dead(ids: Sequence[UUID] | None) -> list[ColumnElement[bool]]:
-    which = [col(OutboxEvent.dead_at).is_not(None)]
-    return which if ids is None else [*which, col(OutboxEvent.id).in_(ids)]
+def _is_dead(ids: Sequence[UUID] | None) -> list[ColumnElement[bool]]:
+    which = [col(OutboxMessage.dead_at).is_not(None)]
+    return which if ids is None else [*which, col(OutboxMessage.id).in_(ids)]

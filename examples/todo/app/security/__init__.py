@@ -1,4 +1,4 @@
-"""What every kind of sign-in needs: who asks, how often they may try, and a trail of it."""
+"""Security features shared by all kinds of sign-in: current user, rate limits, audit log."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,16 +11,16 @@ from app.security.settings import SecuritySettings
 
 
 def prepare_development() -> None:
-    """Nothing: the defaults are made for development."""
+    """Do nothing: the defaults are suitable for development."""
 
 
 def setup(app: FastAPI) -> None:
-    """Start to count attempts."""
+    """Load the settings and create the rate limits."""
     app.state.security = load(SecuritySettings)
     app.state.rate_limits = RateLimits(app.state.security)
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - every feature is called alike
-    """Open nothing: the counters live in the memory of the process."""
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - part of the feature interface
+    """Do nothing: the counters are kept in the memory of the process."""
     yield

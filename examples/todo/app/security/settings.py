@@ -1,4 +1,4 @@
-"""Settings of sign-in, whatever its kind."""
+"""Settings shared by all kinds of sign-in."""
 
 import re
 from typing import Annotated
@@ -13,7 +13,7 @@ _RATE = re.compile(r"[1-9][0-9]*\s*(/|per)\s*([1-9][0-9]*\s*)?(second|minute|hou
 
 
 def _check_rate(value: str) -> str:
-    """Let only through what `limits` reads as it is meant."""
+    """Reject rates that `limits` would parse incorrectly."""
     if not _RATE.fullmatch(value):
         raise ValueError("is not a rate. Example: 10/15 minutes")
     return value
@@ -23,30 +23,30 @@ Rate = Annotated[str, AfterValidator(_check_rate)]
 
 
 class SecuritySettings(EnvSettings):
-    """How long a session lasts, and how often one may try."""
+    """Session lifetime, rate limits, and the URL of the frontend."""
 
     model_config = SettingsConfigDict(env_prefix="AUTH_")
 
     app_url: str | None = Field(
-        default=None, description="Where people use the application: links in mails and redirects lead there."
+        default=None, description="URL of the frontend, the target of links in emails and of redirects."
     )
-    session_days: int = Field(default=14, ge=1, le=365, description="Until one has to sign in again.")
-    address_limit: Rate = Field(default="50/15 minutes", description="Attempts of a kind from one network address.")
+    session_days: int = Field(default=14, ge=1, le=365, description="Session lifetime, in days.")
+    address_limit: Rate = Field(default="50/15 minutes", description="Limit per action and network address.")
 
     @model_validator(mode="after")
     def _require_app_url(self) -> "SecuritySettings":
-        """Refuse in production what would send people, and their secrets, elsewhere."""
+        """Require https in production, since links and redirects contain secrets."""
         if self.env is Environment.PROD and not is_safe_url(self.app_url or "", self.env):
-            raise ValueError("AUTH_APP_URL: must be an https address. Example: https://app.example.com")
+            raise ValueError("AUTH_APP_URL: must be an https URL. Example: https://app.example.com")
         return self
 
     def link(self, path: str) -> str:
-        """Return the address of a page of the application; in development that of this service."""
+        """Return the URL of a page of the frontend; in development, the default is this service."""
         return (self.app_url or f"http://127.0.0.1:{load(Settings).port}").rstrip("/") + path
 
 
 def is_safe_url(url: str, env: Environment) -> bool:
-    """Tell whether it is an https address and nothing more; one of this machine will do outside production."""
+    """Return whether it is a plain https URL. Outside production, http is allowed for the local host."""
     try:
         parts = urlsplit(url)
         host = parts.hostname

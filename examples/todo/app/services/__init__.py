@@ -1,4 +1,4 @@
-"""The services, from one package and one image: each is the app with a part of its routes and of its work.
+"""The services, all from one package and one image: each runs a part of the routes and background tasks.
 
-They never call each other. What one has to say to another is an event.
+They never call each other; they communicate through events.
 """

@@ -1,4 +1,4 @@
-"""The service that people work with. It believes tokens, and cannot make any."""
+"""Public API service; verifies tokens but cannot issue them."""
 
 from fastapi import FastAPI
 
@@ -8,5 +8,5 @@ from app.topology.routes import about_all_else
 
 
 def create_api() -> FastAPI:
-    """Build it: all routes but those of accounts."""
+    """Create the application, with all routes except those for authentication and accounts."""
     return create_app(routes=about_all_else(router))

@@ -1,4 +1,4 @@
-"""The service that knows who people are, and signs tokens that say so."""
+"""Authentication service; issues tokens."""
 
 from fastapi import FastAPI
 
@@ -8,5 +8,5 @@ from app.topology.routes import about_accounts
 
 
 def create_auth() -> FastAPI:
-    """Build it: the routes of accounts."""
+    """Create the application, with the routes for authentication and accounts."""
     return create_app(routes=about_accounts(router))

@@ -1,21 +1,21 @@
-"""The service that writes to people when something has happened."""
+"""Email service; consumes events and sends emails."""
 
 from fastapi import APIRouter, FastAPI
 
-from app.events import consumers, processes
 from app.main import create_app
+from app.messaging import consumers, processes
 
-# Their functions send mail. Name yours here as well; `app consumer --only NAME` does the others.
+# Consumers that send emails. Add yours here; run the others with `app consumer --only NAME`.
 CONSUMERS = ("reminders", "welcome")
 
 
 def create_mailer() -> FastAPI:
-    """Build it: no routes, and the consumers that send mail.
+    """Create the application, without routes, with the consumers that send emails.
 
     Raises:
         ConfigurationError: If a topic is missing.
     """
-    present = [each.name for each in consumers.consumers() if each.name in CONSUMERS]
+    present = [each.name for each in consumers.all_consumers() if each.name in CONSUMERS]
     app = create_app(routes=APIRouter(), background=[processes.consuming(*present)])
     for check in app.state.relay_checks:
         check(app)

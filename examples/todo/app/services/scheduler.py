@@ -1,4 +1,4 @@
-"""The service that looks at the clock. What it finds it says by events; it does nothing about it."""
+"""Scheduler service; only publishes events for due items, which other services handle."""
 
 from fastapi import APIRouter, FastAPI
 
@@ -7,5 +7,5 @@ from app.topology import processes
 
 
 def create_scheduler() -> FastAPI:
-    """Build it: no routes, and everything that there is a time for."""
+    """Create the application, without routes, with the scheduler loops."""
     return create_app(routes=APIRouter(), background=[processes.schedule])

@@ -1,7 +1,7 @@
-"""Several services from one package and one image, and the clock of the one that schedules.
+"""Running as several services, all from one package and one image, and the scheduler.
 
-With `KAFKA_BOOTSTRAP_SERVERS` each is a process: `app service auth|api|scheduler|mailer`.
-Without, in development and tests, `app serve` is all of them.
+With `KAFKA_BOOTSTRAP_SERVERS`, each service is a separate process: `app service auth|api|scheduler|mailer`.
+Without it, in development and tests, `app serve` runs all of them in one process.
 """
 
 from collections.abc import AsyncGenerator
@@ -15,17 +15,17 @@ __all__ = ["lifespan", "prepare_development", "setup"]
 
 
 def prepare_development() -> None:
-    """Nothing: all of it is in one process then."""
+    """Do nothing: in development, all services run in one process."""
 
 
 def setup(app: FastAPI) -> None:
-    """Say who looks at the clock: the scheduler, or the process of the API."""
+    """Register the scheduler loop for the scheduler service, or for this process if it runs all services."""
     app.state.clocks.append(processes.clock)
     if app.state.kafka.bootstrap_servers is None:
         app.state.by_itself.append(processes.clock)
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - every feature is called alike
-    """Open nothing: the clock runs in the background."""
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - all features have the same signature
+    """Do nothing: the scheduler runs as a background task."""
     yield

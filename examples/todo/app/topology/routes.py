@@ -1,4 +1,4 @@
-"""Who answers what: all routes are in `api.py`, and each service takes a part of them."""
+"""Routes by service: all routes are defined in `api.py`, and each service includes a part of them."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ ACCOUNTS = ("/api/v1/auth", "/api/v1/users")
 
 
 def about_accounts(router: APIRouter) -> APIRouter:
-    """Return the routes that are about accounts."""
+    """Return the routes for authentication and accounts."""
     return _part(route for route in router.routes if _is_about_accounts(route))
 
 
 def about_all_else(router: APIRouter) -> APIRouter:
-    """Return the routes that are not about accounts."""
+    """Return all other routes."""
     return _part(route for route in router.routes if not _is_about_accounts(route))
 
 

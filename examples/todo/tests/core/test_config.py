@@ -1,4 +1,4 @@
-"""Settings: what is refused, and how it is said."""
+"""Validation of the core settings."""
 
 import re
 from pathlib import Path
@@ -6,25 +6,25 @@ from pathlib import Path
 import pytest
 
 from app.core.config import ConfigurationError, Environment, Settings, load
-from tests.conftest import variables
+from tests.conftest import settings_variables
 
 
-def test_the_example_names_every_variable_and_no_other(project: Path) -> None:
+def test_env_example_lists_exactly_all_variables(project: Path) -> None:
     example = (project / ".env.example").read_text(encoding="utf-8")
     named = set(re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE))
     of_compose = set(re.findall(r"\$\{([A-Z_]+)", (project / "docker-compose.yml").read_text(encoding="utf-8")))
 
-    assert named == variables() | of_compose
+    assert named == settings_variables() | of_compose
 
 
-def test_unset_means_production(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_environment_is_production(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ENV")
     monkeypatch.chdir("/")
 
     assert load(Settings).env is Environment.PROD
 
 
-def test_a_file_sets_variables_but_not_in_tests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_env_file_is_read_except_in_tests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     Path(".env").write_text("PORT=9000\n", encoding="utf-8")
 
@@ -42,7 +42,7 @@ def test_a_file_sets_variables_but_not_in_tests(monkeypatch: pytest.MonkeyPatch,
         ("MAX_BODY_BYTES", "0", "MAX_BODY_BYTES: Input should be greater than or equal to 1"),
     ],
 )
-def test_a_wrong_value_is_named_and_not_repeated(
+def test_invalid_value_is_reported_by_variable(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -54,7 +54,7 @@ def test_a_wrong_value_is_named_and_not_repeated(
 
 
 @pytest.mark.parametrize(("variable", "value"), [("DEBUG", "true"), ("CORS_ORIGINS", "https://a.example, *")])
-def test_production_refuses_what_is_lax(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+def test_production_rejects_unsafe_settings(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)
     load(Settings)
 
@@ -63,7 +63,7 @@ def test_production_refuses_what_is_lax(monkeypatch: pytest.MonkeyPatch, variabl
         load(Settings)
 
 
-def test_everything_that_is_lax_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_unsafe_settings_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in {"ENV": "prod", "DEBUG": "true", "CORS_ORIGINS": "*"}.items():
         monkeypatch.setenv(variable, value)
 
@@ -71,7 +71,7 @@ def test_everything_that_is_lax_is_named_at_once(monkeypatch: pytest.MonkeyPatch
         load(Settings)
 
 
-def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_origins_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ORIGINS", "https://a.example, https://b.example,")
 
     assert load(Settings).cors_origins == ("https://a.example", "https://b.example")

@@ -1,4 +1,4 @@
-"""What every table has in common."""
+"""Base classes of tables."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -12,7 +12,7 @@ from app.db.base import Base, UtcDateTime
 from app.modules.user.models import User
 
 
-async def test_a_moment_comes_back_in_utc(session: AsyncSession) -> None:
+async def test_timestamps_are_returned_in_utc(session: AsyncSession) -> None:
     moment = datetime(2030, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
     session.add(User(email="ada@example.com", name="Ada", created_at=moment))
     await session.flush()
@@ -22,19 +22,19 @@ async def test_a_moment_comes_back_in_utc(session: AsyncSession) -> None:
     assert read.tzinfo is UTC
 
 
-def test_what_has_lost_its_time_zone_gets_it_back() -> None:
+def test_missing_time_zone_is_added() -> None:
     moment = datetime(2030, 1, 1, tzinfo=UTC)
 
     assert UtcDateTime().process_result_value(moment.replace(tzinfo=None), sqlite.dialect()) == moment
 
 
-async def test_a_datetime_without_time_zone_names_no_moment(session: AsyncSession) -> None:
+async def test_naive_datetime_is_rejected(session: AsyncSession) -> None:
     session.add(User(email="ada@example.com", name="Ada", created_at=datetime(2030, 1, 1)))  # noqa: DTZ001
     with pytest.raises(StatementError, match="has no time zone"):
         await session.flush()
 
 
-def test_every_constraint_has_a_name() -> None:
+def test_all_constraints_are_named() -> None:
     unnamed = [
         (table.name, type(constraint).__name__)
         for table in Base.metadata.tables.values()

@@ -1,4 +1,4 @@
-"""Carrying the data away and back, as a person does it."""
+"""The export and import commands."""
 
 import logging
 import stat
@@ -18,7 +18,7 @@ from app.db.commands import EXIT_DATA
 from app.db.lines import TransferError
 from app.db.session import Database, transaction
 from app.modules.user.models import User
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 
 
 @pytest.fixture(autouse=True)
@@ -30,12 +30,12 @@ def _logging_restored() -> Generator[None]:
 
 
 @pytest.fixture(autouse=True)
-async def live(live_database: Database) -> AsyncGenerator[Database]:
-    """A database with somebody in it."""
-    async with transaction(live_database.writers) as session:
+async def live(committing_database: Database) -> AsyncGenerator[Database]:
+    """A database with one user."""
+    async with transaction(committing_database.write) as session:
         session.add(User(email="ada@example.com", name="Ada"))
-    yield live_database
-    await empty(live_database)
+    yield committing_database
+    await empty(committing_database)
 
 
 @pytest.fixture
@@ -44,13 +44,13 @@ def file(tmp_path: Path) -> Path:
 
 
 async def empty(database: Database) -> None:
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         for table in reversed(Base.metadata.sorted_tables):
             await session.exec(delete(table))
 
 
 async def users(database: Database) -> int:
-    async with transaction(database.readers) as session:
+    async with transaction(database.snapshot) as session:
         return (await (await session.connection()).execute(select(func.count()).select_from(User))).scalar_one()
 
 
@@ -59,11 +59,11 @@ def mode(file: Path) -> int:
 
 
 def run(*arguments: object, **options: Any) -> Result:
-    result: Result = in_a_thread(lambda: CliRunner().invoke(app, ["db", *map(str, arguments)], **options))
+    result: Result = run_in_thread(lambda: CliRunner().invoke(app, ["db", *map(str, arguments)], **options))
     return result
 
 
-async def test_data_are_carried_away_and_back(live: Database, file: Path) -> None:
+async def test_data_is_exported_and_imported(live: Database, file: Path) -> None:
     away = run("export", file)
     assert (away.exit_code, away.stdout) == (0, "")
     assert "user_account: 1 rows\n" in away.stderr
@@ -75,7 +75,7 @@ async def test_data_are_carried_away_and_back(live: Database, file: Path) -> Non
     assert await users(live) == 1
 
 
-async def test_data_travel_through_pipes(live: Database) -> None:
+async def test_data_is_exported_and_imported_through_pipes(live: Database) -> None:
     away = run("export", "-")
     await empty(live)
     back = run("import", "-", input=away.stdout_bytes)
@@ -84,7 +84,7 @@ async def test_data_travel_through_pipes(live: Database) -> None:
     assert await users(live) == 1
 
 
-def test_a_file_that_exists_is_kept(file: Path) -> None:
+def test_existing_file_is_not_overwritten(file: Path) -> None:
     file.parent.mkdir()
     file.write_text("precious", encoding="utf-8")
     result = run("export", file)
@@ -93,7 +93,7 @@ def test_a_file_that_exists_is_kept(file: Path) -> None:
     assert file.read_text(encoding="utf-8") == "precious"
 
 
-def test_a_file_that_cannot_be_written_is_explained(file: Path) -> None:
+def test_unwritable_file_is_explained(file: Path) -> None:
     file.parent.touch()
     result = run("export", file)
 
@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_written_is_explained(file: Path) -> None:
     assert result.output.startswith("[Errno")
 
 
-def test_an_export_that_fails_leaves_no_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_export_leaves_no_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(_: object, stream: Any, *__: object) -> None:
         stream.write(b"half")
         raise TransferError("This is why.")
@@ -113,7 +113,7 @@ def test_an_export_that_fails_leaves_no_file(file: Path, monkeypatch: pytest.Mon
     assert not file.exists()
 
 
-async def test_what_is_no_export_is_not_imported(live: Database, file: Path) -> None:
+async def test_invalid_file_is_not_imported(live: Database, file: Path) -> None:
     await empty(live)
     result = run("import", "-", input="nonsense")
 
@@ -122,7 +122,7 @@ async def test_what_is_no_export_is_not_imported(live: Database, file: Path) -> 
     assert run("import", file).exit_code == 2
 
 
-async def test_nothing_is_put_into_a_database_in_use(live: Database, file: Path) -> None:
+async def test_import_requires_an_empty_database(live: Database, file: Path) -> None:
     run("export", file)
     result = run("import", file)
 
@@ -131,6 +131,6 @@ async def test_nothing_is_put_into_a_database_in_use(live: Database, file: Path)
     assert await users(live) == 1
 
 
-def test_the_help_says_what_the_file_is() -> None:
-    for command, said in (("export", "secrets included"), ("import", "or, if one of them is refused, none")):
+def test_help_describes_the_file() -> None:
+    for command, said in (("export", "secrets included"), ("import", "or, if one of them is rejected, none")):
         assert said in " ".join(run(command, "--help").output.split())

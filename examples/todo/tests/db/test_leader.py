@@ -1,6 +1,4 @@
-"""One leads, and when it is gone another one does."""
-
-import asyncio
+"""Leader election."""
 
 import pytest
 from sqlalchemy import text
@@ -9,57 +7,61 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db import leader
 from app.db.leader import leading
 from app.db.session import Database, transaction
+from tests.waiting import wait_until
 
 
 async def has_locks(database: Database) -> bool:
-    async with transaction(database.readers) as session:
+    async with transaction(database.snapshot) as session:
         return (await session.connection()).dialect.name == "postgresql"
 
 
-async def test_of_two_one_leads_where_there_are_locks(live_database: Database) -> None:
-    locks = await has_locks(live_database)
-    async with leading(live_database) as first, leading(live_database) as second:
+async def can_lead(database: Database) -> bool:
+    async with leading(database) as leadership:
+        return leadership is not None
+
+
+async def test_only_one_process_is_the_leader(committing_database: Database) -> None:
+    locks = await has_locks(committing_database)
+    async with leading(committing_database) as first, leading(committing_database) as second:
         assert first is not None
         assert (second is None) is locks
 
-    async with leading(live_database) as third:
+    async with leading(committing_database) as third:
         assert third is not None
 
 
-async def test_a_leader_keeps_leading_as_long_as_it_says_so(live_database: Database) -> None:
-    async with leading(live_database) as leadership:
+async def test_leader_keeps_the_lock(committing_database: Database) -> None:
+    async with leading(committing_database) as leadership:
         assert leadership is not None
         for _ in range(3):
             await leadership.confirm()
 
 
-async def test_whoever_is_silent_loses_it(live_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is frozen, or a machine that has gone: nobody closes its connection but the server."""
-    if not await has_locks(live_database):
+async def test_silent_leader_loses_the_lock(committing_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a process freezes or its machine fails, the server closes the connection."""
+    if not await has_locks(committing_database):
         pytest.skip("SQLite has no such locks")
     monkeypatch.setitem(leader.LOCK, "postgresql", leader.LOCK["postgresql"].replace("15s", "100ms"))
 
     async def freeze() -> None:
-        async with leading(live_database) as frozen:
+        async with leading(committing_database) as frozen:
             assert frozen is not None
-            await asyncio.sleep(0.5)
-            async with leading(live_database) as other:
-                assert other is not None
+            await wait_until(lambda: can_lead(committing_database))
             await frozen.confirm()
 
     with pytest.raises(SQLAlchemyError):
         await freeze()
 
 
-async def test_whoever_is_cut_off_notices(live_database: Database) -> None:
-    if not await has_locks(live_database):
+async def test_leader_detects_a_lost_connection(committing_database: Database) -> None:
+    if not await has_locks(committing_database):
         pytest.skip("SQLite has no connections to cut")
     held = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 5209272"
 
     async def be_cut_off() -> None:
-        async with leading(live_database) as leadership:
+        async with leading(committing_database) as leadership:
             assert leadership is not None
-            async with transaction(live_database.writers) as session:
+            async with transaction(committing_database.write) as session:
                 await (await session.connection()).execute(text(held))
             await leadership.confirm()
 

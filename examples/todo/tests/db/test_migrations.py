@@ -1,4 +1,4 @@
-"""Migrations: they lead to the models, and back, one step at a time."""
+"""Migrations: upgrades, downgrades, and the comparison with the models."""
 
 import re
 import shutil
@@ -10,23 +10,23 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from app.db import migrations
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 from tests.database import create_database
 
 REVISIONS = [revision.revision for revision in ScriptDirectory.from_config(migrations.config()).walk_revisions()][::-1]
 
 
 @pytest.fixture
-def empty(shared: Path) -> Generator[None]:
-    """An empty database in place of the tests' own."""
+def empty(shared_folder: Path) -> Generator[None]:
+    """An empty database, instead of the one of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL")
-        patch.setenv("DATABASE_URL", create_database(shared, f"empty_{uuid4().hex}"))
+        patch.setenv("DATABASE_URL", create_database(shared_folder, f"empty_{uuid4().hex}"))
         yield
 
 
 REBUILD = '''
-"""Change a table that others refer to."""
+"""Change a table that another table references."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -47,7 +47,7 @@ def upgrade() -> None:
 '''
 
 
-def test_changing_a_table_keeps_the_rows_that_refer_to_it(empty: None, project: Path, tmp_path: Path) -> None:
+def test_altering_a_table_keeps_referencing_rows(empty: None, project: Path, tmp_path: Path) -> None:
     shutil.copytree(project / "alembic", tmp_path / "alembic")
     shutil.copy(project / "alembic.ini", tmp_path)
     values = {"newest": REVISIONS[-1], "parent": f"'{uuid4().hex}'", "now": "'2030-01-01 00:00:00'"}
@@ -55,7 +55,7 @@ def test_changing_a_table_keeps_the_rows_that_refer_to_it(empty: None, project: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        in_a_thread(migrations.upgrade)
+        run_in_thread(migrations.upgrade)
 
 
 CHAIN = """
@@ -74,25 +74,25 @@ def upgrade() -> None:
 """
 
 
-def test_tables_that_refer_to_others_go_first(empty: None, project: Path, tmp_path: Path) -> None:
+def test_referencing_tables_are_dropped_first(empty: None, project: Path, tmp_path: Path) -> None:
     shutil.copytree(project / "alembic", tmp_path / "alembic")
     shutil.copy(project / "alembic.ini", tmp_path)
     (tmp_path / "alembic/versions/chain.py").write_text(CHAIN.format(newest=REVISIONS[-1]), encoding="utf-8")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        in_a_thread(migrations.generate, "without links")
-        in_a_thread(migrations.upgrade)
-        in_a_thread(migrations.downgrade, "-1")
+        run_in_thread(migrations.generate, "without links")
+        run_in_thread(migrations.upgrade)
+        run_in_thread(migrations.downgrade, "-1")
     [written] = (tmp_path / "alembic/versions").glob("*without_links*")
     dropped = re.findall(r"op\.drop_table\(.link_(\d)", written.read_text(encoding="utf-8"))
     assert dropped == ["5", "4", "3", "2", "1", "0"]
 
 
-def test_the_stairs_lead_up_and_down(empty: None) -> None:
+def test_each_migration_upgrades_and_downgrades(empty: None) -> None:
     for revision in REVISIONS:
-        in_a_thread(migrations.upgrade, revision)
-        in_a_thread(migrations.downgrade, "-1")
-        in_a_thread(migrations.upgrade, revision)
-    in_a_thread(migrations.check)
-    in_a_thread(migrations.downgrade, "base")
+        run_in_thread(migrations.upgrade, revision)
+        run_in_thread(migrations.downgrade, "-1")
+        run_in_thread(migrations.upgrade, revision)
+    run_in_thread(migrations.check)
+    run_in_thread(migrations.downgrade, "base")

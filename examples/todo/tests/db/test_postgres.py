@@ -1,4 +1,4 @@
-"""PostgreSQL through psycopg."""
+"""PostgreSQL with psycopg."""
 
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from app.core.config import ConfigurationError, Environment, load
 from app.db import embedded, postgres
 from app.db.session import Database, transaction
 from app.main import create_app
+from tests.waiting import TIMEOUT_SECONDS, until_ready
 
 
 async def execute(session: AsyncSession, statement: str) -> CursorResult[Any]:
@@ -29,23 +30,26 @@ def settings(**values: object) -> postgres.DatabaseSettings:
     return load(postgres.DatabaseSettings).model_copy(update=values)
 
 
-async def test_statements_and_waits_for_locks_are_limited() -> None:
-    async with postgres.open_database(settings(statement_timeout_ms=300, lock_timeout_ms=100)) as database:
+async def test_statements_and_locks_have_timeouts() -> None:
+    async with postgres.open_database(settings(statement_timeout_ms=300)) as database:
         with pytest.raises(OperationalError, match="statement timeout"):
-            async with transaction(database.writers) as session:
-                await scalar(session, "SELECT pg_sleep(5)")
-        async with transaction(database.writers) as one:
-            await execute(one, "LOCK TABLE user_account")
-            with pytest.raises(OperationalError, match="lock timeout"):
-                async with transaction(database.writers) as other:
-                    await execute(other, "LOCK TABLE user_account")
+            async with transaction(database.write) as session:
+                await scalar(session, f"SELECT pg_sleep({TIMEOUT_SECONDS})")
+    async with (
+        postgres.open_database(settings(lock_timeout_ms=100)) as database,
+        transaction(database.write) as one,
+    ):
+        await execute(one, "LOCK TABLE user_account")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            async with transaction(database.write) as other:
+                await execute(other, "LOCK TABLE user_account")
 
 
-async def test_what_may_only_read_cannot_write(live_database: Database) -> None:
-    """Also where no transaction says so: a connection is read-only of itself, whoever had it before."""
+async def test_read_only_sessions_cannot_write(committing_database: Database) -> None:
+    """Connections are read-only by default, even without a transaction and after another session wrote."""
     async with postgres.open_database(settings(pool_size=1)) as database:
-        for sessions in (database.lookups, database.readers, database.lookups):
-            async with transaction(database.writers) as session:
+        for sessions in (database.read_only, database.snapshot, database.read_only):
+            async with transaction(database.write) as session:
                 await execute(session, "CREATE TABLE written (id int)")
                 await execute(session, "DROP TABLE written")
             with pytest.raises(InternalError, match="read-only transaction"):
@@ -53,51 +57,51 @@ async def test_what_may_only_read_cannot_write(live_database: Database) -> None:
                     await execute(session, "CREATE TABLE written (id int)")
 
 
-async def test_a_request_that_reads_begins_and_ends_no_transaction(live_database: Database) -> None:
-    """PostgreSQL tells: the time of a transaction is that of its one statement."""
-    async with transaction(live_database.lookups) as session:
+async def test_read_only_sessions_use_autocommit(committing_database: Database) -> None:
+    """`now()` returns the start of the transaction, which differs for each statement in autocommit mode."""
+    async with transaction(committing_database.read_only) as session:
         times = [await scalar(session, "SELECT now()") for _ in range(2)]
         assert times[0] != times[1]
-    async with transaction(live_database.readers) as session:
+    async with transaction(committing_database.snapshot) as session:
         times = [await scalar(session, "SELECT now()") for _ in range(2)]
         assert times[0] == times[1]
 
 
-async def test_a_pool_that_is_used_up_makes_nobody_wait_long() -> None:
+async def test_exhausted_pool_times_out() -> None:
     async with (
         postgres.open_database(settings(pool_size=1, pool_timeout_seconds=0.05)) as database,
-        transaction(database.writers) as session,
-        transaction(database.readers) as other,
+        transaction(database.write) as session,
+        transaction(database.snapshot) as other,
     ):
         await scalar(session, "SELECT 1")
         with pytest.raises(PoolTimeoutError):
             await scalar(other, "SELECT 1")
 
 
-async def test_connections_that_the_server_closed_are_replaced(live_database: Database) -> None:
+async def test_closed_connections_are_replaced(committing_database: Database) -> None:
     async with postgres.open_database(settings(pool_size=2)) as database:
-        async with transaction(database.writers) as one, transaction(database.writers) as two:
+        async with transaction(database.write) as one, transaction(database.write) as two:
             backends = [await scalar(session, "SELECT pg_backend_pid()") for session in (one, two)]
-        async with transaction(live_database.writers) as session:
+        async with transaction(committing_database.write) as session:
             for backend in backends:
-                assert await scalar(session, f"SELECT pg_terminate_backend({backend}, timeout => 10000)")
+                assert await scalar(
+                    session, f"SELECT pg_terminate_backend({backend}, timeout => {TIMEOUT_SECONDS * 1000})"
+                )
 
         for _ in range(2):
-            async with transaction(database.readers) as session:
+            async with transaction(database.snapshot) as session:
                 assert await scalar(session, "SELECT pg_backend_pid()") not in backends
 
 
-async def test_a_server_that_is_away_stops_nothing_but_its_requests() -> None:
-    away = settings(url=postgres.SecretStr("postgresql://nobody@127.0.0.1:1/nothing"))
+async def test_unavailable_server_fails_only_requests() -> None:
+    away = settings(url=postgres.SecretStr("postgresql://app@127.0.0.1:1/app"))
     async with postgres.open_database(away) as database:
         with pytest.raises(OperationalError):
-            async with transaction(database.readers) as session:
+            async with transaction(database.snapshot) as session:
                 await scalar(session, "SELECT 1")
 
 
-async def test_the_service_starts_without_its_server_and_recovers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_service_starts_without_the_server_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = embedded.database_url(tmp_path / "postgres")
     server = PostgresServer._instances[tmp_path / "postgres"]
     server.stop()
@@ -110,17 +114,15 @@ async def test_the_service_starts_without_its_server_and_recovers(
     ):
         away = await client.get("/health/ready")
         server.start()
-        back = await client.get("/health/ready")
+        await until_ready(client)
         server.stop()
         away_again = await client.get("/health/ready")
         server.start()
-        back_again = await client.get("/health/ready")
+        await until_ready(client)
     server.stop()
 
     for answer in (away, away_again):
         assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "unavailable")
-    for answer in (back, back_again):
-        assert (answer.status_code, answer.json()["checks"]["database"]) == (200, "ok")
 
 
 @pytest.mark.parametrize(
@@ -129,10 +131,10 @@ async def test_the_service_starts_without_its_server_and_recovers(
         ("prod", None, "must be set"),
         ("test", "nonsense", "is not a URL"),
         ("test", "sqlite:///app.db", "sqlite is not PostgreSQL"),
-        ("prod", "postgresql://app:change-me@db/app", "its password is a placeholder"),
+        ("prod", "postgresql://app:change-me@db/app", "the password is a placeholder"),
     ],
 )
-def test_a_url_that_cannot_work_or_is_not_safe_is_refused(
+def test_invalid_or_unsafe_url_is_rejected(
     monkeypatch: pytest.MonkeyPatch, env: str, url: str | None, said: str
 ) -> None:
     monkeypatch.setenv("ENV", env)
@@ -144,7 +146,7 @@ def test_a_url_that_cannot_work_or_is_not_safe_is_refused(
         load(postgres.DatabaseSettings)
 
 
-def test_the_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://app:hunter2@db/app")
     loaded = load(postgres.DatabaseSettings)
 

@@ -1,4 +1,4 @@
-"""Rows that go from one database to another: all of them or none, and as they were."""
+"""Export and import of all rows."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ from app.db import dialect, transfer
 from app.db.base import NAMING_CONVENTION, Base, UtcDateTime, utc_now
 from app.db.lines import TransferError, UnusableFile, python_type
 from app.db.session import Database, transaction
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 
 Edit = Callable[[list[str]], object]
 
@@ -82,7 +82,7 @@ KINDS = Table(
     Column("day", Date),
     Column("hour", Time),
     Column("lasts", Interval),
-    Column("schema", String(12)),  # no name for a field of a Pydantic model
+    Column("schema", String(12)),  # not a valid field name in Pydantic
     Column("_private", Uuid),
     Column("small", SmallInteger),
     Column("big", BigInteger),
@@ -121,19 +121,19 @@ EDGE = {
 
 
 @pytest.fixture
-async def live(live_database: Database) -> AsyncGenerator[Database]:
-    """The tests' own database, with tables that no project has, and empty again afterwards."""
-    engine = live_database.writers.kw["bind"]
+async def live(committing_database: Database) -> AsyncGenerator[Database]:
+    """The database of the tests with additional tables; it is emptied afterwards."""
+    engine = committing_database.write.kw["bind"]
     async with engine.begin() as connection:
         await connection.run_sync(ODD.create_all)
-    yield live_database
-    await empty(live_database)
+    yield committing_database
+    await empty(committing_database)
     async with engine.begin() as connection:
         await connection.run_sync(ODD.drop_all)
 
 
 async def execute(database: Database, *statements: Executable) -> None:
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         connection = await session.connection()
         for statement in statements:
             await connection.execute(statement)
@@ -148,7 +148,7 @@ async def put(database: Database, table: Table, *rows: dict[str, Any]) -> None:
 
 
 async def rows_of(database: Database, table: Table) -> list[Any]:
-    async with transaction(database.readers) as session:
+    async with transaction(database.snapshot) as session:
         found = await (await session.connection()).execute(select(table))
         return [dict(zip(table.columns.keys(), row, strict=True)) for row in found]
 
@@ -159,14 +159,16 @@ async def exported(database: Database, metadata: MetaData = Base.metadata) -> li
     return file.getvalue().decode().splitlines(keepends=True)
 
 
-async def imported(database: Database, lines: list[str], metadata: MetaData = Base.metadata) -> list[str]:
+async def imported(
+    database: Database, lines: list[str], metadata: MetaData = Base.metadata, batch_size: int = transfer.BATCH
+) -> list[str]:
     told: list[str] = []
-    await transfer.import_rows(database, BytesIO("".join(lines).encode()), told.append, metadata)
+    await transfer.import_rows(database, BytesIO("".join(lines).encode()), told.append, metadata, batch_size)
     return told
 
 
 def sample(column: Column[Any], number: int, rows: dict[str, list[dict[str, Any]]]) -> Any:
-    """Make a value for a column, another one in each row; what is referred to is a row before."""
+    """Return a sample value for a column, which differs in each row; foreign keys refer to earlier rows."""
     if column.nullable and number == 0:
         return None
     for key in column.foreign_keys:
@@ -178,7 +180,7 @@ def sample(column: Column[Any], number: int, rows: dict[str, list[dict[str, Any]
 
 
 async def fill(database: Database) -> None:
-    """Put three rows into each table of the project."""
+    """Insert three rows into each table of the project."""
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for table in Base.metadata.sorted_tables:
         for number in range(3):
@@ -186,7 +188,7 @@ async def fill(database: Database) -> None:
         await put(database, table, *rows[table.name])
 
 
-async def test_every_row_comes_back_as_it_was(live: Database) -> None:
+async def test_rows_are_unchanged_after_export_and_import(live: Database) -> None:
     await fill(live)
     before = await exported(live)
     await empty(live)
@@ -197,7 +199,7 @@ async def test_every_row_comes_back_as_it_was(live: Database) -> None:
     assert sorted(await exported(live)) == sorted(before)
 
 
-async def test_every_kind_of_value_comes_back_as_it_was(live: Database) -> None:
+async def test_values_of_all_types_are_unchanged(live: Database) -> None:
     nothing = dict.fromkeys(EDGE, None) | {"id": 2}
     await put(live, KINDS, EDGE, nothing)
     before = await exported(live, ODD)
@@ -209,11 +211,11 @@ async def test_every_kind_of_value_comes_back_as_it_was(live: Database) -> None:
     assert second == nothing | {"twice": None}
 
 
-async def test_all_tables_are_of_one_moment(live: Database) -> None:
+async def test_export_is_a_consistent_snapshot(live: Database) -> None:
     class File(BytesIO):
         def write(self, line: Any) -> int:
             if self.tell() == 0:
-                in_a_thread(asyncio.run, somebody_registers())
+                run_in_thread(asyncio.run, somebody_registers())
             return super().write(line)
 
     async def somebody_registers() -> None:
@@ -227,25 +229,24 @@ async def test_all_tables_are_of_one_moment(live: Database) -> None:
     assert len(await exported(live)) > 1
 
 
-async def test_rows_may_refer_to_later_ones(live: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "BATCH", 1)
+async def test_rows_may_reference_later_rows(live: Database) -> None:
     header = (await exported(live, ODD))[0].replace('["id","parent"],"rows":0', '["id","parent"],"rows":2')
     child, parent = (
         json.dumps({"table": "node", "row": row}) for row in ({"id": 7, "parent": 8}, {"id": 8, "parent": None})
     )
 
     with pytest.raises(TransferError, match="The rows do not fit together: "):
-        await imported(live, [header, f"{child}\n", child.replace("7", "9")], ODD)
+        await imported(live, [header, f"{child}\n", child.replace("7", "9")], ODD, batch_size=1)
     assert await rows_of(live, NODE) == []
 
-    await imported(live, [header, f"{child}\n", parent], ODD)
+    await imported(live, [header, f"{child}\n", parent], ODD, batch_size=1)
     await put(live, NODE, {"parent": 8})
     assert [row["id"] for row in await rows_of(live, NODE)] == [7, 8, 9]
     with pytest.raises(IntegrityError):
         await put(live, NODE, {"parent": 99})
 
 
-def test_each_database_is_told_in_its_own_words() -> None:
+def test_import_statements_depend_on_the_database() -> None:
     in_sqlite = transfer.around_import(sqlite.dialect(), ODD.sorted_tables)
     in_postgres = transfer.around_import(postgresql.dialect(), ODD.sorted_tables)
 
@@ -263,7 +264,7 @@ def test_each_database_is_told_in_its_own_words() -> None:
 
 
 def in_line(number: int, old: str, new: str) -> Edit:
-    """Change a line, as an editor shows it: the first is 1."""
+    """Return a function that changes a line; the first line is 1."""
 
     def edit(lines: list[str]) -> None:
         assert old in lines[number - 1]
@@ -288,13 +289,13 @@ def of_users(*emails: str) -> list[dict[str, Any]]:
         (in_line(1, '"format":1', '"format":2'), "The first line is not that of an export: format: "),
         (
             in_line(1, '"user_account":', '"people":'),
-            "It does not have: user_account.\nIt has what no model has: people.",
+            "It does not have: user_account.\nIt also has: people.",
         ),
         (
             in_line(1, '"version","email"', '"version","mail"'),
-            "not have: user_account.email.\nIt has what no model has: user_account.mail.",
+            "not have: user_account.email.\nIt also has: user_account.mail.",
         ),
-        (lambda lines: lines.pop(), "The file has 4 of 5 rows of user_account: it is not whole."),
+        (lambda lines: lines.pop(), "The file has 4 of 5 rows of user_account: it is incomplete."),
         (lambda lines: lines.append(lines[-1].replace("000005", "000006").replace("e@", "f@")), "has 6 of 5 rows"),
         (lambda lines: lines.__setitem__(-1, lines[-1][:-10]), "Line 6: is not JSON, or was cut off."),
         (lambda lines: lines.insert(2, "\n"), "Line 3: is not JSON, or was cut off."),
@@ -309,12 +310,12 @@ def of_users(*emails: str) -> list[dict[str, Any]]:
             "Line 3: user_account.name: String should have at most 100 characters.",
         ),
         (in_line(3, '"Ada"', '"\\u0000"'), "Line 3: user_account.name: contains a NUL character"),
-        (in_line(5, "d@", "b@"), "Line 5: the database refuses this row of user_account: "),
-        (in_line(4, "000003", "000001"), "Line 4: the database refuses this row of user_account: "),
-        (in_line(4, '00:00Z"', '00:00"'), "Line 4: the database refuses this row of user_account: .* has no time zone"),
+        (in_line(5, "d@", "b@"), "Line 5: the database rejects this row of user_account: "),
+        (in_line(4, "000003", "000001"), "Line 4: the database rejects this row of user_account: "),
+        (in_line(4, '00:00Z"', '00:00"'), "Line 4: the database rejects this row of user_account: .* has no time zone"),
     ],
 )
-async def test_a_file_that_is_not_right_is_refused_whole(live: Database, edit: Edit, said: str) -> None:
+async def test_invalid_file_is_rejected_completely(live: Database, edit: Edit, said: str) -> None:
     await put(live, USERS, *of_users("a@a.de", "b@a.de", "c@a.de", "d@a.de", "e@a.de"))
     lines = await exported(live)
     await empty(live)
@@ -325,13 +326,13 @@ async def test_a_file_that_is_not_right_is_refused_whole(live: Database, edit: E
     assert await rows_of(live, USERS) == []
 
 
-async def test_what_is_no_text_is_refused(live: Database) -> None:
+async def test_invalid_encoding_is_rejected(live: Database) -> None:
     header = (await exported(live))[0].encode()
     with pytest.raises(UnusableFile, match="Line 2: is not JSON"):
         await transfer.import_rows(live, [header, b'{"table": "\xff"}\n'], [].append)
 
 
-async def test_rows_are_not_mixed_with_others(live: Database) -> None:
+async def test_non_empty_table_is_rejected(live: Database) -> None:
     await put(live, USERS, *of_users("a@a.de"))
     lines = await exported(live)
 
@@ -340,7 +341,7 @@ async def test_rows_are_not_mixed_with_others(live: Database) -> None:
     assert len(await rows_of(live, USERS)) == 1
 
 
-async def test_a_database_that_is_not_migrated_is_refused(live: Database) -> None:
+async def test_database_without_migrations_is_rejected(live: Database) -> None:
     newer = MetaData()
     Table("node", newer, Column("id", Integer, primary_key=True), Column("name", String))
     Table("edge", newer, Column("id", Integer, primary_key=True))
@@ -353,7 +354,7 @@ async def test_a_database_that_is_not_migrated_is_refused(live: Database) -> Non
         await imported(live, [header], newer)
 
 
-async def test_what_no_model_has_is_not_exported_and_told(live: Database) -> None:
+async def test_tables_without_a_model_are_not_exported(live: Database) -> None:
     told: list[str] = []
     await execute(live, text("ALTER TABLE user_account ADD COLUMN legacy INTEGER"))
     try:
@@ -362,10 +363,10 @@ async def test_what_no_model_has_is_not_exported_and_told(live: Database) -> Non
         await execute(live, text("ALTER TABLE user_account DROP COLUMN legacy"))
 
     [last] = [line for line in told if "rows" not in line]
-    assert last == "Not exported, for no model has them: kinds, node, user_account.legacy"
+    assert last == "Not exported, because no model has them: kinds, node, user_account.legacy"
 
 
-async def test_what_another_database_would_refuse_is_not_exported(live: Database) -> None:
+async def test_values_invalid_in_other_databases_are_not_exported(live: Database) -> None:
     stricter = MetaData()
     Table("kinds", stricter, Column("id", Integer, primary_key=True), Column("schema", String(3)))
     Table("node", stricter, Column("id", Integer, primary_key=True))
@@ -375,15 +376,15 @@ async def test_what_another_database_would_refuse_is_not_exported(live: Database
         await exported(live, stricter)
     assert str(refused.value) == (
         "kinds.schema: String should have at most 3 characters (in the row with id 1).\n"
-        "Put it right in the database, then export again."
+        "Fix it in the database, then export again."
     )
 
 
-async def test_a_database_that_goes_away_is_not_the_fault_of_a_row(live: Database) -> None:
+async def test_lost_connection_is_not_reported_as_an_invalid_row(live: Database) -> None:
     await put(live, USERS, *of_users("a@a.de", "b@a.de"))
     lines = await exported(live)
     await empty(live)
-    engine = live.writers.kw["bind"].sync_engine
+    engine = live.write.kw["bind"].sync_engine
 
     def fail(_: Any, __: Any, statement: str, *___: Any) -> None:
         if statement.startswith("INSERT"):

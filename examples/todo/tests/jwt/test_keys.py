@@ -1,4 +1,4 @@
-"""Signing keys: the file, the public half, and rotation."""
+"""Signing keys: key files, public keys and rotation."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
 from app.jwt.keys import (
-    NothingToSignWith,
+    NoSigningKey,
     SigningKeys,
     dump_keys,
     dump_public_keys,
@@ -31,7 +31,7 @@ def ids(keys: list[Ed25519PrivateKey]) -> list[str]:
     return [thumbprint(key) for key in keys]
 
 
-def test_the_id_of_a_key_is_that_of_the_standard() -> None:
+def test_key_id_is_the_rfc_7638_thumbprint() -> None:
     # RFC 8037, appendices A.1 and A.3.
     key = OKPAlgorithm.from_jwk(
         {
@@ -45,14 +45,14 @@ def test_the_id_of_a_key_is_that_of_the_standard() -> None:
     assert thumbprint(key) == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
 
 
-def test_keys_are_the_same_after_writing_and_reading(file: Path) -> None:
+def test_keys_can_be_written_and_read(file: Path) -> None:
     keys = generate()
     file.write_text(dump_keys(keys), "utf-8")
 
     assert ids(read_keys(file)) == ids(keys)
 
 
-def test_what_is_published_has_no_private_part() -> None:
+def test_published_keys_have_no_private_part() -> None:
     keys = generate()
     published = SigningKeys.ed25519(keys).jwks()["keys"]
 
@@ -62,11 +62,11 @@ def test_what_is_published_has_no_private_part() -> None:
         assert (key["use"], key["alg"], key["kty"], key["crv"]) == ("sig", "EdDSA", "OKP", "Ed25519")
 
 
-def test_of_a_secret_nothing_is_published() -> None:
+def test_secret_is_not_published() -> None:
     assert SigningKeys.hs256(new_secret_key()).jwks() == {"keys": []}
 
 
-def test_keys_do_not_show_what_they_are() -> None:
+def test_repr_does_not_show_keys() -> None:
     secret, [key, _] = new_secret_key(), generate()
     private = json.loads(dump_keys([key]))["keys"][0]["d"]
 
@@ -74,7 +74,7 @@ def test_keys_do_not_show_what_they_are() -> None:
     assert private not in repr(SigningKeys.ed25519([key])) + repr(key)
 
 
-def test_a_key_is_published_before_it_signs_and_verifies_after() -> None:
+def test_rotation_publishes_keys_before_and_after_they_sign() -> None:
     first = generate()
     second = rotate(first)
     third = rotate(second)
@@ -88,7 +88,7 @@ def test_a_key_is_published_before_it_signs_and_verifies_after() -> None:
     assert len(third) == 3
 
 
-def test_a_single_key_gets_a_next_one_before_it_goes() -> None:
+def test_rotation_of_a_single_key_adds_a_next_one() -> None:
     [key, _] = generate()
     once = rotate([key])
 
@@ -119,21 +119,21 @@ def test_a_single_key_gets_a_next_one_before_it_goes() -> None:
         "\xff",
     ],
 )
-def test_a_broken_file_is_explained_and_not_repeated(file: Path, content: str) -> None:
+def test_invalid_key_file_is_explained_without_its_content(file: Path, content: str) -> None:
     file.write_text(content, "latin-1")
 
-    with pytest.raises(ValueError, match=r"Make one: app keys generate$") as caught:
+    with pytest.raises(ValueError, match=r"To create it: app keys generate$") as caught:
         read_keys(file)
     assert str(file) in str(caught.value)
     assert "AAAA" not in "".join(format_exception(caught.value))
 
 
-def test_a_file_that_is_not_there_is_explained(file: Path) -> None:
+def test_missing_key_file_is_explained(file: Path) -> None:
     with pytest.raises(ValueError, match=f"{file} cannot be read: No such file or directory"):
         read_keys(file)
 
 
-def test_public_keys_verify_and_do_not_sign(file: Path) -> None:
+def test_public_keys_can_only_verify(file: Path) -> None:
     keys = generate()
     file.write_text(dump_public_keys(keys), "utf-8")
     checking, signing = SigningKeys.ed25519(read_public_keys(file)), SigningKeys.ed25519(keys)
@@ -141,11 +141,11 @@ def test_public_keys_verify_and_do_not_sign(file: Path) -> None:
     assert checking.verify(signing.sign({"sub": "ada"}, "jwt"), "jwt") == {"sub": "ada"}
     assert checking.jwks() == signing.jwks()
     assert '"d"' not in file.read_text("utf-8")
-    with pytest.raises(NothingToSignWith, match="JWT_KEYS_FILE"):
+    with pytest.raises(NoSigningKey, match="JWT_KEYS_FILE"):
         checking.sign({"sub": "ada"}, "jwt")
 
 
-def test_a_rotation_ends_no_service_that_has_the_keys_of_before(file: Path) -> None:
+def test_outdated_public_keys_verify_tokens_after_a_rotation(file: Path) -> None:
     keys = generate()
     file.write_text(dump_public_keys(keys), "utf-8")
     before = SigningKeys.ed25519(read_public_keys(file))
@@ -153,16 +153,14 @@ def test_a_rotation_ends_no_service_that_has_the_keys_of_before(file: Path) -> N
     assert before.verify(SigningKeys.ed25519(rotate(keys)).sign({"sub": "ada"}, "jwt"), "jwt") == {"sub": "ada"}
 
 
-def test_private_keys_are_refused_where_tokens_are_checked_only(file: Path) -> None:
+def test_private_keys_are_rejected_as_public_keys(file: Path) -> None:
     file.write_text(dump_keys(generate()), "utf-8")
-    with pytest.raises(
-        ValueError, match="must hold public Ed25519 keys and no others; with a private one this service"
-    ):
+    with pytest.raises(ValueError, match="must contain only public Ed25519 keys; with a private key this service"):
         read_public_keys(file)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"keys": [{}]}'])
-def test_what_is_no_set_of_public_keys_is_refused(file: Path, text: str) -> None:
+def test_invalid_public_key_file_is_rejected(file: Path, text: str) -> None:
     file.write_text(text, "utf-8")
-    with pytest.raises(ValueError, match="Make one: app keys public"):
+    with pytest.raises(ValueError, match="To create it: app keys public"):
         read_public_keys(file)

@@ -1,4 +1,4 @@
-"""Passwords: hashed off the event loop, compared without telling anything, judged by how hard they are to guess."""
+"""Password hashing and the validation of new passwords."""
 
 import asyncio
 import threading
@@ -14,17 +14,19 @@ from structlog.testing import capture_logs
 from app.core.config import Environment
 from app.core.exceptions import InvalidError
 from app.jwt import passwords as module
-from app.jwt.passwords import JUDGED_LENGTH, MAX_LENGTH, Password, Passwords, WeakPassword
+from app.jwt.passwords import MAX_LENGTH, SCORED_LENGTH, Password, Passwords, WeakPassword
 from app.jwt.settings import JwtSettings
 
 SETTINGS = JwtSettings(env=Environment.TEST)
 CHEAP: dict[str, Any] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
 GOOD = "orbit-walnut-teapot-47"
-WIDE = "".join(chr(ord(letter) + 0xFEE0) for letter in "password1234567")  # as East Asian keyboards write it
+WIDE = "".join(
+    chr(ord(letter) + 0xFEE0) for letter in "password1234567"
+)  # fullwidth characters, as typed with East Asian keyboards
 
 
 class CountingHasher(Argon2Hasher):
-    """Argon2, cheap, and counted."""
+    """A fast Argon2 hasher that records its calls."""
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**{**CHEAP, **parameters})
@@ -56,7 +58,7 @@ def passwords(hasher: CountingHasher) -> Passwords:
     return Passwords(SETTINGS, PasswordHash((hasher,)))
 
 
-async def test_the_hash_is_argon2id_as_recommended() -> None:
+async def test_hash_is_argon2id_with_recommended_parameters() -> None:
     passwords = Passwords(SETTINGS)
     stored = await passwords.hash(GOOD)
 
@@ -64,7 +66,7 @@ async def test_the_hash_is_argon2id_as_recommended() -> None:
     assert await passwords.verify(GOOD, stored) == (True, None)
 
 
-async def test_the_right_password_and_no_other_is_accepted(passwords: Passwords) -> None:
+async def test_only_the_right_password_is_accepted(passwords: Passwords) -> None:
     stored = await passwords.hash(GOOD)
 
     assert await passwords.verify(GOOD, stored) == (True, None)
@@ -73,12 +75,12 @@ async def test_the_right_password_and_no_other_is_accepted(passwords: Passwords)
     assert stored != await passwords.hash(GOOD)
 
 
-async def test_the_end_of_a_long_password_counts(passwords: Passwords) -> None:
+async def test_long_passwords_are_not_truncated(passwords: Passwords) -> None:
     stored = await passwords.hash("é" * (MAX_LENGTH - 1) + "1")
     assert await passwords.verify("é" * (MAX_LENGTH - 1) + "2", stored) == (False, None)
 
 
-async def test_a_password_is_the_same_however_it_is_composed(passwords: Passwords) -> None:
+async def test_passwords_are_unicode_normalized(passwords: Passwords) -> None:
     text = "Zürich-Ångström-ﬁn-½"
     stored = await passwords.hash(unicodedata.normalize("NFC", text))
 
@@ -86,11 +88,11 @@ async def test_a_password_is_the_same_however_it_is_composed(passwords: Password
         assert (await passwords.verify(unicodedata.normalize(form, text), stored))[0]
 
 
-async def test_text_that_is_no_unicode_is_a_password_like_any_other(passwords: Passwords) -> None:
+async def test_lone_surrogates_are_accepted(passwords: Passwords) -> None:
     assert await passwords.verify("\ud800", await passwords.hash("\ud800")) == (True, None)
 
 
-async def test_without_an_account_the_same_work_is_done(passwords: Passwords, hasher: CountingHasher) -> None:
+async def test_same_work_is_done_without_a_stored_hash(passwords: Passwords, hasher: CountingHasher) -> None:
     stored = await passwords.hash(GOOD)
     for there in (stored, None, "broken"):
         hasher.operations.clear()
@@ -98,7 +100,7 @@ async def test_without_an_account_the_same_work_is_done(passwords: Passwords, ha
         assert len(hasher.operations) == 1
 
 
-async def test_an_oversized_password_is_wrong_and_costs_no_more(passwords: Passwords, hasher: CountingHasher) -> None:
+async def test_oversized_password_is_wrong_and_costs_the_same(passwords: Passwords, hasher: CountingHasher) -> None:
     stored = await passwords.hash("x" * MAX_LENGTH)
     assert await passwords.verify("x" * MAX_LENGTH, stored) == (True, None)
     hasher.operations.clear()
@@ -109,7 +111,7 @@ async def test_an_oversized_password_is_wrong_and_costs_no_more(passwords: Passw
     assert hasher.sizes == {MAX_LENGTH}
 
 
-async def test_an_outdated_hash_is_replaced_when_the_password_is_right(passwords: Passwords) -> None:
+async def test_outdated_hash_is_replaced_if_the_password_is_right(passwords: Passwords) -> None:
     old = await Passwords(SETTINGS, PasswordHash((CountingHasher(memory_cost=16),))).hash(GOOD)
 
     right, new = await passwords.verify(GOOD, old)
@@ -123,15 +125,15 @@ async def test_an_outdated_hash_is_replaced_when_the_password_is_right(passwords
 @pytest.mark.parametrize(
     "broken", ["", "hunter2", "$2b$12$abcdefghijklmnopqrstuv", "$argon2id$", "$argon2id$v=19$m=8,t=1,p=1$a"]
 )
-async def test_a_broken_hash_is_reported_and_not_repeated(passwords: Passwords, broken: str) -> None:
+async def test_unreadable_hash_is_logged_without_its_value(passwords: Passwords, broken: str) -> None:
     with capture_logs() as lines:
         assert await passwords.verify(GOOD, broken) == (False, None)
 
     for line in lines:
-        assert line == {"event": "a stored password hash cannot be read", "log_level": "error"}
+        assert line == {"event": "unreadable password hash", "log_level": "error"}
 
 
-async def test_hashing_leaves_the_event_loop_alone(passwords: Passwords, hasher: CountingHasher) -> None:
+async def test_hashing_runs_in_a_thread(passwords: Passwords, hasher: CountingHasher) -> None:
     await passwords.verify(GOOD, await passwords.hash(GOOD))
 
     assert hasher.threads
@@ -139,7 +141,7 @@ async def test_hashing_leaves_the_event_loop_alone(passwords: Passwords, hasher:
 
 
 class SlowHasher(CountingHasher):
-    """Waits until it is told to go on, and notes how many do."""
+    """A hasher that waits until it is released, and counts the waiting threads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +154,7 @@ class SlowHasher(CountingHasher):
         return super().hash(*arguments, **options)
 
 
-async def test_only_so_many_hash_at_a_time() -> None:
+async def test_concurrent_hashing_is_limited() -> None:
     hasher = SlowHasher()
     passwords = Passwords(SETTINGS, PasswordHash((hasher,)))
     hashing = [asyncio.create_task(passwords.hash(GOOD)) for _ in range(5)]
@@ -179,17 +181,17 @@ async def test_only_so_many_hash_at_a_time() -> None:
         " " * 5 + "orbit walnut teapot",
     ],
 )
-async def test_a_good_password_passes_whatever_its_characters(passwords: Passwords, password: str) -> None:
-    await passwords.check(password, "ada@example.com", "Ada Lovelace", "My Service")
+async def test_strong_password_is_accepted_with_any_characters(passwords: Passwords, password: str) -> None:
+    await passwords.validate_new_password(password, "ada@example.com", "Ada Lovelace", "My Service")
 
 
 @pytest.mark.parametrize(
     ("password", "said"),
     [
-        ("orbit-walnut-4", "Use 15 to 128 characters. A few words make a good password."),
-        ("", "Use 15 to 128 characters"),
-        ("x7" * 65, "Use 15 to 128 characters"),
-        ("ﷺ" * 129, "Use 15 to 128 characters"),
+        ("orbit-walnut-4", "Password must have 15 to 128 characters. A few words make a good one."),
+        ("", "Password must have 15 to 128 characters"),
+        ("x7" * 65, "Password must have 15 to 128 characters"),
+        ("ﷺ" * 129, "Password must have 15 to 128 characters"),
         ("a" * 15, 'Repeats like "aaa" are easy to guess.'),
         ("a" * 128, 'Repeats like "aaa" are easy to guess.'),
         ("passwordpassword", "Avoid repeated words and characters."),
@@ -202,9 +204,9 @@ async def test_a_good_password_passes_whatever_its_characters(passwords: Passwor
         (WIDE, "This is similar to a commonly used password."),
     ],
 )
-async def test_a_weak_password_is_refused_with_advice(passwords: Passwords, password: str, said: str) -> None:
+async def test_weak_password_is_rejected_with_advice(passwords: Passwords, password: str, said: str) -> None:
     with pytest.raises(WeakPassword) as caught:
-        await passwords.check(password)
+        await passwords.validate_new_password(password)
     assert isinstance(caught.value, InvalidError)
     assert said in str(caught.value)
     assert len(password) < 3 or password not in str(caught.value)
@@ -221,44 +223,44 @@ async def test_a_weak_password_is_refused_with_advice(passwords: Passwords, pass
         "countess-of-analytical-engines-and-numbers@example.com",
     ],
 )
-async def test_what_others_know_makes_no_password(passwords: Passwords, password: str) -> None:
+async def test_password_from_known_user_data_is_rejected(passwords: Passwords, password: str) -> None:
     known = ("ada.lovelace@example.com", "Ada Lovelace", "myservice")
     with pytest.raises(WeakPassword):
-        await passwords.check(password, *known, "countess-of-analytical-engines-and-numbers@example.com")
+        await passwords.validate_new_password(
+            password, *known, "countess-of-analytical-engines-and-numbers@example.com"
+        )
 
 
-async def test_the_shortest_length_is_a_setting(hasher: CountingHasher) -> None:
+async def test_minimum_length_is_configurable(hasher: CountingHasher) -> None:
     passwords = Passwords(SETTINGS.model_copy(update={"password_min_length": 8}), PasswordHash((hasher,)))
 
-    await passwords.check("xkqjzvbw9pf")
-    with pytest.raises(WeakPassword, match="Use 8 to 128 characters"):
-        await passwords.check("xkqjzvb")
+    await passwords.validate_new_password("xkqjzvbw9pf")
+    with pytest.raises(WeakPassword, match="Password must have 8 to 128 characters"):
+        await passwords.validate_new_password("xkqjzvb")
 
 
-async def test_judging_is_bounded_and_leaves_the_event_loop_alone(
-    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads, lengths, really_judge = set(), set(), module.judge
+async def test_scoring_is_bounded_and_runs_in_a_thread(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, lengths, really_judge = set(), set(), module.estimate_strength
 
     def judge(text: str, words: list[str]) -> Any:
         threads.add(threading.get_ident())
         lengths.update(map(len, [text, *words]))
         return really_judge(text, words)
 
-    monkeypatch.setattr(module, "judge", judge)
-    await passwords.check("0!5@|3!1%[#$2%#8/%0([0!#|4|@92+5" * 4, "ada@" + "example-" * 30 + ".com")
+    monkeypatch.setattr(module, "estimate_strength", judge)
+    await passwords.validate_new_password("0!5@|3!1%[#$2%#8/%0([0!#|4|@92+5" * 4, "ada@" + "example-" * 30 + ".com")
 
     assert threading.get_ident() not in threads
-    assert max(lengths) == JUDGED_LENGTH
+    assert max(lengths) == SCORED_LENGTH
     assert passwords._judging.total_tokens == 1
 
 
-def test_the_lists_of_words_are_not_read_for_signing_in(imported: set[str]) -> None:
-    assert "app.jwt.guessing" in imported
-    assert "zxcvbn" not in imported
+def test_word_lists_are_not_loaded_at_import(imported_modules: set[str]) -> None:
+    assert "app.jwt.guessing" in imported_modules
+    assert "zxcvbn" not in imported_modules
 
 
-def test_a_password_in_a_request_is_bounded_and_not_shown() -> None:
+def test_password_field_is_bounded_and_hidden() -> None:
     class Request(BaseModel):
         password: Password
 

@@ -1,4 +1,4 @@
-"""With several services one signs, and the others can only check."""
+"""With several services, only one signs tokens; the others verify them."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -10,18 +10,18 @@ from httpx2 import ASGITransport, AsyncClient
 
 from app.core.config import ConfigurationError, load_all
 from app.db.session import Database
-from app.jwt.keys import NothingToSignWith, dump_keys, dump_public_keys, generate
+from app.jwt.keys import NoSigningKey, dump_keys, dump_public_keys, generate
 from app.jwt.settings import JwtSettings, new_secret_key
 from app.services.api import create_api
 from app.services.auth import create_auth
 from tests.modules.token.credentials import credentials
 
-STATISTICS = "/api/v1/statistics"  # for administrators, so that whoever is signed in gets 403
+STATISTICS = "/api/v1/statistics"  # for administrators; other users get 403
 
 
 @pytest.fixture
 def signer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """The service with the private keys; the public ones are beside them."""
+    """The service with the private keys."""
     keys = generate()
     (tmp_path / "keys.json").write_text(dump_keys(keys), "utf-8")
     (tmp_path / "public.json").write_text(dump_public_keys(keys), "utf-8")
@@ -32,7 +32,7 @@ def signer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
 
 @pytest.fixture
 def checker(signer: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: Database) -> FastAPI:
-    """A service that has the public keys only."""
+    """A service with the public keys."""
     with monkeypatch.context() as its_own:
         its_own.setenv("JWT_PUBLIC_KEYS_FILE", str(tmp_path / "public.json"))
         app = create_api()
@@ -46,12 +46,12 @@ async def client(checker: FastAPI) -> AsyncGenerator[AsyncClient]:
         yield client
 
 
-async def test_a_token_of_the_one_is_good_for_the_other(signer: FastAPI, client: AsyncClient) -> None:
+async def test_other_service_accepts_the_token(signer: FastAPI, client: AsyncClient) -> None:
     answer = await client.get(STATISTICS, headers=await credentials(signer, uuid4()))
-    assert answer.status_code == 403, "signed in, but no administrator"
+    assert answer.status_code == 403, "expected a signed-in user who is not an administrator"
 
 
-async def test_a_token_of_somebody_else_is_not(
+async def test_token_signed_with_other_keys_is_rejected(
     client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "others.json").write_text(dump_keys(generate()), "utf-8")
@@ -62,22 +62,22 @@ async def test_a_token_of_somebody_else_is_not(
         assert (await client.get(STATISTICS, headers=await credentials(forger, uuid4()))).status_code == 401
 
 
-async def test_whoever_checks_cannot_sign(checker: FastAPI) -> None:
-    with pytest.raises(NothingToSignWith, match="Only the service that has JWT_KEYS_FILE signs tokens"):
+async def test_other_service_cannot_sign(checker: FastAPI) -> None:
+    with pytest.raises(NoSigningKey, match="Only the service with JWT_KEYS_FILE can sign tokens"):
         await credentials(checker, uuid4())
 
 
-def test_production_refuses_a_secret_that_all_would_know(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_rejects_a_shared_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_SECRET_KEY", new_secret_key())
     load_all(JwtSettings)
 
     monkeypatch.setenv("ENV", "prod")
-    with pytest.raises(ConfigurationError, match="JWT_SECRET_KEY: must not be set: every service would know it"):
+    with pytest.raises(ConfigurationError, match="JWT_SECRET_KEY: must not be set, since every service could sign"):
         load_all(JwtSettings)
 
 
-def test_production_takes_keys_of_which_others_have_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # no .env of a developer is there
+def test_production_accepts_a_key_file_for_several_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # without the .env of the developer
     (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
     monkeypatch.setenv("ENV", "prod")
     monkeypatch.setenv("JWT_KEYS_FILE", str(tmp_path / "keys.json"))

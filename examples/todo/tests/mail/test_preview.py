@@ -1,4 +1,4 @@
-"""Looking at mails: in development, and nowhere else."""
+"""The email preview, which exists in development only."""
 
 from collections.abc import AsyncGenerator, Generator
 
@@ -11,34 +11,35 @@ from app.core.config import Environment, Settings
 from app.mail.message import Mail, compose
 from app.mail.preview import POLICY, attach
 from app.mail.settings import MailSettings, sender_address
-from app.mail.template import known
-from app.mail.terminal import show, shown
+from app.mail.template import templates
+from app.mail.terminal import print_email, printed_emails
 
 SENDER = sender_address("no-reply@localhost")
 
 
 @pytest.fixture(autouse=True)
 def _nothing_sent() -> Generator[None]:
-    shown.clear()
+    printed_emails.clear()
     yield
-    shown.clear()
+    printed_emails.clear()
 
 
 @pytest.fixture
 async def developer() -> AsyncGenerator[AsyncClient]:
-    """A client of an app in development."""
+    """A client of an application in development."""
     app = FastAPI(
-        middleware=middlewares.stack(Settings(env=Environment.DEV)), exception_handlers=exception_handlers.HANDLERS
+        middleware=middlewares.build_middleware(Settings(env=Environment.DEV)),
+        exception_handlers=exception_handlers.HANDLERS,
     )
     attach(app, MailSettings(env=Environment.DEV))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
 
 
-async def test_every_mail_is_shown_as_html_and_as_text(developer: AsyncClient) -> None:
+async def test_every_email_is_shown_as_html_and_text(developer: AsyncClient) -> None:
     everything = (await developer.get("/dev/mails")).text
-    assert known
-    for key, template in known.items():
+    assert templates
+    for key, template in templates.items():
         example = template.example()
         page = await developer.get(f"/dev/mails/{key}")
         alone = await developer.get(f"/dev/mails/{key}.html")
@@ -51,16 +52,18 @@ async def test_every_mail_is_shown_as_html_and_as_text(developer: AsyncClient) -
         assert alone.text != example.html
 
 
-async def test_mails_that_were_sent_are_shown(developer: AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_sent_emails_are_shown(developer: AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
     assert "None yet" in (await developer.get("/dev/mails")).text
     sent = [
         Mail("ada@example.com", "<First>", "1 < 2", "<head></head><p>One</p>"),
         Mail("bob@example.com", "Second", "2"),
     ]
     for mail in sent:
-        await show(compose(mail, SENDER))
+        await print_email(compose(mail, SENDER))
     listed = (await developer.get("/dev/mails")).text
-    second, first = (f"/dev/mails/sent/{''.join(filter(str.isalnum, message['Message-ID']))}" for message in shown)
+    second, first = (
+        f"/dev/mails/sent/{''.join(filter(str.isalnum, message['Message-ID']))}" for message in printed_emails
+    )
 
     assert listed.index(second) < listed.index(first)
     assert "&lt;First&gt;" in listed
@@ -70,7 +73,7 @@ async def test_mails_that_were_sent_are_shown(developer: AsyncClient, capsys: py
     assert "iframe src" not in (await developer.get(second)).text
 
 
-async def test_the_pages_run_no_scripts_and_other_pages_are_as_strict_as_ever(developer: AsyncClient) -> None:
+async def test_preview_forbids_scripts_and_other_pages_keep_strict_policy(developer: AsyncClient) -> None:
     page, missing, other = [await developer.get(path) for path in ("/dev/mails", "/dev/mails/no/mail", "/other")]
 
     assert page.headers["content-security-policy"] == missing.headers["content-security-policy"] == POLICY
@@ -82,7 +85,7 @@ async def test_the_pages_run_no_scripts_and_other_pages_are_as_strict_as_ever(de
 
 
 @pytest.mark.parametrize("env", [Environment.TEST, Environment.PROD])
-async def test_elsewhere_there_are_no_such_pages(env: Environment) -> None:
+async def test_preview_exists_in_development_only(env: Environment) -> None:
     settings = MailSettings(env=env, host="smtp.example.com", sender="no-reply@example.com")
     app = FastAPI()
     attach(app, settings)
@@ -90,7 +93,7 @@ async def test_elsewhere_there_are_no_such_pages(env: Environment) -> None:
         assert (await client.get("/dev/mails")).status_code == 404
 
 
-async def test_the_app_under_test_has_none_and_no_description_names_them(client: AsyncClient) -> None:
+async def test_preview_is_not_in_openapi(client: AsyncClient) -> None:
     app = FastAPI()
     attach(app, MailSettings(env=Environment.DEV))
 

@@ -1,4 +1,4 @@
-"""The way to the mail server: encrypted, signed in, and only to the right one."""
+"""SMTP delivery: encryption, login, and error classification."""
 
 import ssl
 from pathlib import Path
@@ -10,7 +10,7 @@ from aiosmtplib import SMTPException, SMTPRecipientRefused, SMTPRecipientsRefuse
 from app.mail.message import Mail, compose
 from app.mail.settings import Tls, sender_address
 from app.mail.smtp import deliver, is_temporary
-from tests.mail.conftest import Server, StartServer, settings_for
+from tests.mail.conftest import FakeMailServer, StartServer, settings_for
 
 MESSAGE = compose(
     Mail("ada@example.com", "Hello", "https://app.example.com/verify"), sender_address("no-reply@example.com")
@@ -22,7 +22,7 @@ def _trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
 
-async def test_a_mail_arrives(server: Server) -> None:
+async def test_email_is_delivered(server: FakeMailServer) -> None:
     await deliver(settings_for(server), MESSAGE)
 
     assert server.mails[0]["Subject"] == "Hello"
@@ -31,7 +31,7 @@ async def test_a_mail_arrives(server: Server) -> None:
     assert server.logins == []
 
 
-async def test_bounces_go_to_an_address_of_their_own(server: Server) -> None:
+async def test_bounce_address_is_envelope_sender(server: FakeMailServer) -> None:
     await deliver(settings_for(server, bounce_address="bounces@example.com"), MESSAGE)
 
     assert server.envelopes[0].mail_from == "bounces@example.com"
@@ -39,7 +39,7 @@ async def test_bounces_go_to_an_address_of_their_own(server: Server) -> None:
 
 
 @pytest.mark.usefixtures("_trusted")
-async def test_starttls_encrypts_before_the_password_is_sent(start_server: StartServer, tls: ssl.SSLContext) -> None:
+async def test_starttls_encrypts_before_login(start_server: StartServer, tls: ssl.SSLContext) -> None:
     server = await start_server(tls_context=tls, require_starttls=True, auth_required=True)
     await deliver(settings_for(server, tls=Tls.STARTTLS, username="service", password="hunter2"), MESSAGE)
 
@@ -48,7 +48,7 @@ async def test_starttls_encrypts_before_the_password_is_sent(start_server: Start
 
 
 @pytest.mark.usefixtures("_trusted")
-async def test_tls_encrypts_from_the_beginning(start_server: StartServer, tls: ssl.SSLContext) -> None:
+async def test_tls_encrypts_the_connection(start_server: StartServer, tls: ssl.SSLContext) -> None:
     server = await start_server(tls=tls, auth_require_tls=False)
     await deliver(settings_for(server, tls=Tls.TLS, username="service", password="hunter2"), MESSAGE)
 
@@ -57,9 +57,7 @@ async def test_tls_encrypts_from_the_beginning(start_server: StartServer, tls: s
 
 
 @pytest.mark.parametrize("mode", [Tls.STARTTLS, Tls.TLS])
-async def test_a_server_that_cannot_prove_who_it_is_gets_nothing(
-    start_server: StartServer, tls: ssl.SSLContext, mode: Tls
-) -> None:
+async def test_untrusted_certificate_is_rejected(start_server: StartServer, tls: ssl.SSLContext, mode: Tls) -> None:
     server = await start_server(**({"tls": tls} if mode is Tls.TLS else {"tls_context": tls}), auth_require_tls=False)
     with pytest.raises((SMTPException, OSError)):
         await deliver(settings_for(server, tls=mode, username="service", password="hunter2"), MESSAGE)
@@ -67,7 +65,7 @@ async def test_a_server_that_cannot_prove_who_it_is_gets_nothing(
     assert (server.mails, server.logins) == ([], [])
 
 
-async def test_a_server_without_starttls_gets_no_password(start_server: StartServer) -> None:
+async def test_server_without_starttls_gets_no_password(start_server: StartServer) -> None:
     server = await start_server(auth_require_tls=False)
     with pytest.raises(SMTPException) as caught:
         await deliver(settings_for(server, tls=Tls.STARTTLS, username="service", password="hunter2"), MESSAGE)
@@ -77,7 +75,7 @@ async def test_a_server_without_starttls_gets_no_password(start_server: StartSer
 
 
 @pytest.mark.usefixtures("_trusted")
-async def test_a_wrong_password_is_final(start_server: StartServer, tls: ssl.SSLContext) -> None:
+async def test_wrong_password_is_a_permanent_error(start_server: StartServer, tls: ssl.SSLContext) -> None:
     server = await start_server(tls_context=tls, auth_required=True)
     with pytest.raises(aiosmtplib.SMTPAuthenticationError) as caught:
         await deliver(settings_for(server, tls=Tls.STARTTLS, username="service", password="wrong"), MESSAGE)
@@ -103,5 +101,5 @@ async def test_a_wrong_password_is_final(start_server: StartServer, tls: ssl.SSL
         (ValueError("odd"), False),
     ],
 )
-def test_what_may_work_in_a_moment_is_told_from_what_will_not(error: Exception, temporary: bool) -> None:
+def test_temporary_and_permanent_errors(error: Exception, temporary: bool) -> None:
     assert is_temporary(error) is temporary

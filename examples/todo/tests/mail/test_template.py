@@ -1,4 +1,4 @@
-"""Templates: one text for both parts, whatever the values."""
+"""Email templates: one text for both parts, and injection through values."""
 
 import html
 import re
@@ -12,10 +12,11 @@ from app.core import openapi
 from app.mail import template as module
 from app.mail.message import UnusableAddress, compose
 from app.mail.settings import sender_address
-from app.mail.template import EXAMPLE_LINK, MailTemplate, known
+from app.mail.template import EXAMPLE_LINK, MailTemplate, templates
+from tests.conftest import OwnRegistry
 
-TITLE = openapi.about()["title"]
-READ = " ".join(TITLE.split())  # as `words` has it
+TITLE = openapi.api_metadata()["title"]
+READ = " ".join(TITLE.split())  # as `words` returns it
 SENDER = sender_address("no-reply@example.com")
 HOSTILE = (
     'Ada\r\nBcc: eve@example.com\n\nhttps://evil.example/\n\n<img src="https://evil.example/"> {{ link }} \u2028 🚀'
@@ -23,8 +24,8 @@ HOSTILE = (
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The templates of a module that a team might write."""
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_registry: OwnRegistry) -> Path:
+    """The template folder of a new module."""
     folder = tmp_path / "shop" / "templates"
     folder.mkdir(parents=True)
     (tmp_path / "shop/__init__.py").touch()
@@ -32,7 +33,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delitem(sys.modules, "shop", raising=False)
     module._texts.cache_clear()
     module._pages.cache_clear()
-    monkeypatch.setattr(module, "known", {})
+    own_registry("app.mail.template.templates")
     return folder
 
 
@@ -42,15 +43,15 @@ def write(folder: Path, name: str, text: str) -> MailTemplate:
 
 
 def words(page: str) -> str:
-    """What somebody reads who sees the HTML."""
+    """The visible text of an HTML page."""
     body = page[page.index("<body") :]
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
-def test_a_text_becomes_a_mail(made: Path) -> None:
+def test_template_is_rendered(made: Path) -> None:
     mail = write(
         made, "order.txt", "Subject: Your order of {{ what }}\r\n\r\nHello {{ name }},\r\n\nit is on its\nway.\n\n"
-    ).mail("ada@example.com", name="Zoë & Co.", what="tea")
+    ).render("ada@example.com", name="Zoë & Co.", what="tea")
 
     assert (mail.to, mail.subject) == ("ada@example.com", f"{TITLE}: Your order of tea")
     assert mail.text == f"Hello Zoë & Co.,\n\nit is on its\nway.\n\n-- \n{TITLE}\n"
@@ -58,9 +59,9 @@ def test_a_text_becomes_a_mail(made: Path) -> None:
     assert "Zoë &amp; Co." in mail.html
 
 
-def test_a_link_alone_on_its_line_becomes_a_button_and_stays_readable(made: Path) -> None:
+def test_link_on_separate_line_becomes_button(made: Path) -> None:
     link = "https://app.example.com/?a=1&b=2#token=x"
-    mail = write(made, "link.txt", "Subject: Go on\n\nGo on here:\n{{ link }}\nor on {{ link }} itself.").mail(
+    mail = write(made, "link.txt", "Subject: Go on\n\nGo on here:\n{{ link }}\nor on {{ link }} itself.").render(
         "ada@example.com", link=link
     )
 
@@ -69,29 +70,29 @@ def test_a_link_alone_on_its_line_becomes_a_button_and_stays_readable(made: Path
     assert words(mail.html) == f"Go on here: Go on {link} or on {link} itself. {READ}"
 
 
-def test_a_mail_may_have_a_look_of_its_own(made: Path) -> None:
+def test_email_can_have_separate_html(made: Path) -> None:
     (made / "news.html").write_text('{% extends "layout.html" %}{% block content %}<b>{{ name }}</b>{% endblock %}')
-    mail = write(made, "news.txt", "Subject: News\n\nHello {{ name }}").mail("ada@example.com", name="<Ada>")
+    mail = write(made, "news.txt", "Subject: News\n\nHello {{ name }}").render("ada@example.com", name="<Ada>")
 
     assert "<b>&lt;Ada&gt;</b>" in mail.html
     assert mail.html.startswith("<!doctype html>")
     assert mail.text.startswith("Hello <Ada>\n")
 
 
-def test_what_is_wrong_with_a_template_is_said(made: Path) -> None:
+def test_template_errors_are_explained(made: Path) -> None:
     with pytest.raises(ValueError, match=r"shop: the first line of templates/bare\.txt must be 'Subject: …'"):
-        write(made, "bare.txt", "Hello").mail("ada@example.com")
+        write(made, "bare.txt", "Hello").render("ada@example.com")
     with pytest.raises(UndefinedError, match="'nmae' is undefined"):
-        write(made, "wrong.txt", "Subject: Hello\n\n{{ nmae }}").mail("ada@example.com", name="Ada")
+        write(made, "wrong.txt", "Subject: Hello\n\n{{ nmae }}").render("ada@example.com", name="Ada")
     with pytest.raises(TemplateNotFound, match=r"none\.txt"):
-        MailTemplate("shop.mails", "none").mail("ada@example.com")
+        MailTemplate("shop.mails", "none").render("ada@example.com")
     with pytest.raises(UnusableAddress):
-        write(made, "right.txt", "Subject: Hello\n\nHello").mail("ada")
+        write(made, "right.txt", "Subject: Hello\n\nHello").render("ada")
 
 
-@pytest.mark.parametrize("key", sorted(known))
-def test_both_parts_of_every_mail_say_the_same(key: str) -> None:
-    mail = known[key].example()
+@pytest.mark.parametrize("key", sorted(templates))
+def test_text_and_html_have_same_content(key: str) -> None:
+    mail = templates[key].example()
     subject = mail.subject.removeprefix(f"{TITLE}: ")
     text = " ".join(mail.text.replace("\n\n-- \n", "\n").replace(EXAMPLE_LINK, f"{subject} {EXAMPLE_LINK}").split())
 
@@ -100,10 +101,10 @@ def test_both_parts_of_every_mail_say_the_same(key: str) -> None:
     assert max(map(len, compose(mail, SENDER).as_bytes().splitlines())) <= 78
 
 
-@pytest.mark.parametrize("key", sorted(known))
-def test_no_value_adds_anything_to_a_mail(key: str) -> None:
-    template = known[key]
-    mail = template.mail(
+@pytest.mark.parametrize("key", sorted(templates))
+def test_values_cannot_inject_headers_links_or_html(key: str) -> None:
+    template = templates[key]
+    mail = template.render(
         "ada@example.com", **{name: HOSTILE for name in template.values if name != "link"}, link=EXAMPLE_LINK
     )
     message = compose(mail, SENDER)
@@ -114,6 +115,6 @@ def test_no_value_adds_anything_to_a_mail(key: str) -> None:
     assert [line for line in mail.text.splitlines() if line.startswith(("Bcc", "https://evil"))] == []
 
 
-def test_every_text_belongs_to_a_mail(project: Path) -> None:
+def test_every_text_file_has_a_template(project: Path) -> None:
     texts = {f"{path.parents[1].name}/{path.stem}" for path in project.glob("app/modules/*/templates/*.txt")}
-    assert texts <= known.keys()
+    assert texts <= templates.keys()

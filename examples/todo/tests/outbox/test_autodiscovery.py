@@ -1,4 +1,4 @@
-"""What modules do beside answering requests is known because its file is there."""
+"""Files of modules are imported by name."""
 
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +14,7 @@ def package(folder: Path, **files: str) -> None:
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
 
 
-def test_the_files_of_all_modules_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_all_modules_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package(tmp_path / "found_all")
     package(tmp_path / "found_all/order", later="DONE = []", rules="", routes="raise RuntimeError")
     package(tmp_path / "found_all/customer", rules="from found_all.order.later import DONE; DONE.append(1)")
@@ -27,7 +27,7 @@ def test_the_files_of_all_modules_are_imported(tmp_path: Path, monkeypatch: pyte
     assert import_module("found_all.order.later").DONE == [1]
 
 
-def test_what_cannot_be_imported_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_errors_are_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package(tmp_path / "found_broken")
     package(tmp_path / "found_broken/order", rules="import nothing_of_this_name")
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,4 +1,4 @@
-"""Looking after the outbox on the command line."""
+"""Commands for the outbox and for dead letters."""
 
 import logging
 from collections.abc import Generator
@@ -13,9 +13,9 @@ from typer.testing import CliRunner, Result
 from app.cli import app
 from app.db.base import utc_now
 from app.db.session import Database
-from app.outbox.models import OutboxEvent
-from tests.conftest import in_a_thread
-from tests.outbox.conftest import add, event, rows
+from app.outbox.models import OutboxMessage
+from tests.conftest import run_in_thread
+from tests.outbox.conftest import commit_messages, make_message, outbox_rows
 
 
 @pytest.fixture(autouse=True)
@@ -27,56 +27,56 @@ def _logging_restored() -> Generator[None]:
 
 
 def run(*arguments: object) -> Result:
-    result: Result = in_a_thread(CliRunner().invoke, app, [str(argument) for argument in arguments])
+    result: Result = run_in_thread(CliRunner().invoke, app, [str(argument) for argument in arguments])
     return result
 
 
-def dead(name: str, **fields: Any) -> OutboxEvent:
-    """A job that failed for good."""
+def dead(name: str, **fields: Any) -> OutboxMessage:
+    """A dead letter."""
     values = {
         "attempts": 10,
         "sent_at": utc_now(),
         "dead_at": utc_now(),
         "last_error": "RuntimeError: no\nluck",
     } | fields
-    return event(name, **values)
+    return make_message(name, **values)
 
 
 @pytest.fixture
-async def graveyard(outbox: Database) -> Database:
-    """Two dead ones, and one that is alive."""
+async def graveyard(empty_database: Database) -> Database:
+    """Two dead letters, and one pending message."""
     fields: dict[str, Any] = {"payload": '{"email": "ada@example.com"}', "key": "a", "request_id": "abc"}
-    await add(outbox, dead("welcome", **fields), dead("remind"), event("alive"))
-    return outbox
+    await commit_messages(empty_database, dead("welcome", **fields), dead("remind"), make_message("alive"))
+    return empty_database
 
 
-async def test_the_status_counts_and_tells_the_age(outbox: Database) -> None:
+async def test_status_shows_counts_and_ages(empty_database: Database) -> None:
     now = utc_now()
 
     def ago(**time: float) -> dict[str, Any]:
         return {"due_at": now - timedelta(**time)}
 
-    await add(
-        outbox,
-        event("waiting", **ago(days=2)),
-        event("later", **ago(seconds=1), next_attempt_at=now + timedelta(hours=1)),
-        event("sent", **ago(hours=3), sent_at=now),
-        event("taken", **ago(minutes=5), sent_at=now, taken_until=now),
+    await commit_messages(
+        empty_database,
+        make_message("pending", **ago(days=2)),
+        make_message("later", **ago(seconds=1), next_attempt_at=now + timedelta(hours=1)),
+        make_message("sent", **ago(hours=3), sent_at=now),
+        make_message("running", **ago(minutes=5), sent_at=now, leased_until=now),
         dead("dead", **ago(seconds=0)),
     )
     lines = run("outbox", "status").output.splitlines()
 
-    assert [line.split()[:2] for line in lines] == [["waiting", "2"], ["sent", "1"], ["taken", "1"], ["dead", "1"]]
+    assert [line.split()[:2] for line in lines] == [["pending", "2"], ["sent", "1"], ["running", "1"], ["dead", "1"]]
     assert [line.partition("oldest: ")[2] for line in lines[:3]] == ["2 d", "3 h", "5 min"]
     assert lines[3].endswith(" s")
 
 
-def test_an_empty_outbox_has_no_age(outbox: Database) -> None:
-    assert run("outbox", "status").output.splitlines()[0].split() == ["waiting", "0"]
+def test_status_of_empty_outbox_shows_no_age(empty_database: Database) -> None:
+    assert run("outbox", "status").output.splitlines()[0].split() == ["pending", "0"]
 
 
 async def test_dead_letters_are_listed_without_their_arguments(graveyard: Database) -> None:
-    [welcome, remind, _] = await rows(graveyard)
+    [welcome, remind, _] = await outbox_rows(graveyard)
     result = run("dead-letters", "list")
 
     assert result.output.splitlines() == [
@@ -85,8 +85,8 @@ async def test_dead_letters_are_listed_without_their_arguments(graveyard: Databa
     assert len(run("dead-letters", "list", "--limit", 1).output.splitlines()) == 1
 
 
-async def test_one_is_shown_with_everything(graveyard: Database) -> None:
-    [welcome, remind, alive] = await rows(graveyard)
+async def test_show_prints_all_fields(graveyard: Database) -> None:
+    [welcome, remind, alive] = await outbox_rows(graveyard)
     shown = run("dead-letters", "show", welcome.id).output
     for said in ("welcome", "ada@example.com", "abc", "RuntimeError: no\nluck", f"{welcome.id}"):
         assert said in shown
@@ -94,56 +94,58 @@ async def test_one_is_shown_with_everything(graveyard: Database) -> None:
 
     nothing = run("dead-letters", "show", alive.id)
     assert nothing.exit_code == 1
-    assert nothing.stderr == f"There is no dead letter {alive.id}.\n"
+    assert nothing.stderr == f"No dead letter with the id {alive.id}.\n"
 
 
-async def test_one_is_tried_again_from_the_first_attempt_on(graveyard: Database) -> None:
-    [welcome, *_] = await rows(graveyard)
+async def test_replay_resets_attempts(graveyard: Database) -> None:
+    [welcome, *_] = await outbox_rows(graveyard)
     result = run("dead-letters", "replay", welcome.id)
 
-    assert (result.exit_code, result.output) == (0, "1 will be tried again\n")
-    [welcome, remind, _] = await rows(graveyard)
+    assert (result.exit_code, result.output) == (0, "1 will be retried\n")
+    [welcome, remind, _] = await outbox_rows(graveyard)
     assert (welcome.dead_at, welcome.sent_at, welcome.attempts) == (None, None, 0)
     assert remind.dead_at is not None
 
 
-async def test_one_is_deleted(graveyard: Database) -> None:
-    [_, remind, _] = await rows(graveyard)
+async def test_drop_deletes_dead_letter(graveyard: Database) -> None:
+    [_, remind, _] = await outbox_rows(graveyard)
     result = run("dead-letters", "drop", remind.id, remind.id)
 
     assert (result.exit_code, result.output) == (0, "1 deleted\n")
-    assert [row.name for row in await rows(graveyard)] == ["welcome", "alive"]
+    assert [row.name for row in await outbox_rows(graveyard)] == ["welcome", "alive"]
 
 
 @pytest.mark.parametrize(("command", "left"), [("replay", ["welcome", "remind", "alive"]), ("drop", ["alive"])])
-async def test_all_of_them(graveyard: Database, command: str, left: list[str]) -> None:
+async def test_all_selects_every_dead_letter(graveyard: Database, command: str, left: list[str]) -> None:
     assert run("dead-letters", command, "--all").output.startswith("2 ")
-    assert [row.name for row in await rows(graveyard)] == left
+    assert [row.name for row in await outbox_rows(graveyard)] == left
     assert run("dead-letters", "list").output == ""
-    assert run("dead-letters", command, "--all").exit_code == 0, "none left is what was wanted"
+    assert run("dead-letters", command, "--all").exit_code == 0, "an empty selection is no error"
 
 
 @pytest.mark.parametrize("command", ["replay", "drop"])
-async def test_what_is_alive_is_left_alone(graveyard: Database, command: str) -> None:
-    [welcome, _, alive] = await rows(graveyard)
+async def test_pending_messages_are_not_changed(graveyard: Database, command: str) -> None:
+    [welcome, _, alive] = await outbox_rows(graveyard)
     result = run("dead-letters", command, welcome.id, alive.id, uuid4())
 
     assert result.exit_code == 1
     assert result.stdout.startswith("1 ")
-    assert result.stderr == "The others are no dead letters.\n"
-    assert "alive" in [row.name for row in await rows(graveyard)]
+    assert result.stderr == "The other ids are not dead letters.\n"
+    assert "alive" in [row.name for row in await outbox_rows(graveyard)]
 
 
 @pytest.mark.parametrize("command", ["replay", "drop"])
 @pytest.mark.parametrize("arguments", [[], [UUID(int=1), "--all"]])
-def test_it_must_be_said_which(outbox: Database, command: str, arguments: list[object]) -> None:
+def test_ids_or_all_are_required(empty_database: Database, command: str, arguments: list[object]) -> None:
     result = run("dead-letters", command, *arguments)
 
-    assert (result.exit_code, result.stderr) == (2, "Name ids, or say --all.\n")
+    assert (result.exit_code, result.stderr) == (2, "Give ids, or --all.\n")
 
 
 @pytest.mark.parametrize("command", [("outbox", "status"), ("dead-letters", "list"), ("dead-letters", "drop", "--all")])
-def test_wrong_settings_are_explained(monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+def test_invalid_settings_are_reported_without_values(
+    monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("DATABASE_URL", "hunter2")
     result = run(*command)
 

@@ -1,4 +1,4 @@
-"""Which service answers what: each has its own routes, and together they have all."""
+"""The routes of each service; together, they have all routes."""
 
 import json
 import re
@@ -15,6 +15,9 @@ from app.services.api import create_api
 from app.services.auth import create_auth
 from app.services.mailer import create_mailer
 from app.services.scheduler import create_scheduler
+from tests.messaging.conftest import impatient
+
+__all__ = ["impatient"]
 
 ACCOUNTS = ("/api/v1/auth/", "/api/v1/users")
 CREATE: dict[str, Callable[[], FastAPI]] = {
@@ -26,9 +29,8 @@ CREATE: dict[str, Callable[[], FastAPI]] = {
 
 
 @pytest.fixture(autouse=True)
-def _a_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that does not answer: nobody needs it to be built."""
-    monkeypatch.setattr("app.events.topics.TIMEOUT_SECONDS", 0.1)
+def _a_kafka(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unreachable Kafka, which is enough to create the applications."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
 
 
@@ -36,24 +38,24 @@ def routes(app: FastAPI) -> set[str]:
     return {path for path in app.openapi()["paths"] if not path.startswith("/health")}
 
 
-def test_accounts_are_in_one_service_and_everything_else_in_another() -> None:
+def test_routes_are_split_between_auth_and_api() -> None:
     assert routes(create_auth())
     assert all(path.startswith(ACCOUNTS) for path in routes(create_auth()))
     assert not any(path.startswith(ACCOUNTS) for path in routes(create_api()))
 
 
 @pytest.mark.parametrize("name", ["mailer", "scheduler"])
-def test_the_others_answer_for_their_health_only(name: str) -> None:
+def test_other_services_have_only_health_routes(name: str) -> None:
     assert routes(CREATE[name]()) == set()
     assert "/health/live" in CREATE[name]().openapi()["paths"]
 
 
-def test_together_they_are_described_as_one_service_would_be() -> None:
+def test_combined_openapi_equals_that_of_one_service() -> None:
     assert together(create().openapi() for create in CREATE.values()) == create_app().openapi()
 
 
 def together(descriptions: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Merge what they say; a difference in what two of them say is told."""
+    """Merge OpenAPI documents; fail if two of them differ in the same place."""
     merged: dict[str, Any] = {}
     for description in descriptions:
         _merge(merged, json.loads(json.dumps(description)))
@@ -68,7 +70,7 @@ def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
             assert into.setdefault(name, value) == value, name
 
 
-def test_traefik_sends_each_path_to_the_service_that_has_it(project: Path) -> None:
+def test_traefik_routes_each_path_to_its_service(project: Path) -> None:
     routers = yaml.safe_load((project / "deploy/traefik/routes.yml").read_text(encoding="utf-8"))["http"]["routers"]
     pattern = routers["auth"]["rule"].removeprefix("PathRegexp(`").removesuffix("`)")
 

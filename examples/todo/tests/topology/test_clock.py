@@ -1,4 +1,4 @@
-"""What is looked after every few seconds, by one process at a time."""
+"""The scheduler loop and its leader election."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,21 +11,17 @@ from structlog.testing import capture_logs
 
 from app.db.leader import Leadership
 from app.db.session import Database
-from app.outbox.background import going_on
+from app.outbox.background import run_in_background
 from app.topology import clock
 from app.topology.clock import Clock, Tick
-from tests.outbox.conftest import until
+from tests.conftest import OwnRegistry
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 TIMES = 3
 
 
-@pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "LOOK_SECONDS", 0.01)
-
-
 class Called:
-    """Counts, and fails when it is told to."""
+    """A function that counts its calls and can raise errors."""
 
     def __init__(self, more: int = 0, *errors: Exception) -> None:
         self.more = more
@@ -43,57 +39,62 @@ class Called:
         return call
 
 
+def looking_at(database: Database, *each: Called, look_seconds: float = 0.01) -> Clock:
+    """A scheduler loop with a very short interval."""
+    return Clock(database, [one.as_tick() for one in each], look_seconds)
+
+
 async def called(*each: Called) -> bool:
     return all(one.times >= TIMES for one in each)
 
 
-async def test_it_calls_again_and_again(live_database: Database) -> None:
+async def test_functions_are_called_repeatedly(committing_database: Database) -> None:
     one = Called()
-    async with going_on(Clock(live_database, [one.as_tick()]).run()):
-        await until(lambda: called(one))
+    async with run_in_background(looking_at(committing_database, one).run()):
+        await wait_until(lambda: called(one))
 
 
-async def test_where_there_is_more_it_does_not_wait(live_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "LOOK_SECONDS", 60)
+async def test_function_with_more_work_is_called_immediately(committing_database: Database) -> None:
     one = Called(more=TIMES)
-    async with going_on(Clock(live_database, [one.as_tick()]).run()):
-        await until(lambda: called(one))
+    async with run_in_background(looking_at(committing_database, one, look_seconds=2 * TIMEOUT_SECONDS).run()):
+        await wait_until(lambda: called(one))
     assert one.times == TIMES + 1
 
 
-async def test_one_that_fails_holds_up_no_other(live_database: Database) -> None:
+async def test_failing_function_does_not_stop_others(committing_database: Database) -> None:
     one, other = Called(0, RuntimeError("no")), Called()
     with capture_logs() as lines:
-        async with going_on(Clock(live_database, [one.as_tick(), other.as_tick()]).run()):
-            await until(lambda: called(one, other))
+        async with run_in_background(looking_at(committing_database, one, other).run()):
+            await wait_until(lambda: called(one, other))
 
-    [failed] = [line for line in lines if line["event"] == "clock: failed"]
+    [failed] = [line for line in lines if line["event"] == "scheduler: function failed"]
     assert failed["error"] == "RuntimeError: no"
     assert failed["function"].endswith("call")
 
 
-async def test_a_database_that_is_away_is_waited_for(live_database: Database) -> None:
+async def test_scheduler_recovers_from_database_outage(committing_database: Database) -> None:
     one = Called(0, OperationalError("", None, Exception("away")))
     with capture_logs() as lines:
-        async with going_on(Clock(live_database, [one.as_tick()]).run()):
-            await until(lambda: called(one))
+        async with run_in_background(looking_at(committing_database, one).run()):
+            await wait_until(lambda: called(one))
     assert [line["event"] for line in lines] == [
-        "clock: leading",
-        "clock: no longer leading, trying again",
-        "clock: leading",
+        "scheduler: became leader",
+        "scheduler: lost leadership, retrying",
+        "scheduler: became leader",
     ]
 
 
-async def test_whoever_does_not_lead_waits_and_takes_over(
-    live_database: Database, monkeypatch: pytest.MonkeyPatch
+async def test_standby_takes_over_when_leader_stops(
+    committing_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With PostgreSQL, by a lock; here by what stands for it, so that SQLite shows it too."""
-    lock = asyncio.Lock()
+    """Uses a fake instead of the PostgreSQL lock, so that the test also runs on SQLite."""
+    lock, refused = asyncio.Lock(), asyncio.Event()
 
     @asynccontextmanager
     async def leading(_: Database) -> AsyncGenerator[Leadership | None]:
         if lock.locked():
             yield None
+            refused.set()
             return
         async with lock:
             yield Always()
@@ -105,17 +106,17 @@ async def test_whoever_does_not_lead_waits_and_takes_over(
 
     monkeypatch.setattr(clock, "leading", leading)
     first, second = Called(), Called()
-    leader = asyncio.create_task(Clock(live_database, [first.as_tick()]).run())
-    await until(lambda: called(first))
-    async with going_on(Clock(live_database, [second.as_tick()]).run()):
-        await asyncio.sleep(0.1)
+    leader = asyncio.create_task(looking_at(committing_database, first).run())
+    await wait_until(lambda: called(first))
+    async with run_in_background(looking_at(committing_database, second).run()):
+        await refused.wait()
         assert second.times == 0
         leader.cancel()
         await asyncio.wait({leader})
-        await until(lambda: called(second))
+        await wait_until(lambda: called(second))
 
 
-def test_what_is_ticking_is_called(live_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "_ticking", [])
+def test_decorated_functions_are_called(committing_database: Database, own_registry: OwnRegistry) -> None:
+    own_registry("app.topology.clock._ticking").clear()
     one = clock.ticking(Called().as_tick())
-    assert list(Clock(live_database).functions) == [one]
+    assert list(Clock(committing_database).functions) == [one]

@@ -1,4 +1,4 @@
-"""Starting one service of several."""
+"""The commands that start a single service."""
 
 import logging
 import socket
@@ -9,7 +9,7 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from app.cli import app
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 
 SERVICES = ["api", "auth", "mailer", "scheduler"]
 
@@ -23,25 +23,25 @@ def _logging_restored() -> Generator[None]:
 
 
 def run(*arguments: str) -> Result:
-    result: Result = in_a_thread(CliRunner().invoke, app, arguments)
+    result: Result = run_in_thread(CliRunner().invoke, app, arguments)
     return result
 
 
-def test_the_help_names_every_service() -> None:
+def test_help_lists_every_service() -> None:
     shown = run("service", "--help").output
     assert all(f" {name} " in shown for name in SERVICES)
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_without_kafka_they_are_one_process(name: str) -> None:
+def test_services_require_kafka(name: str) -> None:
     result = run("service", name)
 
     assert result.exit_code == 78
-    assert result.stderr.startswith("KAFKA_BOOTSTRAP_SERVERS is not set: in development `app serve` is all services")
+    assert result.stderr.startswith("KAFKA_BOOTSTRAP_SERVERS is not set, so `app serve` runs all services")
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_port_in_use_is_explained(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_in_use_is_explained(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092")
     with socket.create_server(("127.0.0.1", 0)) as other:
         result = run("service", name, "--port", str(other.getsockname()[1]))

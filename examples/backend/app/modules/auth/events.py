@@ -1,4 +1,4 @@
-"""What happens to sessions."""
+"""Domain events of sessions."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,7 +8,7 @@ from app.core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class SignedIn(Event):
-    """Somebody has signed in."""
+    """A user signed in."""
 
     user_id: UUID
     session_id: UUID
@@ -16,7 +16,7 @@ class SignedIn(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class SignedOut(Event):
-    """Sessions have ended: one, or all that a user had."""
+    """One session of a user ended; without `session_id`, all of them."""
 
     user_id: UUID
     session_id: UUID | None = None

@@ -1,4 +1,4 @@
-"""How sessions and roles are found and kept."""
+"""Queries for sessions and roles."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,59 +8,59 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import UnauthenticatedError
 from app.db.base import utc_now
-from app.db.errors import translating
-from app.modules.auth.models import SESSION_OF_USER, LoginSession, Role, UserRole
+from app.db.errors import map_integrity_errors
+from app.modules.auth.models import SESSION_USER_FK, LoginSession, Role, UserRole
 
 
 class UserGone(UnauthenticatedError):
-    """The account was closed while its owner signed in."""
+    """The account was deleted, possibly while its owner signed in."""
 
     message = "This account no longer exists."
 
 
 class AuthRepository:
-    """The sessions and roles in the database."""
+    """Queries for sessions and roles."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the transaction of `session`."""
+        """Use the transaction of `session`."""
         self.session = session
 
     async def add(self, login: LoginSession) -> None:
-        """Keep a new session.
+        """Store a new session.
 
         Raises:
-            UserGone: If its user was deleted meanwhile.
+            UserGone: If the user was deleted concurrently.
         """
         self.session.add(login)
-        with translating({SESSION_OF_USER: UserGone}):
+        with map_integrity_errors({SESSION_USER_FK: UserGone}):
             await self.session.flush()
 
     async def sessions(self, user_id: UUID) -> Sequence[LoginSession]:
-        """List the sessions of a user that go on, the latest first."""
+        """Return the active sessions of a user, most recently used first."""
         query = select(LoginSession).where(
             col(LoginSession.user_id) == user_id, col(LoginSession.expires_at) > utc_now()
         )
         return (await self.session.exec(query.order_by(col(LoginSession.used_at).desc()))).all()
 
-    async def end(self, user_id: UUID, session_id: UUID) -> bool:
-        """Delete one session of a user; tell whether there was one."""
+    async def revoke_session(self, user_id: UUID, session_id: UUID) -> bool:
+        """Delete one session of a user; return whether it existed."""
         ended = delete(LoginSession).where(col(LoginSession.id) == session_id, col(LoginSession.user_id) == user_id)
         return (await self.session.exec(ended)).rowcount > 0
 
-    async def end_all(self, user_id: UUID, keep: UUID | None) -> None:
-        """Delete all sessions of a user, but for one."""
+    async def revoke_all_sessions(self, user_id: UUID, keep: UUID | None) -> None:
+        """Delete all sessions of a user, except `keep`."""
         ended = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
         await self.session.exec(ended if keep is None else ended.where(col(LoginSession.id) != keep))
 
     async def roles(self, user_id: UUID) -> Sequence[str]:
-        """List the roles of a user."""
+        """Return the roles of a user."""
         return (await self.session.exec(select(UserRole.role).where(col(UserRole.user_id) == user_id))).all()
 
-    async def grant(self, user_id: UUID, role: Role) -> None:
-        """Give a user a role, if they do not have it yet."""
+    async def grant_role(self, user_id: UUID, role: Role) -> None:
+        """Grant a role to a user; does nothing if they already have it."""
         await self.session.merge(UserRole(user_id=user_id, role=role))
         await self.session.flush()
 
-    async def withdraw(self, user_id: UUID, role: Role) -> None:
-        """Take a role from a user."""
+    async def revoke_role(self, user_id: UUID, role: Role) -> None:
+        """Revoke a role from a user."""
         await self.session.exec(delete(UserRole).where(col(UserRole.user_id) == user_id, col(UserRole.role) == role))

@@ -1,4 +1,4 @@
-"""What can be done with sessions and roles."""
+"""Business rules for sessions and roles."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,33 +25,33 @@ from app.security.settings import SecuritySettings
 
 
 class SessionNotFound(NotFoundError):
-    """The user has no such session."""
+    """The user has no session with this id."""
 
     message = "You have no session with this id."
 
 
 class InvalidScope(InvalidError):
-    """None of the scopes that were asked for can be given."""
+    """The user is allowed none of the requested scopes."""
 
-    message = "You may have none of these scopes."
+    message = "None of the requested scopes can be granted."
 
 
 class AuthService:
-    """The rules about sessions and roles."""
+    """Business rules for sessions and roles."""
 
     def __init__(
         self, session: AsyncSession, logins: AuthRepository | None = None, users: UserService | None = None
     ) -> None:
-        """Work inside the transaction of `session`; tests may bring a repository of their own."""
+        """Use the transaction of `session`. Tests can pass another repository or user service."""
         self.session = session
         self.logins = logins or AuthRepository(session)
         self.users = users or UserService(session)
 
     async def user(self, user_id: UUID) -> User:
-        """Find the account of whoever is signed in.
+        """Return the account of a signed-in user.
 
         Raises:
-            UserGone: If it was closed since.
+            UserGone: If the account has been deleted.
         """
         try:
             return await self.users.get(user_id)
@@ -59,26 +59,26 @@ class AuthService:
             raise UserGone from None
 
     async def update(self, user_id: UUID, data: MeUpdate, precondition: Precondition) -> User:
-        """Change one's own account.
+        """Update the user's own account.
 
         Raises:
-            UserGone: If it was closed since.
-            PreconditionFailedError: If it has changed since the client saw it.
+            UserGone: If the account has been deleted.
+            PreconditionFailedError: If the account has changed since the client read it.
         """
         await self.user(user_id)
         return await self.users.update(user_id, UserUpdate(**data.model_dump(exclude_unset=True)), precondition)
 
-    async def start(self, user_id: UUID, device: Device, wanted: frozenset[str] = frozenset()) -> LoginSession:
-        """Begin a session for somebody who has proven who they are.
+    async def start_session(self, user_id: UUID, device: Device, wanted: frozenset[str] = frozenset()) -> LoginSession:
+        """Start a session for an authenticated user.
 
         Args:
-            user_id: Who.
-            device: Where.
-            wanted: The scopes that are asked for; none means all that the user may have.
+            user_id: The user.
+            device: The client and address to show in the list of sessions.
+            wanted: Requested scopes. An empty set requests all scopes of the user.
 
         Raises:
-            InvalidScope: If the user may have none of them.
-            UserGone: If the account was closed meanwhile.
+            InvalidScope: If the user is allowed none of the requested scopes.
+            UserGone: If the account was deleted concurrently.
         """
         granted = (await self.scopes(user_id)) & (wanted or frozenset(Scope))
         if not granted:
@@ -95,47 +95,47 @@ class AuthService:
         return login
 
     async def sessions(self, user_id: UUID) -> Sequence[LoginSession]:
-        """List a user's sessions, the latest first."""
+        """Return the active sessions of a user, most recently used first."""
         return await self.logins.sessions(user_id)
 
-    async def end(self, user_id: UUID, session_id: UUID) -> None:
-        """End one session of a user. What was handed out for it is worth nothing from then on.
+    async def revoke_session(self, user_id: UUID, session_id: UUID) -> None:
+        """Revoke one session of a user, including its cookie or refresh tokens.
 
         Raises:
-            SessionNotFound: If the user has no such session.
+            SessionNotFound: If the user has no session with this id.
         """
-        if not await self.logins.end(user_id, session_id):
+        if not await self.logins.revoke_session(user_id, session_id):
             raise SessionNotFound
         audit("logout", user_id=user_id, session_id=str(session_id))
         await publish(self.session, SignedOut(user_id=user_id, session_id=session_id))
 
     async def log_out(self, principal: Principal) -> None:
-        """End the session of this request, if it has one. That it has ended already is as good."""
+        """Revoke the session of the current request, if any. A session that has already ended is not an error."""
         if principal.session_id is not None:
             with suppress(SessionNotFound):
-                await self.end(principal.user_id, principal.session_id)
+                await self.revoke_session(principal.user_id, principal.session_id)
 
-    async def end_all(self, user_id: UUID, keep: UUID | None = None) -> None:
-        """End all sessions of a user, but for the one to keep."""
-        await self.logins.end_all(user_id, keep)
-        audit("logout_everywhere", user_id=user_id)
+    async def revoke_all_sessions(self, user_id: UUID, keep: UUID | None = None) -> None:
+        """Revoke all sessions of a user, except `keep`."""
+        await self.logins.revoke_all_sessions(user_id, keep)
+        audit("logout_all", user_id=user_id)
         await publish(self.session, SignedOut(user_id=user_id))
 
-    async def grant(self, user_id: UUID, role: Role) -> None:
-        """Give a user a role."""
-        await self.logins.grant(user_id, role)
+    async def grant_role(self, user_id: UUID, role: Role) -> None:
+        """Grant a role to a user."""
+        await self.logins.grant_role(user_id, role)
         audit("role_granted", user_id=user_id, role=role)
 
-    async def withdraw(self, user_id: UUID, role: Role) -> None:
-        """Take a role from a user. Tokens that are out already keep it until they expire."""
-        await self.logins.withdraw(user_id, role)
-        audit("role_withdrawn", user_id=user_id, role=role)
+    async def revoke_role(self, user_id: UUID, role: Role) -> None:
+        """Revoke a role from a user. Access tokens that were already issued keep its scope until they expire."""
+        await self.logins.revoke_role(user_id, role)
+        audit("role_revoked", user_id=user_id, role=role)
 
-    async def scopes_of(self, login: LoginSession) -> frozenset[str]:
-        """Tell what a session may be used for: what was asked for then and is still allowed now."""
+    async def session_scopes(self, login: LoginSession) -> frozenset[str]:
+        """Return the scopes of a session: those granted at sign-in that the user still has."""
         return frozenset(login.scope.split()) & await self.scopes(login.user_id)
 
     async def scopes(self, user_id: UUID) -> frozenset[str]:
-        """Tell what a user may do at most."""
+        """Return all scopes that a user's roles allow."""
         admin = {Scope.ADMIN} if Role.ADMIN in await self.logins.roles(user_id) else set()
         return frozenset({Scope.READ, Scope.WRITE} | admin)

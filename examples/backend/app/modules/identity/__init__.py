@@ -1,1 +1,1 @@
-"""Who somebody is at an identity provider, and signing in there."""
+"""Sign-in with identity providers, and the identities of users there."""

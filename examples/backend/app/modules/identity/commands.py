@@ -1,4 +1,4 @@
-"""How an administrator is made, where people come from a provider."""
+"""The `users create-admin` command for sign-in with identity providers."""
 
 import asyncio
 from typing import Annotated
@@ -7,9 +7,9 @@ import typer
 
 from app.core.config import load
 from app.db import dialect
-from app.db.commands import configured
+from app.db.commands import command_context
 from app.db.session import transaction
-from app.modules.auth.commands import commands, read_account
+from app.modules.auth.commands import commands, parse_account
 from app.modules.auth.models import Role
 from app.modules.auth.service import AuthService
 from app.modules.user.schemas import UserCreate
@@ -18,15 +18,15 @@ from app.modules.user.service import UserService
 
 @commands.command()
 def create_admin(
-    email: Annotated[str, typer.Argument(help="The address that the identity provider knows.")],
-    name: Annotated[str, typer.Option(help="What to call them.")] = "Administrator",
+    email: Annotated[str, typer.Argument(help="Email address of the user at the identity provider.")],
+    name: Annotated[str, typer.Option(help="Display name of a new account.")] = "Administrator",
 ) -> None:
-    """Make somebody an administrator; the account is opened if there is none.
+    """Grant the administrator role; creates the account if it does not exist.
 
-    There is no password: the account is theirs who sign in with this address, verified by a provider.
+    No password is set: the account is linked when a user signs in with this address, verified by a provider.
     """
-    with configured():
-        data = read_account(email, name)
+    with command_context():
+        data = parse_account(email, name)
         asyncio.run(_create_admin(data))
         typer.echo(f"{data.email} is an administrator")
 
@@ -34,8 +34,8 @@ def create_admin(
 async def _create_admin(data: UserCreate) -> None:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
+        transaction(database.write) as session,
     ):
         users = UserService(session)
         user = await users.find(data.email) or await users.register(data)
-        await AuthService(session).grant(user.id, Role.ADMIN)
+        await AuthService(session).grant_role(user.id, Role.ADMIN)

@@ -1,4 +1,4 @@
-"""Who asks: a browser with its cookie, or a program with an access token."""
+"""Authentication by session cookie (browsers) or access token (other clients)."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
-from app.db.session import DatabaseDep, brief_read
+from app.db.session import DatabaseDep, open_read_session
 from app.modules.identity.service import IdentityService
 from app.oidc.bearer import AccessToken, read_access_token
 from app.oidc.cookies import CSRF_HEADER, SESSION, has_csrf_token, read_cookie
@@ -21,32 +21,32 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 session_cookie = APIKeyCookie(
     name=SESSION,
     scheme_name="BrowserSession",
-    description=f"Of a browser that has signed in. Anything but GET needs the header `{CSRF_HEADER}` too.",
+    description=f"Session cookie of a browser. Requests other than GET also need the header `{CSRF_HEADER}`.",
     auto_error=False,
 )
-# Looked at by `has_csrf_token`; it stands here so that the documentation's page can send it.
+# Checked by `has_csrf_token`; declared here so that the interactive documentation can send it.
 csrf_header = APIKeyHeader(
     name=CSRF_HEADER,
     scheme_name="CsrfToken",
-    description="Goes with the cookie. `GET /api/v1/auth/session` tells it.",
+    description="CSRF token for the session cookie, as returned by `GET /api/v1/auth/session`.",
     auto_error=False,
 )
 access_token = HTTPBearer(
     scheme_name="AccessToken",
     bearerFormat="JWT",
-    description="Of one of the identity providers, made out to this API.",
+    description="Access token of a configured identity provider, issued for this API.",
     auto_error=False,
 )
 
 
 class CsrfRefused(ForbiddenError):
-    """The request has the cookie, but nothing that shows that our own application has sent it."""
+    """The request has a session cookie but no valid CSRF token."""
 
-    message = f"The header {CSRF_HEADER} is missing or wrong. GET /api/v1/auth/session tells it."
+    message = f"The header {CSRF_HEADER} is missing or invalid. GET /api/v1/auth/session returns the token."
 
 
 async def get_providers(request: Request) -> Providers:
-    """Return the identity providers that the app knows."""
+    """Return the configured identity providers."""
     providers: Providers = request.app.state.oidc
     return providers
 
@@ -55,23 +55,23 @@ ProvidersDep = Annotated[Providers, Depends(get_providers)]
 
 
 async def get_security(request: Request) -> SecuritySettings:
-    """Return the settings of sign-in."""
+    """Return the sign-in settings."""
     settings: SecuritySettings = request.app.state.security
     return settings
 
 
-SecurityDep = Annotated[SecuritySettings, Depends(get_security)]
+SecuritySettingsDep = Annotated[SecuritySettings, Depends(get_security)]
 
 
 async def get_login(
-    provider: str, request: Request, database: DatabaseDep, providers: ProvidersDep, security: SecurityDep
+    provider: str, request: Request, database: DatabaseDep, providers: ProvidersDep, security: SecuritySettingsDep
 ) -> Login:
-    """Prepare to sign in with the provider in the path.
+    """Return the login flow for the provider in the path.
 
     Raises:
-        ProviderNotFound: If there is none with this name.
+        ProviderNotFound: If no provider has this name.
     """
-    chosen = providers.named(provider)
+    chosen = providers.get(provider)
     service = providers.settings.public_url or security.link("")
     path = request.app.url_path_for("finish_login", provider=provider)
     return Login(database, chosen, f"{service.rstrip('/')}{path}")
@@ -83,11 +83,11 @@ LoginDep = Annotated[Login, Depends(get_login)]
 async def get_access_token(
     request: Request, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(access_token)]
 ) -> AccessToken | None:
-    """Read the access token of the request, if there is one.
+    """Verify and return the access token of the request, if there is one.
 
     Raises:
-        InvalidToken: If it is not good here.
-        ProviderUnavailable: If that cannot be found out.
+        InvalidToken: If the token is not valid for this API.
+        ProviderUnavailable: If the provider's signing keys cannot be fetched.
     """
     return None if shown is None else await read_access_token(await get_providers(request), shown.credentials)
 
@@ -102,22 +102,24 @@ async def get_principal(
     _cookie: Annotated[str | None, Depends(session_cookie)],
     _csrf: Annotated[str | None, Depends(csrf_header)],
 ) -> Principal:
-    """Tell who asks. It is looked up before the transaction of the request, which then waits for no provider.
+    """Authenticate the request.
+
+    This uses a separate short transaction, so that the request's transaction never waits for a provider.
 
     Raises:
-        UnauthenticatedError: If there is neither a token nor the cookie of a session, or it is not valid.
-        AccountNeeded: If the owner of the token has no account.
-        CsrfRefused: If it is a browser whom another site may have told to ask.
+        UnauthenticatedError: If there is no valid access token or session cookie.
+        AccountNeeded: If the owner of the access token has no account.
+        CsrfRefused: If the session cookie comes without a valid CSRF token, so the request may be forged.
     """
     if token is not None:
-        async with brief_read(database) as session:
-            return await IdentityService(session).by_token(token)
+        async with open_read_session(database) as session:
+            return await IdentityService(session).authenticate_token(token)
     secret = read_cookie(request, SESSION)
     if secret is None:
         raise UnauthenticatedError
-    async with brief_read(database) as session:
-        principal = await IdentityService(session).by_cookie(secret)
+    async with open_read_session(database) as session:
+        principal = await IdentityService(session).authenticate_cookie(secret)
     if request.method not in SAFE_METHODS and not has_csrf_token(request, secret):
-        audit("csrf", user_id=principal.user_id, outcome="refused")
+        audit("csrf_check", user_id=principal.user_id, outcome="refused")
         raise CsrfRefused
     return principal

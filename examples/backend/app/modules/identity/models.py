@@ -1,4 +1,4 @@
-"""How identities and cookies are stored."""
+"""Identity and session cookie tables."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -9,11 +9,11 @@ from sqlmodel import Field
 from app.db.base import Base, Expiring, UtcDateTime, utc_now
 
 IDENTITY_UNIQUE = "uq_identity_issuer_subject"
-OWNER_EXISTS = "fk_identity_user_id"
+IDENTITY_USER_FK = "fk_identity_user_id"
 
 
 class Identity(Base, table=True):
-    """Somebody's name at a provider: who comes with it is that user."""
+    """A link between a user and their account at an identity provider (issuer and subject)."""
 
     __tablename__ = "identity"
     __table_args__ = (UniqueConstraint("issuer", "subject", name=IDENTITY_UNIQUE),)
@@ -26,11 +26,11 @@ class Identity(Base, table=True):
 
 
 class SessionCookie(Expiring, table=True):
-    """The cookie that proves a session, and what the provider wants to see when it ends."""
+    """The cookie of a session, and the ID token that the provider expects at logout."""
 
     __tablename__ = "session_cookie"
 
-    secret: str = Field(primary_key=True, max_length=64)  # as digest
+    secret: str = Field(primary_key=True, max_length=64)  # digest of the cookie value
     session_id: UUID = Field(foreign_key="login_session.id", ondelete="CASCADE", index=True)
     provider: str = Field(max_length=32)
     id_token: str

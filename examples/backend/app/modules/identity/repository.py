@@ -1,4 +1,4 @@
-"""How identities and cookies are found and kept."""
+"""Queries for identities and session cookies."""
 
 from uuid import UUID
 
@@ -7,60 +7,60 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import ConflictError, UnauthenticatedError
 from app.db.base import utc_now
-from app.db.errors import translating
+from app.db.errors import map_integrity_errors
 from app.modules.auth.models import LoginSession
-from app.modules.identity.models import IDENTITY_UNIQUE, OWNER_EXISTS, Identity, SessionCookie
+from app.modules.identity.models import IDENTITY_UNIQUE, IDENTITY_USER_FK, Identity, SessionCookie
 from app.security.secrets import digest
 
 
 class IdentityTaken(ConflictError):
-    """Somebody has come with the same identity at the same time."""
+    """A concurrent request has linked the same identity."""
 
-    message = "This identity belongs to an account by now. Try again."
+    message = "This identity has just been linked to an account. Try again."
 
 
 class OwnerGone(ConflictError):
-    """The account was closed while it was linked."""
+    """The account was deleted while the identity was being linked."""
 
-    message = "This account was closed just now. Try again."
+    message = "This account has just been deleted. Try again."
 
 
 class SessionEnded(UnauthenticatedError):
-    """The session of the cookie is over."""
+    """The cookie belongs to a session that has expired or was revoked."""
 
-    message = "You are signed out. Sign in again."
+    message = "Your session has ended. Sign in again."
 
 
 class IdentityRepository:
-    """The identities and cookies in the database."""
+    """Queries for identities and session cookies."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the transaction of `session`."""
+        """Use the transaction of `session`."""
         self.session = session
 
-    async def owner(self, issuer: str, subject: str) -> UUID | None:
-        """Find the user who has an identity."""
+    async def find_user_id(self, issuer: str, subject: str) -> UUID | None:
+        """Return the id of the user an identity is linked to."""
         query = select(Identity.user_id).where(col(Identity.issuer) == issuer, col(Identity.subject) == subject)
         return (await self.session.exec(query)).one_or_none()
 
-    async def link(self, identity: Identity) -> None:
-        """Keep whose identity it is.
+    async def add_identity(self, identity: Identity) -> None:
+        """Store the link between an identity and a user.
 
         Raises:
-            IdentityTaken: If it is somebody's already.
-            OwnerGone: If the user was deleted meanwhile.
+            IdentityTaken: If the identity is already linked.
+            OwnerGone: If the user was deleted concurrently.
         """
         self.session.add(identity)
-        with translating({IDENTITY_UNIQUE: IdentityTaken, OWNER_EXISTS: OwnerGone}):
+        with map_integrity_errors({IDENTITY_UNIQUE: IdentityTaken, IDENTITY_USER_FK: OwnerGone}):
             await self.session.flush()
 
     async def add_cookie(self, cookie: SessionCookie) -> None:
-        """Keep the cookie of a new session."""
+        """Store the cookie of a new session."""
         self.session.add(cookie)
         await self.session.flush()
 
-    async def session_of(self, secret: str) -> LoginSession | None:
-        """Find the session that a cookie proves."""
+    async def find_session(self, secret: str) -> LoginSession | None:
+        """Return the active session that a cookie secret belongs to."""
         query = (
             select(LoginSession)
             .join(SessionCookie, col(SessionCookie.session_id) == col(LoginSession.id))
@@ -68,11 +68,11 @@ class IdentityRepository:
         )
         return (await self.session.exec(query)).one_or_none()
 
-    async def take_cookie(self, session_id: UUID) -> SessionCookie:
-        """Take out the cookie of a session that ends.
+    async def pop_cookie(self, session_id: UUID) -> SessionCookie:
+        """Delete and return the cookie of a session.
 
         Raises:
-            SessionEnded: If it has ended already.
+            SessionEnded: If the session has already ended.
         """
         taken = delete(SessionCookie).where(col(SessionCookie.session_id) == session_id).returning(SessionCookie)
         if cookie := (await self.session.exec(taken)).scalar_one_or_none():

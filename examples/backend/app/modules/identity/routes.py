@@ -1,7 +1,7 @@
-"""Signing in and out over HTTP.
+"""Sign-in and sign-out endpoints.
 
-Browsers come to `login` and `callback` on their way. Whatever happens there, they end at the
-application: a page of JSON is of no use to people, so an error arrives as `?error=code`.
+`login` and `callback` are visited by browsers. Both always redirect back to the application, and errors
+are passed as `?error=code`, because a JSON document is useless as a page.
 """
 
 from datetime import timedelta
@@ -14,14 +14,14 @@ from fastapi.responses import RedirectResponse
 from app.core.exceptions import ConflictError, DomainError, ForbiddenError, TooManyRequestsError, UnauthenticatedError
 from app.core.openapi import problems
 from app.db.session import Database, DatabaseDep, SessionDep, transaction
-from app.modules.auth.dependencies import REFUSALS, CurrentUser
-from app.modules.identity.dependencies import AccessTokenDep, LoginDep, ProvidersDep, SecurityDep
+from app.modules.auth.dependencies import ACCESS_ERRORS, CurrentUser
+from app.modules.identity.dependencies import AccessTokenDep, LoginDep, ProvidersDep, SecuritySettingsDep
 from app.modules.identity.schemas import BrowserSessionRead, LogoutRead, ProviderRead, ReturnTo
 from app.modules.identity.service import EmailNotVerified, IdentityService
 from app.modules.user.schemas import UserRead
 from app.modules.user.service import UserService
 from app.oidc import cookies
-from app.oidc.login import LOGIN_LASTS, Answer, Confirmed, Login
+from app.oidc.login import LOGIN_LIFETIME, CallbackParams, ConfirmedLogin, Login
 from app.oidc.provider import ProviderUnavailable
 from app.oidc.providers import ProviderNotFound
 from app.security.audit import audit
@@ -36,16 +36,16 @@ FromProvider = Annotated[str | None, Query(max_length=2000)]
 
 
 class SessionNeeded(ForbiddenError):
-    """A program with an access token cannot do this."""
+    """The endpoint requires a browser session, but the request uses an access token."""
 
-    message = "This is only for a browser that has signed in."
+    message = "This endpoint requires a browser session."
 
 
 async def get_session_id(user: CurrentUser) -> UUID:
-    """Let only browsers through.
+    """Return the session id of a browser; reject access tokens.
 
     Raises:
-        SessionNeeded: If an access token was shown.
+        SessionNeeded: If the request uses an access token.
     """
     if user.session_id is None:
         raise SessionNeeded
@@ -57,7 +57,7 @@ SessionId = Annotated[UUID, Depends(get_session_id)]
 
 @router.get("/providers", summary="List the identity providers")
 async def list_providers(providers: ProvidersDep) -> list[ProviderRead]:
-    """List where people may sign in: send the browser to `/api/v1/auth/login/{name}`."""
+    """List the identity providers. To sign in, send the browser to `/api/v1/auth/login/{name}`."""
     known = [provider.settings for provider in providers]
     return [ProviderRead(name=provider.name, label=provider.label or provider.name) for provider in known]
 
@@ -66,25 +66,25 @@ async def list_providers(providers: ProvidersDep) -> list[ProviderRead]:
     "/login/{provider}",
     status_code=status.HTTP_302_FOUND,
     response_class=RedirectResponse,
-    summary="Go to sign in",
+    summary="Start signing in",
     responses=problems(ProviderNotFound, TooManyRequestsError),
 )
 async def begin_login(
     login: LoginDep,
     request: Request,
-    security: SecurityDep,
+    security: SecuritySettingsDep,
     limits: RateLimitsDep,
     device: DeviceDep,
-    return_to: Annotated[ReturnTo, Query(description="The page of the application to end at.")] = "/",
+    return_to: Annotated[ReturnTo, Query(description="Path in the application to return to.")] = "/",
 ) -> RedirectResponse:
-    """Send the browser to the provider."""
+    """Redirect the browser to the identity provider."""
     await limits.count("login", device)
-    browser = cookies.read_cookie(request, cookies.LOGIN) or new_secret()  # It may have begun in two tabs.
+    browser = cookies.read_cookie(request, cookies.LOGIN) or new_secret()  # Two tabs may sign in.
     try:
         response = _redirect(await login.start(browser, return_to))
     except ProviderUnavailable as error:
-        return _refuse(security, login, error)
-    cookies.set_cookie(request, response, cookies.LOGIN, browser, LOGIN_LASTS)
+        return _redirect_with_error(security, login, error)
+    cookies.set_cookie(request, response, cookies.LOGIN, browser, LOGIN_LIFETIME)
     return response
 
 
@@ -92,14 +92,14 @@ async def begin_login(
     "/callback/{provider}",
     status_code=status.HTTP_302_FOUND,
     response_class=RedirectResponse,
-    summary="Come back from signing in",
+    summary="Finish signing in",
     responses=problems(ProviderNotFound, TooManyRequestsError),
 )
 async def finish_login(
     login: LoginDep,
     request: Request,
     database: DatabaseDep,
-    security: SecurityDep,
+    security: SecuritySettingsDep,
     limits: RateLimitsDep,
     device: DeviceDep,
     state: Annotated[str, Query(max_length=200)],
@@ -107,29 +107,29 @@ async def finish_login(
     error: FromProvider = None,
     iss: FromProvider = None,
 ) -> RedirectResponse:
-    """Begin a session for whoever the provider says it is. The first time, an account is opened."""
+    """Start a session for the user that the provider confirms. On first sign-in, an account is created."""
     await limits.count("login_callback", device)
     try:
         browser = cookies.read_cookie(request, cookies.LOGIN) or ""
-        confirmed = await login.finish(browser, Answer(state, code, error, iss))
+        confirmed = await login.finish(browser, CallbackParams(state, code, error, iss))
         try:
             secret = await _begin_session(database, confirmed, device)
-        except ConflictError:  # They have come twice at once; now the account is there.
+        except ConflictError:  # A concurrent first sign-in has created the account.
             secret = await _begin_session(database, confirmed, device)
     except DomainError as refused:
-        return _refuse(security, login, refused)
+        return _redirect_with_error(security, login, refused)
     response = _redirect(security.link(confirmed.return_to))
     cookies.set_cookie(request, response, cookies.SESSION, secret, timedelta(days=security.session_days))
     cookies.delete_cookie(request, response, cookies.LOGIN)
     return response
 
 
-async def _begin_session(database: Database, confirmed: Confirmed, device: Device) -> str:
-    async with transaction(database.writers) as session:
+async def _begin_session(database: Database, confirmed: ConfirmedLogin, device: Device) -> str:
+    async with transaction(database.write) as session:
         return await IdentityService(session).sign_in(confirmed, device)
 
 
-def _refuse(security: SecuritySettings, login: Login, error: DomainError) -> RedirectResponse:
+def _redirect_with_error(security: SecuritySettings, login: Login, error: DomainError) -> RedirectResponse:
     audit("login", outcome=error.code, provider=login.provider.settings.name)
     return _redirect(security.link(f"/?error={error.code}"))
 
@@ -138,18 +138,18 @@ def _redirect(url: str) -> RedirectResponse:
     return RedirectResponse(url, status.HTTP_302_FOUND, {"Cache-Control": "no-store"})
 
 
-@router.get("/session", summary="Read the session", responses=REFUSALS | problems(SessionNeeded))
+@router.get("/session", summary="Read the session", responses=ACCESS_ERRORS | problems(SessionNeeded))
 async def read_session(
     user: CurrentUser, _: SessionId, session: SessionDep, request: Request, response: Response
 ) -> BrowserSessionRead:
-    """Tell who has signed in with this browser, and what its requests must carry."""
+    """Return the user signed in with this browser and the CSRF token for its requests."""
     response.headers["Cache-Control"] = "no-store"
     secret = cookies.read_cookie(request, cookies.SESSION) or ""
     account = await UserService(session).get(user.user_id)
     return BrowserSessionRead(user=UserRead.model_validate(account), csrf_token=cookies.csrf_token(secret))
 
 
-@router.post("/logout", summary="Sign out", responses=REFUSALS | problems(SessionNeeded))
+@router.post("/logout", summary="Sign out", responses=ACCESS_ERRORS | problems(SessionNeeded))
 async def logout(
     user: CurrentUser,
     session_id: SessionId,
@@ -157,29 +157,29 @@ async def logout(
     response: Response,
     database: DatabaseDep,
     providers: ProvidersDep,
-    security: SecurityDep,
+    security: SecuritySettingsDep,
 ) -> LogoutRead:
-    """Sign out in this browser. To sign out at the provider too, send the browser to `logout_url`."""
-    async with transaction(database.writers) as session:
+    """Sign out in this browser. To also sign out at the provider, send the browser to `logout_url`."""
+    async with transaction(database.write) as session:
         cookie = await IdentityService(session).sign_out(user.user_id, session_id)
     cookies.delete_cookie(request, response, cookies.SESSION)
     try:
-        url = await providers.named(cookie.provider).logout_url(cookie.id_token, security.link("/"))
+        url = await providers.get(cookie.provider).logout_url(cookie.id_token, security.link("/"))
     except (ProviderNotFound, ProviderUnavailable):
-        url = None  # What matters is that the session is over.
+        url = None  # The local session has ended, which is what matters.
     return LogoutRead(logout_url=url)
 
 
 @router.delete(
     "/me",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Close your account",
-    responses=REFUSALS | problems(SessionNeeded),
+    summary="Delete your account",
+    responses=ACCESS_ERRORS | problems(SessionNeeded),
 )
 async def close_account(
     user: CurrentUser, _: SessionId, session: SessionDep, request: Request, response: Response
 ) -> None:
-    """Close your account and delete what belongs to it."""
+    """Delete your account and all its data."""
     await IdentityService(session).close_account(user.user_id)
     cookies.delete_cookie(request, response, cookies.SESSION)
 
@@ -187,13 +187,13 @@ async def close_account(
 @router.post(
     "/accounts",
     status_code=status.HTTP_201_CREATED,
-    summary="Open an account with an access token",
+    summary="Create an account with an access token",
     responses=problems(UnauthenticatedError, EmailNotVerified, ConflictError),
 )
 async def open_account(token: AccessTokenDep, database: DatabaseDep) -> UserRead:
-    """Open an account for the owner of the token, or find the one there is."""
+    """Create an account for the owner of the access token, or return the existing one."""
     if token is None:
         raise UnauthenticatedError
-    person = await token.person()
-    async with transaction(database.writers) as session:
-        return UserRead.model_validate(await IdentityService(session).account(person))
+    person = await token.fetch_user()
+    async with transaction(database.write) as session:
+        return UserRead.model_validate(await IdentityService(session).get_or_create_account(person))

@@ -1,4 +1,4 @@
-"""What clients send and get about signing in."""
+"""Request and response models for sign-in with a provider."""
 
 from typing import Annotated
 
@@ -7,27 +7,28 @@ from pydantic import Field
 from app.core.schemas import ResponseModel
 from app.modules.user.schemas import UserRead
 
-# A page of the application: one slash, then neither a slash nor a backslash, and nothing a browser would drop or change.
+# A path of the application: one slash, not followed by a slash or backslash, and no characters that browsers drop or
+# change. Anything else would be an open redirect.
 ReturnTo = Annotated[
     str, Field(max_length=1000, pattern=r"^/([!-.0-\[\]-~][!-\[\]-~]*)?$", examples=["/todos?status=open"])
 ]
 
 
 class ProviderRead(ResponseModel):
-    """A provider to sign in with."""
+    """An identity provider users can sign in with."""
 
     name: str = Field(examples=["acme"])
-    label: str = Field(description="What people call it.", examples=["Acme Accounts"])
+    label: str = Field(description="Display name.", examples=["Acme Accounts"])
 
 
 class BrowserSessionRead(ResponseModel):
-    """Who has signed in with this browser."""
+    """The session of this browser."""
 
     user: UserRead
-    csrf_token: str = Field(description="Send it as `X-CSRF-Token` with everything but GET.")
+    csrf_token: str = Field(description="Send it as `X-CSRF-Token` with every request except GET.")
 
 
 class LogoutRead(ResponseModel):
-    """What is left to do after signing out here."""
+    """The result of signing out."""
 
-    logout_url: str | None = Field(description="Where to send the browser to sign out at the provider too.")
+    logout_url: str | None = Field(description="URL that also signs the user out at the provider.")

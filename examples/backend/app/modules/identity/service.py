@@ -1,4 +1,4 @@
-"""What can be done with identities: signing in with them, and opening accounts for them."""
+"""Business rules for identities: sign-in and account creation."""
 
 from uuid import UUID
 
@@ -14,8 +14,8 @@ from app.modules.user.models import User
 from app.modules.user.schemas import Email, Name, UserCreate
 from app.modules.user.service import UserService
 from app.oidc.bearer import AccessToken
-from app.oidc.login import Confirmed
-from app.oidc.statements import Person
+from app.oidc.login import ConfirmedLogin
+from app.oidc.statements import ProviderUser
 from app.security.audit import audit
 from app.security.principal import Device, Principal, Scope
 from app.security.secrets import digest, new_secret
@@ -25,80 +25,79 @@ _name = TypeAdapter(Name)
 
 
 class EmailNotVerified(ForbiddenError):
-    """Nobody vouches for the address, so it proves nothing about an account that has it."""
+    """The provider does not report the email address as verified, so it must not be linked to an account."""
 
-    message = "The identity provider does not vouch for your e-mail address. Verify it there, then sign in again."
+    message = "Your identity provider has not verified your email address. Verify it there, then sign in again."
 
 
 class AccountNeeded(ForbiddenError):
-    """The token is valid, and its owner unknown."""
+    """The access token is valid, but its owner has no account."""
 
-    message = "You have no account here yet. Open one with POST /api/v1/auth/accounts."
+    message = "You do not have an account yet. Create one with POST /api/v1/auth/accounts."
 
 
 class IdentityService:
-    """The rules about identities."""
+    """Business rules for identities."""
 
     def __init__(self, session: AsyncSession, identities: IdentityRepository | None = None) -> None:
-        """Work inside the transaction of `session`; tests may bring a repository of their own."""
+        """Use the transaction of `session`. Tests can pass another repository."""
         self.session = session
         self.identities = identities or IdentityRepository(session)
         self.users = UserService(session)
         self.auth = AuthService(session)
 
-    async def account(self, person: Person) -> User:
-        """Find the account of somebody, or open one.
+    async def get_or_create_account(self, person: ProviderUser) -> User:
+        """Return the account linked to a provider user; link or create one on first sign-in.
 
         Raises:
-            EmailNotVerified: If they are new, and their address may be somebody else's.
-            ConflictError: If the same happens elsewhere at this moment.
+            EmailNotVerified: If the user is new here and the email address is not verified.
+            ConflictError: If a concurrent request links the same identity or creates the same account.
         """
-        if owner := await self.identities.owner(person.issuer, person.subject):
+        if owner := await self.identities.find_user_id(person.issuer, person.subject):
             return await self.auth.user(owner)
         email = _verified_email(person)
         user = await self.users.find(email)
         if user is None:
-            user = await self.users.register(UserCreate(email=email, name=_name_of(person, email)))
-        await self.identities.link(Identity(user_id=user.id, issuer=person.issuer, subject=person.subject))
+            user = await self.users.register(UserCreate(email=email, name=_display_name(person, email)))
+        await self.identities.add_identity(Identity(user_id=user.id, issuer=person.issuer, subject=person.subject))
         audit("identity_linked", user_id=user.id, issuer=person.issuer)
         return user
 
-    async def by_cookie(self, secret: str) -> Principal:
-        """Tell who has the cookie of a session.
+    async def authenticate_cookie(self, secret: str) -> Principal:
+        """Return the principal of a session cookie.
 
         Raises:
-            SessionEnded: If the session is over.
+            SessionEnded: If the session has expired or was revoked.
         """
-        login = await self.identities.session_of(secret)
+        login = await self.identities.find_session(secret)
         if login is None:
             raise SessionEnded
-        return Principal(login.user_id, await self.auth.scopes_of(login), login.expires_at, login.id)
+        return Principal(login.user_id, await self.auth.session_scopes(login), login.expires_at, login.id)
 
-    async def by_token(self, token: AccessToken) -> Principal:
-        """Tell whose access token it is, and what it allows.
+    async def authenticate_token(self, token: AccessToken) -> Principal:
+        """Return the principal of an access token.
 
-        If the token names scopes of ours, it allows those that its owner has. If it names none,
-        its provider does not know them: it allows to read and to write, and never what only an
-        administrator may do.
+        A token that contains scopes of this API grants those that its owner has. A token without any comes from
+        a provider that does not know them: it grants `read` and `write`, but never `admin`.
 
         Raises:
             AccountNeeded: If its owner has no account.
         """
-        owner = await self.identities.owner(token.provider.settings.issuer, token.claims["sub"])
+        owner = await self.identities.find_user_id(token.provider.settings.issuer, token.claims["sub"])
         if owner is None:
             raise AccountNeeded
         named = token.scopes & frozenset(Scope) or {Scope.READ, Scope.WRITE}
         return Principal(owner, await self.auth.scopes(owner) & named, token.expires_at)
 
-    async def sign_in(self, confirmed: Confirmed, device: Device) -> str:
-        """Begin a session for somebody who has proven who they are, and return the secret of its cookie.
+    async def sign_in(self, confirmed: ConfirmedLogin, device: Device) -> str:
+        """Start a session after a confirmed login and return the secret for its cookie.
 
         Raises:
-            EmailNotVerified: If they are new, and their address may be somebody else's.
-            ConflictError: If the same happens elsewhere at this moment.
+            EmailNotVerified: If the user is new here and the email address is not verified.
+            ConflictError: If a concurrent request links the same identity or creates the same account.
         """
-        user, secret = await self.account(confirmed.person), new_secret()
-        login = await self.auth.start(user.id, device)
+        user, secret = await self.get_or_create_account(confirmed.person), new_secret()
+        login = await self.auth.start_session(user.id, device)
         cookie = SessionCookie(
             secret=digest(secret),
             session_id=login.id,
@@ -111,22 +110,22 @@ class IdentityService:
         return secret
 
     async def sign_out(self, user_id: UUID, session_id: UUID) -> SessionCookie:
-        """End a session, and return the cookie that was good for it.
+        """Revoke a session and return its cookie record.
 
         Raises:
-            SessionEnded: If somebody else was faster.
+            SessionEnded: If a concurrent request has already ended the session.
         """
-        cookie = await self.identities.take_cookie(session_id)
-        await self.auth.end(user_id, session_id)
+        cookie = await self.identities.pop_cookie(session_id)
+        await self.auth.revoke_session(user_id, session_id)
         return cookie
 
     async def close_account(self, user_id: UUID) -> None:
-        """Delete an account with all that belongs to it. At the provider nothing changes."""
+        """Delete an account and all its data. The account at the identity provider is not affected."""
         await self.users.delete(user_id, Precondition(None))
-        audit("account_closed", user_id=user_id)
+        audit("account_deleted", user_id=user_id)
 
 
-def _verified_email(person: Person) -> str:
+def _verified_email(person: ProviderUser) -> str:
     try:
         email = _email.validate_python(person.email)
     except ValidationError:
@@ -136,8 +135,8 @@ def _verified_email(person: Person) -> str:
     return email
 
 
-def _name_of(person: Person, email: str) -> str:
-    """Take the name that the provider knows, if it can be used; it can be changed later."""
+def _display_name(person: ProviderUser, email: str) -> str:
+    """Return the provider's name for the user if it is valid, else the local part of the email address."""
     try:
         return _name.validate_python(person.name)
     except ValidationError:

@@ -1,1 +1,1 @@
-"""Things to do: the example. It shows a state machine, a list with filters, and a live feed."""
+"""To-dos, the example module: a state machine, a list with filters, and a live feed."""

@@ -1,4 +1,4 @@
-"""Whose to-dos a request is about, and which of them."""
+"""Dependencies of the to-do routes: owner and filters."""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,14 +6,14 @@ from uuid import UUID
 from fastapi import Depends, Query
 
 from app.modules.todo.models import TodoStatus
-from app.modules.todo.schemas import Moment, TodoFilter
+from app.modules.todo.schemas import TodoFilter, UtcTimestamp
 
 # isort: split
 from app.modules.auth.dependencies import CurrentUser
 
 
 async def get_owner(user: CurrentUser) -> UUID:
-    """Everybody has their own to-dos, and sees no others."""
+    """Return the current user: users can only access their own to-dos."""
     return user.user_id
 
 
@@ -21,11 +21,11 @@ OwnerId = Annotated[UUID, Depends(get_owner)]
 
 
 async def get_filter(
-    status: Annotated[TodoStatus | None, Query(description="Only those that have got this far.")] = None,
-    due_from: Annotated[Moment | None, Query(description="Only those due then or later.")] = None,
-    due_before: Annotated[Moment | None, Query(description="Only those due before.")] = None,
+    status: Annotated[TodoStatus | None, Query(description="Return only to-dos with this status.")] = None,
+    due_from: Annotated[UtcTimestamp | None, Query(description="Return only to-dos due at or after this time.")] = None,
+    due_before: Annotated[UtcTimestamp | None, Query(description="Return only to-dos due before this time.")] = None,
 ) -> TodoFilter:
-    """Read the filter of a list."""
+    """Return the filters of the list."""
     return TodoFilter(status, due_from, due_before)
 
 

@@ -1,4 +1,4 @@
-"""What can be done with to-dos."""
+"""Business rules for to-dos."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from app.core.preconditions import Precondition
 from app.db.keyset import Row
 from app.modules.todo.events import TodoChanged, TodoCompleted, TodoCreated, TodoDeleted, TodoEvent
 from app.modules.todo.models import Todo, TodoChange, TodoStatus
-from app.modules.todo.repository import CHANGES_KEPT, TodoRepository
+from app.modules.todo.repository import MAX_STORED_CHANGES, TodoRepository
 from app.modules.todo.schemas import TodoCreate, TodoFilter, TodoOrder, TodoUpdate
 from app.modules.user.service import UserService
 
@@ -26,27 +26,27 @@ NEXT_STATUS: Mapping[TodoStatus, frozenset[TodoStatus]] = {
 
 
 class TodoNotFound(NotFoundError):
-    """The owner has no such to-do."""
+    """The owner has no to-do with this id."""
 
     message = "There is no to-do with this id."
 
 
 class IllegalTransition(ConflictError):
-    """A to-do cannot go from its status to that one."""
+    """The to-do's status cannot change to the requested one."""
 
-    message = "A to-do cannot go from its present status to that one."
+    message = "The status of the to-do cannot change to the requested one."
 
 
 @dataclass(frozen=True)
 class FeedPosition:
-    """Where a reader of the feed stands."""
+    """Position of a client in the feed."""
 
     after: int
-    missed: bool = False  # changes that are no longer kept
+    missed: bool = False  # whether changes in between have been deleted
 
 
 class TodoService:
-    """The rules about to-dos, for one owner."""
+    """Business rules for the to-dos of one owner."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class TodoService:
         todos: TodoRepository | None = None,
         users: UserService | None = None,
     ) -> None:
-        """Work inside the transaction of `session`; tests may bring a repository of their own."""
+        """Use the transaction of `session`. Tests can pass another repository or user service."""
         self.session = session
         self.owner_id = owner_id
         self.todos = todos or TodoRepository(session)
         self.users = users or UserService(session)
 
     async def create(self, data: TodoCreate) -> Todo:
-        """Note something to do.
+        """Create a to-do.
 
         Raises:
             OwnerGone: If the owner does not exist.
@@ -72,26 +72,26 @@ class TodoService:
         return todo
 
     async def get(self, todo_id: UUID) -> Todo:
-        """Find one of the owner's to-dos.
+        """Return one of the owner's to-dos.
 
         Raises:
-            TodoNotFound: If there is none, or it is somebody else's.
+            TodoNotFound: If there is no to-do with this id, or it has another owner.
         """
         if todo := await self.todos.get(self.owner_id, todo_id):
             return todo
         raise TodoNotFound
 
-    async def page(self, which: TodoFilter, order: TodoOrder, params: PageParams) -> tuple[Sequence[Row], str | None]:
-        """List the owner's to-dos page by page."""
-        return await self.todos.page(self.owner_id, which, order, params)
+    async def page(self, filters: TodoFilter, order: TodoOrder, params: PageParams) -> tuple[Sequence[Row], str | None]:
+        """Return a page of the owner's to-dos and the cursor of the next page."""
+        return await self.todos.page(self.owner_id, filters, order, params)
 
     async def update(self, todo_id: UUID, data: TodoUpdate, precondition: Precondition) -> Todo:
-        """Change a to-do.
+        """Update a to-do.
 
         Raises:
-            TodoNotFound: If there is none.
-            PreconditionFailedError: If it has changed since the client saw it.
-            IllegalTransition: If its status cannot become the new one.
+            TodoNotFound: If there is no to-do with this id, or it has another owner.
+            PreconditionFailedError: If the to-do has changed since the client read it.
+            IllegalTransition: If the status cannot change to the new one.
         """
         todo = await self.get(todo_id)
         precondition.check(todo)
@@ -107,45 +107,45 @@ class TodoService:
         return todo
 
     async def delete(self, todo_id: UUID, precondition: Precondition) -> None:
-        """Forget a to-do.
+        """Delete a to-do.
 
         Raises:
-            TodoNotFound: If there is none.
-            PreconditionFailedError: If it has changed since the client saw it.
+            TodoNotFound: If there is no to-do with this id, or it has another owner.
+            PreconditionFailedError: If the to-do has changed since the client read it.
         """
         todo = await self.get(todo_id)
         precondition.check(todo)
         await self.todos.delete(todo)
         await publish(self.session, TodoDeleted(owner_id=self.owner_id, todo_id=todo_id))
 
-    async def feed_position(self, seen: int | None) -> FeedPosition:
-        """Tell where a reader of the feed begins.
+    async def feed_position(self, last_seen: int | None) -> FeedPosition:
+        """Return the position from which a client should start reading the feed.
 
         Args:
-            seen: The last change the reader has seen; without it the feed begins now.
+            last_seen: Number of the last change the client received. None starts with the next change.
 
         Raises:
             UserNotFound: If the owner does not exist.
         """
         await self.users.get(self.owner_id)
         last = await self.todos.last_change(self.owner_id)
-        if seen is None:
+        if last_seen is None:
             return FeedPosition(after=last)
-        if last - CHANGES_KEPT <= seen <= last:
-            return FeedPosition(after=seen)
+        if last - MAX_STORED_CHANGES <= last_seen <= last:
+            return FeedPosition(after=last_seen)
         return FeedPosition(after=last, missed=True)
 
     async def changes(self, after: int) -> Sequence[tuple[TodoChange, Todo | None]]:
-        """List what has changed after a number, oldest first."""
+        """Return the changes after a change number, oldest first."""
         return await self.todos.changes(self.owner_id, after)
 
 
 def _check_transition(now: TodoStatus, then: TodoStatus) -> None:
     if then != now and then not in NEXT_STATUS[TodoStatus(now)]:
-        raise IllegalTransition(f"A to-do that is {now} cannot become {then}.")
+        raise IllegalTransition(f"The status of a to-do cannot change from {now} to {then}.")
 
 
 @subscribe(TodoEvent)
-async def keep_for_the_feed(session: AsyncSession, event: TodoEvent) -> None:
-    """Write down each change, in the transaction that makes it."""
+async def record_change(session: AsyncSession, event: TodoEvent) -> None:
+    """Store each change for the feed, in the transaction that makes the change."""
     await TodoRepository(session).add_change(event.owner_id, event.todo_id, event.kind)

@@ -1,1 +1,1 @@
-"""People who have an account."""
+"""User accounts."""

@@ -1,4 +1,4 @@
-"""How users are stored."""
+"""User table."""
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field
@@ -9,10 +9,10 @@ EMAIL_UNIQUE = "uq_user_account_email"
 
 
 class User(Entity, table=True):
-    """Somebody with an account.
+    """A user account.
 
-    The e-mail address is stored in lower case, so that the unique constraint and every
-    comparison ignore case (`schemas.Email` sees to it).
+    The email address is stored in lower case (see `schemas.Email`), which makes the unique constraint and
+    every comparison case-insensitive.
     """
 
     __tablename__ = "user_account"  # `user` is a reserved word in SQL

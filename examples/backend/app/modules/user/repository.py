@@ -1,4 +1,4 @@
-"""How users are found and kept."""
+"""User queries."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,50 +8,56 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import ConflictError
 from app.core.pagination import PageParams
-from app.db.errors import translating
+from app.db.errors import map_integrity_errors
 from app.db.keyset import fetch_page
 from app.modules.user.models import EMAIL_UNIQUE, User
 
 
 class EmailTaken(ConflictError):
-    """Somebody else has this address."""
+    """Another account has this email address."""
 
-    message = "There is already an account with this e-mail address."
+    message = "There is already an account with this email address."
 
 
 class UserRepository:
-    """The accounts in the database."""
+    """User queries."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the transaction of `session`."""
+        """Use the transaction of `session`."""
         self.session = session
 
     async def get(self, user_id: UUID) -> User | None:
-        """Find a user by id."""
+        """Return the user with this id."""
         return await self.session.get(User, user_id)
 
     async def find(self, email: str) -> User | None:
-        """Find a user by address."""
+        """Return the user with this email address, which must be in lower case."""
         return (await self.session.exec(select(User).where(col(User.email) == email))).one_or_none()
 
     async def save(self, user: User) -> User:
-        """Write a new or changed user.
+        """Insert or update a user.
 
         Raises:
-            EmailTaken: If another user has the address.
+            EmailTaken: If another user has the email address.
         """
         self.session.add(user)
-        with translating({EMAIL_UNIQUE: EmailTaken}):
+        with map_integrity_errors({EMAIL_UNIQUE: EmailTaken}):
             await self.session.flush()
         return user
 
     async def delete(self, user: User) -> None:
-        """Remove a user."""
+        """Delete a user."""
         await self.session.delete(user)
         await self.session.flush()
 
     async def page(self, email: str | None, order: str, params: PageParams) -> tuple[Sequence[User], str | None]:
-        """List users page by page, all of them or the one with an address."""
+        """Return a page of users and the cursor of the next page.
+
+        Args:
+            email: Return only the user with this address, in lower case.
+            order: Field to sort by, with `-` for descending order.
+            params: Page size and cursor.
+        """
         query = select(User)
         if email is not None:
             query = query.where(col(User.email) == email)

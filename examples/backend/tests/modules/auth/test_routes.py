@@ -1,4 +1,4 @@
-"""One's own account and sessions, however one has signed in."""
+"""Endpoints for the user's own account and sessions, with any kind of sign-in."""
 
 from uuid import UUID
 
@@ -8,10 +8,10 @@ from httpx2 import AsyncClient
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import utc_now
-from app.modules.auth.dependencies import Administrator
+from app.modules.auth.dependencies import CurrentAdmin
 from app.modules.auth.service import AuthService
 from app.security.principal import Device, Principal
-from tests.people import administrator, another, join
+from tests.people import admin_headers, new_client, sign_in_new_user
 
 AUTH = "/api/v1/auth"
 ELSEWHERE = Device(client="A telephone", address="192.0.2.1")
@@ -19,7 +19,7 @@ ELSEWHERE = Device(client="A telephone", address="192.0.2.1")
 
 @pytest.fixture
 async def client(client: AsyncClient) -> AsyncClient:
-    await join(client)
+    await sign_in_new_user(client)
     return client
 
 
@@ -28,7 +28,7 @@ async def me(client: AsyncClient) -> UUID:
     return UUID((await client.get(f"{AUTH}/me")).json()["id"])
 
 
-async def test_one_can_change_ones_name_and_nothing_else(client: AsyncClient) -> None:
+async def test_users_can_change_only_their_name(client: AsyncClient) -> None:
     before = await client.get(f"{AUTH}/me")
     after = await client.patch(
         f"{AUTH}/me", json={"name": "Ada Lovelace"}, headers={"If-Match": before.headers["etag"]}
@@ -41,14 +41,14 @@ async def test_one_can_change_ones_name_and_nothing_else(client: AsyncClient) ->
         assert (await client.patch(f"{AUTH}/me", json={field: "admin"})).status_code == 422
 
 
-async def test_others_accounts_are_for_administrators(client: AsyncClient, me: UUID) -> None:
+async def test_accounts_of_others_require_admin_scope(client: AsyncClient, me: UUID) -> None:
     for method, url in (("GET", "/api/v1/users"), ("GET", f"/api/v1/users/{me}"), ("DELETE", f"/api/v1/users/{me}")):
         answer = await client.request(method, url)
         assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
 
 
 async def test_sessions_are_listed_and_ended(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
-    login = await AuthService(session).start(me, ELSEWHERE)
+    login = await AuthService(session).start_session(me, ELSEWHERE)
     await session.commit()
     listed = {entry["id"]: entry for entry in (await client.get(f"{AUTH}/sessions")).json()}
     elsewhere = listed[str(login.id)]
@@ -59,20 +59,20 @@ async def test_sessions_are_listed_and_ended(client: AsyncClient, me: UUID, sess
     assert (gone.status_code, gone.json()["code"]) == (404, "session_not_found")
 
 
-async def test_the_sessions_of_others_are_out_of_reach(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
-    login = await AuthService(session).start(me, ELSEWHERE)
+async def test_sessions_of_others_are_not_found(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
+    login = await AuthService(session).start_session(me, ELSEWHERE)
     await session.commit()
-    stranger = another(client)
-    await join(stranger)
+    stranger = new_client(client)
+    await sign_in_new_user(stranger)
 
     assert (await stranger.delete(f"{AUTH}/sessions/{login.id}")).status_code == 404
     assert (await stranger.delete(f"{AUTH}/sessions")).status_code == 204
     assert [entry.id for entry in await AuthService(session).sessions(me) if entry.id == login.id] == [login.id]
 
 
-async def test_whoever_has_no_session_can_sign_out_as_well(me: UUID, session: AsyncSession) -> None:
+async def test_logout_without_session_does_nothing(me: UUID, session: AsyncSession) -> None:
     auth = AuthService(session)
-    login = await auth.start(me, ELSEWHERE)
+    login = await auth.start_session(me, ELSEWHERE)
     await auth.log_out(Principal(me, frozenset(), utc_now()))
     assert login in await auth.sessions(me)
 
@@ -80,12 +80,12 @@ async def test_whoever_has_no_session_can_sign_out_as_well(me: UUID, session: As
     assert login not in await auth.sessions(me)
 
 
-async def test_a_route_names_who_may_use_it(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
+async def test_route_can_require_admin_scope(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
     @app.get("/administrators")
-    async def read(admin: Administrator) -> UUID:
+    async def read(admin: CurrentAdmin) -> UUID:
         return admin.user_id
 
-    assert (await another(client).get("/administrators")).status_code == 401
+    assert (await new_client(client).get("/administrators")).status_code == 401
     assert (await client.get("/administrators")).status_code == 403
-    answer = await client.get("/administrators", headers=await administrator(app))
+    answer = await client.get("/administrators", headers=await admin_headers(app))
     assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""Browsers that sign in with a provider, which runs in the same process."""
+"""Browsers that sign in with an in-process identity provider."""
 
 from collections.abc import AsyncGenerator
 
@@ -9,6 +9,9 @@ from httpx2 import ASGITransport, AsyncClient
 from app.oidc.providers import Providers
 from app.oidc.settings import OidcSettings, ProviderSettings
 from tests.identity_provider import IdentityProvider, Person
+from tests.oidc.conftest import clock
+
+__all__ = ["clock"]
 
 SERVICE = "http://127.0.0.1:8000"
 
@@ -22,8 +25,8 @@ def provider() -> IdentityProvider:
     )
 
 
-def known(provider: IdentityProvider, name: str = "acme") -> ProviderSettings:
-    """The provider as it stands in the settings."""
+def provider_settings(provider: IdentityProvider, name: str = "acme") -> ProviderSettings:
+    """The settings of the provider."""
     return ProviderSettings.model_validate(
         {
             "name": name,
@@ -37,13 +40,13 @@ def known(provider: IdentityProvider, name: str = "acme") -> ProviderSettings:
 
 @pytest.fixture
 def app(app: FastAPI, provider: IdentityProvider) -> FastAPI:
-    """The app, with the provider in place of the network."""
-    app.state.oidc = Providers(OidcSettings(providers=(known(provider),)), ASGITransport(provider.app()))
+    """The application, connected to the provider without a network."""
+    app.state.oidc = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
     return app
 
 
 def open_browser(app: FastAPI, provider: IdentityProvider, url: str = SERVICE) -> AsyncClient:
-    """A browser that can reach both, and keeps its cookies."""
+    """A browser that can reach the application and the provider, and keeps cookies."""
     there = {provider.issuer: ASGITransport(provider.app())}
     return AsyncClient(transport=ASGITransport(app), mounts=there, base_url=url)
 

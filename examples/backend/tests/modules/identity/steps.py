@@ -1,36 +1,36 @@
-"""The steps of signing in, one redirect after the other."""
+"""The steps of a login, one redirect after the other."""
 
 from httpx2 import AsyncClient, Response
 
 AUTH = "/api/v1/auth"
 
 
-async def leave(browser: AsyncClient, return_to: str = "/") -> str:
-    """Begin, and tell where the browser is sent: to the provider."""
+async def start_login(browser: AsyncClient, return_to: str = "/") -> str:
+    """Start a login; return the URL of the provider."""
     answer = await browser.get(f"{AUTH}/login/acme", params={"return_to": return_to})
     assert answer.status_code == 302, answer.text
     return answer.headers["location"]
 
 
-async def sign_in_there(browser: AsyncClient, url: str) -> str:
-    """Sign in at the provider, and tell where it sends the browser: back to us."""
+async def log_in_at_provider(browser: AsyncClient, url: str) -> str:
+    """Log in at the provider; return the callback URL."""
     answer = await browser.get(url)
     assert answer.status_code == 302, answer.text
     return answer.headers["location"]
 
 
 async def sign_in(browser: AsyncClient, return_to: str = "/") -> Response:
-    """Go all the way, and return the last answer."""
-    return await browser.get(await sign_in_there(browser, await leave(browser, return_to)))
+    """Complete a login; return the response to the callback."""
+    return await browser.get(await log_in_at_provider(browser, await start_login(browser, return_to)))
 
 
 async def csrf(browser: AsyncClient) -> dict[str, str]:
-    """What the browser has to send when it changes something."""
+    """The CSRF header of the browser's session."""
     return {"X-CSRF-Token": (await browser.get(f"{AUTH}/session")).json()["csrf_token"]}
 
 
-def error(answer: Response) -> str:
-    """Which error a browser takes home."""
+def redirected_error(answer: Response) -> str:
+    """The error code in the redirect to the application."""
     assert answer.status_code == 302, answer.text
     assert "session" not in answer.headers.get("set-cookie", "")
     home, _, code = answer.headers["location"].partition("/?error=")

@@ -1,4 +1,4 @@
-"""What programs with an access token of the provider may do."""
+"""Requests with an access token of the provider."""
 
 from typing import Any
 from uuid import UUID
@@ -26,13 +26,13 @@ async def open_account(client: AsyncClient, provider: IdentityProvider, **claims
     return await client.post(f"{AUTH}/accounts", headers=bearer(provider, **claims))
 
 
-async def test_the_owner_of_a_token_needs_an_account(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_access_token_without_account_is_rejected(browser: AsyncClient, provider: IdentityProvider) -> None:
     answer = await browser.get(f"{AUTH}/me", headers=bearer(provider))
 
     assert (answer.status_code, answer.json()["code"]) == (403, "account_needed")
 
 
-async def test_an_account_is_opened_once(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_account_creation_is_idempotent(browser: AsyncClient, provider: IdentityProvider) -> None:
     first, second = await open_account(browser, provider), await open_account(browser, provider)
 
     assert (first.status_code, first.json()["email"]) == (201, "ada@example.com")
@@ -40,7 +40,7 @@ async def test_an_account_is_opened_once(browser: AsyncClient, provider: Identit
     assert (await browser.get(f"{AUTH}/me", headers=bearer(provider))).json()["id"] == first.json()["id"]
 
 
-async def test_it_is_the_account_of_the_browser(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_access_token_and_session_share_the_account(browser: AsyncClient, provider: IdentityProvider) -> None:
     await sign_in(browser)
     mine = (await browser.get(f"{AUTH}/me")).json()["id"]
     browser.cookies.clear()
@@ -48,25 +48,25 @@ async def test_it_is_the_account_of_the_browser(browser: AsyncClient, provider: 
     assert (await browser.get(f"{AUTH}/me", headers=bearer(provider))).json()["id"] == mine
 
 
-async def test_a_program_needs_no_csrf_token(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_access_token_requires_no_csrf_token(browser: AsyncClient, provider: IdentityProvider) -> None:
     await open_account(browser, provider)
     answer = await browser.patch(f"{AUTH}/me", json={"name": "Augusta"}, headers=bearer(provider))
 
     assert answer.status_code == 200
 
 
-async def test_without_a_token_no_account_is_opened(browser: AsyncClient) -> None:
+async def test_account_creation_requires_access_token(browser: AsyncClient) -> None:
     await sign_in(browser)
 
     assert (await browser.post(f"{AUTH}/accounts")).status_code == 401
 
 
-async def test_an_account_needs_a_verified_address(
+async def test_account_creation_requires_verified_email(
     browser: AsyncClient, provider: IdentityProvider, session: AsyncSession
 ) -> None:
     unverified = Person("eve", "ada@example.com", email_verified=False)
     provider.people["eve"] = unverified
-    stranger = Person("stranger", "ada@example.com")  # the provider does not tell about them
+    stranger = Person("stranger", "ada@example.com")  # unknown to the provider's userinfo endpoint
 
     for person in (unverified, stranger):
         headers = {"Authorization": f"Bearer {provider.access_token(person)}"}
@@ -75,7 +75,7 @@ async def test_an_account_needs_a_verified_address(
     assert (await session.exec(select(User))).all() == []
 
 
-async def test_the_provider_may_not_speak_of_somebody_else(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_userinfo_of_another_subject_is_rejected(browser: AsyncClient, provider: IdentityProvider) -> None:
     headers = bearer(provider)
     provider.people[ADA.sub] = Person("eve", "eve@example.com")
     answer = await browser.post(f"{AUTH}/accounts", headers=headers)
@@ -94,7 +94,7 @@ async def test_the_provider_may_not_speak_of_somebody_else(browser: AsyncClient,
         ("read admin", True, ["admin", "read"]),
     ],
 )
-async def test_a_token_allows_what_it_names_and_its_owner_may(
+async def test_scopes_are_limited_to_token_and_owner(
     browser: AsyncClient,
     provider: IdentityProvider,
     session: AsyncSession,
@@ -104,21 +104,21 @@ async def test_a_token_allows_what_it_names_and_its_owner_may(
 ) -> None:
     user_id = UUID((await open_account(browser, provider)).json()["id"])
     if is_admin:
-        await AuthService(session).grant(user_id, Role.ADMIN)
+        await AuthService(session).grant_role(user_id, Role.ADMIN)
         await session.commit()
     answer = await browser.get(f"{AUTH}/me", headers=bearer(provider, scope=scope))
 
     assert answer.json()["scopes"] == expected
 
 
-async def test_a_token_to_read_changes_nothing(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_read_only_token_cannot_write(browser: AsyncClient, provider: IdentityProvider) -> None:
     await open_account(browser, provider)
     answer = await browser.patch(f"{AUTH}/me", json={"name": "Augusta"}, headers=bearer(provider, scope="read"))
 
     assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
 
 
-async def test_what_is_for_browsers_a_program_cannot_do(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_browser_endpoints_reject_access_tokens(browser: AsyncClient, provider: IdentityProvider) -> None:
     await open_account(browser, provider)
 
     for method, path in (("GET", "session"), ("POST", "logout"), ("DELETE", "me")):
@@ -126,14 +126,14 @@ async def test_what_is_for_browsers_a_program_cannot_do(browser: AsyncClient, pr
         assert (answer.status_code, answer.json()["code"]) == (403, "session_needed"), path
 
 
-async def test_a_bad_token_is_not_made_good_by_a_cookie(browser: AsyncClient) -> None:
+async def test_invalid_token_is_rejected_despite_valid_cookie(browser: AsyncClient) -> None:
     await sign_in(browser)
     answer = await browser.get(f"{AUTH}/me", headers={"Authorization": "Bearer made-up"})
 
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
 
 
-async def test_a_provider_that_is_away_is_told(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_unavailable_provider_results_in_503(browser: AsyncClient, provider: IdentityProvider) -> None:
     headers = bearer(provider)
     provider.away = True
     answer = await browser.get(f"{AUTH}/me", headers=headers)

@@ -1,4 +1,4 @@
-"""The first administrator."""
+"""The commands `users create-admin` and `remove-admin`."""
 
 from collections.abc import AsyncGenerator
 
@@ -12,22 +12,22 @@ from app.cli import app
 from app.db.session import Database, transaction
 from app.modules.auth.models import Role, UserRole
 from app.modules.user.models import User
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 
 
 @pytest.fixture
-async def stored(live: AsyncClient, live_database: Database) -> AsyncGenerator[AsyncSession]:
-    """What the command has committed; `live` deletes it in the end."""
-    async with transaction(live_database.readers) as session:
+async def stored(committing_client: AsyncClient, committing_database: Database) -> AsyncGenerator[AsyncSession]:
+    """A session that sees what the command has committed; `live` deletes it afterwards."""
+    async with transaction(committing_database.snapshot) as session:
         yield session
 
 
 def run(*arguments: str) -> Result:
-    result: Result = in_a_thread(CliRunner().invoke, app, ("users", *arguments))
+    result: Result = run_in_thread(CliRunner().invoke, app, ("users", *arguments))
     return result
 
 
-async def test_an_administrator_is_made_once_and_needs_no_password(stored: AsyncSession) -> None:
+async def test_create_admin_is_idempotent(stored: AsyncSession) -> None:
     for email in ("Ada@Example.com", "ada@example.com"):
         result = run("create-admin", email, "--name", "Ada")
         assert (result.exit_code, result.output.splitlines()[-1]) == (0, "ada@example.com is an administrator")
@@ -39,18 +39,18 @@ async def test_an_administrator_is_made_once_and_needs_no_password(stored: Async
 
 
 @pytest.mark.parametrize("arguments", [("ada",), ("ada@example.com", "--name", "")])
-def test_what_cannot_be_an_account_is_explained(arguments: tuple[str, ...]) -> None:
+def test_create_admin_explains_invalid_arguments(arguments: tuple[str, ...]) -> None:
     result = run("create-admin", *arguments)
 
     assert result.exit_code == 2
-    assert "EMAIL or NAME is not usable: " in result.output
+    assert "Invalid EMAIL or NAME: " in result.output
 
 
-async def test_an_administrator_can_become_a_user_again(stored: AsyncSession) -> None:
+async def test_remove_admin_revokes_the_role(stored: AsyncSession) -> None:
     run("create-admin", "ada@example.com")
     result = run("remove-admin", "ada@example.com")
 
-    assert (result.exit_code, result.output.splitlines()[-1]) == (0, "ada@example.com is no administrator")
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, "ada@example.com is no longer an administrator")
     assert (await stored.exec(select(UserRole))).all() == []
     unknown = run("remove-admin", "bob@example.com")
-    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "bob@example.com has no account")
+    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "No account with the address bob@example.com.")

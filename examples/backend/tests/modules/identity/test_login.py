@@ -1,4 +1,4 @@
-"""Signing in with a provider, and everything that must not get in."""
+"""Login with an identity provider, and attacks on it."""
 
 import asyncio
 import re
@@ -15,14 +15,15 @@ from app.db.base import utc_now
 from app.modules.identity.models import Identity, SessionCookie
 from app.modules.identity.repository import IdentityRepository
 from app.modules.user.models import User
+from app.oidc.cache import RETRY_SECONDS
 from app.oidc.login import LoginAttempt
 from app.oidc.providers import Providers
 from app.oidc.settings import OidcSettings
 from app.security.rate_limits import RateLimits
 from app.security.settings import SecuritySettings
 from tests.identity_provider import IdentityProvider, Person, from_now
-from tests.modules.identity.conftest import SERVICE, known, open_browser
-from tests.modules.identity.steps import AUTH, error, leave, sign_in, sign_in_there
+from tests.modules.identity.conftest import SERVICE, open_browser, provider_settings
+from tests.modules.identity.steps import AUTH, log_in_at_provider, redirected_error, sign_in, start_login
 from tests.people import app_of
 
 
@@ -34,14 +35,14 @@ def error_free(answer: Response) -> bool:
     return "error" not in answer.headers["location"] and "session=" in answer.headers["set-cookie"]
 
 
-# ── the way there and back ──
+# ── successful logins ──
 
 
-async def test_the_providers_are_listed(browser: AsyncClient) -> None:
+async def test_providers_are_listed(browser: AsyncClient) -> None:
     assert (await browser.get(f"{AUTH}/providers")).json() == [{"name": "acme", "label": "acme"}]
 
 
-async def test_whoever_signs_in_there_has_a_session_here(browser: AsyncClient) -> None:
+async def test_login_starts_session(browser: AsyncClient) -> None:
     answer = await sign_in(browser, "/todos?status=open")
 
     assert answer.headers["location"] == f"{SERVICE}/todos?status=open"
@@ -51,25 +52,25 @@ async def test_whoever_signs_in_there_has_a_session_here(browser: AsyncClient) -
     assert (await browser.get(f"{AUTH}/me")).json()["scopes"] == ["read", "write"]
 
 
-async def test_the_provider_is_asked_with_pkce_state_and_nonce(browser: AsyncClient) -> None:
-    asked = URL(await leave(browser)).params
+async def test_authorization_request_uses_pkce_state_and_nonce(browser: AsyncClient) -> None:
+    asked = URL(await start_login(browser)).params
 
     assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
     assert asked["redirect_uri"] == f"{SERVICE}/api/v1/auth/callback/acme"
     assert all(len(asked[name]) == 43 for name in ("state", "nonce", "code_challenge"))
 
 
-async def test_the_second_time_it_is_the_same_account(
+async def test_second_login_uses_same_account(
     browser: AsyncClient, provider: IdentityProvider, session: AsyncSession
 ) -> None:
     await sign_in(browser)
-    provider.person = Person("ada", "ada@elsewhere.example", email_verified=False)  # known by her subject now
+    provider.person = Person("ada", "ada@elsewhere.example", email_verified=False)  # identified by the subject now
     assert error_free(await sign_in(browser))
 
     assert [user.email for user in await users(session)] == ["ada@example.com"]
 
 
-async def test_an_account_is_linked_by_a_verified_address_whatever_its_case(
+async def test_verified_email_links_existing_account_ignoring_case(
     browser: AsyncClient, provider: IdentityProvider, session: AsyncSession
 ) -> None:
     session.add(User(email="ada@example.com", name="Ada"))
@@ -81,39 +82,37 @@ async def test_an_account_is_linked_by_a_verified_address_whatever_its_case(
 
 
 @pytest.mark.parametrize("verified", [False, None, "true", 1])
-async def test_an_address_that_is_not_verified_proves_nothing(
+async def test_unverified_email_is_rejected(
     browser: AsyncClient, provider: IdentityProvider, session: AsyncSession, verified: Any
 ) -> None:
     session.add(User(email="ada@example.com", name="Ada"))
     await session.commit()
     provider.tamper = lambda claims: claims | {"email_verified": verified}
 
-    assert error(await sign_in(browser)) == "email_not_verified"
+    assert redirected_error(await sign_in(browser)) == "email_not_verified"
     assert (await session.exec(select(Identity))).all() == []
 
 
-async def test_another_claim_may_vouch_for_the_address(
-    app: FastAPI, browser: AsyncClient, provider: IdentityProvider
-) -> None:
-    settings = app.state.oidc.named("acme").settings.model_copy(update={"verified_claim": "xms_edov"})
+async def test_verified_claim_is_configurable(app: FastAPI, browser: AsyncClient, provider: IdentityProvider) -> None:
+    settings = app.state.oidc.get("acme").settings.model_copy(update={"verified_claim": "xms_edov"})
     app.state.oidc = Providers(OidcSettings(providers=(settings,)), ASGITransport(provider.app()))
-    assert error(await sign_in(browser)) == "email_not_verified"
+    assert redirected_error(await sign_in(browser)) == "email_not_verified"
 
     provider.tamper = lambda claims: {n: v for n, v in claims.items() if n != "email_verified"} | {"xms_edov": True}
     assert error_free(await sign_in(browser))
 
 
 @pytest.mark.parametrize("email", ["ada", "", None, 7])
-async def test_an_address_that_is_none_opens_no_account(
+async def test_invalid_email_creates_no_account(
     browser: AsyncClient, provider: IdentityProvider, session: AsyncSession, email: Any
 ) -> None:
     provider.tamper = lambda claims: claims | {"email": email}
 
-    assert error(await sign_in(browser)) == "email_not_verified"
+    assert redirected_error(await sign_in(browser)) == "email_not_verified"
     assert await users(session) == []
 
 
-async def test_a_name_that_cannot_be_used_is_taken_from_the_address(
+async def test_invalid_name_is_replaced_by_local_part_of_email(
     browser: AsyncClient, provider: IdentityProvider, session: AsyncSession
 ) -> None:
     provider.tamper = lambda claims: claims | {"name": "A\r\nSet-Cookie: a=b"}
@@ -122,107 +121,107 @@ async def test_a_name_that_cannot_be_used_is_taken_from_the_address(
     assert [user.name for user in await users(session)] == ["ada"]
 
 
-async def test_what_the_id_token_leaves_out_the_provider_is_asked_for(
-    browser: AsyncClient, provider: IdentityProvider
-) -> None:
+async def test_missing_claims_are_fetched_from_userinfo(browser: AsyncClient, provider: IdentityProvider) -> None:
     provider.tamper = lambda claims: {n: v for n, v in claims.items() if n not in ("email", "email_verified", "name")}
 
     assert error_free(await sign_in(browser))
     assert (await browser.get(f"{AUTH}/session")).json()["user"]["name"] == "Ada Lovelace"
 
 
-async def test_two_first_sign_ins_at_once_open_one_account(
+async def test_conflicting_first_login_is_retried(
     browser: AsyncClient, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await sign_in(browser)
-    url = await sign_in_there(browser, await leave(browser))
-    find, calls = IdentityRepository.owner, []
+    url = await log_in_at_provider(browser, await start_login(browser))
+    find, calls = IdentityRepository.find_user_id, []
 
     async def find_late(self: IdentityRepository, issuer: str, subject: str) -> Any:
         calls.append(subject)
         return None if len(calls) == 1 else await find(self, issuer, subject)
 
-    monkeypatch.setattr(IdentityRepository, "owner", find_late)
+    monkeypatch.setattr(IdentityRepository, "find_user_id", find_late)
 
     assert error_free(await browser.get(url))
     assert len(calls) == 2
     assert len(await users(session)) == 1
 
 
-async def test_of_many_first_sign_ins_at_once_one_opens_the_account(
-    live: AsyncClient, provider: IdentityProvider
+async def test_concurrent_first_logins_create_one_account(
+    committing_client: AsyncClient, provider: IdentityProvider
 ) -> None:
-    app = app_of(live)
-    app.state.oidc = Providers(OidcSettings(providers=(known(provider),)), ASGITransport(provider.app()))
+    app = app_of(committing_client)
+    app.state.oidc = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
     browsers = [open_browser(app, provider) for _ in range(5)]
-    urls = [await sign_in_there(browser, await leave(browser)) for browser in browsers]
+    urls = [await log_in_at_provider(browser, await start_login(browser)) for browser in browsers]
     answers = await asyncio.gather(*(browser.get(url) for browser, url in zip(browsers, urls, strict=True)))
 
     assert all(error_free(answer) for answer in answers)
     assert len((await browsers[0].get(f"{AUTH}/sessions")).json()) == 5
 
 
-# ── attacks on the way back ──
+# ── attacks on the callback ──
 
 
-async def test_a_callback_counts_once(browser: AsyncClient) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+async def test_callback_cannot_be_replayed(browser: AsyncClient) -> None:
+    url = await log_in_at_provider(browser, await start_login(browser))
     assert error_free(await browser.get(url))
 
-    assert error(await browser.get(url)) == "login_expired"
+    assert redirected_error(await browser.get(url)) == "login_expired"
 
 
-async def test_a_callback_counts_in_the_browser_that_began(browser: AsyncClient, another_browser: AsyncClient) -> None:
-    await leave(another_browser)  # it has a cookie of its own
-    url = await sign_in_there(browser, await leave(browser))
+async def test_callback_requires_the_browser_that_started_login(
+    browser: AsyncClient, another_browser: AsyncClient
+) -> None:
+    await start_login(another_browser)  # it has a separate login cookie
+    url = await log_in_at_provider(browser, await start_login(browser))
 
-    assert error(await another_browser.get(url)) == "login_expired"
+    assert redirected_error(await another_browser.get(url)) == "login_expired"
 
 
-async def test_nobody_is_signed_in_by_a_link(browser: AsyncClient, another_browser: AsyncClient) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+async def test_login_csrf_is_rejected(browser: AsyncClient, another_browser: AsyncClient) -> None:
+    url = await log_in_at_provider(browser, await start_login(browser))
 
-    assert error(await another_browser.get(url)) == "login_expired"
+    assert redirected_error(await another_browser.get(url)) == "login_expired"
     assert (await another_browser.get(f"{AUTH}/session")).status_code == 401
 
 
-async def test_a_made_up_state_is_refused(browser: AsyncClient) -> None:
-    await leave(browser)
+async def test_unknown_state_is_rejected(browser: AsyncClient) -> None:
+    await start_login(browser)
 
-    assert error(await browser.get(f"{AUTH}/callback/acme?state=made-up&code=any")) == "login_expired"
+    assert redirected_error(await browser.get(f"{AUTH}/callback/acme?state=made-up&code=any")) == "login_expired"
 
 
-async def test_a_sign_in_does_not_take_for_ever(browser: AsyncClient, session: AsyncSession) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+async def test_login_attempt_expires(browser: AsyncClient, session: AsyncSession) -> None:
+    url = await log_in_at_provider(browser, await start_login(browser))
     await session.exec(update(LoginAttempt).values(expires_at=utc_now()).where(col(LoginAttempt.state) != ""))
     await session.commit()
 
-    assert error(await browser.get(url)) == "login_expired"
+    assert redirected_error(await browser.get(url)) == "login_expired"
 
 
-async def test_an_answer_of_another_provider_is_refused(
-    browser: AsyncClient, app: FastAPI, provider: IdentityProvider
-) -> None:
+async def test_provider_mix_up_is_rejected(browser: AsyncClient, app: FastAPI, provider: IdentityProvider) -> None:
     evil = IdentityProvider(issuer="https://evil.example")
-    settings = OidcSettings(providers=(known(provider), known(evil, "evil")))
+    settings = OidcSettings(providers=(provider_settings(provider), provider_settings(evil, "evil")))
     app.state.oidc = Providers(settings, ASGITransport(provider.app()))
-    url = URL(await sign_in_there(browser, await leave(browser)))
+    url = URL(await log_in_at_provider(browser, await start_login(browser)))
 
     mixed_up = url.copy_with(path="/api/v1/auth/callback/evil")
-    assert error(await browser.get(mixed_up)) == "login_expired"
+    assert redirected_error(await browser.get(mixed_up)) == "login_expired"
 
 
 @pytest.mark.parametrize("issuer", ["https://evil.example", None])
-async def test_an_answer_names_its_issuer(browser: AsyncClient, issuer: str | None) -> None:
-    url = URL(await sign_in_there(browser, await leave(browser)))
+async def test_callback_with_wrong_or_missing_issuer_is_rejected(browser: AsyncClient, issuer: str | None) -> None:
+    url = URL(await log_in_at_provider(browser, await start_login(browser)))
     changed = url.copy_set_param("iss", issuer) if issuer else url.copy_remove_param("iss")
 
-    assert error(await browser.get(changed)) == "login_refused"
+    assert redirected_error(await browser.get(changed)) == "login_refused"
 
 
-async def test_an_older_provider_does_not_name_itself(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_missing_issuer_is_accepted_if_provider_does_not_support_it(
+    browser: AsyncClient, provider: IdentityProvider
+) -> None:
     provider.metadata = {"authorization_response_iss_parameter_supported": False}
-    url = URL(await sign_in_there(browser, await leave(browser)))
+    url = URL(await log_in_at_provider(browser, await start_login(browser)))
 
     assert error_free(await browser.get(url.copy_remove_param("iss")))
 
@@ -246,16 +245,16 @@ async def test_an_older_provider_does_not_name_itself(browser: AsyncClient, prov
     ],
     ids=str,
 )
-async def test_an_id_token_must_fit(
+async def test_id_token_with_invalid_claims_is_rejected(
     browser: AsyncClient, provider: IdentityProvider, session: AsyncSession, changes: dict[str, Any]
 ) -> None:
     provider.tamper = lambda claims: {n: v for n, v in (claims | from_now(changes)).items() if v is not None}
 
-    assert error(await sign_in(browser)) == "login_refused"
+    assert redirected_error(await sign_in(browser)) == "login_refused"
     assert await users(session) == []
 
 
-async def test_an_id_token_for_several_names_us_as_the_one_who_asked(
+async def test_id_token_with_several_audiences_and_our_azp_is_accepted(
     browser: AsyncClient, provider: IdentityProvider
 ) -> None:
     provider.tamper = lambda claims: claims | {"aud": ["app", "another"], "azp": "app"}
@@ -263,44 +262,44 @@ async def test_an_id_token_for_several_names_us_as_the_one_who_asked(
     assert error_free(await sign_in(browser))
 
 
-async def test_a_code_is_worth_nothing_without_its_verifier(
+async def test_code_requires_its_pkce_verifier(
     browser: AsyncClient, provider: IdentityProvider, session: AsyncSession
 ) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+    url = await log_in_at_provider(browser, await start_login(browser))
     await session.exec(update(LoginAttempt).values(code_verifier="x" * 43).where(col(LoginAttempt.state) != ""))
     await session.commit()
 
-    assert error(await browser.get(url)) == "login_refused"
+    assert redirected_error(await browser.get(url)) == "login_refused"
     assert "token" in provider.requests
 
 
-async def test_a_code_of_somebody_else_cannot_be_slipped_in(browser: AsyncClient, another_browser: AsyncClient) -> None:
-    stolen = URL(await sign_in_there(another_browser, await leave(another_browser))).params["code"]
-    url = URL(await sign_in_there(browser, await leave(browser)))
+async def test_code_of_another_login_is_rejected(browser: AsyncClient, another_browser: AsyncClient) -> None:
+    stolen = URL(await log_in_at_provider(another_browser, await start_login(another_browser))).params["code"]
+    url = URL(await log_in_at_provider(browser, await start_login(browser)))
 
-    assert error(await browser.get(url.copy_set_param("code", stolen))) == "login_refused"
+    assert redirected_error(await browser.get(url.copy_set_param("code", stolen))) == "login_refused"
 
 
-async def test_the_provider_does_not_know_another_address_of_ours(browser: AsyncClient) -> None:
-    url = URL(await leave(browser)).copy_set_param("redirect_uri", "https://evil.example/callback")
+async def test_provider_rejects_unregistered_redirect_uri(browser: AsyncClient) -> None:
+    url = URL(await start_login(browser)).copy_set_param("redirect_uri", "https://evil.example/callback")
 
     assert (await browser.get(url)).status_code == 400
 
 
-async def test_a_secret_that_is_wrong_is_no_internal_error(browser: AsyncClient, provider: IdentityProvider) -> None:
+async def test_wrong_client_secret_is_no_internal_error(browser: AsyncClient, provider: IdentityProvider) -> None:
     provider.client_secret = "another"
 
-    assert error(await sign_in(browser)) == "login_refused"
+    assert redirected_error(await sign_in(browser)) == "login_refused"
 
 
 @pytest.mark.parametrize("answer", ["error=access_denied", "error=%0d%0aSet-Cookie:%20a=b&code=any", ""])
-async def test_whoever_changes_their_mind_is_not_signed_in(browser: AsyncClient, answer: str) -> None:
-    state = URL(await leave(browser)).params["state"]
+async def test_cancelled_login_is_reported(browser: AsyncClient, answer: str) -> None:
+    state = URL(await start_login(browser)).params["state"]
 
-    assert error(await browser.get(f"{AUTH}/callback/acme?state={state}&{answer}")) == "login_cancelled"
+    assert redirected_error(await browser.get(f"{AUTH}/callback/acme?state={state}&{answer}")) == "login_cancelled"
 
 
-# ── where it ends ──
+# ── redirects to the application ──
 
 
 @pytest.mark.parametrize(
@@ -312,14 +311,14 @@ async def test_whoever_changes_their_mind_is_not_signed_in(browser: AsyncClient,
         *("/a\r\nSet-Cookie: session=evil", "/a\r\n\r\n<script>"),
     ],
 )
-async def test_it_does_not_end_elsewhere(browser: AsyncClient, return_to: str) -> None:
+async def test_return_to_rejects_other_sites(browser: AsyncClient, return_to: str) -> None:
     answer = await browser.get(f"{AUTH}/login/acme", params={"return_to": return_to})
 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "query.return_to")
 
 
 @pytest.mark.parametrize("return_to", ["/", "/a", "/@evil.example", "/a//b?c=d&e=%2F#f", "/.//evil.example"])
-async def test_it_ends_in_the_application(browser: AsyncClient, return_to: str) -> None:
+async def test_return_to_accepts_paths_of_the_application(browser: AsyncClient, return_to: str) -> None:
     answer = await sign_in(browser, return_to)
 
     assert answer.headers["location"] == f"{SERVICE}{return_to}"
@@ -328,7 +327,7 @@ async def test_it_ends_in_the_application(browser: AsyncClient, return_to: str) 
 # ── providers that fail ──
 
 
-async def test_there_is_no_other_provider(browser: AsyncClient) -> None:
+async def test_unknown_provider_is_not_found(browser: AsyncClient) -> None:
     for path in ("login/other", "callback/other?state=any"):
         answer = await browser.get(f"{AUTH}/{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "provider_not_found")
@@ -343,36 +342,36 @@ async def test_there_is_no_other_provider(browser: AsyncClient) -> None:
         {"jwks_uri": None},
     ],
 )
-async def test_a_provider_that_says_what_cannot_be_is_not_believed(
+async def test_invalid_provider_metadata_is_rejected(
     browser: AsyncClient, provider: IdentityProvider, metadata: dict[str, Any]
 ) -> None:
     provider.metadata = metadata
 
-    assert error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
+    assert redirected_error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
 
 
-async def test_a_provider_may_come_back(
-    browser: AsyncClient, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+async def test_login_works_after_provider_recovers(
+    browser: AsyncClient, provider: IdentityProvider, clock: list[float]
 ) -> None:
-    monkeypatch.setattr("app.oidc.cache.RETRY_SECONDS", -1)
     provider.away = True
-    assert error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
+    assert redirected_error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
 
     provider.away = False
+    clock[0] = RETRY_SECONDS + 1
     assert error_free(await sign_in(browser))
 
 
-async def test_a_provider_may_go_away_meanwhile(browser: AsyncClient, provider: IdentityProvider) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+async def test_provider_outage_during_login_is_reported(browser: AsyncClient, provider: IdentityProvider) -> None:
+    url = await log_in_at_provider(browser, await start_login(browser))
     provider.away = True
 
-    assert error(await browser.get(url)) == "provider_unavailable"
+    assert redirected_error(await browser.get(url)) == "provider_unavailable"
 
 
-async def test_tries_are_limited(browser: AsyncClient, app: FastAPI) -> None:
+async def test_login_attempts_are_rate_limited(browser: AsyncClient, app: FastAPI) -> None:
     app.state.rate_limits = RateLimits(SecuritySettings(address_limit="2/minute"))
     for _ in range(2):
-        await leave(browser)
+        await start_login(browser)
 
     answer = await browser.get(f"{AUTH}/login/acme")
     assert answer.status_code == 429
@@ -383,7 +382,7 @@ async def test_tries_are_limited(browser: AsyncClient, app: FastAPI) -> None:
 
 
 def flags(answer: Response) -> dict[str, set[str]]:
-    """The attributes of the cookies that an answer sets, but for their lifetimes."""
+    """The attributes of the cookies set by a response, except their lifetimes."""
     cookies = [re.split("; ?", cookie) for cookie in answer.headers.get_list("set-cookie")]
     return {
         pair.partition("=")[0]: {a for a in attributes if "=" not in a or a[0] in "SPD"}
@@ -391,7 +390,7 @@ def flags(answer: Response) -> dict[str, set[str]]:
     }
 
 
-async def test_in_development_cookies_work_over_http(browser: AsyncClient) -> None:
+async def test_development_cookies_work_over_http(browser: AsyncClient) -> None:
     first, last = await browser.get(f"{AUTH}/login/acme"), await sign_in(browser)
 
     assert flags(first) == {"login": {"HttpOnly", "Path=/", "SameSite=lax"}}
@@ -399,9 +398,7 @@ async def test_in_development_cookies_work_over_http(browser: AsyncClient) -> No
     assert "login" not in browser.cookies
 
 
-async def test_in_production_cookies_are_for_https_and_this_host_alone(
-    app: FastAPI, provider: IdentityProvider
-) -> None:
+async def test_production_cookies_are_secure_and_bound_to_host(app: FastAPI, provider: IdentityProvider) -> None:
     app.state.settings = Settings(env=Environment.PROD)
     app.state.security = SecuritySettings(env=Environment.PROD, app_url="https://app.example.com")
     provider.redirect_uris = ("https://app.example.com/api/v1/auth/callback/acme",)
@@ -414,10 +411,10 @@ async def test_in_production_cookies_are_for_https_and_this_host_alone(
     assert last.headers["location"] == "https://app.example.com/"
 
 
-async def test_the_service_may_be_elsewhere_than_the_application(
+async def test_public_url_may_differ_from_application_url(
     browser: AsyncClient, app: FastAPI, provider: IdentityProvider
 ) -> None:
-    settings = OidcSettings(providers=(known(provider),), public_url="https://api.example.com/")
+    settings = OidcSettings(providers=(provider_settings(provider),), public_url="https://api.example.com/")
     app.state.oidc = Providers(settings, ASGITransport(provider.app()))
     answer = await browser.get(f"{AUTH}/login/acme")
 
@@ -425,9 +422,7 @@ async def test_the_service_may_be_elsewhere_than_the_application(
     assert redirect_uri == "https://api.example.com/api/v1/auth/callback/acme"
 
 
-async def test_a_cookie_that_was_there_before_is_worth_nothing_afterwards(
-    browser: AsyncClient, another_browser: AsyncClient
-) -> None:
+async def test_login_replaces_existing_session_cookie(browser: AsyncClient, another_browser: AsyncClient) -> None:
     browser.cookies.set("session", "planted", "127.0.0.1")
     await sign_in(browser)
     first = browser.cookies["session"]
@@ -438,10 +433,10 @@ async def test_a_cookie_that_was_there_before_is_worth_nothing_afterwards(
     assert (await another_browser.get(f"{AUTH}/session")).status_code == 401
 
 
-async def test_secrets_are_kept_as_digests_and_written_nowhere(
+async def test_secrets_are_stored_as_digests_and_not_logged(
     browser: AsyncClient, session: AsyncSession, provider: IdentityProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
-    url = await sign_in_there(browser, await leave(browser))
+    url = await log_in_at_provider(browser, await start_login(browser))
     began = (await session.exec(select(LoginAttempt))).one()
     login = browser.cookies["login"]
     await browser.get(url)
@@ -456,10 +451,10 @@ async def test_secrets_are_kept_as_digests_and_written_nowhere(
 
 
 @pytest.mark.parametrize(("how", "outcome"), [("error=access_denied", "login_cancelled"), ("code=x", "login_refused")])
-async def test_refusals_leave_a_trail(
+async def test_rejected_logins_are_audited(
     browser: AsyncClient, caplog: pytest.LogCaptureFixture, how: str, outcome: str
 ) -> None:
-    state = URL(await leave(browser)).params["state"]
+    state = URL(await start_login(browser)).params["state"]
     await browser.get(f"{AUTH}/callback/acme?state={state}&{how}&iss=https://id.example.com")
 
     [line] = [r.msg for r in caplog.records if isinstance(r.msg, dict) and r.msg.get("audit")]

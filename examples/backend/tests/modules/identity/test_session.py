@@ -1,4 +1,4 @@
-"""What a browser that has signed in may do, and how it signs out."""
+"""Browser sessions, CSRF protection, and logout."""
 
 from uuid import uuid4
 
@@ -16,11 +16,11 @@ from app.modules.user.models import User
 from app.oidc.providers import Providers
 from app.oidc.settings import OidcSettings
 from tests.identity_provider import IdentityProvider
-from tests.modules.identity.conftest import SERVICE, known
-from tests.modules.identity.steps import AUTH, csrf, leave, sign_in
+from tests.modules.identity.conftest import SERVICE, provider_settings
+from tests.modules.identity.steps import AUTH, csrf, sign_in, start_login
 
 
-async def test_the_session_tells_who_it_is(browser: AsyncClient) -> None:
+async def test_session_endpoint_returns_the_user(browser: AsyncClient) -> None:
     assert (await browser.get(f"{AUTH}/session")).status_code == 401
     await sign_in(browser)
     answer = await browser.get(f"{AUTH}/session")
@@ -30,7 +30,7 @@ async def test_the_session_tells_who_it_is(browser: AsyncClient) -> None:
     assert browser.cookies["session"] not in answer.text
 
 
-async def test_a_session_ends_with_its_time(browser: AsyncClient, session: AsyncSession) -> None:
+async def test_expired_session_is_rejected(browser: AsyncClient, session: AsyncSession) -> None:
     await sign_in(browser)
     await session.exec(update(LoginSession).values(expires_at=utc_now()).where(col(LoginSession.client) != ""))
     await session.commit()
@@ -39,7 +39,7 @@ async def test_a_session_ends_with_its_time(browser: AsyncClient, session: Async
     assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
 
 
-async def test_whoever_changes_something_shows_that_it_is_our_application(browser: AsyncClient) -> None:
+async def test_unsafe_methods_accept_valid_csrf_token(browser: AsyncClient) -> None:
     await sign_in(browser)
 
     answer = await browser.patch(f"{AUTH}/me", json={"name": "Augusta"}, headers=await csrf(browser))
@@ -47,7 +47,7 @@ async def test_whoever_changes_something_shows_that_it_is_our_application(browse
 
 
 @pytest.mark.parametrize("token", [None, b"", b"made-up", b"\xff"])
-async def test_without_the_token_nothing_is_changed(
+async def test_unsafe_methods_require_csrf_token(
     browser: AsyncClient, caplog: pytest.LogCaptureFixture, token: bytes | None
 ) -> None:
     await sign_in(browser)
@@ -57,12 +57,12 @@ async def test_without_the_token_nothing_is_changed(
         answer = await browser.request(method, f"{AUTH}/{path}", headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (403, "csrf_refused"), path
     assert (await browser.get(f"{AUTH}/session")).status_code == 200
-    assert [r.msg["outcome"] for r in caplog.records if isinstance(r.msg, dict) and r.msg["event"] == "csrf"] == [
+    assert [r.msg["outcome"] for r in caplog.records if isinstance(r.msg, dict) and r.msg["event"] == "csrf_check"] == [
         "refused"
     ] * 4
 
 
-async def test_the_token_of_another_session_is_refused(browser: AsyncClient, another_browser: AsyncClient) -> None:
+async def test_csrf_token_of_another_session_is_rejected(browser: AsyncClient, another_browser: AsyncClient) -> None:
     await sign_in(browser)
     await sign_in(another_browser)
 
@@ -70,7 +70,7 @@ async def test_the_token_of_another_session_is_refused(browser: AsyncClient, ano
     assert (answer.status_code, answer.json()["code"]) == (403, "csrf_refused")
 
 
-async def test_signing_out_ends_the_session_and_leads_to_the_provider(browser: AsyncClient) -> None:
+async def test_logout_ends_session_and_returns_provider_logout_url(browser: AsyncClient) -> None:
     await sign_in(browser)
     secret = browser.cookies["session"]
     answer = await browser.post(f"{AUTH}/logout", headers=await csrf(browser))
@@ -84,7 +84,7 @@ async def test_signing_out_ends_the_session_and_leads_to_the_provider(browser: A
     assert (await browser.get(f"{AUTH}/session")).status_code == 401
 
 
-async def test_the_provider_sends_nobody_elsewhere(browser: AsyncClient) -> None:
+async def test_provider_logout_rejects_unknown_redirects(browser: AsyncClient) -> None:
     await sign_in(browser)
     url = URL((await browser.post(f"{AUTH}/logout", headers=await csrf(browser))).json()["logout_url"])
 
@@ -95,29 +95,31 @@ async def test_the_provider_sends_nobody_elsewhere(browser: AsyncClient) -> None
 
 
 @pytest.mark.parametrize("metadata", [{"end_session_endpoint": None}, {"jwks_uri": None}])
-async def test_signing_out_needs_no_provider(
+async def test_logout_works_without_provider_support(
     browser: AsyncClient, app: FastAPI, provider: IdentityProvider, metadata: dict[str, None]
 ) -> None:
     await sign_in(browser)
     headers = await csrf(browser)
     provider.metadata = metadata
-    app.state.oidc = Providers(OidcSettings(providers=(known(provider),)), ASGITransport(provider.app()))
+    app.state.oidc = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
 
     assert (await browser.post(f"{AUTH}/logout", headers=headers)).json() == {"logout_url": None}
     assert (await browser.get(f"{AUTH}/session")).status_code == 401
 
 
-async def test_a_provider_that_is_no_longer_known_does_not_hinder(
+async def test_logout_works_after_provider_is_removed(
     browser: AsyncClient, app: FastAPI, provider: IdentityProvider
 ) -> None:
     await sign_in(browser)
     headers = await csrf(browser)
-    app.state.oidc = Providers(OidcSettings(providers=(known(provider, "new"),)), ASGITransport(provider.app()))
+    app.state.oidc = Providers(
+        OidcSettings(providers=(provider_settings(provider, "new"),)), ASGITransport(provider.app())
+    )
 
     assert (await browser.post(f"{AUTH}/logout", headers=headers)).json() == {"logout_url": None}
 
 
-async def test_a_session_can_be_ended_from_another(browser: AsyncClient, another_browser: AsyncClient) -> None:
+async def test_session_can_be_ended_from_another_session(browser: AsyncClient, another_browser: AsyncClient) -> None:
     await sign_in(browser)
     await sign_in(another_browser)
     [here] = [login["id"] for login in (await browser.get(f"{AUTH}/sessions")).json() if login["current"]]
@@ -127,12 +129,12 @@ async def test_a_session_can_be_ended_from_another(browser: AsyncClient, another
     assert (await another_browser.get(f"{AUTH}/session")).status_code == 200
 
 
-async def test_a_session_ends_once(session: AsyncSession) -> None:
+async def test_cookie_of_ended_session_is_not_found(session: AsyncSession) -> None:
     with pytest.raises(SessionEnded):
-        await IdentityRepository(session).take_cookie(uuid4())
+        await IdentityRepository(session).pop_cookie(uuid4())
 
 
-async def test_a_closed_account_leaves_nothing(browser: AsyncClient, session: AsyncSession) -> None:
+async def test_account_deletion_removes_all_data(browser: AsyncClient, session: AsyncSession) -> None:
     await sign_in(browser)
     answer = await browser.delete(f"{AUTH}/me", headers=await csrf(browser))
 
@@ -140,4 +142,4 @@ async def test_a_closed_account_leaves_nothing(browser: AsyncClient, session: As
     assert "session" not in browser.cookies
     for table in (User, Identity, LoginSession, SessionCookie):
         assert (await session.exec(select(table))).all() == []
-    await leave(browser)
+    await start_login(browser)

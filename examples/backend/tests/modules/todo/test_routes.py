@@ -1,4 +1,4 @@
-"""To-dos, as a client sees them."""
+"""To-do endpoints."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,27 +7,29 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from httpx2 import AsyncClient
-from sqlmodel import delete, select
+from sqlmodel import delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core import events
 from app.core.exceptions import ConflictError
-from app.db.session import Database, brief_read
+from app.db.session import Database, open_read_session, transaction
 from app.main import create_app
-from app.modules.todo import repository, routes, service
-from app.modules.todo.models import Todo, TodoChange
+from app.modules.todo import routes
+from app.modules.todo.models import Todo, TodoChange, TodoFeed
+from app.modules.todo.repository import MAX_STORED_CHANGES
 from app.modules.user.models import User
-from tests.people import another, app_of, join
+from tests.people import app_of, new_client, sign_in_new_user
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 async def todos(client: AsyncClient) -> str:
-    return await join(client)
+    return await sign_in_new_user(client)
 
 
-async def test_creating_answers_with_the_todo_and_where_it_is(client: AsyncClient, todos: str) -> None:
+async def test_create_returns_todo_and_location(client: AsyncClient, todos: str) -> None:
     answer = await client.post(todos, json={"title": "Buy milk", "due_at": "2030-01-01T01:00:00+01:00"})
 
     assert answer.status_code == 201
@@ -39,7 +41,7 @@ async def test_creating_answers_with_the_todo_and_where_it_is(client: AsyncClien
     assert read.headers["etag"] == answer.headers["etag"] == '"1"'
 
 
-async def test_the_same_key_creates_once(client: AsyncClient, todos: str) -> None:
+async def test_repeated_idempotency_key_creates_one_todo(client: AsyncClient, todos: str) -> None:
     key = {"Idempotency-Key": "first-try"}
     first = await client.post(todos, json={"title": "Buy milk"}, headers=key)
     second = await client.post(todos, json={"title": "Buy milk"}, headers=key)
@@ -48,10 +50,10 @@ async def test_the_same_key_creates_once(client: AsyncClient, todos: str) -> Non
     assert len((await client.get(todos)).json()["items"]) == 1
 
 
-async def test_an_owner_must_exist(client: AsyncClient, todos: str, session: AsyncSession) -> None:
+async def test_owner_must_exist(client: AsyncClient, todos: str, session: AsyncSession) -> None:
     await delete_users(session)
 
-    # 401 where a sign-in ends with the account.
+    # 401 if the credentials become invalid with the account.
     assert (await client.post(todos, json={"title": "Buy milk"})).status_code in {401, 404}
     assert (await client.get(f"{todos}/feed")).status_code in {401, 404}
 
@@ -69,17 +71,17 @@ async def test_an_owner_must_exist(client: AsyncClient, todos: str, session: Asy
         ({"title": "Buy milk", "status": "done"}, "body.status"),
     ],
 )
-async def test_a_bad_todo_names_the_field(client: AsyncClient, todos: str, body: dict[str, str], field: str) -> None:
+async def test_invalid_todo_names_the_field(client: AsyncClient, todos: str, body: dict[str, str], field: str) -> None:
     answer = await client.post(todos, json=body)
 
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-async def test_others_do_not_see_it(client: AsyncClient, todos: str) -> None:
+async def test_todos_of_others_are_not_found(client: AsyncClient, todos: str) -> None:
     todo = (await client.post(todos, json={"title": "Buy milk"})).json()
-    stranger = another(client)
-    others = await join(stranger)
+    stranger = new_client(client)
+    others = await sign_in_new_user(stranger)
 
     assert (await stranger.get(others)).json()["items"] == []
     assert (await stranger.get(f"{others}/{todo['id']}")).status_code == 404
@@ -87,17 +89,17 @@ async def test_others_do_not_see_it(client: AsyncClient, todos: str) -> None:
     assert (await stranger.delete(f"{others}/{todo['id']}")).status_code == 404
 
 
-async def test_a_key_of_one_is_none_of_another(client: AsyncClient, todos: str) -> None:
+async def test_idempotency_keys_are_scoped_to_owner(client: AsyncClient, todos: str) -> None:
     key, body = {"Idempotency-Key": "first-try"}, {"title": "Buy milk"}
-    stranger = another(client)
-    others = await join(stranger)
+    stranger = new_client(client)
+    others = await sign_in_new_user(stranger)
     mine, theirs = await client.post(todos, json=body, headers=key), await stranger.post(others, json=body, headers=key)
 
     assert (mine.status_code, theirs.status_code) == (201, 201)
     assert mine.json()["id"] != theirs.json()["id"]
 
 
-async def test_todos_are_listed_by_status_and_due_date(client: AsyncClient, todos: str) -> None:
+async def test_todos_are_filtered_by_status_and_due_date(client: AsyncClient, todos: str) -> None:
     for title, days in (("late", 2), ("early", 1), ("never", None)):
         due_at = None if days is None else (NEW_YEAR + timedelta(days=days)).isoformat()
         url = (await client.post(todos, json={"title": title, "due_at": due_at})).headers["location"]
@@ -114,7 +116,7 @@ async def test_todos_are_listed_by_status_and_due_date(client: AsyncClient, todo
     assert await titles(due_before="2030-01-03T00:00:00Z") == ["early"]
 
 
-async def test_pages_lead_through_all_todos_once(client: AsyncClient, todos: str) -> None:
+async def test_pagination_returns_each_todo_once(client: AsyncClient, todos: str) -> None:
     for n in range(3):
         await client.post(todos, json={"title": f"{n}", "due_at": NEW_YEAR.isoformat()})
 
@@ -128,17 +130,17 @@ async def test_pages_lead_through_all_todos_once(client: AsyncClient, todos: str
     assert len(found) == 3
 
 
-async def test_a_status_changes_only_as_it_may(client: AsyncClient, todos: str) -> None:
+async def test_only_valid_status_transitions_are_allowed(client: AsyncClient, todos: str) -> None:
     url = (await client.post(todos, json={"title": "Buy milk"})).headers["location"]
 
     assert (await client.patch(url, json={"status": "done"})).json()["status"] == "done"
     refused = await client.patch(url, json={"status": "cancelled"})
     assert (refused.status_code, refused.json()["code"]) == (409, "illegal_transition")
-    assert refused.json()["detail"] == "A to-do that is done cannot become cancelled."
+    assert refused.json()["detail"] == "The status of a to-do cannot change from done to cancelled."
     assert (await client.patch(url, json={"status": "open", "due_at": None})).status_code == 200
 
 
-async def test_a_change_based_on_an_old_version_is_refused(client: AsyncClient, todos: str) -> None:
+async def test_update_of_old_version_is_rejected(client: AsyncClient, todos: str) -> None:
     created = await client.post(todos, json={"title": "Buy milk"})
     url, seen = created.headers["location"], {"If-Match": created.headers["etag"]}
 
@@ -149,7 +151,7 @@ async def test_a_change_based_on_an_old_version_is_refused(client: AsyncClient, 
     assert (await client.get(url)).status_code == 404
 
 
-async def test_a_deleted_user_takes_the_todos_along(client: AsyncClient, todos: str, session: AsyncSession) -> None:
+async def test_deleting_a_user_deletes_their_todos(client: AsyncClient, todos: str, session: AsyncSession) -> None:
     await client.post(todos, json={"title": "Buy milk"})
     await delete_users(session)
 
@@ -162,7 +164,7 @@ async def delete_users(session: AsyncSession) -> None:
 
 
 class Feed:
-    """A reader of the feed. It counts how often the app looks for changes, and stops the app after so many looks."""
+    """A client of the feed. It counts how often the application polls for changes, and stops the feed after `looks`."""
 
     def __init__(self, client: AsyncClient, stopping: asyncio.Event) -> None:
         self.client, self.stopping = client, stopping
@@ -170,43 +172,42 @@ class Feed:
 
     @asynccontextmanager
     async def brief_read(self, database: Database) -> AsyncGenerator[AsyncSession]:
-        async with brief_read(database) as session:
+        async with open_read_session(database) as session:
             yield session
         self.looks += 1
         if self.looks == self.last_look:
             self.stopping.set()
 
     async def read(self, todos: str, after: int | None = None, looks: int = 2) -> list[str]:
-        """Return the lines of the feed."""
+        """Read the feed for some polls; return its lines."""
         self.stopping.clear()
         self.last_look = self.looks + looks
         answer = await self.client.get(f"{todos}/feed", headers={} if after is None else {"Last-Event-ID": str(after)})
         return answer.text.splitlines()
 
     async def read_ids(self, todos: str, after: int | None = None) -> list[str]:
-        """Return the numbers of the changes."""
+        """Read the feed; return the change numbers."""
         return [line.removeprefix("id: ") for line in await self.read(todos, after) if line.startswith("id")]
 
     async def next_looks(self) -> None:
-        """Wait until the app has certainly looked again."""
+        """Wait until the application has polled again."""
         seen = self.looks
-        while self.looks < seen + 2:  # noqa: ASYNC110 - no event stands for "twice more"
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: self.looks >= seen + 2)
 
 
 @pytest.fixture
-def feed(live: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Feed:
-    feed = Feed(live, app_of(live).state.stopping)
+def feed(committing_client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Feed:
+    feed = Feed(committing_client, app_of(committing_client).state.stopping)
     monkeypatch.setattr(routes, "FEED_POLL_SECONDS", 0.01)
-    monkeypatch.setattr(routes, "brief_read", feed.brief_read)
+    monkeypatch.setattr(routes, "open_read_session", feed.brief_read)
     return feed
 
 
-async def test_the_feed_goes_on_where_the_client_was(live: AsyncClient, feed: Feed) -> None:
-    todos = await join(live)
-    url = (await live.post(todos, json={"title": "Buy milk"})).headers["location"]
-    await live.patch(url, json={"status": "done"})
-    await live.delete(url)
+async def test_feed_resumes_after_last_event_id(committing_client: AsyncClient, feed: Feed) -> None:
+    todos = await sign_in_new_user(committing_client)
+    url = (await committing_client.post(todos, json={"title": "Buy milk"})).headers["location"]
+    await committing_client.patch(url, json={"status": "done"})
+    await committing_client.delete(url)
 
     lines = await feed.read(todos, after=0)
     assert [line for line in lines if line.startswith(("event", "id"))] == [
@@ -216,15 +217,15 @@ async def test_the_feed_goes_on_where_the_client_was(live: AsyncClient, feed: Fe
     assert await feed.read_ids(todos, after=2) == ["3"]
 
 
-async def test_the_feed_begins_now_and_shows_what_others_do(live: AsyncClient, feed: Feed) -> None:
-    stranger = another(live)
-    todos, others = await join(live), await join(stranger)
-    await live.post(todos, json={"title": "Before"})
+async def test_feed_starts_now_and_shows_only_own_changes(committing_client: AsyncClient, feed: Feed) -> None:
+    stranger = new_client(committing_client)
+    todos, others = await sign_in_new_user(committing_client), await sign_in_new_user(stranger)
+    await committing_client.post(todos, json={"title": "Before"})
 
     reading = asyncio.create_task(feed.read(todos, looks=1_000_000))
     await feed.next_looks()
     await stranger.post(others, json={"title": "Of others"})
-    await live.post(todos, json={"title": "After"})
+    await committing_client.post(todos, json={"title": "After"})
     await feed.next_looks()
     feed.stopping.set()
 
@@ -232,23 +233,23 @@ async def test_the_feed_begins_now_and_shows_what_others_do(live: AsyncClient, f
     assert '"title":"After"' in data
 
 
-async def test_a_change_that_is_taken_back_is_not_in_the_feed(
-    live: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch
+async def test_rolled_back_change_is_not_in_feed(
+    committing_client: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    todos = await join(live)
-    url = (await live.post(todos, json={"title": "Buy milk"})).headers["location"]
+    todos = await sign_in_new_user(committing_client)
+    url = (await committing_client.post(todos, json={"title": "Buy milk"})).headers["location"]
 
     async def fail(session: AsyncSession, event: events.Event) -> None:
         raise ConflictError
 
     with monkeypatch.context() as patch:
-        patch.setitem(events._handlers, events.Event, [fail])  # told after the feed's own handler
-        assert (await live.patch(url, json={"title": "Never"})).status_code == 409
+        patch.setitem(events._handlers, events.Event, [fail])  # called after the feed's own handler
+        assert (await committing_client.patch(url, json={"title": "Never"})).status_code == 409
 
     assert await feed.read_ids(todos, after=0) == ["1"]
 
 
-async def test_a_change_that_changes_nothing_is_none(client: AsyncClient, todos: str, session: AsyncSession) -> None:
+async def test_update_without_changes_is_not_recorded(client: AsyncClient, todos: str, session: AsyncSession) -> None:
     url = (await client.post(todos, json={"title": "Buy milk"})).headers["location"]
     answers = [await client.patch(url, json=body) for body in ({}, {"title": "Buy milk", "status": "open"})]
 
@@ -256,41 +257,40 @@ async def test_a_change_that_changes_nothing_is_none(client: AsyncClient, todos:
     assert len((await session.exec(select(TodoChange))).all()) == 1
 
 
-@pytest.mark.parametrize("after", [0, 9])
-async def test_who_was_away_too_long_is_told_so(
-    live: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch, after: int
+@pytest.mark.parametrize("after", [0, MAX_STORED_CHANGES + 9])
+async def test_feed_sends_reset_after_missed_changes(
+    committing_client: AsyncClient, committing_database: Database, feed: Feed, after: int
 ) -> None:
-    for module in (repository, service):
-        monkeypatch.setattr(module, "CHANGES_KEPT", 2)
-    todos = await join(live)
-    for n in range(3):
-        await live.post(todos, json={"title": f"{n}"})
+    todos = await sign_in_new_user(committing_client)
+    await committing_client.post(todos, json={"title": "Buy milk"})
+    async with transaction(committing_database.write) as session:  # simulates that many changes
+        await session.exec(update(TodoFeed).values(last=MAX_STORED_CHANGES + 1))
 
     lines = await feed.read(todos, after=after)
-    assert lines[:3] == ["event: reset", "data: {}", "id: 3"]
+    assert lines[:3] == ["event: reset", "data: {}", f"id: {MAX_STORED_CHANGES + 1}"]
 
 
-async def test_a_long_backlog_comes_without_waiting(
-    live: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch
+async def test_feed_backlog_is_sent_without_delay(
+    committing_client: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "CHANGES_AT_ONCE", 2)
+    monkeypatch.setattr(routes, "CHANGES_PAGE_SIZE", 2)
     monkeypatch.setattr(routes, "FEED_POLL_SECONDS", 3600)
-    todos = await join(live)
+    todos = await sign_in_new_user(committing_client)
     for n in range(2):
-        await live.post(todos, json={"title": f"{n}"})
+        await committing_client.post(todos, json={"title": f"{n}"})
 
-    async with asyncio.timeout(10):  # the second look does not wait an hour
+    async with asyncio.timeout(TIMEOUT_SECONDS):  # the second poll must not wait an hour
         assert await feed.read_ids(todos, after=0) == ["1", "2"]
 
 
-async def test_changes_at_once_are_numbered_without_gaps(live: AsyncClient, feed: Feed) -> None:
-    todos = await join(live)
-    await asyncio.gather(*(live.post(todos, json={"title": f"{n}"}) for n in range(8)))
+async def test_concurrent_changes_are_numbered_without_gaps(committing_client: AsyncClient, feed: Feed) -> None:
+    todos = await sign_in_new_user(committing_client)
+    await asyncio.gather(*(committing_client.post(todos, json={"title": f"{n}"}) for n in range(8)))
 
     assert await feed.read_ids(todos, after=0) == [f"{n}" for n in range(1, 9)]
 
 
-def test_the_app_describes_the_feed() -> None:
+def test_openapi_describes_the_feed() -> None:
     [feed] = [path for url, path in create_app().openapi()["paths"].items() if url.endswith("/todos/feed")]
 
     assert "text/event-stream" in feed["get"]["responses"]["200"]["content"]

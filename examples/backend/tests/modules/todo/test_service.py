@@ -1,4 +1,4 @@
-"""The rules about to-dos, with the database replaced by a dictionary."""
+"""Business rules for to-dos, with a dictionary instead of the database."""
 
 from itertools import product
 from uuid import UUID, uuid4
@@ -38,23 +38,23 @@ def service() -> TodoService:
     return TodoService(AsyncSession(), uuid4(), TodosInMemory())
 
 
-async def test_each_change_says_so(service: TodoService, published: list[Event]) -> None:
+async def test_each_change_publishes_event(service: TodoService, captured_events: list[Event]) -> None:
     todo = await service.create(TodoCreate(title="Buy milk"))
     await service.update(todo.id, TodoUpdate(title="Buy oats"), ANY_VERSION)
     await service.delete(todo.id, ANY_VERSION)
 
-    assert [type(event) for event in published] == [TodoCreated, TodoChanged, TodoDeleted]
+    assert [type(event) for event in captured_events] == [TodoCreated, TodoChanged, TodoDeleted]
 
 
-async def test_what_is_done_is_completed_beside(service: TodoService, published: list[Event]) -> None:
+async def test_completion_publishes_additional_event(service: TodoService, captured_events: list[Event]) -> None:
     todo = await service.create(TodoCreate(title="Buy milk"))
     for changes in ({"status": TodoStatus.DONE}, {"status": TodoStatus.DONE}, {"title": "Buy oats"}):
         await service.update(todo.id, TodoUpdate(**changes), ANY_VERSION)
 
-    assert [type(event) for event in published] == [TodoCreated, TodoChanged, TodoCompleted, TodoChanged]
+    assert [type(event) for event in captured_events] == [TodoCreated, TodoChanged, TodoCompleted, TodoChanged]
 
 
-async def test_somebody_elses_is_not_found(service: TodoService, published: list[Event]) -> None:
+async def test_todo_of_another_owner_is_not_found(service: TodoService, captured_events: list[Event]) -> None:
     todo = await service.create(TodoCreate(title="Buy milk"))
     somebody = TodoService(service.session, uuid4(), service.todos)
 
@@ -63,8 +63,8 @@ async def test_somebody_elses_is_not_found(service: TodoService, published: list
 
 
 @pytest.mark.parametrize(("now", "then"), list(product(TodoStatus, TodoStatus)))
-async def test_a_status_changes_only_as_it_may(
-    service: TodoService, published: list[Event], now: TodoStatus, then: TodoStatus
+async def test_only_valid_status_transitions_are_allowed(
+    service: TodoService, captured_events: list[Event], now: TodoStatus, then: TodoStatus
 ) -> None:
     todo = await service.create(TodoCreate(title="Buy milk"))
     todo.status = now

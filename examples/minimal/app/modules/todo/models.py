@@ -1,4 +1,4 @@
-"""How to-dos are stored."""
+"""To-do tables."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,11 +9,11 @@ from sqlmodel import Field
 
 from app.db.base import Base, Entity, UtcDateTime, utc_now
 
-OWNER_EXISTS = "fk_todo_owner_id"
+OWNER_FK = "fk_todo_owner_id"
 
 
 class TodoStatus(StrEnum):
-    """How far it has got."""
+    """Status of a to-do."""
 
     OPEN = "open"
     IN_PROGRESS = "in_progress"
@@ -22,7 +22,7 @@ class TodoStatus(StrEnum):
 
 
 class Todo(Entity, table=True):
-    """Something a user wants to get done."""
+    """A to-do of a user."""
 
     __tablename__ = "todo"
     __table_args__ = (
@@ -33,13 +33,13 @@ class Todo(Entity, table=True):
     owner_id: UUID = Field(foreign_key="user_account.id", ondelete="CASCADE")
     title: str = Field(max_length=200)
     notes: str = Field(default="", max_length=10_000)
-    # Text, not a database enum: a new status then needs no migration that locks the table.
+    # Text instead of a database enum, so that a new status needs no migration that locks the table.
     status: TodoStatus = Field(default=TodoStatus.OPEN, sa_type=String(20))
     due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class TodoFeed(Base, table=True):
-    """The number of the last change in an owner's to-dos."""
+    """Number of the last change to an owner's to-dos."""
 
     __tablename__ = "todo_feed"
 
@@ -48,7 +48,7 @@ class TodoFeed(Base, table=True):
 
 
 class TodoChange(Base, table=True):
-    """One change, for the feed. The numbers of an owner's changes have no gaps and follow the commits."""
+    """A change for the feed. The change numbers of an owner have no gaps and follow the commit order."""
 
     __tablename__ = "todo_change"
 

@@ -1,4 +1,4 @@
-"""What clients send and get about to-dos."""
+"""Request and response models for to-dos."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ from app.modules.todo.models import TodoStatus
 
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["Buy milk"])]
 Notes = Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$", examples=["The one in glass bottles."])]
-# The bounds leave room to convert between time zones.
-Moment = Annotated[
+# The limits leave room for conversion between time zones.
+UtcTimestamp = Annotated[
     AwareDatetime,
     Field(
         ge=datetime(1970, 1, 2, tzinfo=UTC),
@@ -26,7 +26,7 @@ Moment = Annotated[
 
 
 class TodoOrder(StrEnum):
-    """How to-dos can be listed; `-` means the other way round."""
+    """Sort orders for to-dos; `-` means descending."""
 
     CREATED_AT = "created_at"
     NEWEST = "-created_at"
@@ -39,21 +39,21 @@ class TodoCreate(RequestModel):
 
     title: Title
     notes: Notes = ""
-    due_at: Moment | None = None
+    due_at: UtcTimestamp | None = None
 
 
 class TodoUpdate(RequestModel):
-    """The fields to change; the others stay as they are."""
+    """The fields to change. Omitted fields keep their values."""
 
     title: Title = omittable()
     notes: Notes = omittable()
     status: TodoStatus = omittable()
-    due_at: Moment | None = omittable()
+    due_at: UtcTimestamp | None = omittable()
 
 
 @dataclass(frozen=True)
 class TodoFilter:
-    """Which to-dos to list."""
+    """Filters for a list of to-dos."""
 
     status: TodoStatus | None = None
     due_from: datetime | None = None
@@ -71,8 +71,8 @@ class TodoRead(EntityModel):
 
 
 class TodoChangeRead(ResponseModel):
-    """One change in the feed. The event's type is `created`, `changed` or `deleted`."""
+    """A change in the feed. The event type is `created`, `changed`, or `deleted`."""
 
     todo_id: UUID
     occurred_at: datetime
-    todo: TodoRead | None = Field(description="As it is now; null if it is gone.")
+    todo: TodoRead | None = Field(description="Current state of the to-do; null if it was deleted.")

@@ -1,4 +1,4 @@
-"""What happens to users."""
+"""Domain events of users."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,21 +8,21 @@ from app.core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class UserRegistered(Event):
-    """Somebody has opened an account."""
+    """A user account was created."""
 
     user_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmailChanged(Event):
-    """An account has another address."""
+    """The email address of an account was changed."""
 
     user_id: UUID
-    former: str
+    old_email: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserDeleted(Event):
-    """An account is gone, with all that belonged to it."""
+    """A user account and all its data were deleted."""
 
     user_id: UUID

@@ -1,4 +1,4 @@
-"""Users over HTTP."""
+"""User endpoints."""
 
 from typing import Annotated
 from uuid import UUID
@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response, status
 
 from app.core.exceptions import PreconditionFailedError
 from app.core.openapi import problems
-from app.core.pagination import InvalidCursor, Page, PageDep, link_next
+from app.core.pagination import InvalidCursor, Page, PageDep, set_next_link
 from app.core.preconditions import IfMatch, set_etag
-from app.db.idempotency import IdempotencyKeyReused, OnceDep
+from app.db.idempotency import IdempotencyDep, IdempotencyKeyReused
 from app.db.session import SessionDep
 from app.modules.user.repository import EmailTaken
 from app.modules.user.schemas import Email, UserCreate, UserOrder, UserRead, UserUpdate
@@ -19,7 +19,7 @@ router = APIRouter(tags=["user"])
 
 
 async def get_service(session: SessionDep) -> UserService:
-    """Give the service this request's transaction."""
+    """Return a service that uses the transaction of the request."""
     return UserService(session)
 
 
@@ -29,12 +29,12 @@ UserServiceDep = Annotated[UserService, Depends(get_service)]
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    summary="Open an account",
+    summary="Create an account",
     responses=problems(EmailTaken, IdempotencyKeyReused),
 )
-async def register_user(data: UserCreate, users: UserServiceDep, once: OnceDep) -> UserRead:
-    """Open an account. With an `Idempotency-Key` it is safe to send again."""
-    return await once(users.register, data, UserRead)
+async def register_user(data: UserCreate, users: UserServiceDep, idempotency: IdempotencyDep) -> UserRead:
+    """Create an account. With an `Idempotency-Key` header, the request can be repeated safely."""
+    return await idempotency(users.register, data, UserRead)
 
 
 @router.get("", summary="List accounts", responses=problems(InvalidCursor))
@@ -43,18 +43,18 @@ async def list_users(
     page: PageDep,
     request: Request,
     response: Response,
-    email: Annotated[Email | None, Query(description="Only the account with this address.")] = None,
-    order: Annotated[UserOrder, Query(description="In which order.")] = UserOrder.CREATED_AT,
+    email: Annotated[Email | None, Query(description="Return only the account with this email address.")] = None,
+    order: Annotated[UserOrder, Query(description="Sort order.")] = UserOrder.CREATED_AT,
 ) -> Page[UserRead]:
-    """List accounts, page by page. `next`, or the `Link` header, leads on."""
+    """List accounts page by page. Follow `next` or the `Link` header to the next page."""
     rows, cursor = await users.page(email, order, page)
-    link_next(request, response, cursor)
+    set_next_link(request, response, cursor)
     return Page(items=[UserRead.model_validate(row) for row in rows], next=cursor)
 
 
 @router.get("/{user_id}", summary="Read an account", responses=problems(UserNotFound))
 async def get_user(user_id: UUID, users: UserServiceDep, response: Response) -> UserRead:
-    """Read one account. Its `ETag` can be sent back as `If-Match` with a change."""
+    """Return one account. Send its `ETag` as `If-Match` to detect concurrent changes."""
     user = await users.get(user_id)
     set_etag(response, user)
     return UserRead.model_validate(user)
@@ -66,7 +66,7 @@ async def get_user(user_id: UUID, users: UserServiceDep, response: Response) -> 
 async def update_user(
     user_id: UUID, data: UserUpdate, users: UserServiceDep, if_match: IfMatch, response: Response
 ) -> UserRead:
-    """Change the fields that are sent. With `If-Match`, only if nobody was faster."""
+    """Change the given fields. With `If-Match`, the request fails if the account has changed in the meantime."""
     user = await users.update(user_id, data, if_match)
     set_etag(response, user)
     return UserRead.model_validate(user)
@@ -75,9 +75,9 @@ async def update_user(
 @router.delete(
     "/{user_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Close an account",
+    summary="Delete an account",
     responses=problems(UserNotFound, PreconditionFailedError),
 )
 async def delete_user(user_id: UUID, users: UserServiceDep, if_match: IfMatch) -> None:
-    """Close an account and delete what belongs to it."""
+    """Delete an account and all its data."""
     await users.delete(user_id, if_match)

@@ -1,4 +1,4 @@
-"""Who asks, for routes of all modules: `user: CurrentUser`, `admin: Administrator`."""
+"""Current-user dependencies for the routes of all modules: `user: CurrentUser`, `admin: Administrator`."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -14,48 +14,49 @@ from app.modules.auth.service import AuthService
 from app.modules.token.dependencies import get_principal
 from app.security.principal import Principal, Scope
 
-FEEDS_LAST = timedelta(minutes=15)
+MAX_STREAM_DURATION = timedelta(minutes=15)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class NotAllowed(ForbiddenError):
-    """Signed in, but not for this."""
+    """The user is authenticated but lacks a required scope."""
 
-    message = "Your account or your token does not allow this."
+    message = "Your account or access token does not have the required scope."
 
 
 async def authorize(
     required: SecurityScopes, request: Request, principal: Annotated[Principal, Depends(get_principal)]
 ) -> Principal:
-    """Let through whoever is signed in and has the scopes that the route names.
+    """Require authentication and the scopes that the route declares.
 
-    Whatever the route names, reading needs `read` and anything else needs `write`.
+    In addition, safe methods require `read` and all others require `write`.
 
     Raises:
-        UnauthenticatedError: If nobody is signed in.
-        NotAllowed: If a scope is missing.
+        UnauthenticatedError: If the request is not authenticated.
+        NotAllowed: If a required scope is missing.
     """
     by_method = Scope.READ if request.method in SAFE_METHODS else Scope.WRITE
     if not principal.scopes.issuperset({by_method, *required.scopes}):
         raise NotAllowed
-    # Idempotency keys are everybody's own; a live feed ends in time to ask again who listens (app/core/shutdown.py).
-    lasts = min(principal.expires_at, utc_now() + FEEDS_LAST)
+    # Idempotency keys are scoped to the principal. A live feed ends at `valid_until`, so that a client whose access was
+    # revoked cannot listen indefinitely (app/core/shutdown.py).
+    lasts = min(principal.expires_at, utc_now() + MAX_STREAM_DURATION)
     request.scope.update(principal=str(principal.user_id), valid_until=lasts)
     return principal
 
 
 async def get_service(session: SessionDep) -> AuthService:
-    """Give the service this request's transaction."""
+    """Return a service that uses the transaction of the request."""
     return AuthService(session)
 
 
 AuthServiceDep = Annotated[AuthService, Depends(get_service)]
-# Whoever shows a token or a session, whatever it allows: enough to end it, and for nothing else.
-Bearer = Annotated[Principal, Depends(get_principal)]
+# Any valid token or session, regardless of its scopes. Use it only for endpoints that end the session.
+AnyPrincipal = Annotated[Principal, Depends(get_principal)]
 CurrentUser = Annotated[Principal, Security(authorize)]
-Administrator = Annotated[Principal, Security(authorize, scopes=[Scope.ADMIN])]
+CurrentAdmin = Annotated[Principal, Security(authorize, scopes=[Scope.ADMIN])]
 
 # For whole routers, in app/api.py.
 SIGNED_IN = [Security(authorize)]
-ADMINISTRATORS = [Security(authorize, scopes=[Scope.ADMIN])]
-REFUSALS = problems(UnauthenticatedError, NotAllowed)
+ADMIN_ONLY = [Security(authorize, scopes=[Scope.ADMIN])]
+ACCESS_ERRORS = problems(UnauthenticatedError, NotAllowed)

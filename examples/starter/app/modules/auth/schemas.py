@@ -1,4 +1,4 @@
-"""What clients send and get about their own account and sessions."""
+"""Request and response models for the user's own account and sessions."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,13 +10,13 @@ from app.modules.user.schemas import Name, UserRead
 
 
 class MeRead(UserRead):
-    """Your own account, and what you may do with this token or session."""
+    """Your account and the scopes of this token or session."""
 
     scopes: list[str] = Field(examples=[["read", "write"]])
 
 
 class MeUpdate(RequestModel):
-    """The fields of your account to change."""
+    """The fields of your account to change. Omitted fields keep their values."""
 
     name: Name = omittable()
 
@@ -26,8 +26,8 @@ class SessionRead(ResponseModel):
 
     id: UUID
     created_at: datetime
-    used_at: datetime = Field(description="When you signed in, or a token was last refreshed.")
+    used_at: datetime = Field(description="Time of the sign-in or of the last token refresh.")
     expires_at: datetime
-    client: str = Field(description="What the browser or program calls itself.", examples=["Mozilla/5.0"])
+    client: str = Field(description="The `User-Agent` at sign-in.", examples=["Mozilla/5.0"])
     address: str = Field(examples=["203.0.113.7"])
-    current: bool = Field(description="The session of this request.")
+    current: bool = Field(description="Whether this request uses the session.")

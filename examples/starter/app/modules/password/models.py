@@ -1,4 +1,4 @@
-"""How passwords, and what proves an address, are stored."""
+"""Tables for passwords, registrations, and emailed tokens."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,14 +11,14 @@ from app.db.base import Base, Expiring, UtcDateTime, utc_now
 
 
 class Purpose(StrEnum):
-    """What a link in a mail is for."""
+    """Purpose of a link in an email."""
 
-    RESET_PASSWORD = "reset_password"  # noqa: S105 - what the link is for
+    RESET_PASSWORD = "reset_password"  # noqa: S105 - a purpose, not a password
     CHANGE_EMAIL = "change_email"
 
 
 class PasswordHash(Base, table=True):
-    """The password of an account, hashed. An account without a row gets one by a reset link."""
+    """The hashed password of an account. An account without a row can get a password with a reset link."""
 
     __tablename__ = "password_hash"
 
@@ -28,7 +28,7 @@ class PasswordHash(Base, table=True):
 
 
 class Registration(Expiring, table=True):
-    """An account that somebody wants, until whoever reads the mail opens it and chooses the password."""
+    """A requested account, until the owner of the mailbox verifies the address and chooses a password."""
 
     __tablename__ = "registration"
 
@@ -38,7 +38,7 @@ class Registration(Expiring, table=True):
 
 
 class MailedToken(Expiring, table=True):
-    """A link that was mailed, for one use by whoever reads that mail."""
+    """A single-use token for the link in an email."""
 
     __tablename__ = "mailed_token"
 

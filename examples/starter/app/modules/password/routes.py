@@ -1,4 +1,4 @@
-"""Accounts with a password over HTTP."""
+"""Endpoints for accounts with a password."""
 
 from fastapi import APIRouter, status
 
@@ -6,9 +6,9 @@ from app.core.exceptions import TooManyRequestsError
 from app.core.openapi import Responses, problems
 from app.jwt.passwords import WeakPassword
 from app.mail import UnusableAddress
-from app.modules.auth.dependencies import REFUSALS, CurrentUser
+from app.modules.auth.dependencies import ACCESS_ERRORS, CurrentUser
 from app.modules.password import mails
-from app.modules.password.dependencies import AfterAnswering, AttemptsDep, PasswordServiceDep
+from app.modules.password.dependencies import AfterAnswering, AttemptLimiterDep, PasswordServiceDep
 from app.modules.password.repository import InvalidMailToken
 from app.modules.password.schemas import (
     Accepted,
@@ -26,18 +26,18 @@ from app.modules.user.schemas import UserRead
 
 router = APIRouter(tags=["auth"], responses=problems(TooManyRequestsError))
 
-CONFIRMED = REFUSALS | problems(WrongPassword)
-TAKEN: Responses = {status.HTTP_409_CONFLICT: {"description": "`email_taken`: somebody else was faster."}}
+PASSWORD_CONFIRMED = ACCESS_ERRORS | problems(WrongPassword)
+EMAIL_TAKEN: Responses = {status.HTTP_409_CONFLICT: {"description": "`email_taken`: another account has this address."}}
 
 
 @router.post(
     "/register",
     status_code=status.HTTP_202_ACCEPTED,
-    summary="Ask for an account",
+    summary="Register",
     responses=problems(UnusableAddress),
 )
-async def register(data: RegisterRequest, after_answering: AfterAnswering, attempts: AttemptsDep) -> Accepted:
-    """Ask for an account. It is opened by the link in a mail, with a password of your choice."""
+async def register(data: RegisterRequest, after_answering: AfterAnswering, attempts: AttemptLimiterDep) -> Accepted:
+    """Request an account. To create it, follow the link in the email and choose a password."""
     await attempts.count("register", data.email)
     mails.check_address(data.email)
     after_answering(lambda service: service.register(data))
@@ -47,52 +47,52 @@ async def register(data: RegisterRequest, after_answering: AfterAnswering, attem
 @router.post(
     "/verify-email",
     status_code=status.HTTP_201_CREATED,
-    summary="Open your account",
-    responses=problems(InvalidMailToken, WeakPassword) | TAKEN,
+    summary="Create your account",
+    responses=problems(InvalidMailToken, WeakPassword) | EMAIL_TAKEN,
 )
-async def verify_email(data: VerifyEmailRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> UserRead:
-    """Open the account with the token from the mail and a password. Then sign in."""
+async def verify_email(data: VerifyEmailRequest, service: PasswordServiceDep, attempts: AttemptLimiterDep) -> UserRead:
+    """Create the account with the token from the email and a password. Then sign in."""
     await attempts.count("verify_email")
     return UserRead.model_validate(await service.verify_email(data.token, data.password.get_secret_value()))
 
 
-@router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, summary="Ask for a new password")
+@router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, summary="Request a password reset")
 async def forgot_password(
-    data: ForgotPasswordRequest, after_answering: AfterAnswering, attempts: AttemptsDep
+    data: ForgotPasswordRequest, after_answering: AfterAnswering, attempts: AttemptLimiterDep
 ) -> Accepted:
-    """Ask for a link to choose a new password."""
+    """Request an email with a link to choose a new password."""
     await attempts.count("forgot_password", data.email)
-    after_answering(lambda service: service.forgot(data.email))
+    after_answering(lambda service: service.request_password_reset(data.email))
     return Accepted()
 
 
 @router.post(
     "/reset-password",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Choose a new password",
+    summary="Reset your password",
     responses=problems(InvalidMailToken, WeakPassword),
 )
-async def reset_password(data: ResetPasswordRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> None:
-    """Choose a new password with the token from the mail. All devices are signed out."""
+async def reset_password(data: ResetPasswordRequest, service: PasswordServiceDep, attempts: AttemptLimiterDep) -> None:
+    """Set a new password with the token from the email. All devices are signed out."""
     await attempts.count("reset_password")
-    await service.reset(data.token, data.new_password.get_secret_value())
+    await service.reset_password(data.token, data.new_password.get_secret_value())
 
 
 @router.post(
     "/change-password",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Change your password",
-    responses=CONFIRMED | problems(WeakPassword),
+    responses=PASSWORD_CONFIRMED | problems(WeakPassword),
 )
 async def change_password(
     data: ChangePasswordRequest,
     user: CurrentUser,
     service: PasswordServiceDep,
-    attempts: AttemptsDep,
+    attempts: AttemptLimiterDep,
 ) -> None:
     """Change your password. All other devices are signed out."""
     await attempts.count("confirm_password", str(user.user_id))
-    await service.change(
+    await service.change_password(
         user.user_id,
         data.current_password.get_secret_value(),
         data.new_password.get_secret_value(),
@@ -103,13 +103,13 @@ async def change_password(
 @router.post(
     "/change-email",
     status_code=status.HTTP_202_ACCEPTED,
-    summary="Change your e-mail address",
-    responses=CONFIRMED | problems(UnusableAddress),
+    summary="Change your email address",
+    responses=PASSWORD_CONFIRMED | problems(UnusableAddress),
 )
 async def change_email(
-    data: ChangeEmailRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptsDep
+    data: ChangeEmailRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptLimiterDep
 ) -> Accepted:
-    """Ask for another address. It is yours when you have followed the link in the mail to it."""
+    """Request a new email address. It takes effect when you follow the link sent to it."""
     await attempts.count("confirm_password", str(user.user_id))
     await service.change_email(user.user_id, data.current_password.get_secret_value(), data.new_email)
     return Accepted()
@@ -118,21 +118,24 @@ async def change_email(
 @router.post(
     "/confirm-email",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Confirm your new e-mail address",
-    responses=problems(InvalidMailToken) | TAKEN,
+    summary="Confirm your new email address",
+    responses=problems(InvalidMailToken) | EMAIL_TAKEN,
 )
-async def confirm_email(data: ConfirmEmailRequest, service: PasswordServiceDep, attempts: AttemptsDep) -> None:
-    """Use the new address from now on. All devices are signed out."""
+async def confirm_email(data: ConfirmEmailRequest, service: PasswordServiceDep, attempts: AttemptLimiterDep) -> None:
+    """Confirm the new email address with the token from the email. All devices are signed out."""
     await attempts.count("confirm_email")
     await service.confirm_email(data.token)
 
 
 @router.post(
-    "/delete-account", status_code=status.HTTP_204_NO_CONTENT, summary="Close your account", responses=CONFIRMED
+    "/delete-account",
+    status_code=status.HTTP_204_NO_CONTENT,
+    summary="Delete your account",
+    responses=PASSWORD_CONFIRMED,
 )
 async def delete_account(
-    data: DeleteAccountRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptsDep
+    data: DeleteAccountRequest, user: CurrentUser, service: PasswordServiceDep, attempts: AttemptLimiterDep
 ) -> None:
-    """Close your account and delete what belongs to it."""
+    """Delete your account and all its data."""
     await attempts.count("confirm_password", str(user.user_id))
     await service.delete_account(user.user_id, data.current_password.get_secret_value())

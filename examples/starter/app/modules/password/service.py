@@ -1,7 +1,7 @@
-"""What can be done with accounts that have a password.
+"""Business rules for accounts with a password.
 
-Hashing takes long. It is always done before the transaction begins to write: what it needs is
-read in a transaction of its own, and looked at again afterwards.
+Password hashing is slow, so it always happens before the transaction writes: its inputs are read in a separate
+transaction, and checked again afterwards.
 """
 
 from uuid import UUID
@@ -11,9 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.events import publish, subscribe
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
 from app.core.preconditions import Precondition
-from app.db.session import Database, brief_read
+from app.db.session import Database, open_read_session
 from app.jwt.passwords import Passwords
-from app.mail import send_after_commit, send_letter
+from app.mail import send_deferred_email, send_email_after_commit
 from app.modules.auth.service import AuthService
 from app.modules.password import mails
 from app.modules.password.events import (
@@ -34,19 +34,19 @@ from app.security.audit import audit, fingerprint
 
 
 class WrongCredentials(UnauthenticatedError):
-    """The address or the password is wrong; which of them is nobody's business."""
+    """The email address or the password is wrong. The error does not say which, to hide whether an account exists."""
 
-    message = "The e-mail address or the password is wrong."
+    message = "Wrong email address or password."
 
 
 class WrongPassword(ForbiddenError):
-    """Somebody who is signed in does not know the password."""
+    """A signed-in user entered the wrong current password."""
 
-    message = "The password is wrong."
+    message = "Wrong password."
 
 
 class PasswordService:
-    """The rules about passwords."""
+    """Business rules for accounts with a password."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class PasswordService:
         passwords: Passwords,
         repository: PasswordRepository | None = None,
     ) -> None:
-        """Work inside the transaction of `session`, and look things up beforehand in `database`."""
+        """Write in the transaction of `session`; read the inputs of slow hashing from `database` beforehand."""
         self.session = session
         self.database = database
         self.passwords = passwords
@@ -64,28 +64,35 @@ class PasswordService:
         self.auth = AuthService(session)
 
     async def authenticate(self, email: str, password: str, attempt: str = "login") -> User:
-        """Find the account that an address and a password belong to. It takes as long if there is none.
+        """Return the account with this email address and password.
+
+        It takes the same time whether the account exists or not.
 
         Args:
-            email: The address.
-            password: The password.
-            attempt: What the audit trail calls it if it fails.
+            email: Email address, in any case.
+            password: Plain-text password.
+            attempt: Audit event to log on failure.
 
         Raises:
-            WrongCredentials: If they do not belong together.
+            WrongCredentials: If the email address or the password is wrong.
         """
-        async with brief_read(self.database) as session:
+        async with open_read_session(self.database) as session:
             found = await PasswordRepository(session).find(email.strip().lower())
         user, stored = found or (None, None)
         right, renewed = await self.passwords.verify(password, stored.hash if stored else None)
-        if user is None or stored is None or not right or not await self._still(user.id, stored.hash, renewed):
+        if (
+            user is None
+            or stored is None
+            or not right
+            or not await self._password_unchanged(user.id, stored.hash, renewed)
+        ):
             audit(attempt, user_id=user.id if user else None, outcome="wrong_credentials", account=fingerprint(email))
             raise WrongCredentials
         return user
 
-    async def _still(self, user_id: UUID, seen: str, renewed: str | None) -> bool:
-        """Look whether the password is the one that was seen, and renew its hash if it is an outdated kind."""
-        await self.repository.lock(user_id)
+    async def _password_unchanged(self, user_id: UUID, seen: str, renewed: str | None) -> bool:
+        """Return whether the password hash is still `seen`; replace it if it uses outdated parameters."""
+        await self.repository.lock_account(user_id)
         stored = await self.repository.get(user_id)
         if stored is None or stored.hash != seen:
             return False
@@ -93,24 +100,24 @@ class PasswordService:
             stored.hash = renewed
         return True
 
-    async def confirm(self, user_id: UUID, password: str) -> User:
-        """Let whoever is signed in prove that they know the password.
+    async def confirm_password(self, user_id: UUID, password: str) -> User:
+        """Check the password of a signed-in user.
 
         Raises:
-            WrongPassword: If they do not.
+            WrongPassword: If the password is wrong.
         """
-        user = await self._look_up(user_id)
+        user = await self._load_user(user_id)
         try:
             return await self.authenticate(user.email, password, "confirm_password")
         except WrongCredentials:
             raise WrongPassword from None
 
-    async def _look_up(self, user_id: UUID) -> User:
-        async with brief_read(self.database) as session:
+    async def _load_user(self, user_id: UUID) -> User:
+        async with open_read_session(self.database) as session:
             return await AuthService(session).user(user_id)
 
     async def register(self, data: RegisterRequest) -> None:
-        """Note that somebody wants an account, and write to them. Nothing tells whether they have one."""
+        """Request an account. The rest happens by email, so that it is not disclosed whether the account exists."""
         if user := await self.users.find(data.email):
             audit("register", user_id=user.id, outcome="account_exists")
             await publish(self.session, RegistrationRepeated(user_id=user.id))
@@ -119,137 +126,144 @@ class PasswordService:
         await publish(self.session, RegistrationRequested(email=data.email, name=data.name))
 
     async def verify_email(self, token: str, password: str) -> User:
-        """Open the account, now that the address is proven.
+        """Create the account of a verified email address.
 
         Raises:
-            InvalidMailToken: If the link is no longer good.
-            WeakPassword: If the password is too easy; the link stays good.
-            EmailTaken: If the address has got an account since.
+            InvalidMailToken: If the link is invalid or expired.
+            WeakPassword: If the password is too weak. The link remains valid.
+            EmailTaken: If an account with the address has been created since.
         """
-        async with brief_read(self.database) as session:
+        async with open_read_session(self.database) as session:
             wanted = await PasswordRepository(session).registration(token)
-        await self.passwords.check(password, wanted.email, wanted.name)
+        await self.passwords.validate_new_password(password, wanted.email, wanted.name)
         hashed = await self.passwords.hash(password)
-        await self.repository.take_registration(token)
+        await self.repository.use_registration(token)
         user = await self.users.register(UserCreate(email=wanted.email, name=wanted.name))
-        await self.repository.put(user.id, hashed)
+        await self.repository.set_password(user.id, hashed)
         audit("email_verified", user_id=user.id)
         return user
 
-    async def forgot(self, email: str) -> None:
-        """Send a link to choose a new password, if there is such an account."""
+    async def request_password_reset(self, email: str) -> None:
+        """Send a link to choose a new password, if the account exists."""
         user = await self.users.find(email)
-        audit("password_forgotten", user_id=user.id if user else None, account=fingerprint(email))
+        audit("password_reset_requested", user_id=user.id if user else None, account=fingerprint(email))
         if user:
             await publish(self.session, PasswordResetRequested(user_id=user.id))
 
-    async def reset(self, token: str, new: str) -> None:
-        """Set a new password for whoever has got the mail, and sign out everywhere.
+    async def reset_password(self, token: str, new: str) -> None:
+        """Set a new password with the token from an email, and revoke all sessions.
 
         Raises:
-            InvalidMailToken: If the link is no longer good.
-            WeakPassword: If the password is too easy; the link stays good.
+            InvalidMailToken: If the link is invalid or expired.
+            WeakPassword: If the password is too weak. The link remains valid.
         """
-        async with brief_read(self.database) as session:
-            mailed = await PasswordRepository(session).look_at(token, Purpose.RESET_PASSWORD)
-        user = await self._look_up(mailed.user_id)
-        await self.passwords.check(new, user.email, user.name)
+        async with open_read_session(self.database) as session:
+            mailed = await PasswordRepository(session).get_token(token, Purpose.RESET_PASSWORD)
+        user = await self._load_user(mailed.user_id)
+        await self.passwords.validate_new_password(new, user.email, user.name)
         hashed = await self.passwords.hash(new)
-        await self.repository.take(token, Purpose.RESET_PASSWORD)
-        await self._put(user.id, hashed, keep=None)
+        await self.repository.use_token(token, Purpose.RESET_PASSWORD)
+        await self._store_password(user.id, hashed, keep=None)
 
-    async def change(self, user_id: UUID, current: str, new: str, keep: UUID | None) -> None:
-        """Set a new password for whoever knows the old one, and sign out everywhere else.
+    async def change_password(self, user_id: UUID, current: str, new: str, keep: UUID | None) -> None:
+        """Replace the current password, and revoke all sessions except `keep`.
 
         Raises:
-            WrongPassword: If the old one is wrong.
-            WeakPassword: If the new one is too easy.
+            WrongPassword: If the current password is wrong.
+            WeakPassword: If the new password is too weak.
         """
-        user = await self._look_up(user_id)
-        await self.passwords.check(new, user.email, user.name)
+        user = await self._load_user(user_id)
+        await self.passwords.validate_new_password(new, user.email, user.name)
         hashed = await self.passwords.hash(new)
-        await self.confirm(user_id, current)
-        await self._put(user_id, hashed, keep)
+        await self.confirm_password(user_id, current)
+        await self._store_password(user_id, hashed, keep)
 
-    async def _put(self, user_id: UUID, password_hash: str, keep: UUID | None) -> None:
-        await self.repository.put(user_id, password_hash)
-        await self.repository.forget(user_id)
-        await self.auth.end_all(user_id, keep)
+    async def _store_password(self, user_id: UUID, password_hash: str, keep: UUID | None) -> None:
+        await self.repository.set_password(user_id, password_hash)
+        await self.repository.delete_tokens(user_id)
+        await self.auth.revoke_all_sessions(user_id, keep)
         audit("password_changed", user_id=user_id)
         await publish(self.session, PasswordChanged(user_id=user_id))
 
     async def change_email(self, user_id: UUID, current: str, email: str) -> None:
-        """Write to a new address, which becomes the account's when it is proven.
+        """Send a confirmation link to a new email address. The address is changed when the link is used.
 
         Raises:
             WrongPassword: If the password is wrong.
         """
-        await self.confirm(user_id, current)
+        await self.confirm_password(user_id, current)
         audit("email_change_requested", user_id=user_id, account=fingerprint(email))
         await publish(self.session, EmailChangeRequested(user_id=user_id, email=email))
 
     async def confirm_email(self, token: str) -> None:
-        """Use a new address, now that it is proven.
+        """Change the email address of an account to the confirmed new one.
 
         Raises:
-            InvalidMailToken: If the link is no longer good.
-            EmailTaken: If somebody else has got the address.
+            InvalidMailToken: If the link is invalid or expired.
+            EmailTaken: If another account has the address.
         """
-        mailed = await self.repository.take(token, Purpose.CHANGE_EMAIL)
+        mailed = await self.repository.use_token(token, Purpose.CHANGE_EMAIL)
         await self.users.update(mailed.user_id, UserUpdate(email=mailed.email), Precondition(None))
 
     async def delete_account(self, user_id: UUID, current: str) -> None:
-        """Close the account, and delete what belongs to it.
+        """Delete the account and all its data.
 
         Raises:
             WrongPassword: If the password is wrong.
         """
-        await self.confirm(user_id, current)
+        await self.confirm_password(user_id, current)
         await self.users.delete(user_id, Precondition(None))
-        audit("account_closed", user_id=user_id)
+        audit("account_deleted", user_id=user_id)
 
 
 @subscribe(RegistrationRequested)
-async def mail_verification(session: AsyncSession, event: RegistrationRequested) -> None:
-    """Send the link that proves the address."""
-    await send_letter(session, mails.verify_email, email=event.email, name=event.name)
+async def send_verification_link(session: AsyncSession, event: RegistrationRequested) -> None:
+    """Send the link that verifies the email address."""
+    await send_deferred_email(session, mails.verify_email, email=event.email, name=event.name)
 
 
 @subscribe(RegistrationRepeated)
-async def mail_that_there_is_an_account(session: AsyncSession, event: RegistrationRepeated) -> None:
-    """Tell the owner instead of whoever asks."""
+async def notify_account_exists(session: AsyncSession, event: RegistrationRepeated) -> None:
+    """Inform the owner by email; the response to the request does not disclose the account."""
     user = await UserService(session).get(event.user_id)
-    send_after_commit(session, mails.ACCOUNT_EXISTS.mail(user.email))
+    send_email_after_commit(session, mails.ACCOUNT_EXISTS.render(user.email))
 
 
 @subscribe(PasswordResetRequested)
-async def mail_reset_link(session: AsyncSession, event: PasswordResetRequested) -> None:
+async def send_reset_link(session: AsyncSession, event: PasswordResetRequested) -> None:
     """Send the link to choose a new password."""
     user = await UserService(session).get(event.user_id)
-    await send_letter(session, mails.reset_password, user_id=user.id, email=user.email, asked_at=event.occurred_at)
+    await send_deferred_email(
+        session, mails.reset_password, user_id=user.id, email=user.email, requested_at=event.occurred_at
+    )
 
 
 @subscribe(EmailChangeRequested)
-async def mail_confirmation(session: AsyncSession, event: EmailChangeRequested) -> None:
-    """Send the link that proves the new address, if mail can be sent there."""
+async def send_confirmation_link(session: AsyncSession, event: EmailChangeRequested) -> None:
+    """Send the link that confirms the new email address, if email can be sent to it."""
     mails.check_address(event.email)
     user = await UserService(session).get(event.user_id)
-    await send_letter(
-        session, mails.confirm_email, user_id=user.id, former=user.email, email=event.email, asked_at=event.occurred_at
+    await send_deferred_email(
+        session,
+        mails.confirm_email,
+        user_id=user.id,
+        old_email=user.email,
+        email=event.email,
+        requested_at=event.occurred_at,
     )
 
 
 @subscribe(PasswordChanged)
-async def mail_warning(session: AsyncSession, event: PasswordChanged) -> None:
-    """Tell the owner, in case it was somebody else."""
+async def notify_password_changed(session: AsyncSession, event: PasswordChanged) -> None:
+    """Warn the owner, in case the change was not theirs."""
     user = await UserService(session).get(event.user_id)
-    send_after_commit(session, mails.PASSWORD_CHANGED.mail(user.email))
+    send_email_after_commit(session, mails.PASSWORD_CHANGED.render(user.email))
 
 
 @subscribe(EmailChanged)
-async def end_what_the_former_address_could_do(session: AsyncSession, event: EmailChanged) -> None:
-    """Warn the owner at the former address, whoever has changed it; end all links and sessions."""
-    await PasswordRepository(session).forget(event.user_id)
-    await AuthService(session).end_all(event.user_id)
+async def revoke_old_address_access(session: AsyncSession, event: EmailChanged) -> None:
+    """Warn the owner at the old address, even if an administrator made the change; revoke all links and sessions."""
+    await PasswordRepository(session).delete_tokens(event.user_id)
+    await AuthService(session).revoke_all_sessions(event.user_id)
     audit("email_changed", user_id=event.user_id)
-    send_after_commit(session, mails.EMAIL_CHANGED.mail(event.former))
+    send_email_after_commit(session, mails.EMAIL_CHANGED.render(event.old_email))

@@ -1,1 +1,1 @@
-"""Reminders of to-dos that are due."""
+"""Email reminders for due to-dos."""

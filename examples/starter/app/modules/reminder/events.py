@@ -1,4 +1,4 @@
-"""What happens when time goes by."""
+"""Domain events of reminders."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from app.core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class TodoDue(Event):
-    """The time has come for which a to-do was noted."""
+    """A to-do is due."""
 
     owner_id: UUID
     todo_id: UUID

@@ -1,4 +1,4 @@
-"""What people are written about a to-do that is due. The words are in `templates/`."""
+"""Reminder emails. Their texts are in `templates/`."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -6,31 +6,31 @@ from uuid import UUID
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.mail import Mail, MailTemplate, letter
+from app.mail import Mail, MailTemplate, deferred_email
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.user.models import User
 
-FINISHED = (TodoStatus.DONE, TodoStatus.CANCELLED)
+CLOSED_STATUSES = (TodoStatus.DONE, TodoStatus.CANCELLED)
 
 REMINDER = MailTemplate(
     __name__, "reminder", name="Ada Lovelace", todo="Buy milk", due="Thursday, 31 January 2030, 17:00 UTC"
 )
 
 
-@letter
+@deferred_email
 async def reminder(session: AsyncSession, *, todo_id: UUID, due_at: datetime) -> Mail | None:
-    """Remind the owner of a to-do, unless it has been finished, put off or deleted meanwhile."""
+    """Remind the owner of a to-do, unless it has been closed, rescheduled, or deleted in the meantime."""
     query = select(Todo, User).join(User, col(User.id) == col(Todo.owner_id)).where(col(Todo.id) == todo_id)
     found = (await session.exec(query)).one_or_none()
     if found is None:
         return None
     todo, owner = found
-    if todo.due_at != due_at or todo.status in FINISHED:
+    if todo.due_at != due_at or todo.status in CLOSED_STATUSES:
         return None
-    return REMINDER.mail(owner.email, name=owner.name, todo=todo.title, due=spell_out(due_at))
+    return REMINDER.render(owner.email, name=owner.name, todo=todo.title, due=format_due_date(due_at))
 
 
-def spell_out(moment: datetime) -> str:
-    """Write a moment for people anywhere: with its day of the week, and in UTC."""
+def format_due_date(moment: datetime) -> str:
+    """Format a timestamp for readers in any time zone: with the day of the week, in UTC."""
     utc = moment.astimezone(UTC)
     return f"{utc:%A}, {utc.day} {utc:%B %Y, %H:%M} UTC"

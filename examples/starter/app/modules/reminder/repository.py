@@ -1,4 +1,4 @@
-"""How to-dos are found that somebody is to be reminded of."""
+"""Queries for reminders."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,14 +12,17 @@ from app.modules.todo.models import Todo, TodoStatus
 
 
 class ReminderRepository:
-    """The reminders in the database."""
+    """Queries for reminders."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the transaction of `session`."""
+        """Use the transaction of `session`."""
         self.session = session
 
     async def due(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:
-        """Lock the to-dos that have become due and that nobody was reminded of, the longest overdue first."""
+        """Lock and return due to-dos without a reminder, the longest overdue first.
+
+        To-dos locked by another transaction are skipped.
+        """
         reminded = select(Reminder).where(
             col(Reminder.todo_id) == col(Todo.id), col(Reminder.due_at) == col(Todo.due_at)
         )
@@ -32,8 +35,8 @@ class ReminderRepository:
         )
         return (await self.session.exec(query.with_for_update(skip_locked=True))).all()  # ty: ignore
 
-    async def put(self, todo_id: UUID, due_at: datetime) -> bool:
-        """Note that somebody is reminded of a to-do, unless that was noted while this transaction waited."""
+    async def mark_reminded(self, todo_id: UUID, due_at: datetime) -> bool:
+        """Record the reminder of a to-do; return False if a concurrent transaction has already recorded it."""
         reminder = await self.session.get(Reminder, todo_id)
         if reminder is None:
             self.session.add(Reminder(todo_id=todo_id, due_at=due_at))

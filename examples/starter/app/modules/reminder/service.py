@@ -1,4 +1,4 @@
-"""Who is reminded of what, and when."""
+"""Business rules for reminders."""
 
 from datetime import timedelta
 
@@ -9,24 +9,24 @@ from app.db.base import utc_now
 from app.modules.reminder.events import TodoDue
 from app.modules.reminder.repository import ReminderRepository
 
-AT_ONCE = 200
-# What became due before, while nothing ran, is no news any more.
-NEWS_FOR = timedelta(days=1)
+BATCH_SIZE = 200
+# To-dos that have been due for longer, for example after an outage, get no reminder.
+MAX_OVERDUE = timedelta(days=1)
 
 
 class ReminderService:
-    """The rules about reminders."""
+    """Business rules for reminders."""
 
     def __init__(self, session: AsyncSession, reminders: ReminderRepository | None = None) -> None:
-        """Work inside the transaction of `session`; tests may bring a repository of their own."""
+        """Use the transaction of `session`. Tests can pass another repository."""
         self.reminders = reminders or ReminderRepository(session)
         self.session = session
 
-    async def notice(self) -> int:
-        """Say of each to-do that has become due that it has, once, and return how many were looked at."""
+    async def publish_due(self, limit: int = BATCH_SIZE) -> int:
+        """Publish `TodoDue` once for each due to-do; return the number of to-dos checked."""
         now = utc_now()
-        todos = await self.reminders.due(now - NEWS_FOR, now, AT_ONCE)
+        todos = await self.reminders.due(now - MAX_OVERDUE, now, limit)
         for todo, due_at in todos:
-            if await self.reminders.put(todo.id, due_at):
+            if await self.reminders.mark_reminded(todo.id, due_at):
                 await publish(self.session, TodoDue(owner_id=todo.owner_id, todo_id=todo.id, due_at=due_at))
         return len(todos)

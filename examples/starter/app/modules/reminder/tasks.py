@@ -1,25 +1,25 @@
-"""Looking for to-dos that are due, and writing to their owners."""
+"""Background jobs for reminders."""
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.events import subscribe
-from app.mail import send_letter
+from app.jobs.schedule import MissedRuns, periodic
+from app.jobs.task import task
+from app.mail import send_deferred_email
 from app.modules.reminder.events import TodoDue
 from app.modules.reminder.mails import reminder
-from app.modules.reminder.service import AT_ONCE, ReminderService
-from app.workers.schedule import Missed, periodic
-from app.workers.task import task
+from app.modules.reminder.service import BATCH_SIZE, ReminderService
 
 
-@periodic("* * * * *", missed=Missed.ONCE)
+@periodic("* * * * *", missed=MissedRuns.ONCE)
 @task()
-async def notice_due_todos(session: AsyncSession) -> None:
-    """Find what has become due; go on at once if that was not all."""
-    if await ReminderService(session).notice() == AT_ONCE:
-        notice_due_todos.enqueue(session)
+async def publish_due_todos(session: AsyncSession, *, limit: int = BATCH_SIZE) -> None:
+    """Publish an event for each due to-do; continue in another job if there may be more."""
+    if await ReminderService(session).publish_due(limit) == limit:
+        publish_due_todos.enqueue(session, limit=limit)
 
 
 @subscribe(TodoDue)
-async def remind(session: AsyncSession, event: TodoDue) -> None:
-    """Write to the owner."""
-    await send_letter(session, reminder, todo_id=event.todo_id, due_at=event.due_at)
+async def send_reminder(session: AsyncSession, event: TodoDue) -> None:
+    """Send a reminder to the owner of a due to-do."""
+    await send_deferred_email(session, reminder, todo_id=event.todo_id, due_at=event.due_at)

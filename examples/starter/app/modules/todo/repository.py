@@ -1,4 +1,4 @@
-"""How to-dos are found and kept. Every query is bound to an owner."""
+"""To-do queries. Every query is scoped to one owner."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,83 +10,93 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.exceptions import NotFoundError
 from app.core.pagination import PageParams
 from app.db.base import utc_now
-from app.db.errors import translating
+from app.db.errors import map_integrity_errors
 from app.db.keyset import Row, fetch_rows
-from app.modules.todo.models import OWNER_EXISTS, Todo, TodoChange, TodoFeed
+from app.modules.todo.models import OWNER_FK, Todo, TodoChange, TodoFeed
 from app.modules.todo.schemas import TodoFilter
 
-CHANGES_KEPT = 1_000
-CHANGES_AT_ONCE = 100
-FORGET_EVERY = 100  # changes: with each of them it would be one statement more for every request that writes
+MAX_STORED_CHANGES = 1_000
+CHANGES_PAGE_SIZE = 100
+PRUNE_INTERVAL = 100  # changes; deleting old changes on every write would cost an additional statement each time
 
-# The one query of the most frequent request. To build it each time is a tenth of what that request costs.
-_ONE = select(Todo).where(col(Todo.id) == bindparam("todo_id"), col(Todo.owner_id) == bindparam("owner_id"))
-_NEXT_NUMBER = text(
+# The only query of the most frequent request. Building it each time would add a tenth to the cost of that request.
+_GET_TODO = select(Todo).where(col(Todo.id) == bindparam("todo_id"), col(Todo.owner_id) == bindparam("owner_id"))
+_NEXT_CHANGE_NUMBER = text(
     "INSERT INTO todo_feed (owner_id, last) VALUES (:owner_id, 1) "
     "ON CONFLICT (owner_id) DO UPDATE SET last = todo_feed.last + 1 RETURNING last"
 ).bindparams(bindparam("owner_id", type_=Uuid()))
 
 
 class OwnerGone(NotFoundError):
-    """There is no such owner (any more)."""
+    """The owner does not exist or was deleted."""
 
     message = "There is no user with this id."
 
 
 class TodoRepository:
-    """The to-dos in the database."""
+    """To-do queries."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work inside the transaction of `session`."""
+        """Use the transaction of `session`."""
         self.session = session
 
     async def get(self, owner_id: UUID, todo_id: UUID) -> Todo | None:
-        """Find one of the owner's to-dos."""
-        return (await self.session.exec(_ONE, params={"todo_id": todo_id, "owner_id": owner_id})).one_or_none()
+        """Return one of the owner's to-dos."""
+        return (await self.session.exec(_GET_TODO, params={"todo_id": todo_id, "owner_id": owner_id})).one_or_none()
 
     async def save(self, todo: Todo) -> Todo:
-        """Write a new or changed to-do.
+        """Insert or update a to-do.
 
         Raises:
-            OwnerGone: If there is no such owner. The database looks, so nobody has to ask it before.
+            OwnerGone: If the owner does not exist. The foreign key checks this, so no additional query is needed.
         """
         self.session.add(todo)
-        with translating({OWNER_EXISTS: OwnerGone}):
+        with map_integrity_errors({OWNER_FK: OwnerGone}):
             await self.session.flush()
         return todo
 
     async def delete(self, todo: Todo) -> None:
-        """Remove a to-do."""
+        """Delete a to-do."""
         await self.session.delete(todo)
         await self.session.flush()
 
     async def page(
-        self, owner_id: UUID, which: TodoFilter, order: str, params: PageParams
+        self, owner_id: UUID, filters: TodoFilter, order: str, params: PageParams
     ) -> tuple[Sequence[Row], str | None]:
-        """List the owner's to-dos page by page. Ordered by due date, only those that have one."""
+        """Return a page of the owner's to-dos and the cursor of the next page.
+
+        Sorting by due date omits to-dos without one.
+        """
         query = select(Todo).where(col(Todo.owner_id) == owner_id)
-        if which.status is not None:
-            query = query.where(col(Todo.status) == which.status)
-        if which.due_from is not None:
-            query = query.where(col(Todo.due_at) >= which.due_from)
-        if which.due_before is not None:
-            query = query.where(col(Todo.due_at) < which.due_before)
+        if filters.status is not None:
+            query = query.where(col(Todo.status) == filters.status)
+        if filters.due_from is not None:
+            query = query.where(col(Todo.due_at) >= filters.due_from)
+        if filters.due_before is not None:
+            query = query.where(col(Todo.due_at) < filters.due_before)
         if order.endswith("due_at"):
             query = query.where(col(Todo.due_at).is_not(None))
         return await fetch_rows(self.session, query, Todo, order, params)
 
-    async def add_change(self, owner_id: UUID, todo_id: UUID, kind: str) -> None:
-        """Keep a change for the feed, and now and then forget the oldest.
+    async def add_change(
+        self,
+        owner_id: UUID,
+        todo_id: UUID,
+        kind: str,
+        kept: int = MAX_STORED_CHANGES,
+        forget_every: int = PRUNE_INTERVAL,
+    ) -> None:
+        """Store a change for the feed. Every `forget_every` changes, delete the oldest.
 
-        Taking the number locks the owner's counter until the commit, so changes become
-        visible in the order of their numbers and a reader never misses one.
+        Incrementing the number locks the owner's counter until the commit. So changes become visible in the
+        order of their numbers, and a client of the feed never misses one.
         """
         connection = await self.session.connection()
-        number = (await connection.execute(_NEXT_NUMBER, {"owner_id": owner_id})).scalar_one()
+        number = (await connection.execute(_NEXT_CHANGE_NUMBER, {"owner_id": owner_id})).scalar_one()
         change = {"owner_id": owner_id, "number": number, "kind": kind, "todo_id": todo_id, "occurred_at": utc_now()}
         await connection.execute(insert(TodoChange), change)
-        if number % FORGET_EVERY == 0:
-            of_owner, old = col(TodoChange.owner_id) == owner_id, col(TodoChange.number) <= number - CHANGES_KEPT
+        if number % forget_every == 0:
+            of_owner, old = col(TodoChange.owner_id) == owner_id, col(TodoChange.number) <= number - kept
             await connection.execute(delete(TodoChange).where(of_owner, old))
 
     async def last_change(self, owner_id: UUID) -> int:
@@ -95,9 +105,9 @@ class TodoRepository:
         return feed.last if feed else 0
 
     async def changes(
-        self, owner_id: UUID, after: int, limit: int = CHANGES_AT_ONCE
+        self, owner_id: UUID, after: int, limit: int = CHANGES_PAGE_SIZE
     ) -> Sequence[tuple[TodoChange, Todo | None]]:
-        """List the owner's changes after a number, each with the to-do as it is now."""
+        """Return the owner's changes after a change number, each with the current state of the to-do."""
         query = (
             select(TodoChange, Todo)
             .join(Todo, col(Todo.id) == col(TodoChange.todo_id), isouter=True)

@@ -1,4 +1,4 @@
-"""How tokens are handed out and exchanged."""
+"""Business rules for tokens: issuing and refreshing."""
 
 from datetime import timedelta
 
@@ -19,19 +19,19 @@ from app.security.secrets import digest, new_secret
 
 
 class InvalidRefreshToken(UnauthenticatedError):
-    """The refresh token is unknown, too old, or was used before."""
+    """The refresh token is unknown, expired, or was used before."""
 
-    message = "This refresh token is not good, or no longer. Sign in again."
+    message = "Invalid or expired refresh token. Sign in again."
 
 
 class RefreshedJustNow(ConflictError):
-    """The same refresh token came twice in a moment: a double click, or a repeated request."""
+    """The refresh token was used again within the grace period, for example by a repeated request."""
 
-    message = "This token was exchanged a moment ago. Use the tokens from that answer."
+    message = "This refresh token has just been used. Use the tokens from that response."
 
 
 class TokenService:
-    """The rules about tokens."""
+    """Business rules for tokens."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class TokenService:
         grace: timedelta,
         tokens: TokenRepository | None = None,
     ) -> None:
-        """Work inside the transaction of `session`; forgive a second use of a refresh token within `grace`."""
+        """Use the transaction of `session`. Reuse of a refresh token within `grace` does not end the session."""
         self.session = session
         self.access_tokens = access_tokens
         self.grace = grace
@@ -50,49 +50,49 @@ class TokenService:
     async def log_in(
         self, passwords: PasswordService, email: str, password: str, wanted: frozenset[str], device: Device
     ) -> Tokens:
-        """Begin a session for whoever knows the password, and hand out its first tokens.
+        """Check the password, start a session, and issue its first tokens.
 
         Raises:
-            WrongCredentials: If the address and the password do not belong together.
-            InvalidScope: If none of the scopes that are wanted can be given.
+            WrongCredentials: If the email address or the password is wrong.
+            InvalidScope: If the user is allowed none of the requested scopes.
         """
         user = await passwords.authenticate(email, password)
         try:
-            login = await self.auth.start(user.id, device, wanted)
+            login = await self.auth.start_session(user.id, device, wanted)
         except InvalidScope:
             audit("login", user_id=user.id, outcome="invalid_scope")
             raise
         audit("login", user_id=user.id, session_id=str(login.id))
-        return await self._hand_out(login)
+        return await self._issue_tokens(login)
 
     async def refresh(self, secret: str) -> Tokens | None:
         """Exchange a refresh token for new tokens.
 
         Returns:
-            The tokens; none if the token had been used before. Then somebody else has a copy of
-            it, and the session has ended for both.
+            The new tokens, or None if the refresh token was used before. It may have been stolen then, so the
+            session is ended for both holders.
 
         Raises:
-            InvalidRefreshToken: If there is no such token, or no longer.
-            RefreshedJustNow: If it was used a moment ago, which is most likely the same client.
+            InvalidRefreshToken: If the token is unknown, or the session has ended.
+            RefreshedJustNow: If the token was used within the grace period, most likely by the same client.
         """
         login = await self.tokens.lock_session(digest(secret))
         if login is None:
             raise InvalidRefreshToken
-        if await self.tokens.use(digest(secret)):
+        if await self.tokens.mark_used(digest(secret)):
             login.used_at = utc_now()
-            return await self._hand_out(login)
-        return await self._used_again(login, digest(secret))
+            return await self._issue_tokens(login)
+        return await self._handle_reuse(login, digest(secret))
 
-    async def _used_again(self, login: LoginSession, digested: str) -> None:
+    async def _handle_reuse(self, login: LoginSession, digested: str) -> None:
         token = await self.tokens.get(digested)
         if token is None or (token.used_at is not None and utc_now() < token.used_at + self.grace):
             raise RefreshedJustNow
         audit("refresh", user_id=login.user_id, outcome="reused_token", session_id=str(login.id))
-        await self.auth.end(login.user_id, login.id)
+        await self.auth.revoke_session(login.user_id, login.id)
 
-    async def _hand_out(self, login: LoginSession) -> Tokens:
-        secret, scopes = new_secret(), await self.auth.scopes_of(login)
+    async def _issue_tokens(self, login: LoginSession) -> Tokens:
+        secret, scopes = new_secret(), await self.auth.session_scopes(login)
         await self.tokens.add(RefreshToken(digest=digest(secret), session_id=login.id, expires_at=login.expires_at))
         return Tokens(
             access_token=self.access_tokens.issue(login.user_id, login.id, scopes),

@@ -1,18 +1,18 @@
-"""What people are written about their account. The words are in `templates/`."""
+"""Emails about user accounts. Their texts are in `templates/`."""
 
 from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.mail import Mail, MailTemplate, letter
+from app.mail import Mail, MailTemplate, deferred_email
 from app.mail.template import EXAMPLE_ADDRESS
 from app.modules.user.models import User
 
 WELCOME = MailTemplate(__name__, "welcome", name="Ada Lovelace", email=EXAMPLE_ADDRESS)
 
 
-@letter
+@deferred_email
 async def welcome(session: AsyncSession, *, user_id: UUID) -> Mail | None:
-    """Greet somebody whose account is open."""
+    """Welcome a new user, unless the account has been deleted again."""
     user = await session.get(User, user_id)
-    return WELCOME.mail(user.email, name=user.name, email=user.email) if user else None
+    return WELCOME.render(user.email, name=user.name, email=user.email) if user else None

@@ -1,4 +1,4 @@
-"""The rules about sessions and roles, on the real database."""
+"""Business rules for sessions and roles, on the real database."""
 
 from uuid import uuid4
 
@@ -28,34 +28,34 @@ def auth(session: AsyncSession) -> AuthService:
     return AuthService(session)
 
 
-async def test_a_session_allows_what_was_asked_for_and_is_still_allowed(auth: AuthService, user: User) -> None:
-    await auth.grant(user.id, Role.ADMIN)
-    everything = await auth.start(user.id, HERE)
-    reading = await auth.start(user.id, HERE, frozenset({"read", "unknown"}))
-    assert await auth.scopes_of(everything) == {"read", "write", "admin"}
-    assert await auth.scopes_of(reading) == {"read"}
+async def test_session_scopes_are_limited_to_current_scopes_of_user(auth: AuthService, user: User) -> None:
+    await auth.grant_role(user.id, Role.ADMIN)
+    everything = await auth.start_session(user.id, HERE)
+    reading = await auth.start_session(user.id, HERE, frozenset({"read", "unknown"}))
+    assert await auth.session_scopes(everything) == {"read", "write", "admin"}
+    assert await auth.session_scopes(reading) == {"read"}
 
-    await auth.withdraw(user.id, Role.ADMIN)
-    assert await auth.scopes_of(everything) == {"read", "write"}
+    await auth.revoke_role(user.id, Role.ADMIN)
+    assert await auth.session_scopes(everything) == {"read", "write"}
     with pytest.raises(InvalidScope):
-        await auth.start(user.id, HERE, frozenset({"admin"}))
+        await auth.start_session(user.id, HERE, frozenset({"admin"}))
 
 
-async def test_a_role_can_be_given_twice(auth: AuthService, user: User) -> None:
+async def test_granting_a_role_is_idempotent(auth: AuthService, user: User) -> None:
     for _ in range(2):
-        await auth.grant(user.id, Role.ADMIN)
+        await auth.grant_role(user.id, Role.ADMIN)
 
     assert "admin" in await auth.scopes(user.id)
 
 
-async def test_whoever_is_gone_can_do_nothing(auth: AuthService) -> None:
+async def test_deleted_user_is_rejected(auth: AuthService) -> None:
     with pytest.raises(UserGone):
         await auth.update(uuid4(), MeUpdate(name="Ada"), Precondition(None))
     assert await auth.scopes(uuid4()) == {"read", "write"}
 
 
-async def test_one_session_can_be_kept_when_all_end(auth: AuthService, user: User) -> None:
-    kept, _ = await auth.start(user.id, HERE), await auth.start(user.id, HERE)
-    await auth.end_all(user.id, keep=kept.id)
+async def test_revoking_all_sessions_can_keep_one(auth: AuthService, user: User) -> None:
+    kept, _ = await auth.start_session(user.id, HERE), await auth.start_session(user.id, HERE)
+    await auth.revoke_all_sessions(user.id, keep=kept.id)
 
     assert [login.id for login in await auth.sessions(user.id)] == [kept.id]

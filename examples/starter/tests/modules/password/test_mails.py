@@ -1,4 +1,4 @@
-"""Letters with links, which may wait between the moment they are asked for and the one they are written."""
+"""Deferred emails with links: some time may pass between the request and the sending."""
 
 from collections.abc import Generator
 from typing import Any
@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.preconditions import Precondition
 from app.db.session import Database, transaction
 from app.mail import Mail, outbox
-from app.mail.letters import Letter, P
+from app.mail.deferred import EmailBuilder, P
 from app.modules.password.models import MailedToken, Registration
 from app.modules.password.repository import PasswordRepository
 from app.modules.user.schemas import UserCreate, UserUpdate
@@ -22,25 +22,25 @@ AUTH = "/api/v1/auth"
 
 
 class Waiting:
-    """Letters that wait, as they would in a database."""
+    """A backend that queues emails, as the database does with workers."""
 
     def __init__(self) -> None:
-        self.stored: list[tuple[Letter[...], dict[str, Any]]] = []
+        self.stored: list[tuple[EmailBuilder[...], dict[str, Any]]] = []
         self.mails: list[Mail] = []
 
     def send(self, session: AsyncSession, mail: Mail) -> None:
         self.mails.append(mail)
 
-    async def send_letter(
-        self, session: AsyncSession, letter: Letter[P], /, *args: P.args, **arguments: P.kwargs
+    async def send_deferred_email(
+        self, session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
     ) -> None:
         self.stored.append((letter, arguments))
 
     async def write(self, database: Database) -> list[Mail]:
-        """Write what waits, and return the mails."""
+        """Build the queued emails and return them."""
         written = []
         for letter, arguments in self.stored:
-            async with transaction(database.writers) as session:
+            async with transaction(database.write) as session:
                 written.append(await letter.write(session, **arguments))
         self.stored.clear()
         return [mail for mail in written if mail]
@@ -48,11 +48,11 @@ class Waiting:
 
 @pytest.fixture
 def waiting() -> Generator[Waiting]:
-    """Nothing is written until a test says so."""
+    """Queue emails until the test sends them."""
     way = Waiting()
-    outbox._ways.append(way)
+    outbox._backends.append(way)
     yield way
-    outbox._ways.remove(way)
+    outbox._backends.remove(way)
 
 
 async def open_account(client: AsyncClient, waiting: Waiting, database: Database) -> None:
@@ -68,7 +68,7 @@ async def change_email(client: AsyncClient, email: str) -> int:
     return (await client.post(f"{AUTH}/change-email", json=body)).status_code
 
 
-async def test_what_waits_holds_no_secret(
+async def test_queued_emails_contain_no_secret(
     client: AsyncClient, session: AsyncSession, waiting: Waiting, database: Database
 ) -> None:
     await register(client)
@@ -86,7 +86,7 @@ async def test_what_waits_holds_no_secret(
     assert (await reset(client, link)).status_code == 204
 
 
-async def test_each_copy_of_a_letter_has_a_link_that_works(
+async def test_each_copy_of_deferred_email_has_valid_link(
     client: AsyncClient, waiting: Waiting, database: Database
 ) -> None:
     await open_account(client, waiting, database)
@@ -101,18 +101,18 @@ async def test_each_copy_of_a_letter_has_a_link_that_works(
 
 
 @pytest.mark.parametrize("ending", ["password", "address", "account"])
-async def test_a_link_that_would_have_ended_is_not_made(
+async def test_revoked_link_is_not_created_later(
     client: AsyncClient, waiting: Waiting, database: Database, ending: str
 ) -> None:
     await open_account(client, waiting, database)
     await forgot(client)
     assert await change_email(client, "evil@example.com") == 202
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         users = UserService(session)
         user = await users.find(EMAIL)
         assert user is not None
         if ending == "password":
-            await PasswordRepository(session).put(user.id, "another")
+            await PasswordRepository(session).set_password(user.id, "another")
         elif ending == "address":
             await users.update(user.id, UserUpdate(email="new@example.com"), Precondition(None))
         else:
@@ -120,33 +120,31 @@ async def test_a_link_that_would_have_ended_is_not_made(
 
     assert len(waiting.stored) == 2
     assert await waiting.write(database) == []
-    async with transaction(database.readers) as session:
+    async with transaction(database.snapshot) as session:
         assert (await session.exec(select(MailedToken))).all() == []
 
 
-async def test_an_account_without_a_password_gets_its_letter(
+async def test_account_without_password_gets_reset_email(
     client: AsyncClient, waiting: Waiting, database: Database
 ) -> None:
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
     await forgot(client)
 
     assert [mail.to for mail in await waiting.write(database)] == [EMAIL]
 
 
-async def test_a_warning_goes_to_the_address_of_the_moment(
-    client: AsyncClient, waiting: Waiting, database: Database
-) -> None:
+async def test_warning_is_sent_to_current_address(client: AsyncClient, waiting: Waiting, database: Database) -> None:
     await open_account(client, waiting, database)
     changed = {"current_password": PASSWORD, "new_password": OTHER}
     assert (await client.post(f"{AUTH}/change-password", json=changed)).status_code == 204
 
-    # Whoever changes the password may change the address next; the owner must hear of it.
+    # An attacker who changes the password may change the address next, so the warning must not wait.
     assert [mail.to for mail in waiting.mails] == [EMAIL]
     assert waiting.stored == []
 
 
-async def test_an_address_that_no_mail_can_reach_is_refused_while_somebody_can_be_told(
+async def test_unusable_new_address_is_rejected_immediately(
     client: AsyncClient, waiting: Waiting, database: Database
 ) -> None:
     await open_account(client, waiting, database)

@@ -1,4 +1,4 @@
-"""Accounts with a password, from the first mail to the end."""
+"""Accounts with a password: registration, reset, changes, and deletion."""
 
 import re
 from asyncio import Event, create_task, gather, wait
@@ -23,10 +23,10 @@ from app.modules.user.models import User
 from app.modules.user.schemas import UserCreate, UserUpdate
 from app.modules.user.service import UserService
 from app.security.secrets import digest
-from tests.people import another, app_of
+from tests.people import app_of, new_client
 
 AUTH = "/api/v1/auth"
-TITLE = openapi.about()["title"]
+TITLE = openapi.api_metadata()["title"]
 EMAIL, PASSWORD, OTHER = "ada@example.com", "orbit-walnut-teapot-47", "quarry-lantern-biscuit-12"
 
 
@@ -35,7 +35,7 @@ async def register(client: AsyncClient, **fields: object) -> Response:
 
 
 def token_in(mail: Mail) -> str:
-    """What stands behind the # of the link."""
+    """The token after the # of the link."""
     [token] = re.findall(r"^http://127\.0\.0\.1:8000/[a-z-]+#token=(\S+)$", mail.text, re.MULTILINE)
     return token
 
@@ -49,7 +49,7 @@ async def log_in(client: AsyncClient, password: str = PASSWORD, email: str = EMA
 
 
 async def come_in(client: AsyncClient, mails: list[Mail]) -> None:
-    """Open an account and sign in with it."""
+    """Create an account and sign in with it."""
     await register(client)
     await verify(client, mails.pop())
     await sign_in(client)
@@ -67,10 +67,10 @@ async def reset(client: AsyncClient, mail: Mail, password: str = OTHER) -> Respo
     return await client.post(f"{AUTH}/reset-password", json={"token": token_in(mail), "new_password": password})
 
 
-async def test_an_account_is_opened_by_the_link_in_the_mail(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_account_is_created_with_the_emailed_link(client: AsyncClient, sent_emails: list[Mail]) -> None:
     asked = await register(client, email="Ada@Example.com")
-    [mail] = mails
-    assert (asked.status_code, mail.to, mail.subject) == (202, EMAIL, f"{TITLE}: Confirm your e-mail address")
+    [mail] = sent_emails
+    assert (asked.status_code, mail.to, mail.subject) == (202, EMAIL, f"{TITLE}: Confirm your email address")
     assert (await log_in(client)).status_code == 401
 
     opened = await verify(client, mail)
@@ -81,37 +81,41 @@ async def test_an_account_is_opened_by_the_link_in_the_mail(client: AsyncClient,
     assert (again.status_code, again.json()["code"]) == (422, "invalid_mail_token")
 
 
-async def test_the_answer_does_not_tell_whether_there_is_an_account(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_registration_response_does_not_reveal_existing_account(
+    client: AsyncClient, sent_emails: list[Mail]
+) -> None:
     first = await register(client)
-    await verify(client, mails.pop())
+    await verify(client, sent_emails.pop())
     second = await register(client)
 
     assert (first.status_code, first.content) == (second.status_code, second.content)
-    [mail] = mails
+    [mail] = sent_emails
     assert (mail.to, mail.subject) == (EMAIL, f"{TITLE}: You already have an account")
     assert "#token" not in mail.text
     assert (await log_in(client, OTHER)).status_code == 401
 
 
 @pytest.mark.parametrize("followed", [0, 1])
-async def test_nobody_can_occupy_the_address_of_another(client: AsyncClient, mails: list[Mail], followed: int) -> None:
+async def test_unverified_registration_cannot_take_over_address(
+    client: AsyncClient, sent_emails: list[Mail], followed: int
+) -> None:
     for name in ("Mallory", "Ada"):
         await register(client, name=name)
 
-    # Whichever link Ada follows, the password is hers: it is chosen by whoever reads the mail.
-    assert (await verify(client, mails[followed])).status_code == 201
-    late = await verify(client, mails[1 - followed], OTHER)
+    # Whichever link Ada follows, she chooses the password, because only she can read the email.
+    assert (await verify(client, sent_emails[followed])).status_code == 201
+    late = await verify(client, sent_emails[1 - followed], OTHER)
     assert (late.status_code, late.json()["code"]) == (409, "email_taken")
     assert (await log_in(client, OTHER)).status_code == 401
     assert (await log_in(client)).status_code == 200
 
 
-async def test_a_link_is_good_for_a_day(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
+async def test_verification_link_expires(client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]) -> None:
     await register(client)
     await session.exec(update(Registration).values(expires_at=utc_now() - timedelta(seconds=1)))
     await session.commit()
 
-    assert (await verify(client, mails[0])).status_code == 422
+    assert (await verify(client, sent_emails[0])).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -127,49 +131,49 @@ async def test_a_link_is_good_for_a_day(client: AsyncClient, session: AsyncSessi
         ({"id": "00000000-0000-0000-0000-000000000000"}, "body.id"),
     ],
 )
-async def test_a_bad_registration_names_the_field(
-    client: AsyncClient, mails: list[Mail], fields: dict[str, object], field: str
+async def test_invalid_registration_names_the_field(
+    client: AsyncClient, sent_emails: list[Mail], fields: dict[str, object], field: str
 ) -> None:
     answer = await register(client, **fields)
 
     assert answer.status_code == 422
     assert {error["field"] for error in answer.json()["errors"]} == {field}
     assert str(fields.get("password")) not in answer.text
-    assert mails == []
+    assert sent_emails == []
 
 
 @pytest.mark.parametrize("password", ["short", "passwordpassword", "ada@example.com", "111111111111111111"])
-async def test_a_weak_password_is_refused_with_advice(client: AsyncClient, mails: list[Mail], password: str) -> None:
+async def test_weak_password_is_rejected(client: AsyncClient, sent_emails: list[Mail], password: str) -> None:
     await register(client)
-    answer = await verify(client, mails[0], password)
+    answer = await verify(client, sent_emails[0], password)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "weak_password")
-    assert (await verify(client, mails[0])).status_code == 201
+    assert (await verify(client, sent_emails[0])).status_code == 201
 
 
-async def test_an_oversized_password_is_refused_and_not_repeated(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_oversized_password_is_rejected_and_not_repeated(client: AsyncClient, sent_emails: list[Mail]) -> None:
     await register(client)
-    answer = await verify(client, mails[0], "x" * 129)
+    answer = await verify(client, sent_emails[0], "x" * 129)
 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body.password")
     assert "xxx" not in answer.text
 
 
-async def test_an_address_that_no_mail_can_reach_is_refused(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_unusable_address_is_rejected(client: AsyncClient, sent_emails: list[Mail]) -> None:
     answer = await register(client, email="ädä@example.com")
 
     assert (answer.status_code, answer.json()["code"]) == (422, "unusable_address")
-    assert mails == []
+    assert sent_emails == []
 
 
-async def test_a_forgotten_password_is_replaced_by_the_link_in_the_mail(client: AsyncClient, mails: list[Mail]) -> None:
-    await come_in(client, mails)
+async def test_password_is_reset_with_the_emailed_link(client: AsyncClient, sent_emails: list[Mail]) -> None:
+    await come_in(client, sent_emails)
     await forgot(client)
-    link = mails.pop()
+    link = sent_emails.pop()
     assert (link.to, link.subject) == (EMAIL, f"{TITLE}: Choose a new password")
 
     assert (await reset(client, link)).status_code == 204
-    assert [mail.subject for mail in mails] == [f"{TITLE}: Your password was changed"]
+    assert [mail.subject for mail in sent_emails] == [f"{TITLE}: Your password was changed"]
     assert (await log_in(client)).status_code == 401
     assert (await log_in(client, OTHER)).status_code == 200
     assert (await client.get(f"{AUTH}/sessions")).json()[1:] == []
@@ -178,71 +182,69 @@ async def test_a_forgotten_password_is_replaced_by_the_link_in_the_mail(client: 
     assert (again.status_code, again.json()["code"]) == (422, "invalid_mail_token")
 
 
-async def test_asking_for_a_password_does_not_tell_whether_there_is_an_account(
-    client: AsyncClient, mails: list[Mail]
+async def test_password_reset_response_does_not_reveal_existing_account(
+    client: AsyncClient, sent_emails: list[Mail]
 ) -> None:
-    await come_in(client, mails)
+    await come_in(client, sent_emails)
     known, unknown = await forgot(client), await forgot(client, "bob@example.com")
 
     assert (known.status_code, known.content) == (unknown.status_code, unknown.content)
-    assert [mail.to for mail in mails] == [EMAIL]
+    assert [mail.to for mail in sent_emails] == [EMAIL]
 
 
-async def test_an_account_from_before_there_were_passwords_gets_one(
-    client: AsyncClient, session: AsyncSession, mails: list[Mail]
+async def test_account_without_password_can_set_one(
+    client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]
 ) -> None:
     await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
     await session.commit()
 
     await forgot(client)
-    await reset(client, mails[0], PASSWORD)
+    await reset(client, sent_emails[0], PASSWORD)
     assert (await log_in(client)).status_code == 200
 
 
-async def test_a_weak_password_leaves_the_link_good(client: AsyncClient, mails: list[Mail]) -> None:
-    await come_in(client, mails)
+async def test_link_remains_valid_after_weak_password(client: AsyncClient, sent_emails: list[Mail]) -> None:
+    await come_in(client, sent_emails)
     await forgot(client)
-    link = mails.pop()
+    link = sent_emails.pop()
 
     assert (await reset(client, link, "password")).json()["code"] == "weak_password"
     assert (await reset(client, link)).status_code == 204
 
 
-async def test_one_link_that_is_used_takes_the_others_along(client: AsyncClient, mails: list[Mail]) -> None:
-    await come_in(client, mails)
+async def test_used_link_revokes_other_links(client: AsyncClient, sent_emails: list[Mail]) -> None:
+    await come_in(client, sent_emails)
     for _ in range(2):
         await forgot(client)
-    first, second = mails
+    first, second = sent_emails
 
     assert (await reset(client, second)).status_code == 204
     assert (await reset(client, first)).status_code == 422
 
 
-async def test_a_link_is_for_one_purpose(client: AsyncClient, mails: list[Mail]) -> None:
-    await come_in(client, mails)
+async def test_link_is_valid_for_one_purpose(client: AsyncClient, sent_emails: list[Mail]) -> None:
+    await come_in(client, sent_emails)
     await forgot(client)
 
-    assert (await verify(client, mails[0])).json()["code"] == "invalid_mail_token"
-    confirmed = await client.post(f"{AUTH}/confirm-email", json={"token": token_in(mails[0])})
+    assert (await verify(client, sent_emails[0])).json()["code"] == "invalid_mail_token"
+    confirmed = await client.post(f"{AUTH}/confirm-email", json={"token": token_in(sent_emails[0])})
     assert confirmed.json()["code"] == "invalid_mail_token"
-    assert (await reset(client, mails[0])).status_code == 204
+    assert (await reset(client, sent_emails[0])).status_code == 204
 
 
-async def test_a_reset_link_is_good_for_half_an_hour(
-    client: AsyncClient, session: AsyncSession, mails: list[Mail]
-) -> None:
-    await come_in(client, mails)
+async def test_reset_link_expires(client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]) -> None:
+    await come_in(client, sent_emails)
     await forgot(client)
     await session.exec(update(MailedToken).values(expires_at=utc_now() - timedelta(seconds=1)))
     await session.commit()
 
-    assert (await reset(client, mails[0])).status_code == 422
+    assert (await reset(client, sent_emails[0])).status_code == 422
 
 
-async def test_links_and_sessions_end_when_an_administrator_changes_the_address(
-    client: AsyncClient, session: AsyncSession, mails: list[Mail]
+async def test_email_change_by_admin_revokes_links_and_sessions(
+    client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]
 ) -> None:
-    await come_in(client, mails)
+    await come_in(client, sent_emails)
     await forgot(client)
     users = UserService(session)
     user = await users.find(EMAIL)
@@ -250,37 +252,39 @@ async def test_links_and_sessions_end_when_an_administrator_changes_the_address(
     await users.update(user.id, UserUpdate(email="new@example.com"), Precondition(None))
     await session.commit()
 
-    assert (await reset(client, mails[0])).status_code == 422
-    assert (mails[1].to, mails[1].subject) == (EMAIL, f"{TITLE}: Your e-mail address was changed")
+    assert (await reset(client, sent_emails[0])).status_code == 422
+    assert (sent_emails[1].to, sent_emails[1].subject) == (EMAIL, f"{TITLE}: Your email address was changed")
     assert (await client.get(f"{AUTH}/sessions")).json() == []
 
 
-async def test_a_reset_link_ends_with_the_account(client: AsyncClient, mails: list[Mail]) -> None:
-    await come_in(client, mails)
+async def test_account_deletion_revokes_reset_link(client: AsyncClient, sent_emails: list[Mail]) -> None:
+    await come_in(client, sent_emails)
     await forgot(client)
     await client.post(f"{AUTH}/delete-account", json={"current_password": PASSWORD})
 
-    assert (await reset(client, mails[0])).status_code == 422
+    assert (await reset(client, sent_emails[0])).status_code == 422
 
 
-async def test_tokens_are_stored_as_digests(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
+async def test_tokens_are_stored_as_digests(
+    client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]
+) -> None:
     await register(client)
     registration = (await session.exec(select(Registration))).one()
-    assert registration.digest == digest(token_in(mails[0])) != token_in(mails[0])
+    assert registration.digest == digest(token_in(sent_emails[0])) != token_in(sent_emails[0])
 
-    await verify(client, mails.pop())
+    await verify(client, sent_emails.pop())
     await forgot(client)
-    assert (await session.exec(select(MailedToken.digest))).one() != token_in(mails[0])
+    assert (await session.exec(select(MailedToken.digest))).one() != token_in(sent_emails[0])
     assert (await session.exec(select(PasswordHash.hash))).one().startswith("$argon2id$")
 
 
-async def test_a_changed_password_signs_out_everywhere_else(client: AsyncClient, mails: list[Mail]) -> None:
-    await come_in(client, mails)
+async def test_password_change_revokes_other_sessions(client: AsyncClient, sent_emails: list[Mail]) -> None:
+    await come_in(client, sent_emails)
     elsewhere = (await log_in(client)).json()["refresh_token"]
     answer = await client.post(f"{AUTH}/change-password", json={"current_password": PASSWORD, "new_password": OTHER})
 
     assert answer.status_code == 204
-    assert [mail.subject for mail in mails] == [f"{TITLE}: Your password was changed"]
+    assert [mail.subject for mail in sent_emails] == [f"{TITLE}: Your password was changed"]
     assert (await client.post(f"{AUTH}/refresh", json={"refresh_token": elsewhere})).status_code == 401
     [here] = (await client.get(f"{AUTH}/sessions")).json()
     assert here["current"]
@@ -295,59 +299,59 @@ async def test_a_changed_password_signs_out_everywhere_else(client: AsyncClient,
         ("delete-account", {}),
     ],
 )
-async def test_what_matters_needs_the_password_again(
-    client: AsyncClient, mails: list[Mail], path: str, more: dict[str, str]
+async def test_sensitive_changes_require_the_password(
+    client: AsyncClient, sent_emails: list[Mail], path: str, more: dict[str, str]
 ) -> None:
-    await come_in(client, mails)
+    await come_in(client, sent_emails)
     with capture_logs() as logs:
         wrong = [await client.post(f"{AUTH}/{path}", json={"current_password": OTHER} | more) for _ in range(11)]
 
     assert [answer.status_code for answer in wrong] == [403] * 10 + [429]
     assert wrong[0].json()["code"] == "wrong_password"
     assert {line["event"] for line in logs if line.get("audit")} == {"confirm_password"}
-    assert mails == []
+    assert sent_emails == []
 
 
-async def test_an_address_is_changed_by_the_link_in_the_mail_to_it(client: AsyncClient, mails: list[Mail]) -> None:
-    await come_in(client, mails)
+async def test_email_change_requires_the_emailed_link(client: AsyncClient, sent_emails: list[Mail]) -> None:
+    await come_in(client, sent_emails)
     body = {"current_password": PASSWORD, "new_email": "Countess@example.com"}
     asked = await client.post(f"{AUTH}/change-email", json=body)
-    [mail] = mails
+    [mail] = sent_emails
 
     assert (asked.status_code, mail.to) == (202, "countess@example.com")
     assert (await client.get(f"{AUTH}/me")).json()["email"] == EMAIL
     assert (await client.post(f"{AUTH}/confirm-email", json={"token": token_in(mail)})).status_code == 204
     assert (await client.get(f"{AUTH}/me")).json()["email"] == "countess@example.com"
     assert (await client.get(f"{AUTH}/sessions")).json() == []
-    assert (mails[1].to, mails[1].subject) == (EMAIL, f"{TITLE}: Your e-mail address was changed")
+    assert (sent_emails[1].to, sent_emails[1].subject) == (EMAIL, f"{TITLE}: Your email address was changed")
     assert (await log_in(client, email="countess@example.com")).status_code == 200
 
 
-async def test_a_new_password_ends_a_change_of_address_that_is_under_way(
-    client: AsyncClient, mails: list[Mail]
-) -> None:
-    await come_in(client, mails)
+async def test_password_reset_revokes_pending_email_change(client: AsyncClient, sent_emails: list[Mail]) -> None:
+    await come_in(client, sent_emails)
     await client.post(f"{AUTH}/change-email", json={"current_password": PASSWORD, "new_email": "evil@example.com"})
-    evil = mails.pop()
+    evil = sent_emails.pop()
     await forgot(client)
-    await reset(client, mails.pop())
+    await reset(client, sent_emails.pop())
 
     assert (await client.post(f"{AUTH}/confirm-email", json={"token": token_in(evil)})).status_code == 422
     assert (await log_in(client, OTHER)).status_code == 200
 
 
-async def test_an_address_can_be_taken_meanwhile(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
-    await come_in(client, mails)
+async def test_email_change_fails_if_address_was_taken(
+    client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]
+) -> None:
+    await come_in(client, sent_emails)
     await client.post(f"{AUTH}/change-email", json={"current_password": PASSWORD, "new_email": "new@example.com"})
     await UserService(session).register(UserCreate(email="new@example.com", name="Faster"))
     await session.commit()
 
-    late = await client.post(f"{AUTH}/confirm-email", json={"token": token_in(mails[0])})
+    late = await client.post(f"{AUTH}/confirm-email", json={"token": token_in(sent_emails[0])})
     assert (late.status_code, late.json()["code"]) == (409, "email_taken")
 
 
-async def test_a_closed_account_is_gone(client: AsyncClient, session: AsyncSession, mails: list[Mail]) -> None:
-    await come_in(client, mails)
+async def test_account_deletion(client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]) -> None:
+    await come_in(client, sent_emails)
     answer = await client.post(f"{AUTH}/delete-account", json={"current_password": PASSWORD})
 
     assert answer.status_code == 204
@@ -364,8 +368,8 @@ async def test_a_closed_account_is_gone(client: AsyncClient, session: AsyncSessi
         ("forgot-password", {"email": EMAIL}),
     ],
 )
-async def test_mails_to_one_address_are_limited(
-    client: AsyncClient, mails: list[Mail], path: str, body: dict[str, str]
+async def test_emails_to_one_address_are_limited(
+    client: AsyncClient, sent_emails: list[Mail], path: str, body: dict[str, str]
 ) -> None:
     answers = [(await client.post(f"{AUTH}/{path}", json=body)).status_code for _ in range(11)]
 
@@ -373,7 +377,7 @@ async def test_mails_to_one_address_are_limited(
 
 
 @pytest.mark.parametrize("path", ["verify-email", "confirm-email", "reset-password"])
-async def test_tokens_cannot_be_tried_out(client: AsyncClient, path: str) -> None:
+async def test_token_guessing_is_rate_limited(client: AsyncClient, path: str) -> None:
     passwords = {"verify-email": {"password": OTHER}, "reset-password": {"new_password": OTHER}}
     body = {"token": "x" * 43} | passwords.get(path, {})
     answers = [(await client.post(f"{AUTH}/{path}", json=body)).status_code for _ in range(51)]
@@ -381,11 +385,11 @@ async def test_tokens_cannot_be_tried_out(client: AsyncClient, path: str) -> Non
     assert answers == [422] * 50 + [429]
 
 
-async def test_nothing_secret_is_logged_or_shown(client: AsyncClient, mails: list[Mail]) -> None:
+async def test_secrets_are_not_logged_or_shown(client: AsyncClient, sent_emails: list[Mail]) -> None:
     with capture_logs() as logs:
-        await come_in(client, mails)
+        await come_in(client, sent_emails)
         await forgot(client)
-        link = mails[-1]
+        link = sent_emails[-1]
         await reset(client, link)
         await client.post(f"{AUTH}/change-password", json={"current_password": OTHER, "new_password": PASSWORD})
 
@@ -394,57 +398,59 @@ async def test_nothing_secret_is_logged_or_shown(client: AsyncClient, mails: lis
     assert token_in(link) not in repr(link)
     trail = [line["event"] for line in logs if line.get("audit") and line["outcome"] == "success"]
     assert trail == [
-        *("register", "email_verified", "login", "password_forgotten"),
-        *("logout_everywhere", "password_changed") * 2,
+        *("register", "email_verified", "login", "password_reset_requested"),
+        *("logout_all", "password_changed") * 2,
     ]
 
 
-async def test_strangers_cannot_use_the_account(client: AsyncClient, mails: list[Mail]) -> None:
-    await come_in(client, mails)
-    stranger = another(client)
+async def test_sensitive_changes_require_authentication(client: AsyncClient, sent_emails: list[Mail]) -> None:
+    await come_in(client, sent_emails)
+    stranger = new_client(client)
 
     for path in ("change-password", "change-email", "delete-account"):
         assert (await stranger.post(f"{AUTH}/{path}", json={"current_password": PASSWORD})).status_code == 401
 
 
-async def test_of_two_who_open_the_account_at_once_one_does(live: AsyncClient, mails: list[Mail]) -> None:
-    await register(live)
-    [mail] = mails
-    answers = await gather(*(verify(live, mail) for _ in range(5)))
+async def test_concurrent_verifications_create_one_account(
+    committing_client: AsyncClient, sent_emails: list[Mail]
+) -> None:
+    await register(committing_client)
+    [mail] = sent_emails
+    answers = await gather(*(verify(committing_client, mail) for _ in range(5)))
 
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422, 422]
 
 
-async def test_of_two_who_use_a_reset_link_at_once_one_does(live: AsyncClient, mails: list[Mail]) -> None:
-    async with transaction(app_of(live).state.database.writers) as session:
+async def test_concurrent_password_resets_succeed_once(committing_client: AsyncClient, sent_emails: list[Mail]) -> None:
+    async with transaction(app_of(committing_client).state.database.write) as session:
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
-    await forgot(live)
-    [mail] = mails
-    answers = await gather(*(reset(live, mail) for _ in range(5)))
+    await forgot(committing_client)
+    [mail] = sent_emails
+    answers = await gather(*(reset(committing_client, mail) for _ in range(5)))
 
     assert sorted(answer.status_code for answer in answers) == [204, 422, 422, 422, 422]
 
 
-async def test_a_log_in_does_not_outlive_the_password(
-    live: AsyncClient, mails: list[Mail], monkeypatch: pytest.MonkeyPatch
+async def test_login_during_password_reset_starts_no_session(
+    committing_client: AsyncClient, sent_emails: list[Mail], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await register(live)
-    await verify(live, mails.pop())
-    await forgot(live)
-    start, proven, may_go_on = AuthService.start, Event(), Event()
+    await register(committing_client)
+    await verify(committing_client, sent_emails.pop())
+    await forgot(committing_client)
+    start, proven, may_go_on = AuthService.start_session, Event(), Event()
 
     async def slowly(self: AuthService, *arguments: Any) -> LoginSession:
         proven.set()
         await may_go_on.wait()
         return await start(self, *arguments)
 
-    monkeypatch.setattr(AuthService, "start", slowly)
-    logging_in = create_task(log_in(live))
-    await proven.wait()  # The old password was right; the session has not begun.
-    resetting = create_task(reset(live, mails.pop()))
+    monkeypatch.setattr(AuthService, "start_session", slowly)
+    logging_in = create_task(log_in(committing_client))
+    await proven.wait()  # The old password was correct; the session has not started yet.
+    resetting = create_task(reset(committing_client, sent_emails.pop()))
     await wait([resetting], timeout=0.5)
     may_go_on.set()
 
     assert [(await answer).status_code for answer in (logging_in, resetting)] == [200, 204]
-    async with transaction(app_of(live).state.database.writers) as session:
+    async with transaction(app_of(committing_client).state.database.write) as session:
         assert (await session.exec(select(LoginSession))).all() == []

@@ -1,4 +1,4 @@
-"""What people are written about a to-do that is due."""
+"""The reminder email."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.mail import Mail
-from app.modules.reminder.mails import reminder, spell_out
+from app.modules.reminder.mails import format_due_date, reminder
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.user.models import User
 
@@ -26,7 +26,7 @@ async def remind(session: AsyncSession, **fields: Any) -> Mail | None:
     return await reminder.write(session, todo_id=todo.id, due_at=DUE)
 
 
-async def test_the_owner_hears_what_is_due_and_when(session: AsyncSession) -> None:
+async def test_reminder_contains_title_and_due_date(session: AsyncSession) -> None:
     mail = await remind(session)
 
     assert mail is not None
@@ -46,13 +46,13 @@ async def test_the_owner_hears_what_is_due_and_when(session: AsyncSession) -> No
         {"status": TodoStatus.CANCELLED},
     ],
 )
-async def test_what_is_settled_needs_no_reminder(session: AsyncSession, fields: dict[str, Any]) -> None:
+async def test_closed_or_rescheduled_todo_gets_no_reminder(session: AsyncSession, fields: dict[str, Any]) -> None:
     assert await remind(session, **fields) is None
 
 
-async def test_what_was_deleted_needs_no_reminder(session: AsyncSession) -> None:
+async def test_deleted_todo_gets_no_reminder(session: AsyncSession) -> None:
     assert await reminder.write(session, todo_id=uuid4(), due_at=DUE) is None
 
 
-def test_moments_are_written_for_people_anywhere() -> None:
-    assert spell_out(DUE.astimezone(timezone(timedelta(hours=9)))) == "Thursday, 31 January 2030, 17:05 UTC"
+def test_due_date_is_formatted_in_utc() -> None:
+    assert format_due_date(DUE.astimezone(timezone(timedelta(hours=9)))) == "Thursday, 31 January 2030, 17:05 UTC"

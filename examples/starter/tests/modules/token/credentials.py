@@ -1,4 +1,4 @@
-"""What proves who somebody is."""
+"""Access tokens for tests."""
 
 from uuid import UUID, uuid4
 
@@ -8,6 +8,6 @@ from app.security.principal import Scope
 
 
 async def credentials(app: FastAPI, user_id: UUID, *scopes: Scope) -> dict[str, str]:
-    """Return the headers of requests by a user, who may read and write unless `scopes` say otherwise."""
+    """Return the headers of an authenticated user, with the scopes `read` and `write` unless `scopes` are given."""
     token = app.state.access_tokens.issue(user_id, uuid4(), scopes or (Scope.READ, Scope.WRITE))
     return {"Authorization": f"Bearer {token}"}

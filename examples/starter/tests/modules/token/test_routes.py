@@ -1,4 +1,4 @@
-"""Signing in and out, as a client does it."""
+"""Sign-in, token refresh, and sign-out."""
 
 import asyncio
 from datetime import timedelta
@@ -11,10 +11,12 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
+from app.core.config import load
 from app.db.base import utc_now
 from app.db.session import transaction
 from app.jwt.keys import dump_keys, generate, rotate
 from app.jwt.passwords import Passwords
+from app.jwt.settings import JwtSettings
 from app.main import create_app
 from app.modules.auth.models import LoginSession, Role
 from app.modules.auth.service import AuthService
@@ -30,14 +32,14 @@ EMAIL, PASSWORD = "ada@example.com", "orbit-walnut-teapot-47"
 
 
 async def open_account(client: AsyncClient, *roles: Role) -> None:
-    """Open an account as the link in the mail does."""
+    """Create an account with a password, without email verification."""
     state = app_of(client).state
     hashed = await state.passwords.hash(PASSWORD)
-    async with transaction(state.database.writers) as session:
+    async with transaction(state.database.write) as session:
         user = await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
-        await PasswordRepository(session).put(user.id, hashed)
+        await PasswordRepository(session).set_password(user.id, hashed)
         for role in roles:
-            await AuthService(session).grant(user.id, role)
+            await AuthService(session).grant_role(user.id, role)
 
 
 async def log_in(client: AsyncClient, **fields: str) -> Response:
@@ -52,7 +54,7 @@ def bearing(answer: Response) -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-async def test_signing_in_opens_doors(client: AsyncClient) -> None:
+async def test_login_returns_tokens(client: AsyncClient) -> None:
     await open_account(client)
     answer = await log_in(client, username=" Ada@Example.com ")
 
@@ -77,12 +79,10 @@ async def test_signing_in_opens_doors(client: AsyncClient) -> None:
         ("\x01", "\x00"),
     ],
 )
-async def test_whatever_is_wrong_the_answer_is_the_same(client: AsyncClient, email: str, password: str) -> None:
+async def test_failed_login_response_does_not_reveal_the_cause(client: AsyncClient, email: str, password: str) -> None:
     await open_account(client)
-    async with transaction(app_of(client).state.database.writers) as session:
-        await UserService(session).register(
-            UserCreate(email="old@example.com", name="From before there were passwords")
-        )
+    async with transaction(app_of(client).state.database.write) as session:
+        await UserService(session).register(UserCreate(email="old@example.com", name="Without a password"))
     answer = await log_in(client, username=email, password=password)
 
     assert answer.status_code == 401
@@ -92,13 +92,13 @@ async def test_whatever_is_wrong_the_answer_is_the_same(client: AsyncClient, ema
         "title": "Unauthorized",
         "status": 401,
         "code": "wrong_credentials",
-        "detail": "The e-mail address or the password is wrong.",
+        "detail": "Wrong email address or password.",
         "request_id": "",
     }
 
 
 @pytest.mark.parametrize("email", [EMAIL, "bob@example.com"])
-async def test_an_oversized_password_is_not_even_hashed(client: AsyncClient, email: str) -> None:
+async def test_oversized_password_is_rejected(client: AsyncClient, email: str) -> None:
     await open_account(client)
     answer = await log_in(client, username=email, password="x" * 100_000)
 
@@ -106,62 +106,58 @@ async def test_an_oversized_password_is_not_even_hashed(client: AsyncClient, ema
     assert "xxx" not in answer.text
 
 
-async def test_what_no_database_stores_is_refused(client: AsyncClient) -> None:
+async def test_null_byte_is_rejected(client: AsyncClient) -> None:
     answer = await log_in(client, username="ada\x00@example.com")
 
     assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["body.username"])
 
 
 @pytest.mark.parametrize("email", [EMAIL, "bob@example.com"])
-async def test_the_work_is_the_same_whether_there_is_an_account(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, email: str
-) -> None:
+async def test_login_verifies_a_hash_even_without_account(client: AsyncClient, email: str) -> None:
     await open_account(client)
-    verified, verify = [], Passwords.verify
+    verified = []
 
-    async def noting(self: Passwords, password: str, stored: str | None) -> tuple[bool, str | None]:
-        verified.append(password)
-        return await verify(self, password, stored)
+    class Noting(Passwords):
+        async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+            verified.append(password)
+            return await super().verify(password, stored)
 
-    monkeypatch.setattr(Passwords, "verify", noting)
+    app_of(client).state.passwords = Noting(load(JwtSettings))
     await log_in(client, username=email, password="orbit-walnut-teapot-48")
     assert verified == ["orbit-walnut-teapot-48"]
 
 
-async def test_an_account_that_changes_while_one_signs_in_is_looked_at_again(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_password_change_during_login_is_detected(client: AsyncClient) -> None:
     await open_account(client)
-    verify = Passwords.verify
 
-    async def interrupted(self: Passwords, password: str, stored: str | None) -> tuple[bool, str | None]:
-        right = await verify(self, password, stored)
-        async with transaction(app_of(client).state.database.writers) as session:
-            user = await UserService(session).find(EMAIL)
-            assert user is not None
-            await PasswordRepository(session).put(user.id, "another hash")
-        return right
+    class Interrupted(Passwords):
+        async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+            right = await super().verify(password, stored)
+            async with transaction(app_of(client).state.database.write) as session:
+                user = await UserService(session).find(EMAIL)
+                assert user is not None
+                await PasswordRepository(session).set_password(user.id, "another hash")
+            return right
 
-    monkeypatch.setattr(Passwords, "verify", interrupted)
+    app_of(client).state.passwords = Interrupted(load(JwtSettings))
     assert (await log_in(client)).status_code == 401
 
 
-async def test_an_outdated_hash_is_renewed(
-    client: AsyncClient, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_outdated_hash_is_replaced(client: AsyncClient, session: AsyncSession) -> None:
     await open_account(client)
 
-    async def outdated(self: Passwords, password: str, stored: str | None) -> tuple[bool, str | None]:
-        return True, "a better hash"
+    class Outdated(Passwords):
+        async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+            return True, "a better hash"
 
-    monkeypatch.setattr(Passwords, "verify", outdated)
+    app_of(client).state.passwords = Outdated(load(JwtSettings))
     assert (await log_in(client)).status_code == 200
     found = await PasswordRepository(session).find(EMAIL)
     assert found is not None
     assert found[1].hash == "a better hash"
 
 
-async def test_a_token_can_be_asked_to_do_less(client: AsyncClient) -> None:
+async def test_scopes_can_be_reduced(client: AsyncClient) -> None:
     await open_account(client)
     reading = await log_in(client, scope="read")
 
@@ -173,7 +169,7 @@ async def test_a_token_can_be_asked_to_do_less(client: AsyncClient) -> None:
     assert (await client.post(f"{AUTH}/logout", headers=bearing(reading))).status_code == 204
 
 
-async def test_nobody_gets_more_than_they_may(client: AsyncClient) -> None:
+async def test_scopes_cannot_be_exceeded(client: AsyncClient) -> None:
     await open_account(client)
 
     assert (await log_in(client, scope="read admin")).json()["scope"] == "read"
@@ -182,15 +178,13 @@ async def test_nobody_gets_more_than_they_may(client: AsyncClient) -> None:
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid_scope")
 
 
-async def test_administrators_look_after_accounts_until_they_are_none(
-    client: AsyncClient, session: AsyncSession
-) -> None:
+async def test_revoked_admin_role_ends_with_token_refresh(client: AsyncClient, session: AsyncSession) -> None:
     await open_account(client, Role.ADMIN)
     admin = await log_in(client)
     users = await client.get("/api/v1/users", headers=bearing(admin))
     assert (admin.json()["scope"], users.status_code) == ("admin read write", 200)
 
-    await AuthService(session).withdraw(UUID(users.json()["items"][0]["id"]), Role.ADMIN)
+    await AuthService(session).revoke_role(UUID(users.json()["items"][0]["id"]), Role.ADMIN)
     await session.commit()
     refreshed = await refresh(client, admin.json()["refresh_token"])
     assert refreshed.json()["scope"] == "read write"
@@ -198,13 +192,13 @@ async def test_administrators_look_after_accounts_until_they_are_none(
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer x.y.z", "Basic YWRhOnB3", "Bearer e30.e30."])
-async def test_what_is_no_token_opens_nothing(client: AsyncClient, header: str) -> None:
+async def test_malformed_token_is_rejected(client: AsyncClient, header: str) -> None:
     answer = await client.get(f"{AUTH}/me", headers={"Authorization": header})
 
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
 
 
-async def test_a_refresh_token_is_exchanged_for_another(client: AsyncClient, session: AsyncSession) -> None:
+async def test_refresh_token_is_rotated(client: AsyncClient, session: AsyncSession) -> None:
     await open_account(client)
     first = (await log_in(client)).json()["refresh_token"]
     answer = await refresh(client, first)
@@ -218,7 +212,7 @@ async def test_a_refresh_token_is_exchanged_for_another(client: AsyncClient, ses
     assert stored[digest(second)] is None
 
 
-async def test_a_client_in_a_hurry_is_forgiven(client: AsyncClient) -> None:
+async def test_refresh_token_reuse_within_grace_period_is_tolerated(client: AsyncClient) -> None:
     await open_account(client)
     first = (await log_in(client)).json()["refresh_token"]
     second = (await refresh(client, first)).json()["refresh_token"]
@@ -230,11 +224,11 @@ async def test_a_client_in_a_hurry_is_forgiven(client: AsyncClient) -> None:
 
 @pytest.fixture
 def strict(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forgive no second use of a refresh token."""
+    """Disable the grace period for refresh-token reuse."""
     monkeypatch.setenv("JWT_REFRESH_GRACE_SECONDS", "0")
 
 
-async def test_a_token_that_is_used_twice_ends_the_session_for_the_thief_too(strict: None, client: AsyncClient) -> None:
+async def test_refresh_token_reuse_revokes_the_session(strict: None, client: AsyncClient) -> None:
     await open_account(client)
     first = (await log_in(client)).json()["refresh_token"]
     stolen = await refresh(client, first)
@@ -250,26 +244,26 @@ def grace_seconds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     return request.param
 
 
-async def test_of_many_refreshes_at_once_one_wins(grace_seconds: int, live: AsyncClient) -> None:
-    await open_account(live)
-    first = (await log_in(live)).json()["refresh_token"]
-    answers = await asyncio.gather(*(refresh(live, first) for _ in range(20)))
+async def test_concurrent_refreshes_succeed_once(grace_seconds: int, committing_client: AsyncClient) -> None:
+    await open_account(committing_client)
+    first = (await log_in(committing_client)).json()["refresh_token"]
+    answers = await asyncio.gather(*(refresh(committing_client, first) for _ in range(20)))
 
     winners = [answer for answer in answers if answer.status_code == 200]
     assert [answer.status_code for answer in answers if answer not in winners] == [409 if grace_seconds else 401] * 19
     [winner] = winners
-    afterwards = await refresh(live, winner.json()["refresh_token"])
+    afterwards = await refresh(committing_client, winner.json()["refresh_token"])
     assert afterwards.status_code == (200 if grace_seconds else 401)
 
 
 @pytest.mark.parametrize("token", ["x" * 43, "' OR 1=1 -- " + "x" * 30])
-async def test_an_unknown_refresh_token_is_refused(client: AsyncClient, token: str) -> None:
+async def test_unknown_refresh_token_is_rejected(client: AsyncClient, token: str) -> None:
     answer = await refresh(client, token)
 
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_refresh_token")
 
 
-async def test_a_session_ends_by_itself(client: AsyncClient, session: AsyncSession) -> None:
+async def test_session_expires(client: AsyncClient, session: AsyncSession) -> None:
     await open_account(client)
     signed_in = await log_in(client)
     [login] = (await session.exec(select(LoginSession))).all()
@@ -280,7 +274,7 @@ async def test_a_session_ends_by_itself(client: AsyncClient, session: AsyncSessi
     assert (await client.get(f"{AUTH}/sessions", headers=bearing(signed_in))).json() == []
 
 
-async def test_signing_out_here_leaves_other_devices_alone(client: AsyncClient) -> None:
+async def test_logout_keeps_other_sessions(client: AsyncClient) -> None:
     await open_account(client)
     here, there = await log_in(client), await log_in(client)
 
@@ -290,7 +284,7 @@ async def test_signing_out_here_leaves_other_devices_alone(client: AsyncClient) 
     assert (await refresh(client, there.json()["refresh_token"])).status_code == 200
 
 
-async def test_signing_out_everywhere(client: AsyncClient) -> None:
+async def test_all_sessions_can_be_ended(client: AsyncClient) -> None:
     await open_account(client)
     devices = [await log_in(client) for _ in range(3)]
 
@@ -298,7 +292,7 @@ async def test_signing_out_everywhere(client: AsyncClient) -> None:
     assert [(await refresh(client, device.json()["refresh_token"])).status_code for device in devices] == [401] * 3
 
 
-async def test_one_sees_ones_sessions_and_which_is_this(client: AsyncClient) -> None:
+async def test_sessions_are_listed_with_the_current_one(client: AsyncClient) -> None:
     await open_account(client)
     await client.post(
         f"{AUTH}/token", data={"username": EMAIL, "password": PASSWORD}, headers={"User-Agent": "A telephone" * 50}
@@ -311,7 +305,7 @@ async def test_one_sees_ones_sessions_and_which_is_this(client: AsyncClient) -> 
     assert (there["client"], there["address"]) == (("A telephone" * 50)[:200], "127.0.0.1")
 
 
-async def test_attempts_are_limited(client: AsyncClient) -> None:
+async def test_login_attempts_are_limited(client: AsyncClient) -> None:
     await open_account(client)
     answers = [(await log_in(client, password="wrong")).status_code for _ in range(11)]
     refused = await log_in(client)
@@ -321,7 +315,7 @@ async def test_attempts_are_limited(client: AsyncClient) -> None:
     assert 1 <= int(refused.headers["retry-after"]) <= 900
 
 
-async def test_the_right_password_clears_the_count(client: AsyncClient) -> None:
+async def test_successful_login_resets_the_attempt_count(client: AsyncClient) -> None:
     await open_account(client)
     for _ in range(2):
         for _ in range(9):
@@ -329,7 +323,7 @@ async def test_the_right_password_clears_the_count(client: AsyncClient) -> None:
         assert (await log_in(client)).status_code == 200
 
 
-async def test_keys_are_changed_without_signing_anybody_out(
+async def test_key_rotation_keeps_users_signed_in(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file, keys = tmp_path / "keys.json", generate()
@@ -349,17 +343,17 @@ async def test_keys_are_changed_without_signing_anybody_out(
 
 
 def restarted(client: AsyncClient) -> AsyncClient:
-    """Start the app again on the same database."""
+    """Return a client of a new application instance with the same database."""
     app = create_app()
     app.state.database = app_of(client).state.database
     return AsyncClient(transport=ASGITransport(app), base_url="http://test")
 
 
-async def test_a_secret_is_not_published(client: AsyncClient) -> None:
+async def test_shared_secret_is_not_published(client: AsyncClient) -> None:
     assert (await client.get(f"{AUTH}/jwks")).json() == {"keys": []}
 
 
-async def test_nothing_secret_is_logged(client: AsyncClient) -> None:
+async def test_secrets_are_not_logged(client: AsyncClient) -> None:
     await open_account(client)
     with capture_logs() as logs:
         signed_in = await log_in(client)
@@ -377,7 +371,7 @@ async def test_nothing_secret_is_logged(client: AsyncClient) -> None:
     assert trail == [("login", "success"), ("login", "wrong_credentials"), ("login", "invalid_scope")]
 
 
-def test_the_api_description_says_how_to_sign_in() -> None:
+def test_openapi_describes_authentication() -> None:
     described = create_app().openapi()
 
     [scheme] = described["components"]["securitySchemes"].values()

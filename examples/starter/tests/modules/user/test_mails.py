@@ -1,4 +1,4 @@
-"""What people are written about their account."""
+"""The welcome email."""
 
 from uuid import uuid4
 
@@ -8,7 +8,7 @@ from app.modules.user.mails import welcome
 from app.modules.user.models import User
 
 
-async def test_a_newcomer_is_greeted_by_name(session: AsyncSession) -> None:
+async def test_welcome_email_contains_name(session: AsyncSession) -> None:
     user = User(email="ada@example.com", name="Ada <3")
     session.add(user)
     await session.flush()
@@ -18,5 +18,5 @@ async def test_a_newcomer_is_greeted_by_name(session: AsyncSession) -> None:
     assert (mail.to, "Hello Ada <3," in mail.text, "Hello Ada &lt;3," in mail.html) == (user.email, True, True)
 
 
-async def test_whoever_is_gone_is_not_written_to(session: AsyncSession) -> None:
+async def test_deleted_user_gets_no_welcome_email(session: AsyncSession) -> None:
     assert await welcome.write(session, user_id=uuid4()) is None

@@ -1,4 +1,4 @@
-"""The rules about accounts, with the database replaced by a dictionary."""
+"""Business rules for users, with a dictionary instead of the database."""
 
 from collections.abc import Sequence
 from uuid import UUID, uuid4
@@ -44,32 +44,32 @@ def service() -> UserService:
     return UserService(AsyncSession(), UsersInMemory())
 
 
-async def test_registering_says_so(service: UserService, published: list[Event]) -> None:
+async def test_register_publishes_event(service: UserService, captured_events: list[Event]) -> None:
     user = await service.register(UserCreateFactory.build())
 
     assert await service.get(user.id) is user
     assert await service.page(None, UserOrder.EMAIL, PageParams()) == ([user], None)
-    assert [event.user_id for event in published if isinstance(event, UserRegistered)] == [user.id]
+    assert [event.user_id for event in captured_events if isinstance(event, UserRegistered)] == [user.id]
 
 
-async def test_deleting_says_so(service: UserService, published: list[Event]) -> None:
+async def test_delete_publishes_event(service: UserService, captured_events: list[Event]) -> None:
     user = await service.register(UserCreateFactory.build())
     await service.delete(user.id, Precondition(None))
 
-    assert isinstance(published[-1], UserDeleted)
+    assert isinstance(captured_events[-1], UserDeleted)
     with pytest.raises(UserNotFound):
         await service.get(user.id)
 
 
-async def test_nothing_happens_to_an_unknown_user(service: UserService, published: list[Event]) -> None:
+async def test_unknown_user_is_not_found(service: UserService, captured_events: list[Event]) -> None:
     with pytest.raises(UserNotFound):
         await service.update(uuid4(), UserUpdate(name="Ada"), Precondition(None))
     with pytest.raises(UserNotFound):
         await service.delete(uuid4(), Precondition(None))
-    assert published == []
+    assert captured_events == []
 
 
-async def test_a_change_needs_the_present_version(service: UserService, published: list[Event]) -> None:
+async def test_update_requires_current_version(service: UserService, captured_events: list[Event]) -> None:
     user = await service.register(UserCreateFactory.build(name="Ada"))
 
     with pytest.raises(PreconditionFailedError):
@@ -79,18 +79,18 @@ async def test_a_change_needs_the_present_version(service: UserService, publishe
     assert user.name == "Ada Lovelace"
 
 
-async def test_an_account_is_found_by_address_whatever_its_case(service: UserService, published: list[Event]) -> None:
+async def test_find_ignores_case_of_email(service: UserService, captured_events: list[Event]) -> None:
     user = await service.register(UserCreateFactory.build(email="ada@example.com"))
 
     assert await service.find(" Ada@Example.com ") is user
     assert await service.find("bob@example.com") is None
 
 
-async def test_a_change_of_address_is_told_with_the_one_before(service: UserService, published: list[Event]) -> None:
+async def test_email_change_event_contains_old_address(service: UserService, captured_events: list[Event]) -> None:
     user = await service.register(UserCreateFactory.build(email="ada@example.com"))
     await service.update(user.id, UserUpdate(name="Ada"), Precondition(None))
     await service.update(user.id, UserUpdate(email="countess@example.com"), Precondition(None))
 
-    assert [(event.user_id, event.former) for event in published if isinstance(event, EmailChanged)] == [
+    assert [(event.user_id, event.old_email) for event in captured_events if isinstance(event, EmailChanged)] == [
         (user.id, "ada@example.com")
     ]

@@ -1,4 +1,4 @@
-"""What happens after somebody has opened an account."""
+"""The welcome email, sent by a background job."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -8,76 +8,78 @@ from sqlmodel import col, select
 
 from app.core.exceptions import ConflictError
 from app.db.session import Database, transaction
-from app.mail.terminal import shown
+from app.mail.terminal import printed_emails
 from app.modules.user.models import User
 from app.modules.user.service import UserService
 from app.modules.user.tasks import send_welcome_email
-from app.outbox.models import OutboxEvent
+from app.outbox.models import OutboxMessage
 from tests.factories import UserCreateFactory
-from tests.jobs import drain
+from tests.run_jobs import run_pending_jobs
 
 
 @pytest.fixture(autouse=True)
-def _no_mails() -> None:
-    shown.clear()
+def _clear_printed_emails() -> None:
+    printed_emails.clear()
 
 
 async def register(database: Database, email: str = "ada@example.com") -> UUID:
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         return (await UserService(session).register(UserCreateFactory.build(email=email))).id
 
 
 async def waiting(database: Database) -> list[str]:
-    """What the jobs are called with that welcome somebody; others may be yours."""
-    query = select(OutboxEvent.payload).where(OutboxEvent.name == send_welcome_email.name)
-    async with transaction(database.readers) as session:
-        return list((await session.exec(query.order_by(col(OutboxEvent.number)))).all())
+    """The arguments of the pending welcome jobs. Other jobs may belong to your project."""
+    query = select(OutboxMessage.payload).where(OutboxMessage.name == send_welcome_email.name)
+    async with transaction(database.snapshot) as session:
+        return list((await session.exec(query.order_by(col(OutboxMessage.number)))).all())
 
 
 def welcomed() -> list[str]:
-    return [mail["To"] for mail in reversed(shown) if mail["Subject"].endswith("Your account is open")]
+    return [
+        mail["To"] for mail in reversed(printed_emails) if mail["Subject"].endswith("Your account has been created")
+    ]
 
 
-async def test_who_registers_is_welcomed_once(database: Database) -> None:
+async def test_new_user_gets_one_welcome_email(database: Database) -> None:
     await register(database)
     assert len(await waiting(database)) == 1
-    assert welcomed() == [], "nobody waits for a mail server"
+    assert welcomed() == [], "the request must not wait for the mail server"
     for _ in range(2):
-        await drain(database)
+        await run_pending_jobs(database)
 
     assert welcomed() == ["ada@example.com"]
     assert await waiting(database) == []
 
 
-async def test_everybody_is_welcomed(database: Database) -> None:
+async def test_every_new_user_gets_welcome_email(database: Database) -> None:
     for name in ("ada", "eve"):
         await register(database, f"{name}@example.com")
-    await drain(database)
+    await run_pending_jobs(database)
 
     assert welcomed() == ["ada@example.com", "eve@example.com"]
 
 
-async def test_who_does_not_come_in_is_not_welcomed(database: Database) -> None:
+async def test_rolled_back_registration_enqueues_no_email(database: Database) -> None:
     with suppress(ConflictError):
-        async with transaction(database.writers) as session:
+        async with transaction(database.write) as session:
             await UserService(session).register(UserCreateFactory.build())
             raise ConflictError
 
     assert await waiting(database) == []
 
 
-async def test_who_has_left_meanwhile_is_not_welcomed(database: Database) -> None:
+async def test_deleted_user_gets_no_welcome_email(database: Database) -> None:
     user_id = await register(database)
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         await session.delete(await session.get_one(User, user_id))
-    await drain(database)
+    await run_pending_jobs(database)
 
     assert welcomed() == []
     assert await waiting(database) == []
 
 
-async def test_nobody_is_welcomed_without_a_name(database: Database) -> None:
-    """The row holds an id; who that is stands in one place alone."""
+async def test_job_arguments_contain_only_the_user_id(database: Database) -> None:
+    """The row contains only an id, so personal data is stored in one place only."""
     user_id = await register(database)
     [payload] = await waiting(database)
     assert send_welcome_email.read(payload) == {"user_id": user_id}

@@ -1,1 +1,1 @@
-"""Who is signed in: sessions, roles, and what they allow."""
+"""Sessions, roles, and scopes."""

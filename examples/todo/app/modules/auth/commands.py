@@ -1,4 +1,4 @@
-"""Commands about people, whichever way they sign in. How an administrator is made depends on the way."""
+"""User commands that do not depend on the kind of sign-in; `create-admin` is in `password` or `identity`."""
 
 import asyncio
 from typing import Annotated
@@ -8,46 +8,46 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.core.config import load
 from app.db import dialect
-from app.db.commands import configured
+from app.db.commands import command_context
 from app.db.session import transaction
 from app.modules.auth.models import Role
 from app.modules.auth.service import AuthService
 from app.modules.user.schemas import Email, UserCreate
 from app.modules.user.service import UserService
 
-commands = typer.Typer(no_args_is_help=True, help="The people who use the service.")
+commands = typer.Typer(no_args_is_help=True, help="Manage user accounts.")
 
 
 @commands.callback()
 def _users() -> None:
-    """Keep `users` a group, however many commands it has."""
+    """Keep `users` a command group even if it has only one command."""
 
 
 @commands.command()
-def remove_admin(email: Annotated[str, typer.Argument(help="The address of the account.")]) -> None:
-    """Make an administrator a user like any other. Access tokens that are out already keep the scope to their end."""
-    with configured():
+def remove_admin(email: Annotated[str, typer.Argument(help="Email address of the account.")]) -> None:
+    """Revoke the administrator role. Tokens already issued keep the scope until they expire."""
+    with command_context():
         if not asyncio.run(_remove_admin(email)):
-            typer.echo(f"{email} has no account", err=True)
+            typer.echo(f"No account with the address {email}.", err=True)
             raise typer.Exit(1)
-        typer.echo(f"{email} is no administrator")
+        typer.echo(f"{email} is no longer an administrator")
 
 
 async def _remove_admin(email: str) -> bool:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
+        transaction(database.write) as session,
     ):
         user = await UserService(session).find(email)
         if user is not None:
-            await AuthService(session).withdraw(user.id, Role.ADMIN)
+            await AuthService(session).revoke_role(user.id, Role.ADMIN)
         return user is not None
 
 
-def read_account(email: str, name: str) -> UserCreate:
-    """Read the arguments of `create-admin`, or explain what is wrong with them."""
+def parse_account(email: str, name: str) -> UserCreate:
+    """Validate the arguments of `create-admin`; exit with an error message if they are invalid."""
     try:
         return UserCreate(email=TypeAdapter(Email).validate_python(email), name=name)
     except ValidationError as error:
-        typer.echo(f"EMAIL or NAME is not usable: {error.errors()[0]['msg']}", err=True)
+        typer.echo(f"Invalid EMAIL or NAME: {error.errors()[0]['msg']}", err=True)
         raise typer.Exit(2) from None

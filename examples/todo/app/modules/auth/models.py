@@ -1,4 +1,4 @@
-"""How sessions and roles are stored."""
+"""Session and role tables."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,27 +9,27 @@ from sqlmodel import Field
 
 from app.db.base import Base, Expiring, UtcDateTime, utc_now
 
-SESSION_OF_USER = "fk_login_session_user_id"
+SESSION_USER_FK = "fk_login_session_user_id"
 
 
 class Role(StrEnum):
-    """What somebody is, beyond having an account."""
+    """Roles that extend the rights of a user."""
 
     ADMIN = "admin"
 
 
 class UserRole(Base, table=True):
-    """A role that somebody has."""
+    """A role granted to a user."""
 
     __tablename__ = "user_role"
 
     user_id: UUID = Field(primary_key=True, foreign_key="user_account.id", ondelete="CASCADE")
-    # Text, not a database enum: a new role then needs no migration that locks the table.
+    # Text instead of a database enum, so that a new role needs no migration that locks the table.
     role: Role = Field(primary_key=True, sa_type=String(20))
 
 
 class LoginSession(Expiring, table=True):
-    """One sign-in on one device, until it expires or is ended. What proves it is stored by the kind of sign-in."""
+    """A session: one sign-in on one device. The module for the kind of sign-in stores its cookie or refresh tokens."""
 
     __tablename__ = "login_session"
 
@@ -37,6 +37,6 @@ class LoginSession(Expiring, table=True):
     user_id: UUID = Field(foreign_key="user_account.id", ondelete="CASCADE", index=True)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     used_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
-    scope: str = Field(max_length=200)  # what was asked for and allowed, as OAuth writes it: `read write`
+    scope: str = Field(max_length=200)  # the granted scopes in OAuth format: `read write`
     client: str = Field(max_length=200)
     address: str = Field(max_length=45)

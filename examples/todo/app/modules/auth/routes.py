@@ -1,4 +1,4 @@
-"""One's own account and sessions over HTTP."""
+"""Endpoints for the user's own account and sessions."""
 
 from uuid import UUID
 
@@ -7,17 +7,17 @@ from fastapi import APIRouter, Response, status
 from app.core.exceptions import PreconditionFailedError
 from app.core.openapi import problems
 from app.core.preconditions import IfMatch, set_etag
-from app.modules.auth.dependencies import REFUSALS, AuthServiceDep, CurrentUser
+from app.modules.auth.dependencies import ACCESS_ERRORS, AuthServiceDep, CurrentUser
 from app.modules.auth.schemas import MeRead, MeUpdate, SessionRead
 from app.modules.auth.service import AuthService, SessionNotFound
 from app.security.principal import Principal
 
-router = APIRouter(tags=["auth"], responses=REFUSALS)
+router = APIRouter(tags=["auth"], responses=ACCESS_ERRORS)
 
 
 @router.get("/me", summary="Read your account")
 async def get_me(user: CurrentUser, auth: AuthServiceDep, response: Response) -> MeRead:
-    """Read your own account, and what you may do."""
+    """Return your account and your scopes."""
     return await _answer(user, auth, response)
 
 
@@ -25,7 +25,7 @@ async def get_me(user: CurrentUser, auth: AuthServiceDep, response: Response) ->
 async def update_me(
     user: CurrentUser, data: MeUpdate, auth: AuthServiceDep, if_match: IfMatch, response: Response
 ) -> MeRead:
-    """Change the fields that are sent."""
+    """Change the given fields. With `If-Match`, the request fails if the account has changed in the meantime."""
     await auth.update(user.user_id, data, if_match)
     return await _answer(user, auth, response)
 
@@ -38,7 +38,7 @@ async def _answer(principal: Principal, auth: AuthService, response: Response) -
 
 @router.get("/sessions", summary="List your sessions")
 async def list_sessions(user: CurrentUser, auth: AuthServiceDep) -> list[SessionRead]:
-    """List where you are signed in, the latest first."""
+    """List your active sessions, most recently used first."""
     sessions = await auth.sessions(user.user_id)
     return [SessionRead(**login.model_dump(), current=login.id == user.session_id) for login in sessions]
 
@@ -50,11 +50,11 @@ async def list_sessions(user: CurrentUser, auth: AuthServiceDep) -> list[Session
     responses=problems(SessionNotFound),
 )
 async def end_session(session_id: UUID, user: CurrentUser, auth: AuthServiceDep) -> None:
-    """Sign out on one device."""
-    await auth.end(user.user_id, session_id)
+    """End one of your sessions, which signs out the device that uses it."""
+    await auth.revoke_session(user.user_id, session_id)
 
 
 @router.delete("/sessions", status_code=status.HTTP_204_NO_CONTENT, summary="End all your sessions")
 async def end_all_sessions(user: CurrentUser, auth: AuthServiceDep) -> None:
-    """Sign out everywhere, here too."""
-    await auth.end_all(user.user_id)
+    """Sign out on all devices, including this one."""
+    await auth.revoke_all_sessions(user.user_id)

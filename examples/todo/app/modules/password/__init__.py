@@ -1,1 +1,1 @@
-"""Accounts with a password: opened, proven, changed and closed by their owners."""
+"""Accounts with a password: registration, email verification, password reset, and deletion."""

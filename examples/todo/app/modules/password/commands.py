@@ -1,4 +1,4 @@
-"""How an administrator is made, where people have passwords."""
+"""The `users create-admin` command for accounts with a password."""
 
 import asyncio
 import sys
@@ -9,11 +9,11 @@ import typer
 from app.core.config import load
 from app.core.exceptions import DomainError
 from app.db import dialect
-from app.db.commands import configured
+from app.db.commands import command_context
 from app.db.session import transaction
 from app.jwt.passwords import Passwords
 from app.jwt.settings import JwtSettings
-from app.modules.auth.commands import commands, read_account
+from app.modules.auth.commands import commands, parse_account
 from app.modules.auth.models import Role
 from app.modules.auth.service import AuthService
 from app.modules.password.repository import PasswordRepository
@@ -23,15 +23,15 @@ from app.modules.user.service import UserService
 
 @commands.command()
 def create_admin(
-    email: Annotated[str, typer.Argument(help="The address to sign in with.")],
-    name: Annotated[str, typer.Option(help="What to call them.")] = "Administrator",
+    email: Annotated[str, typer.Argument(help="Email address to sign in with.")],
+    name: Annotated[str, typer.Option(help="Display name of a new account.")] = "Administrator",
 ) -> None:
-    """Make somebody an administrator; the account is opened if there is none.
+    """Grant the administrator role; creates the account if it does not exist.
 
-    The password is asked for, or read from standard input if that is no terminal.
+    Prompts for the password of a new account, or reads it from standard input if that is not a terminal.
     """
-    with configured():
-        data = read_account(email, name)
+    with command_context():
+        data = parse_account(email, name)
         try:
             asyncio.run(_create_admin(data, Passwords(load(JwtSettings))))
         except DomainError as error:
@@ -41,27 +41,27 @@ def create_admin(
 
 async def _create_admin(data: UserCreate, passwords: Passwords) -> None:
     async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
-        async with transaction(database.readers) as session:
+        async with transaction(database.snapshot) as session:
             known = await PasswordRepository(session).find(data.email)
-        hashed = None if known else await _ask(data, passwords)
-        async with transaction(database.writers) as session:
+        hashed = None if known else await _read_password(data, passwords)
+        async with transaction(database.write) as session:
             users = UserService(session)
             user = await users.find(data.email) or await users.register(data)
             if hashed is not None:
-                await PasswordRepository(session).put(user.id, hashed)
-            await AuthService(session).grant(user.id, Role.ADMIN)
-    typer.echo(f"{data.email} is an administrator" + (" and keeps their password" if known else ""))
+                await PasswordRepository(session).set_password(user.id, hashed)
+            await AuthService(session).grant_role(user.id, Role.ADMIN)
+    typer.echo(f"{data.email} is an administrator" + (", the password is unchanged" if known else ""))
 
 
 def is_terminal() -> bool:
-    """Tell whether a person types, or a script."""
+    """Return whether standard input is a terminal."""
     return sys.stdin.isatty()
 
 
-async def _ask(data: UserCreate, passwords: Passwords) -> str:
+async def _read_password(data: UserCreate, passwords: Passwords) -> str:
     if is_terminal():
         typed = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
         typed = sys.stdin.readline().rstrip("\r\n")
-    await passwords.check(typed, data.email, data.name)
+    await passwords.validate_new_password(typed, data.email, data.name)
     return await passwords.hash(typed)

@@ -1,4 +1,4 @@
-"""What the routes about passwords need."""
+"""Dependencies of the password routes."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import BackgroundTasks, Depends, Request
 
 from app.db.session import DatabaseDep, SessionDep, transaction
-from app.jwt.attempts import Attempts
+from app.jwt.attempts import AttemptLimiter
 from app.jwt.passwords import Passwords
 from app.modules.password.service import PasswordService
 from app.security.rate_limits import DeviceDep, RateLimitsDep
@@ -17,7 +17,7 @@ DELAY_SECONDS = (0.5, 2.5)
 
 
 async def get_passwords(request: Request) -> Passwords:
-    """Return the hasher of the app."""
+    """Return the password hasher of the application."""
     passwords: Passwords = request.app.state.passwords
     return passwords
 
@@ -26,19 +26,19 @@ PasswordsDep = Annotated[Passwords, Depends(get_passwords)]
 
 
 async def get_service(session: SessionDep, database: DatabaseDep, passwords: PasswordsDep) -> PasswordService:
-    """Give the service this request's transaction."""
+    """Return a service that uses the transaction of the request."""
     return PasswordService(session, database, passwords)
 
 
 PasswordServiceDep = Annotated[PasswordService, Depends(get_service)]
 
 
-async def get_attempts(request: Request, limits: RateLimitsDep, device: DeviceDep) -> Attempts:
-    """Count what this client tries."""
-    return Attempts(limits, request.app.state.jwt, device)
+async def get_attempts(request: Request, limits: RateLimitsDep, device: DeviceDep) -> AttemptLimiter:
+    """Return the attempt limiter for this client."""
+    return AttemptLimiter(limits, request.app.state.jwt, device)
 
 
-AttemptsDep = Annotated[Attempts, Depends(get_attempts)]
+AttemptLimiterDep = Annotated[AttemptLimiter, Depends(get_attempts)]
 
 Work = Callable[[PasswordService], Awaitable[None]]
 
@@ -46,14 +46,14 @@ Work = Callable[[PasswordService], Awaitable[None]]
 async def get_after_answering(
     background: BackgroundTasks, database: DatabaseDep, passwords: PasswordsDep
 ) -> Callable[[Work], None]:
-    """Do something some time after the answer, in a transaction of its own.
+    """Return a function that runs work at a random time after the response, in a separate transaction.
 
-    So neither the time to the answer nor that to the next one tells whether an account was found.
+    So the timing of neither this response nor the next one reveals whether an account exists.
     """
 
     async def do(work: Work) -> None:
-        await asyncio.sleep(random.uniform(*DELAY_SECONDS))  # noqa: S311 - to blur, not to keep a secret
-        async with transaction(database.writers) as session:
+        await asyncio.sleep(random.uniform(*DELAY_SECONDS))  # noqa: S311 - hides timing, creates no secret
+        async with transaction(database.write) as session:
             await work(PasswordService(session, database, passwords))
 
     return lambda work: background.add_task(do, work)

@@ -1,4 +1,4 @@
-"""What happens to accounts with a password. People hear of it by mail."""
+"""Domain events of accounts with a password. Their subscribers send emails."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,7 +8,7 @@ from app.core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class RegistrationRequested(Event):
-    """Somebody wants an account and has to prove the address."""
+    """An account was requested; the email address is not verified yet."""
 
     email: str
     name: str
@@ -16,28 +16,28 @@ class RegistrationRequested(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RegistrationRepeated(Event):
-    """Somebody wants an account with an address that has one."""
+    """An account was requested with an email address that already has one."""
 
     user_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class PasswordResetRequested(Event):
-    """Somebody has forgotten the password of an account, or says so."""
+    """A password reset was requested."""
 
     user_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class PasswordChanged(Event):
-    """An account has another password."""
+    """The password of an account was changed."""
 
     user_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmailChangeRequested(Event):
-    """The owner of an account wants another address for it and has to prove that one."""
+    """A new email address was requested for an account; the address is not confirmed yet."""
 
     user_id: UUID
     email: str

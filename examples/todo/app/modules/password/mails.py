@@ -1,7 +1,7 @@
-"""What people are written. The words are in `templates/`.
+"""Emails about accounts with a password. Their texts are in `templates/`.
 
-A mail with a link is a letter: it makes its secret when it is sent. The others are written
-when something happens, to the address that the account has then.
+Emails with a link are deferred emails, which create their secret when they are sent. The others are rendered when
+the event happens, for the current address of the account.
 """
 
 from datetime import datetime
@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import load
-from app.mail import Mail, MailTemplate, letter
+from app.mail import Mail, MailTemplate, deferred_email
 from app.mail.template import EXAMPLE_LINK
 from app.modules.password.models import Purpose
 from app.modules.password.repository import PasswordRepository
@@ -26,52 +26,53 @@ EMAIL_CHANGED = MailTemplate(__name__, "email_changed")
 
 
 def check_address(to: str) -> None:
-    """Refuse an address that no mail can reach, while whoever gave it can be told.
+    """Reject an undeliverable email address while the client can still be notified.
 
     Raises:
-        UnusableAddress: If no mail can be sent to it.
+        UnusableAddress: If no email can be sent to the address.
     """
     Mail(to, "", "")
 
 
-@letter
+@deferred_email
 async def verify_email(session: AsyncSession, *, email: str, name: str) -> Mail:
-    """Ask for proof of the address of a new account."""
+    """Send the link that verifies the email address of a new account."""
     secret = await PasswordRepository(session).add_registration(email, name)
-    return VERIFY_EMAIL.mail(email, link=_link("/verify-email", secret))
+    return VERIFY_EMAIL.render(email, link=_link("/verify-email", secret))
 
 
-@letter
-async def reset_password(session: AsyncSession, *, user_id: UUID, email: str, asked_at: datetime) -> Mail | None:
+@deferred_email
+async def reset_password(session: AsyncSession, *, user_id: UUID, email: str, requested_at: datetime) -> Mail | None:
     """Send a link to choose a new password."""
-    if not await _still(session, user_id, email, asked_at):
+    if not await _link_still_valid(session, user_id, email, requested_at):
         return None
     secret = await PasswordRepository(session).add_token(user_id, Purpose.RESET_PASSWORD, email)
-    return RESET_PASSWORD.mail(email, link=_link("/reset-password", secret))
+    return RESET_PASSWORD.render(email, link=_link("/reset-password", secret))
 
 
-@letter
+@deferred_email
 async def confirm_email(
-    session: AsyncSession, *, user_id: UUID, former: str, email: str, asked_at: datetime
+    session: AsyncSession, *, user_id: UUID, old_email: str, email: str, requested_at: datetime
 ) -> Mail | None:
-    """Ask for proof of a new address."""
-    if not await _still(session, user_id, former, asked_at):
+    """Send the link that confirms a new email address."""
+    if not await _link_still_valid(session, user_id, old_email, requested_at):
         return None
     secret = await PasswordRepository(session).add_token(user_id, Purpose.CHANGE_EMAIL, email)
-    return CONFIRM_EMAIL.mail(email, link=_link("/confirm-email", secret))
+    return CONFIRM_EMAIL.render(email, link=_link("/confirm-email", secret))
 
 
-async def _still(session: AsyncSession, user_id: UUID, email: str, asked_at: datetime) -> bool:
-    """Tell whether a link would still be good if it had been made when it was asked for.
+async def _link_still_valid(session: AsyncSession, user_id: UUID, email: str, requested_at: datetime) -> bool:
+    """Return whether a link would still be valid if it had been created at the time of the request.
 
-    A new password and a new address end all links; a letter that waited meanwhile must not bring one back.
+    A new password or a new address invalidates all links. A deferred email that is sent later must not
+    create a valid one again.
     """
     repository = PasswordRepository(session)
-    await repository.lock(user_id)
+    await repository.lock_account(user_id)
     user, password = await session.get(User, user_id), await repository.get(user_id)
-    return user is not None and user.email == email and (password is None or password.changed_at <= asked_at)
+    return user is not None and user.email == email and (password is None or password.changed_at <= requested_at)
 
 
 def _link(path: str, token: str) -> str:
-    """Put the token behind a `#`: browsers keep it to themselves, so it is in no log and no Referer."""
+    """Return a link with the token after `#`: browsers do not send it, so it is in no log and no Referer."""
     return load(SecuritySettings).link(f"{path}#token={token}")

@@ -1,4 +1,4 @@
-"""What clients send and get about accounts with a password."""
+"""Request and response models for accounts with a password."""
 
 from typing import Annotated
 
@@ -8,63 +8,63 @@ from app.core.schemas import RequestModel, ResponseModel
 from app.jwt.passwords import Password
 from app.modules.user.schemas import Email, Name
 
-MailToken = Annotated[str, Field(min_length=20, max_length=100, description="From the link in the mail.")]
+MailToken = Annotated[str, Field(min_length=20, max_length=100, description="Token from the link in the email.")]
 
 
 class Accepted(ResponseModel):
-    """The answer to a request that goes on by mail, the same whether the address is known or not."""
+    """Response to a request that continues by email. It is the same whether the account exists or not."""
 
-    message: str = Field(default="If the address can be used, a mail is on its way to it.")
+    message: str = Field(default="If the address is valid, we have sent an email.")
 
 
 class RegisterRequest(RequestModel):
-    """An account that somebody wants. Whoever reads the mail chooses the password."""
+    """A new account. The password is chosen later, with the link in the email."""
 
     email: Email
     name: Name
 
 
 class VerifyEmailRequest(RequestModel):
-    """Proof that the mail has arrived, and a password for the account."""
+    """The token from the email, and a password for the account."""
 
     token: MailToken
     password: Password
 
 
 class ConfirmEmailRequest(RequestModel):
-    """Proof that the mail to a new address has arrived."""
+    """The token from the email to the new address."""
 
     token: MailToken
 
 
 class ForgotPasswordRequest(RequestModel):
-    """Whose password is forgotten."""
+    """The account whose password to reset."""
 
     email: Email
 
 
 class ResetPasswordRequest(RequestModel):
-    """A new password for whoever has got the mail."""
+    """The token from the email, and a new password."""
 
     token: MailToken
     new_password: Password
 
 
 class ChangePasswordRequest(RequestModel):
-    """A new password for whoever knows the old one."""
+    """The current and the new password."""
 
     current_password: Password
     new_password: Password
 
 
 class ChangeEmailRequest(RequestModel):
-    """A new address; the password says that it is really you."""
+    """The current password and the new email address."""
 
     current_password: Password
     new_email: Email
 
 
 class DeleteAccountRequest(RequestModel):
-    """The password says that it is really you."""
+    """The current password, to confirm the deletion."""
 
     current_password: Password

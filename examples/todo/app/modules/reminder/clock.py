@@ -1,12 +1,12 @@
-"""Looking for to-dos that are due."""
+"""Polling for due to-dos."""
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.modules.reminder.service import AT_ONCE, ReminderService
+from app.modules.reminder.service import BATCH_SIZE, ReminderService
 from app.topology.clock import ticking
 
 
 @ticking
-async def notice_due_todos(session: AsyncSession) -> bool:
-    """Say what has become due, and tell whether that may not be all."""
-    return await ReminderService(session).notice() == AT_ONCE
+async def publish_due_todos(session: AsyncSession, limit: int = BATCH_SIZE) -> bool:
+    """Publish an event for each due to-do; return whether there may be more."""
+    return await ReminderService(session).publish_due(limit) == limit

@@ -1,9 +1,9 @@
-"""What is done when a to-do is due."""
+"""Event consumers for reminders."""
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.events.consumers import Consumer
-from app.mail.delivery import send_letter
+from app.mail.delivery import send_deferred_email
+from app.messaging.consumers import Consumer
 from app.modules.reminder.events import TodoDue
 from app.modules.reminder.mails import reminder
 
@@ -11,8 +11,8 @@ reminders = Consumer("reminders", one_by_one=True)
 
 
 @reminders.on(TodoDue)
-async def remind(session: AsyncSession, event: TodoDue) -> None:
-    """Write to the owner."""
-    await send_letter(
+async def send_reminder(session: AsyncSession, event: TodoDue) -> None:
+    """Send a reminder to the owner of a due to-do."""
+    await send_deferred_email(
         session, f"{event.event_id}.{reminders.name}", reminder, todo_id=event.todo_id, due_at=event.due_at
     )

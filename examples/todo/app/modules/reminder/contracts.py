@@ -1,6 +1,6 @@
-"""What other services hear of to-dos that are due. Fields are added and never taken away."""
+"""Published reminder events. Fields may be added but never removed."""
 
-from app.events.contracts import contract
+from app.messaging.contracts import contract
 from app.modules.reminder.events import TodoDue
 from app.modules.todo.contracts import TODOS
 

@@ -1,4 +1,4 @@
-"""How reminders are stored."""
+"""Reminder table."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,12 +9,12 @@ from sqlmodel import Field, col
 from app.db.base import Base, UtcDateTime
 from app.modules.todo.models import Todo
 
-# To-dos of everybody are looked for by their date, every minute.
+# The search for due to-dos covers all owners, so `ix_todo_due_at`, which starts with the owner, does not help.
 Index("ix_todo_reminder", col(Todo.due_at))
 
 
 class Reminder(Base, table=True):
-    """That somebody was reminded of a to-do, for the date that it had then. Another date is another reminder."""
+    """The last reminder of a to-do, with the due date at that time. A new due date gets a new reminder."""
 
     __tablename__ = "reminder"
 

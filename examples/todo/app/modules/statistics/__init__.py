@@ -1,1 +1,1 @@
-"""What happens how often: a view that events keep up to date."""
+"""Event statistics: daily counts, updated by an event consumer."""

@@ -1,11 +1,11 @@
-"""What is counted when it happens: every event that leaves this service."""
+"""Event consumers for statistics: every published event is counted."""
 
 from collections.abc import Sequence
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.events import Event
-from app.events.consumers import Consumer
+from app.messaging.consumers import Consumer
 from app.modules.statistics.service import StatisticsService
 
 statistics = Consumer("statistics")
@@ -13,5 +13,5 @@ statistics = Consumer("statistics")
 
 @statistics.on_batch()
 async def count(session: AsyncSession, events: Sequence[Event]) -> None:
-    """Count many at once: one row a day and kind."""
+    """Count a batch of events, with one statement per day and event type."""
     await StatisticsService(session).count((event.occurred_at, type(event).__name__) for event in events)

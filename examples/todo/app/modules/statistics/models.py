@@ -1,4 +1,4 @@
-"""How counts are stored."""
+"""Daily count table."""
 
 import datetime as dt
 
@@ -8,7 +8,7 @@ from app.db.base import Base
 
 
 class DailyCount(Base, table=True):
-    """How often something has happened on one day, in UTC."""
+    """Number of events of one type on one UTC day."""
 
     __tablename__ = "daily_count"
 

@@ -1,4 +1,4 @@
-"""Statistics over HTTP."""
+"""Statistics endpoints."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,10 +13,10 @@ from app.modules.statistics.service import StatisticsService
 router = APIRouter(tags=["statistics"])
 
 
-@router.get("", summary="Count what has happened", response_model=list[DailyCountRead])
+@router.get("", summary="List daily event counts", response_model=list[DailyCountRead])
 async def list_counts(
     session: SessionDep,
-    days: Annotated[int, Query(ge=1, le=366, description="So many days, today included.")] = 7,
+    days: Annotated[int, Query(ge=1, le=366, description="Number of days, including today.")] = 7,
 ) -> Sequence[DailyCount]:
-    """List how often what has happened, day by day. The newest events may not be counted yet."""
+    """List the number of events by day and type. The newest events may not be counted yet."""
     return await StatisticsService(session).since(days)

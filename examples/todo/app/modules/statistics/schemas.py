@@ -1,4 +1,4 @@
-"""What is said about counts."""
+"""Response models for statistics."""
 
 import datetime as dt
 
@@ -6,8 +6,8 @@ from pydantic import BaseModel, Field
 
 
 class DailyCountRead(BaseModel):
-    """How often something has happened on one day."""
+    """Number of events of one type on one day."""
 
-    day: dt.date = Field(description="In UTC.")
-    type: str = Field(description="What has happened.", examples=["UserRegistered"])
+    day: dt.date = Field(description="Day in UTC.")
+    type: str = Field(description="Event type.", examples=["UserRegistered"])
     count: int = Field(examples=[3])

@@ -1,4 +1,4 @@
-"""What is counted."""
+"""Business rules for statistics."""
 
 import datetime as dt
 from collections import Counter
@@ -12,18 +12,22 @@ from app.modules.statistics.repository import StatisticsRepository
 
 
 class StatisticsService:
-    """The rules about counting."""
+    """Business rules for statistics."""
 
     def __init__(self, session: AsyncSession, statistics: StatisticsRepository | None = None) -> None:
-        """Work inside the transaction of `session`; tests may bring a repository of their own."""
+        """Use the transaction of `session`. Tests can pass another repository."""
         self.statistics = statistics or StatisticsRepository(session)
 
     async def count(self, happened: Iterable[tuple[dt.datetime, str]]) -> None:
-        """Count what happened, and when, by days in UTC."""
+        """Count events by UTC day and type.
+
+        Args:
+            happened: Timestamp and type of each event.
+        """
         days = Counter((moment.astimezone(dt.UTC).date(), what) for moment, what in happened)
         for (day, what), count in sorted(days.items()):
             await self.statistics.add(day, what, count)
 
     async def since(self, days: int) -> Sequence[DailyCount]:
-        """List the counts of so many days, today included."""
+        """Return the counts of the last `days` days, including today."""
         return await self.statistics.since(utc_now().date() - dt.timedelta(days=days - 1))

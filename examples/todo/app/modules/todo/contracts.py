@@ -1,6 +1,6 @@
-"""What other services hear of to-dos. Fields are added and never taken away: `docs/contracts/events` was promised."""
+"""Published to-do events. Fields may be added but never removed; the schemas are in `docs/contracts/events`."""
 
-from app.events.contracts import Topic, contract
+from app.messaging.contracts import Topic, contract
 from app.modules.todo.events import TodoChanged, TodoCompleted, TodoCreated, TodoDeleted
 
 TODOS = Topic("todos")

@@ -1,4 +1,4 @@
-"""What happens to to-dos."""
+"""Domain events of to-dos."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +9,7 @@ from app.core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class TodoEvent(Event):
-    """Something has happened to a to-do."""
+    """Base class for events that the feed shows."""
 
     kind: ClassVar[str]
 
@@ -19,23 +19,23 @@ class TodoEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TodoCreated(TodoEvent):
-    """There is a new one."""
+    """A to-do was created."""
 
     kind = "created"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TodoChanged(TodoEvent):
-    """Its text, date or status is another."""
+    """The text, due date, or status of a to-do was changed."""
 
     kind = "changed"
 
 
-# Published beside `TodoChanged`, not in its place: whoever follows a to-do hears of each change by the one, whoever wants
-# to know what was achieved need not look at statuses. It is no `TodoEvent`, so the feed tells it once.
+# Published in addition to `TodoChanged`: consumers that track a to-do need every change, and consumers interested in
+# completed work need not compare statuses. It is not a `TodoEvent`, so that the feed does not show the change twice.
 @dataclass(frozen=True, kw_only=True)
 class TodoCompleted(Event):
-    """It is done."""
+    """A to-do was completed."""
 
     owner_id: UUID
     todo_id: UUID
@@ -43,6 +43,6 @@ class TodoCompleted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TodoDeleted(TodoEvent):
-    """It is gone."""
+    """A to-do was deleted."""
 
     kind = "deleted"

@@ -1,4 +1,4 @@
-"""To-dos over HTTP."""
+"""To-do endpoints."""
 
 from collections.abc import AsyncIterable
 from typing import Annotated
@@ -9,14 +9,14 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.core.exceptions import NotFoundError, PreconditionFailedError
 from app.core.openapi import problems
-from app.core.pagination import InvalidCursor, Page, PageDep, link_next
+from app.core.pagination import InvalidCursor, Page, PageDep, set_next_link
 from app.core.preconditions import IfMatch, set_etag
-from app.core.shutdown import goes_on, pause
-from app.db.idempotency import IdempotencyKeyReused, OnceDep
-from app.db.session import DatabaseDep, SessionDep, brief_read
+from app.core.shutdown import should_continue, sleep_or_stop
+from app.db.idempotency import IdempotencyDep, IdempotencyKeyReused
+from app.db.session import DatabaseDep, SessionDep, open_read_session
 from app.modules.todo.dependencies import OwnerId, TodoFilterDep
 from app.modules.todo.models import Todo, TodoChange
-from app.modules.todo.repository import CHANGES_AT_ONCE
+from app.modules.todo.repository import CHANGES_PAGE_SIZE
 from app.modules.todo.schemas import TodoChangeRead, TodoCreate, TodoOrder, TodoRead, TodoUpdate
 from app.modules.todo.service import FeedPosition, IllegalTransition, TodoNotFound, TodoService
 
@@ -26,7 +26,7 @@ router = APIRouter(tags=["todo"])
 
 
 async def get_service(session: SessionDep, owner_id: OwnerId) -> TodoService:
-    """Give the service this request's transaction and owner."""
+    """Return a service that uses the transaction and the owner of the request."""
     return TodoService(session, owner_id)
 
 
@@ -36,34 +36,36 @@ TodoServiceDep = Annotated[TodoService, Depends(get_service)]
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    summary="Note something to do",
+    summary="Create a to-do",
     responses=problems(NotFoundError, IdempotencyKeyReused),
 )
-async def create_todo(data: TodoCreate, todos: TodoServiceDep, once: OnceDep) -> TodoRead:
-    """Note something to do. With an `Idempotency-Key` it is safe to send again."""
-    return await once(todos.create, data, TodoRead)
+async def create_todo(data: TodoCreate, todos: TodoServiceDep, idempotency: IdempotencyDep) -> TodoRead:
+    """Create a to-do. With an `Idempotency-Key` header, the request can be repeated safely."""
+    return await idempotency(todos.create, data, TodoRead)
 
 
 @router.get("", summary="List to-dos", responses=problems(InvalidCursor))
 async def list_todos(
     todos: TodoServiceDep,
     page: PageDep,
-    which: TodoFilterDep,
+    filters: TodoFilterDep,
     request: Request,
     response: Response,
-    order: Annotated[TodoOrder, Query(description="By due date, only those that have one.")] = TodoOrder.CREATED_AT,
+    order: Annotated[
+        TodoOrder, Query(description="Sort order. Sorting by due date omits to-dos without one.")
+    ] = TodoOrder.CREATED_AT,
 ) -> Page[TodoRead]:
-    """List to-dos, page by page. `next`, or the `Link` header, leads on."""
-    rows, cursor = await todos.page(which, order, page)
-    link_next(request, response, cursor)
+    """List to-dos page by page. Follow `next` or the `Link` header to the next page."""
+    rows, cursor = await todos.page(filters, order, page)
+    set_next_link(request, response, cursor)
     return Page[TodoRead].model_validate({"items": rows, "next": cursor})
 
 
 async def get_feed_position(
     todos: TodoServiceDep,
-    last_event_id: Annotated[int | None, Header(ge=0, le=2**31 - 1, description="Go on after this event.")] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, le=2**31 - 1, description="Continue after this event.")] = None,
 ) -> FeedPosition:
-    """Find where the feed begins, while an error can still be answered."""
+    """Return the start position of the feed. A dependency can still respond with an error, a stream cannot."""
     return await todos.feed_position(last_event_id)
 
 
@@ -76,23 +78,23 @@ async def follow_todos(
     database: DatabaseDep,
     request: Request,
 ) -> AsyncIterable[ServerSentEvent]:
-    """Stream the changes as Server-Sent Events, from now on or from where the client was.
+    """Stream changes as Server-Sent Events, from now on or after `Last-Event-ID`.
 
-    The feed looks for new changes every second and holds no connection in between. It ends
-    when the server stops; browsers come back by themselves and go on where they were. After
-    a very long absence there is a `reset` first: changes were missed, list the to-dos anew.
+    The feed polls for new changes every second and holds no database connection in between. It ends when the
+    server stops; browsers reconnect automatically and continue where they were. If the client was disconnected
+    for too long, the first event is `reset`: changes were missed, so list the to-dos again.
     """
     number = position.after
     if position.missed:
         yield ServerSentEvent(event="reset", id=str(number), data={})
-    while goes_on(request):
-        async with brief_read(database) as session:
+    while should_continue(request):
+        async with open_read_session(database) as session:
             changes = await TodoService(session, owner_id).changes(after=number)
         for change, todo in changes:
             number = change.number
             yield _event(change, todo)
-        if len(changes) < CHANGES_AT_ONCE:
-            await pause(request, FEED_POLL_SECONDS)
+        if len(changes) < CHANGES_PAGE_SIZE:
+            await sleep_or_stop(request, FEED_POLL_SECONDS)
 
 
 def _event(change: TodoChange, todo: Todo | None) -> ServerSentEvent:
@@ -106,7 +108,7 @@ def _event(change: TodoChange, todo: Todo | None) -> ServerSentEvent:
 
 @router.get("/{todo_id}", summary="Read a to-do", responses=problems(TodoNotFound))
 async def get_todo(todo_id: UUID, todos: TodoServiceDep, response: Response) -> TodoRead:
-    """Read one to-do. Its `ETag` can be sent back as `If-Match` with a change."""
+    """Return one to-do. Send its `ETag` as `If-Match` to detect concurrent changes."""
     todo = await todos.get(todo_id)
     set_etag(response, todo)
     return TodoRead.model_validate(todo)
@@ -120,7 +122,7 @@ async def get_todo(todo_id: UUID, todos: TodoServiceDep, response: Response) -> 
 async def update_todo(
     todo_id: UUID, data: TodoUpdate, todos: TodoServiceDep, if_match: IfMatch, response: Response
 ) -> TodoRead:
-    """Change the fields that are sent. With `If-Match`, only if nobody was faster."""
+    """Change the given fields. With `If-Match`, the request fails if the to-do has changed in the meantime."""
     todo = await todos.update(todo_id, data, if_match)
     set_etag(response, todo)
     return TodoRead.model_validate(todo)

@@ -1,1 +1,1 @@
-"""Signed access tokens, and refresh tokens that are good for one use."""
+"""Signed access tokens and single-use refresh tokens."""

@@ -1,4 +1,4 @@
-"""Who asks, as the access token says."""
+"""Authentication by access token."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -18,7 +18,7 @@ bearer = OAuth2PasswordBearer(
 
 
 async def get_access_tokens(request: Request) -> AccessTokens:
-    """Return what signs and checks tokens."""
+    """Return the object that signs and verifies access tokens."""
     access_tokens: AccessTokens = request.app.state.access_tokens
     return access_tokens
 
@@ -27,10 +27,10 @@ AccessTokensDep = Annotated[AccessTokens, Depends(get_access_tokens)]
 
 
 async def get_principal(token: Annotated[str | None, Depends(bearer)], access_tokens: AccessTokensDep) -> Principal:
-    """Read who asks from the token. Its signature suffices: nothing is looked up.
+    """Return the principal of the access token. Only its signature is checked; there is no database query.
 
     Raises:
-        UnauthenticatedError: If there is no token, or it is not good.
+        UnauthenticatedError: If there is no valid access token.
     """
     if token is None:
         raise UnauthenticatedError
@@ -38,7 +38,7 @@ async def get_principal(token: Annotated[str | None, Depends(bearer)], access_to
 
 
 async def get_service(request: Request, session: SessionDep, access_tokens: AccessTokensDep) -> TokenService:
-    """Give the service this request's transaction."""
+    """Return a service that uses the transaction of the request."""
     return TokenService(session, access_tokens, timedelta(seconds=request.app.state.jwt.refresh_grace_seconds))
 
 

@@ -1,4 +1,4 @@
-"""How refresh tokens are stored."""
+"""Refresh token table."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,7 +9,7 @@ from app.db.base import Expiring, UtcDateTime
 
 
 class RefreshToken(Expiring, table=True):
-    """A token that was handed out. Used ones are kept until they expire, so that a second use is noticed."""
+    """An issued refresh token. Used tokens are kept until they expire, so that reuse is detected."""
 
     __tablename__ = "refresh_token"
 

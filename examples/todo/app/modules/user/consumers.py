@@ -1,16 +1,16 @@
-"""What is done when something has happened to users."""
+"""Event consumers for users."""
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.events.consumers import Consumer
-from app.mail.delivery import send_letter
+from app.mail.delivery import send_deferred_email
+from app.messaging.consumers import Consumer
 from app.modules.user.events import UserRegistered
 from app.modules.user.mails import welcome
 
-welcoming = Consumer("welcome", one_by_one=True)
+welcome_consumer = Consumer("welcome", one_by_one=True)
 
 
-@welcoming.on(UserRegistered)
-async def welcome_newcomer(session: AsyncSession, event: UserRegistered) -> None:
-    """Write to somebody who has just opened an account."""
-    await send_letter(session, f"{event.event_id}.{welcoming.name}", welcome, user_id=event.user_id)
+@welcome_consumer.on(UserRegistered)
+async def on_user_registered(session: AsyncSession, event: UserRegistered) -> None:
+    """Send the welcome email to a new user."""
+    await send_deferred_email(session, f"{event.event_id}.{welcome_consumer.name}", welcome, user_id=event.user_id)

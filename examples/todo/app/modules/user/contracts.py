@@ -1,6 +1,6 @@
-"""What other services hear of users. Fields are added and never taken away: `docs/contracts/events` was promised."""
+"""Published user events. Fields may be added but never removed; the schemas are in `docs/contracts/events`."""
 
-from app.events.contracts import Topic, contract
+from app.messaging.contracts import Topic, contract
 from app.modules.user.events import UserDeleted, UserRegistered
 
 USERS = Topic("users")

@@ -1,4 +1,4 @@
-"""What can be done with users."""
+"""Business rules for users."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -16,70 +16,70 @@ from app.modules.user.schemas import UserCreate, UserOrder, UserUpdate
 
 
 class UserNotFound(NotFoundError):
-    """No account has this id."""
+    """There is no account with this id."""
 
     message = "There is no user with this id."
 
 
 class UserService:
-    """The rules about accounts."""
+    """Business rules for user accounts."""
 
     def __init__(self, session: AsyncSession, users: UserRepository | None = None) -> None:
-        """Work inside the transaction of `session`; tests may bring a repository of their own."""
+        """Use the transaction of `session`. Tests can pass another repository."""
         self.session = session
         self.users = users or UserRepository(session)
 
     async def register(self, data: UserCreate) -> User:
-        """Open an account.
+        """Create an account.
 
         Raises:
-            EmailTaken: If there is one with this address.
+            EmailTaken: If another account has the email address.
         """
         user = await self.users.save(User(**data.model_dump()))
         await publish(self.session, UserRegistered(user_id=user.id))
         return user
 
     async def get(self, user_id: UUID) -> User:
-        """Find an account.
+        """Return an account.
 
         Raises:
-            UserNotFound: If there is none.
+            UserNotFound: If there is no account with this id.
         """
         if user := await self.users.get(user_id):
             return user
         raise UserNotFound
 
     async def find(self, email: str) -> User | None:
-        """Find the account with an address, whatever its case."""
+        """Return the account with this email address, ignoring case."""
         return await self.users.find(email.strip().lower())
 
     async def page(self, email: str | None, order: UserOrder, params: PageParams) -> tuple[Sequence[User], str | None]:
-        """List accounts page by page."""
+        """Return a page of accounts and the cursor of the next page."""
         return await self.users.page(email, order, params)
 
     async def update(self, user_id: UUID, data: UserUpdate, precondition: Precondition) -> User:
-        """Change an account.
+        """Update an account.
 
         Raises:
-            UserNotFound: If there is none.
-            PreconditionFailedError: If it has changed since the client saw it.
-            EmailTaken: If another one has the new address.
+            UserNotFound: If there is no account with this id.
+            PreconditionFailedError: If the account has changed since the client read it.
+            EmailTaken: If another account has the new email address.
         """
         user = await self.get(user_id)
         precondition.check(user)
-        former = user.email
+        old_email = user.email
         user.sqlmodel_update(data.model_dump(exclude_unset=True))
         await self.users.save(user)
-        if user.email != former:
-            await publish(self.session, EmailChanged(user_id=user.id, former=former))
+        if user.email != old_email:
+            await publish(self.session, EmailChanged(user_id=user.id, old_email=old_email))
         return user
 
     async def delete(self, user_id: UUID, precondition: Precondition) -> None:
-        """Close an account, and delete what belongs to it.
+        """Delete an account and all its data.
 
         Raises:
-            UserNotFound: If there is none.
-            PreconditionFailedError: If it has changed since the client saw it.
+            UserNotFound: If there is no account with this id.
+            PreconditionFailedError: If the account has changed since the client read it.
         """
         user = await self.get(user_id)
         precondition.check(user)

@@ -1,4 +1,4 @@
-"""Making administrators on the command line."""
+"""The commands `users create-admin` and `remove-admin`."""
 
 import asyncio
 from collections.abc import Generator
@@ -18,7 +18,7 @@ from app.modules.password.models import PasswordHash
 from app.modules.user.models import User
 from app.modules.user.schemas import UserCreate
 from app.modules.user.service import UserService
-from tests.conftest import in_a_thread
+from tests.conftest import run_in_thread
 
 EMAIL, PASSWORD = "ada@example.com", "orbit-walnut-teapot-47"
 
@@ -26,13 +26,13 @@ EMAIL, PASSWORD = "ada@example.com", "orbit-walnut-teapot-47"
 @pytest.fixture(autouse=True)
 def _left_clean() -> Generator[None]:
     yield
-    in_a_thread(asyncio.run, clean())
+    run_in_thread(asyncio.run, clean())
 
 
 async def clean() -> None:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
+        transaction(database.write) as session,
     ):
         for table in reversed(Base.metadata.sorted_tables):
             await session.exec(table.delete())
@@ -41,7 +41,7 @@ async def clean() -> None:
 async def stored() -> list[tuple[str, Role, bool]]:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.readers) as session,
+        transaction(database.snapshot) as session,
     ):
         query = select(User, UserRole, PasswordHash).join(UserRole).join(PasswordHash)
         return [(user.email, role.role, bool(kept.hash)) for user, role, kept in (await session.exec(query)).all()]
@@ -50,13 +50,13 @@ async def stored() -> list[tuple[str, Role, bool]]:
 async def register() -> None:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.writers) as session,
+        transaction(database.write) as session,
     ):
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
 
 
 def users(*arguments: str, typed: str = "") -> Result:
-    result: Result = in_a_thread(lambda: CliRunner().invoke(app, ["users", *arguments], input=typed))
+    result: Result = run_in_thread(lambda: CliRunner().invoke(app, ["users", *arguments], input=typed))
     return result
 
 
@@ -64,38 +64,38 @@ def create_admin(*arguments: str, typed: str = f"{PASSWORD}\n") -> Result:
     return users("create-admin", *arguments, typed=typed)
 
 
-def test_the_first_administrator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_admin_creates_account_and_is_idempotent(monkeypatch: pytest.MonkeyPatch) -> None:
     done = create_admin("Ada@Example.com")
 
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "ada@example.com is an administrator")
     assert PASSWORD not in done.output
-    assert in_a_thread(asyncio.run, stored()) == [(EMAIL, Role.ADMIN, True)]
+    assert run_in_thread(asyncio.run, stored()) == [(EMAIL, Role.ADMIN, True)]
 
     again = create_admin(EMAIL, typed="")
     assert (again.exit_code, again.output.splitlines()[-1]) == (
         0,
-        f"{EMAIL} is an administrator and keeps their password",
+        f"{EMAIL} is an administrator, the password is unchanged",
     )
 
 
-def test_an_administrator_can_become_a_user_again() -> None:
+def test_remove_admin_revokes_the_role() -> None:
     create_admin(EMAIL)
     done = users("remove-admin", EMAIL)
 
-    assert (done.exit_code, done.output.splitlines()[-1]) == (0, f"{EMAIL} is no administrator")
-    assert in_a_thread(asyncio.run, stored()) == []
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, f"{EMAIL} is no longer an administrator")
+    assert run_in_thread(asyncio.run, stored()) == []
     unknown = users("remove-admin", "bob@example.com")
-    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "bob@example.com has no account")
+    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "No account with the address bob@example.com.")
 
 
-def test_an_account_that_has_no_password_gets_one() -> None:
-    in_a_thread(asyncio.run, register())
+def test_create_admin_sets_missing_password() -> None:
+    run_in_thread(asyncio.run, register())
 
     assert create_admin(EMAIL).exit_code == 0
-    assert in_a_thread(asyncio.run, stored()) == [(EMAIL, Role.ADMIN, True)]
+    assert run_in_thread(asyncio.run, stored()) == [(EMAIL, Role.ADMIN, True)]
 
 
-def test_at_a_terminal_the_password_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_admin_prompts_for_password_with_confirmation(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {}
 
     def prompt(text: str, **options: bool) -> str:
@@ -112,15 +112,15 @@ def test_at_a_terminal_the_password_is_asked_for_twice(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("arguments", "typed", "code", "said"),
     [
-        (["ada"], "", 2, "EMAIL or NAME is not usable: value is not a valid email address"),
-        ([EMAIL, "--name", ""], "", 2, "EMAIL or NAME is not usable: String should have at least 1 character"),
+        (["ada"], "", 2, "Invalid EMAIL or NAME: value is not a valid email address"),
+        ([EMAIL, "--name", ""], "", 2, "Invalid EMAIL or NAME: String should have at least 1 character"),
         ([EMAIL], "short\n", 1, "Use 15 to 128 characters."),
     ],
 )
-def test_what_is_wrong_is_explained(arguments: list[str], typed: str, code: int, said: str) -> None:
+def test_create_admin_explains_invalid_input(arguments: list[str], typed: str, code: int, said: str) -> None:
     done = create_admin(*arguments, typed=typed)
 
     assert done.exit_code == code
     assert said in done.output
     assert "Traceback" not in done.output
-    assert in_a_thread(asyncio.run, stored()) == []
+    assert run_in_thread(asyncio.run, stored()) == []

@@ -1,4 +1,4 @@
-"""What has become due is said once."""
+"""Due to-dos, found by the scheduler."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,11 +11,10 @@ from sqlmodel import select
 from app.core.events import Event
 from app.db.base import utc_now
 from app.db.session import Database, transaction
-from app.modules.reminder import service
-from app.modules.reminder.clock import notice_due_todos
+from app.modules.reminder.clock import publish_due_todos
 from app.modules.reminder.events import TodoDue
 from app.modules.reminder.repository import ReminderRepository
-from app.modules.reminder.service import NEWS_FOR, ReminderService
+from app.modules.reminder.service import BATCH_SIZE, MAX_OVERDUE, ReminderService
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.user.models import User
 from app.topology import clock
@@ -23,11 +22,11 @@ from app.topology import clock
 MINUTE = timedelta(minutes=1)
 
 
-async def keep(
+async def commit_todos(
     database: Database, count: int = 1, ago: timedelta = MINUTE, status: TodoStatus = TodoStatus.OPEN
 ) -> None:
-    """Note some things that became due a while ago."""
-    async with transaction(database.writers) as session:
+    """Create to-dos that became due some time ago."""
+    async with transaction(database.write) as session:
         owner = User(email="ada@example.com", name="Ada")
         session.add(owner)
         await session.flush()
@@ -36,72 +35,70 @@ async def keep(
         )
 
 
-async def look(database: Database) -> bool:
-    async with transaction(database.writers) as session:
-        return await notice_due_todos(session)
+async def look(database: Database, limit: int = BATCH_SIZE) -> bool:
+    async with transaction(database.write) as session:
+        return await publish_due_todos(session, limit)
 
 
-def test_the_clock_calls_it() -> None:
-    assert notice_due_todos in clock._ticking
+def test_scheduler_calls_the_function() -> None:
+    assert publish_due_todos in clock._ticking
 
 
-async def test_what_is_due_is_said_once(database: Database, published: list[Event]) -> None:
-    await keep(database)
+async def test_due_todo_is_published_once(database: Database, captured_events: list[Event]) -> None:
+    await commit_todos(database)
     assert [await look(database) for _ in range(2)] == [False, False]
-    assert [type(event) for event in published] == [TodoDue]
+    assert [type(event) for event in captured_events] == [TodoDue]
 
 
 @pytest.mark.parametrize(
     ("ago", "status"),
-    [(-MINUTE, TodoStatus.OPEN), (NEWS_FOR + MINUTE, TodoStatus.OPEN), (MINUTE, TodoStatus.DONE)],
+    [(-MINUTE, TodoStatus.OPEN), (MAX_OVERDUE + MINUTE, TodoStatus.OPEN), (MINUTE, TodoStatus.DONE)],
 )
-async def test_what_is_not_due_or_no_news_is_not(
-    database: Database, published: list[Event], ago: timedelta, status: TodoStatus
+async def test_todo_that_is_not_due_or_closed_or_long_overdue_is_not_published(
+    database: Database, captured_events: list[Event], ago: timedelta, status: TodoStatus
 ) -> None:
-    await keep(database, ago=ago, status=status)
+    await commit_todos(database, ago=ago, status=status)
     assert not await look(database)
-    assert published == []
+    assert captured_events == []
 
 
-async def test_what_is_more_than_it_takes_at_once_is_told(
-    database: Database, published: list[Event], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "AT_ONCE", 2)
-    monkeypatch.setattr("app.modules.reminder.clock.AT_ONCE", 2)
-    await keep(database, count=3)
-    assert [await look(database) for _ in range(2)] == [True, False]
-    assert len(published) == 3
+async def test_full_batch_is_reported(database: Database, captured_events: list[Event]) -> None:
+    await commit_todos(database, count=3)
+    assert [await look(database, limit=2) for _ in range(2)] == [True, False]
+    assert len(captured_events) == 3
 
 
-async def test_another_date_is_another_reminder(database: Database, published: list[Event]) -> None:
-    await keep(database)
+async def test_new_due_date_gets_new_reminder(database: Database, captured_events: list[Event]) -> None:
+    await commit_todos(database)
     await look(database)
-    async with transaction(database.writers) as session:
+    async with transaction(database.write) as session:
         todo = (await session.exec(select(Todo))).one()
         todo.due_at = utc_now() - timedelta(seconds=1)
     await look(database)
-    assert len(published) == 2
+    assert len(captured_events) == 2
 
 
-async def test_two_who_look_at_once_say_it_once(
-    live: AsyncClient, live_database: Database, published: list[Event]
+async def test_concurrent_runs_publish_each_todo_once(
+    committing_client: AsyncClient, committing_database: Database, captured_events: list[Event]
 ) -> None:
-    await keep(live_database, count=20)
-    await asyncio.gather(*(look(live_database) for _ in range(4)))
-    assert len({event.todo_id for event in published if isinstance(event, TodoDue)}) == len(published) == 20
+    await commit_todos(committing_database, count=20)
+    await asyncio.gather(*(look(committing_database) for _ in range(4)))
+    assert len({event.todo_id for event in captured_events if isinstance(event, TodoDue)}) == len(captured_events) == 20
 
 
 class Late(ReminderRepository):
-    """Looked before the other's transaction had ended, and waited for its rows until then."""
+    """Found the to-dos before a concurrent transaction had recorded their reminders."""
 
     async def due(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:
         found = (await self.session.exec(select(Todo))).all()
         return [(todo, todo.due_at) for todo in found if todo.due_at]
 
 
-async def test_who_looked_before_the_other_had_ended_sees_it_then(database: Database, published: list[Event]) -> None:
-    await keep(database)
+async def test_todo_published_by_concurrent_transaction_is_skipped(
+    database: Database, captured_events: list[Event]
+) -> None:
+    await commit_todos(database)
     for _ in range(2):
-        async with transaction(database.writers) as session:
-            await ReminderService(session, Late(session)).notice()
-    assert [type(event) for event in published] == [TodoDue]
+        async with transaction(database.write) as session:
+            await ReminderService(session, Late(session)).publish_due()
+    assert [type(event) for event in captured_events] == [TodoDue]

@@ -1,4 +1,4 @@
-"""Statistics, as a client sees them."""
+"""Statistics endpoints."""
 
 from datetime import timedelta
 
@@ -8,20 +8,20 @@ from httpx2 import AsyncClient
 from app.db.base import utc_now
 from app.db.session import transaction
 from app.modules.statistics.service import StatisticsService
-from tests.people import app_of, lead
+from tests.people import app_of, as_admin
 
 STATISTICS = "/api/v1/statistics"
 
 
 @pytest.fixture
 def client(client: AsyncClient) -> AsyncClient:
-    lead(client)
+    as_admin(client)
     return client
 
 
-async def test_counts_are_listed_the_newest_first(client: AsyncClient) -> None:
+async def test_counts_are_listed_newest_first(client: AsyncClient) -> None:
     now = utc_now()
-    async with transaction(app_of(client).state.database.writers) as session:
+    async with transaction(app_of(client).state.database.write) as session:
         await StatisticsService(session).count(
             [(now, "Opened"), (now, "Opened"), (now - timedelta(days=6), "Opened"), (now - timedelta(days=7), "Opened")]
         )
@@ -35,12 +35,12 @@ async def test_counts_are_listed_the_newest_first(client: AsyncClient) -> None:
     assert len((await client.get(STATISTICS, params={"days": 8})).json()) == 3
 
 
-async def test_without_events_there_are_none(client: AsyncClient) -> None:
+async def test_counts_are_empty_without_events(client: AsyncClient) -> None:
     assert (await client.get(STATISTICS)).json() == []
 
 
 @pytest.mark.parametrize("days", ["0", "367", "all"])
-async def test_a_time_that_makes_no_sense_is_refused(client: AsyncClient, days: str) -> None:
+async def test_invalid_number_of_days_is_rejected(client: AsyncClient, days: str) -> None:
     answer = await client.get(STATISTICS, params={"days": days})
 
     assert answer.status_code == 422

@@ -1,4 +1,4 @@
-"""What is counted: by days in UTC, and by what has happened."""
+"""Counting by day in UTC and event type."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -14,7 +14,7 @@ async def counts(session: AsyncSession, days: int = 366) -> list[tuple[str, str,
     return [(f"{row.day}", row.type, row.count) for row in await StatisticsService(session).since(days)]
 
 
-async def test_what_happened_is_counted_by_day_and_kind(session: AsyncSession) -> None:
+async def test_events_are_counted_by_day_and_type(session: AsyncSession) -> None:
     service = StatisticsService(session)
     await service.count([(NOON, "Opened"), (NOON, "Closed"), (NOON + timedelta(days=1), "Opened"), (NOON, "Opened")])
     await service.count([(NOON, "Opened")])
@@ -26,19 +26,19 @@ async def test_what_happened_is_counted_by_day_and_kind(session: AsyncSession) -
     ]
 
 
-async def test_days_are_those_of_utc(session: AsyncSession) -> None:
+async def test_days_are_in_utc(session: AsyncSession) -> None:
     late = datetime(2030, 1, 31, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
     await StatisticsService(session).count([(late, "Opened")])
 
     assert await counts(session) == [("2030-02-01", "Opened", 1)]
 
 
-async def test_nothing_is_counted_for_nothing(session: AsyncSession) -> None:
+async def test_empty_batch_counts_nothing(session: AsyncSession) -> None:
     await StatisticsService(session).count([])
     assert await counts(session) == []
 
 
-async def test_today_is_the_last_of_the_days(session: AsyncSession) -> None:
+async def test_days_include_today(session: AsyncSession) -> None:
     now = utc_now()
     await StatisticsService(session).count([(now - timedelta(days=days), "Opened") for days in range(3)])
 

@@ -1,9 +1,8 @@
-"""How to-dos are found and kept, on the real database."""
+"""To-do queries, on the real database."""
 
 import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.modules.todo import repository
 from app.modules.todo.models import Todo
 from app.modules.todo.repository import TodoRepository
 from app.modules.user.models import User
@@ -17,7 +16,7 @@ async def owner(session: AsyncSession) -> User:
     return owner
 
 
-async def test_a_change_shows_the_todo_as_it_is_now(session: AsyncSession, owner: User) -> None:
+async def test_changes_contain_current_state_of_todo(session: AsyncSession, owner: User) -> None:
     todos = TodoRepository(session)
     todo = await todos.save(Todo(owner_id=owner.id, title="Buy milk"))
     await todos.add_change(owner.id, todo.id, "created")
@@ -27,11 +26,9 @@ async def test_a_change_shows_the_todo_as_it_is_now(session: AsyncSession, owner
     assert (change.number, change.kind, seen) == (1, "created", todo)
 
 
-async def test_old_changes_are_forgotten(session: AsyncSession, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repository, "CHANGES_KEPT", 2)
-    monkeypatch.setattr(repository, "FORGET_EVERY", 2)
+async def test_old_changes_are_deleted(session: AsyncSession, owner: User) -> None:
     todos = TodoRepository(session)
     for _ in range(5):
-        await todos.add_change(owner.id, owner.id, "changed")
+        await todos.add_change(owner.id, owner.id, "changed", kept=2, forget_every=2)
 
     assert [change.number for change, _ in await todos.changes(owner.id, after=0)] == [3, 4, 5]

@@ -1,4 +1,4 @@
-"""How users are found and kept, on the real database."""
+"""User queries, on the real database."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ def users(session: AsyncSession) -> UserRepository:
     return UserRepository(session)
 
 
-async def test_a_saved_user_is_found(users: UserRepository) -> None:
+async def test_saved_user_is_found(users: UserRepository) -> None:
     ada = await users.save(User(email="ada@example.com", name="Ada"))
 
     assert await users.get(ada.id) is ada
@@ -23,14 +23,14 @@ async def test_a_saved_user_is_found(users: UserRepository) -> None:
     assert await users.find("bob@example.com") is None
 
 
-async def test_the_database_keeps_addresses_apart(users: UserRepository) -> None:
+async def test_email_is_unique(users: UserRepository) -> None:
     await users.save(User(email="ada@example.com", name="Ada"))
 
     with pytest.raises(EmailTaken):
         await users.save(User(email="ada@example.com", name="Another"))
 
 
-async def test_ties_in_the_order_are_decided_by_id(users: UserRepository) -> None:
+async def test_ties_are_ordered_by_id(users: UserRepository) -> None:
     moment = datetime(2030, 1, 1, tzinfo=UTC)
     saved = [await users.save(User(email=f"{n}@example.com", name="Ada", created_at=moment)) for n in range(4)]
 
@@ -41,7 +41,7 @@ async def test_ties_in_the_order_are_decided_by_id(users: UserRepository) -> Non
     assert end is None
 
 
-async def test_a_cursor_belongs_to_its_order(users: UserRepository) -> None:
+async def test_cursor_is_rejected_for_another_order(users: UserRepository) -> None:
     for n in range(2):
         await users.save(User(email=f"{n}@example.com", name="Ada"))
     _, cursor = await users.page(None, "email", PageParams(limit=1))
@@ -50,7 +50,7 @@ async def test_a_cursor_belongs_to_its_order(users: UserRepository) -> None:
         await users.page(None, "-email", PageParams(limit=1, cursor=cursor))
 
 
-async def test_a_deleted_user_is_not_found(users: UserRepository) -> None:
+async def test_deleted_user_is_not_found(users: UserRepository) -> None:
     ada = await users.save(User(email="ada@example.com", name="Ada"))
     await users.delete(ada)
 

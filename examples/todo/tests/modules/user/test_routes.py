@@ -1,4 +1,4 @@
-"""Users, as a client sees them."""
+"""User endpoints."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from httpx2 import AsyncClient, Response
 
 from app.core.pagination import Cursor
 from tests.factories import UserCreateFactory
-from tests.people import lead
+from tests.people import as_admin
 
 USERS = "/api/v1/users"
 UUID_ZERO = "00000000-0000-0000-0000-000000000000"
@@ -15,13 +15,13 @@ UUID_ZERO = "00000000-0000-0000-0000-000000000000"
 
 @pytest.fixture
 def client(client: AsyncClient) -> AsyncClient:
-    lead(client)
+    as_admin(client)
     return client
 
 
 @pytest.fixture
 def live(live: AsyncClient) -> AsyncClient:
-    lead(live)
+    as_admin(live)
     return live
 
 
@@ -29,7 +29,7 @@ async def register(client: AsyncClient, **fields: str) -> Response:
     return await client.post(USERS, json=UserCreateFactory.build().model_dump() | fields)
 
 
-async def test_registering_answers_with_the_user_and_where_it_is(client: AsyncClient) -> None:
+async def test_register_returns_user_and_location(client: AsyncClient) -> None:
     answer = await register(client, email="Ada@Example.com", name="Ada")
 
     assert answer.status_code == 201
@@ -39,7 +39,7 @@ async def test_registering_answers_with_the_user_and_where_it_is(client: AsyncCl
     assert (await client.get(answer.headers["location"])).json() == user
 
 
-async def test_an_address_is_taken_whatever_its_case(client: AsyncClient) -> None:
+async def test_email_is_unique_ignoring_case(client: AsyncClient) -> None:
     await register(client, email="ada@example.com")
     answer = await register(client, email="ADA@EXAMPLE.COM")
 
@@ -58,14 +58,14 @@ async def test_an_address_is_taken_whatever_its_case(client: AsyncClient) -> Non
         ({"email": "ada@example.com", "name": "Ada", "admin": True}, "body.admin"),
     ],
 )
-async def test_a_bad_registration_names_the_field(client: AsyncClient, body: dict[str, object], field: str) -> None:
+async def test_invalid_registration_names_the_field(client: AsyncClient, body: dict[str, object], field: str) -> None:
     answer = await client.post(USERS, json=body)
 
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-async def test_the_same_key_registers_once_and_answers_twice(client: AsyncClient) -> None:
+async def test_repeated_idempotency_key_returns_same_user(client: AsyncClient) -> None:
     body, key = UserCreateFactory.build().model_dump(), {"Idempotency-Key": "first-try"}
     first = await client.post(USERS, json=body, headers=key)
     second = await client.post(USERS, json=body, headers=key)
@@ -75,7 +75,7 @@ async def test_the_same_key_registers_once_and_answers_twice(client: AsyncClient
     assert first.headers["location"] == second.headers["location"]
 
 
-async def test_a_key_is_not_for_another_request(client: AsyncClient) -> None:
+async def test_idempotency_key_cannot_be_reused_for_another_request(client: AsyncClient) -> None:
     key = {"Idempotency-Key": "first-try"}
     await client.post(USERS, json=UserCreateFactory.build().model_dump(), headers=key)
     answer = await client.post(USERS, json=UserCreateFactory.build().model_dump(), headers=key)
@@ -83,7 +83,7 @@ async def test_a_key_is_not_for_another_request(client: AsyncClient) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
 
 
-async def test_a_key_is_free_again_after_a_failure(client: AsyncClient) -> None:
+async def test_idempotency_key_can_be_reused_after_failure(client: AsyncClient) -> None:
     taken = UserCreateFactory.build().model_dump()
     await client.post(USERS, json=taken)
     key = {"Idempotency-Key": "first-try"}
@@ -92,7 +92,7 @@ async def test_a_key_is_free_again_after_a_failure(client: AsyncClient) -> None:
     assert (await client.post(USERS, json=UserCreateFactory.build().model_dump(), headers=key)).status_code == 201
 
 
-async def test_of_many_at_once_with_one_key_one_registers(live: AsyncClient) -> None:
+async def test_concurrent_requests_with_same_key_create_one_user(live: AsyncClient) -> None:
     body, key = UserCreateFactory.build().model_dump(), {"Idempotency-Key": "all-at-once"}
     answers = await asyncio.gather(*(live.post(USERS, json=body, headers=key) for _ in range(5)))
 
@@ -101,20 +101,20 @@ async def test_of_many_at_once_with_one_key_one_registers(live: AsyncClient) -> 
     assert len((await live.get(USERS)).json()["items"]) == 1
 
 
-async def test_of_many_at_once_with_one_address_one_registers(live: AsyncClient) -> None:
+async def test_concurrent_requests_with_same_email_create_one_user(live: AsyncClient) -> None:
     body = UserCreateFactory.build().model_dump()
     answers = await asyncio.gather(*(live.post(USERS, json=body) for _ in range(5)))
 
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
 
 
-async def test_an_unknown_user_is_not_found(client: AsyncClient) -> None:
+async def test_unknown_user_is_not_found(client: AsyncClient) -> None:
     answer = await client.get(f"{USERS}/00000000-0000-0000-0000-000000000000")
 
     assert (answer.status_code, answer.json()["code"]) == (404, "user_not_found")
 
 
-async def test_pages_lead_through_all_users_once(client: AsyncClient) -> None:
+async def test_pagination_returns_each_user_once(client: AsyncClient) -> None:
     registered = [(await register(client)).json()["id"] for _ in range(5)]
 
     found, url = [], f"{USERS}?limit=2"
@@ -130,7 +130,7 @@ async def test_pages_lead_through_all_users_once(client: AsyncClient) -> None:
     ("order", "expected"),
     [("created_at", "bca"), ("-created_at", "acb"), ("email", "abc"), ("-email", "cba")],
 )
-async def test_users_are_listed_in_the_order_asked_for(client: AsyncClient, order: str, expected: str) -> None:
+async def test_users_are_listed_in_requested_order(client: AsyncClient, order: str, expected: str) -> None:
     for letter in "bca":
         await register(client, email=f"{letter}@example.com")
 
@@ -145,7 +145,7 @@ async def test_users_are_listed_in_the_order_asked_for(client: AsyncClient, orde
     assert found == expected
 
 
-async def test_a_user_is_found_by_address(client: AsyncClient) -> None:
+async def test_users_are_filtered_by_email(client: AsyncClient) -> None:
     await register(client)
     await register(client, email="ada@example.com")
 
@@ -163,25 +163,25 @@ async def test_a_user_is_found_by_address(client: AsyncClient) -> None:
         "W10",  # []
         "W10" * 300,
         "WzEsMiwzXQ",  # [1,2,3]
-        "WyJlbWFpbCIsImEiLCJiIl0",  # of another order
+        "WyJlbWFpbCIsImEiLCJiIl0",  # for another sort order
         "WyJjcmVhdGVkX2F0Iiwibm93IiwibWUiXQ",  # ["created_at","now","me"]
         "WyJjcmVhdGVkX2F0IiwiXHUwMDAwIiwibWUiXQ",  # with a null byte
         Cursor("created_at", "now", UUID_ZERO),
         Cursor("created_at", "2020-01-01T00:00:00", "me"),
     ],
 )
-async def test_a_cursor_that_is_not_ours_is_refused(client: AsyncClient, cursor: str | Cursor) -> None:
+async def test_invalid_cursor_is_rejected(client: AsyncClient, cursor: str | Cursor) -> None:
     assert (await client.get(USERS, params={"cursor": str(cursor)})).status_code == 422
 
 
 @pytest.mark.parametrize("moment", ["2020-01-01T00:00:00", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
-async def test_a_forged_cursor_does_no_harm(client: AsyncClient, moment: str) -> None:
+async def test_forged_cursor_does_no_harm(client: AsyncClient, moment: str) -> None:
     cursor = str(Cursor("created_at", moment, UUID_ZERO))
 
     assert (await client.get(USERS, params={"cursor": cursor})).status_code == 200
 
 
-async def test_a_change_keeps_what_is_not_sent(client: AsyncClient) -> None:
+async def test_update_keeps_omitted_fields(client: AsyncClient) -> None:
     created = await register(client, email="ada@example.com", name="Ada")
     answer = await client.patch(created.headers["location"], json={"name": "Ada Lovelace"})
 
@@ -192,7 +192,7 @@ async def test_a_change_keeps_what_is_not_sent(client: AsyncClient) -> None:
     assert changed["updated_at"] > changed["created_at"]
 
 
-async def test_a_change_cannot_take_an_address_or_set_null(client: AsyncClient) -> None:
+async def test_update_rejects_taken_email_and_null(client: AsyncClient) -> None:
     await register(client, email="ada@example.com")
     url = (await register(client)).headers["location"]
 
@@ -200,7 +200,7 @@ async def test_a_change_cannot_take_an_address_or_set_null(client: AsyncClient) 
     assert (await client.patch(url, json={"name": None})).status_code == 422
 
 
-async def test_a_change_based_on_an_old_version_is_refused(client: AsyncClient) -> None:
+async def test_update_of_old_version_is_rejected(client: AsyncClient) -> None:
     url = (await register(client)).headers["location"]
     seen = (await client.get(url)).headers["etag"]
 
@@ -211,7 +211,7 @@ async def test_a_change_based_on_an_old_version_is_refused(client: AsyncClient) 
     assert (await client.get(url)).json()["name"] == "First"
 
 
-async def test_of_two_changes_at_once_none_is_lost_silently(live: AsyncClient) -> None:
+async def test_concurrent_updates_are_not_lost_silently(live: AsyncClient) -> None:
     url = (await register(live)).headers["location"]
     answers = await asyncio.gather(*(live.patch(url, json={"name": f"Name {n}"}) for n in range(5)))
 
@@ -220,7 +220,7 @@ async def test_of_two_changes_at_once_none_is_lost_silently(live: AsyncClient) -
     assert (await live.get(url)).json()["version"] == 1 + done
 
 
-async def test_a_deleted_user_is_gone(client: AsyncClient) -> None:
+async def test_deleted_user_is_not_found(client: AsyncClient) -> None:
     url = (await register(client)).headers["location"]
 
     assert (await client.delete(url)).status_code == 204

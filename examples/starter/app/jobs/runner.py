@@ -1,0 +1,163 @@
+"""Runs one job: leases it, executes its task, and completes it or schedules a retry."""
+
+import asyncio
+import random
+import time
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from app.db.base import utc_now
+from app.db.session import Database, transaction
+from app.jobs.repository import JobRepository
+from app.jobs.task import Job, Task, UnknownTask, get_task
+from app.outbox.background import finish_before_cancel
+from app.outbox.errors import RetryLater, describe_error, format_error_traceback
+from app.outbox.models import OutboxMessage
+
+# Time after the time limit of a task to store the result, before another worker may get the job.
+LEASE_MARGIN = timedelta(seconds=5)
+# Released jobs are not sent again before their message is acknowledged: until then they count as queued.
+RELEASE_DELAY = timedelta(seconds=1)
+MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 1.0, 3600.0
+# During a deployment, old workers receive tasks that they do not know. They leave them to new workers, for a
+# limited time.
+UNKNOWN_TASK_SECONDS, UNKNOWN_TASK_PAUSE, UNKNOWN_TASK_GIVE_UP_AFTER = 5.0, timedelta(seconds=15), timedelta(hours=1)
+
+logger = structlog.get_logger(__name__)
+
+
+class WorkerDied(RetryLater):
+    """Every attempt ended without a result, so its worker probably crashed."""
+
+
+class JobTimeout(RetryLater):
+    """The task did not finish within its time limit."""
+
+
+class LeaseLost(Exception):
+    """The time limit has passed, and another worker has the job."""
+
+
+class JobRunner:
+    """Runs jobs, and updates their rows."""
+
+    def __init__(self, database: Database) -> None:
+        """Run jobs of `database`."""
+        self.database = database
+
+    async def run(self, job_id: UUID) -> None:
+        """Run a job, unless it is finished or running elsewhere.
+
+        Raises:
+            CancelledError: If it was cancelled. The job is released; if the cancellation interrupts a query of its row,
+            the job is sent again when its lease expires.
+        """
+        event = await self._lease(job_id)
+        if event is None:
+            logger.debug("job skipped: finished or running elsewhere", job_id=str(job_id))
+            return
+        with bound_contextvars(**_log_context(event)):
+            began = time.monotonic()
+            try:
+                await self._execute(event)
+            except UnknownTask as error:
+                await self._leave_to_newer_worker(event, error)
+            except LeaseLost:
+                logger.warning("job timed out and was taken over by another worker")
+            except asyncio.CancelledError:
+                await finish_before_cancel(self._release(event))
+                raise
+            except Exception as error:  # noqa: BLE001 - a task may raise anything
+                await self._handle_failure(event, error)
+            else:
+                logger.info("job finished", duration_seconds=round(time.monotonic() - began, 3))
+
+    async def _lease(self, job_id: UUID) -> OutboxMessage | None:
+        """Count the attempt before it starts, so that a job that crashes its worker is not retried forever."""
+        async with transaction(self.database.write) as session:
+            event = await JobRepository(session).find(job_id)
+            if event is None:
+                return None
+            event.attempts += 1
+            event.leased_until = utc_now() + timedelta(seconds=_timeout_seconds(event.name)) + LEASE_MARGIN
+        return event
+
+    async def _execute(self, event: OutboxMessage) -> None:
+        task = get_task(event.name)
+        if event.attempts > task.max_attempts:
+            raise WorkerDied(f"the worker crashed in each of {task.max_attempts} attempts")
+        try:
+            async with asyncio.timeout(task.timeout_seconds) as limit:
+                await (self._run_in_transaction if task.in_transaction else self._run_outside_transaction)(task, event)
+        except TimeoutError:
+            if limit.expired():
+                raise JobTimeout(f"did not finish within {task.timeout_seconds:g} seconds") from None
+            raise
+
+    async def _run_in_transaction(self, task: Task[...], event: OutboxMessage) -> None:
+        """Delete the job first: a second worker with the same job waits here, and then finds it finished."""
+        async with transaction(self.database.write) as session:
+            if not await JobRepository(session).complete(event):
+                raise LeaseLost
+            await task.function(session, **task.read(event.payload))
+
+    async def _run_outside_transaction(self, task: Task[...], event: OutboxMessage) -> None:
+        await task.function(Job(event.id, event.attempts, self.database), **task.read(event.payload))
+        async with transaction(self.database.write) as session:
+            in_time = await JobRepository(session).complete(event)
+        if not in_time:
+            raise LeaseLost
+
+    async def _handle_failure(self, event: OutboxMessage, error: Exception) -> None:
+        """Schedule a retry, or give up. The row stores the error without its traceback."""
+        why = describe_error(error)
+        log = logger.bind(
+            error=why, **({} if isinstance(error, RetryLater) else {"exception": format_error_traceback(error)})
+        )
+        pause = backoff_seconds(event.attempts)
+        async with transaction(self.database.write) as session:
+            outbox = JobRepository(session)
+            if event.attempts < get_task(event.name).max_attempts:
+                log.warning("job failed", retry_in_seconds=round(pause, 1))
+                await outbox.schedule_retry(event, utc_now() + timedelta(seconds=pause), why)
+            else:
+                log.error("job failed permanently")
+                await outbox.move_to_dead_letters(event, why)
+
+    async def _leave_to_newer_worker(self, event: OutboxMessage, error: UnknownTask) -> None:
+        """Leave the job to a worker that knows the task. The attempt does not count."""
+        async with transaction(self.database.write) as session:
+            outbox = JobRepository(session)
+            if event.due_at > utc_now() - UNKNOWN_TASK_GIVE_UP_AFTER:
+                logger.warning("unknown task, job left to a newer worker", error=describe_error(error))
+                await outbox.release(event, utc_now() + UNKNOWN_TASK_PAUSE, describe_error(error))
+            else:
+                logger.error("job failed permanently", error=describe_error(error))
+                await outbox.move_to_dead_letters(event, describe_error(error))
+
+    async def _release(self, event: OutboxMessage) -> None:
+        logger.info("job released, worker is stopping")
+        async with transaction(self.database.write) as session:
+            await JobRepository(session).release(event, utc_now() + RELEASE_DELAY)
+
+
+def backoff_seconds(attempts: int) -> float:
+    """Return the seconds before the next attempt: exponential backoff with jitter."""
+    longest = min(MIN_BACKOFF_SECONDS * 2 ** min(attempts - 1, 30), MAX_BACKOFF_SECONDS)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - for jitter, not for security
+
+
+def _log_context(event: OutboxMessage) -> dict[str, object]:
+    """Return the log fields of a job, including the request that enqueued it."""
+    asked = {"request_id": event.request_id} if event.request_id else {}
+    return {"job_id": str(event.id), "task": event.name, "attempt": event.attempts, **asked}
+
+
+def _timeout_seconds(name: str) -> float:
+    try:
+        return get_task(name).timeout_seconds
+    except UnknownTask:
+        return UNKNOWN_TASK_SECONDS

@@ -1,0 +1,127 @@
+"""Enqueues periodic tasks, each run once, however many schedulers are running.
+
+The row of a schedule stores the time up to which it is handled. It is updated in the
+transaction that enqueues the task, and only if it still has the value that was read: of two
+schedulers one succeeds, and one that crashes in between has changed nothing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlmodel import col, select, update
+
+from app.db.base import utc_now
+from app.db.session import Database, transaction
+from app.jobs.models import ScheduleState
+from app.jobs.repository import JobRepository
+from app.jobs.schedule import MissedRuns, Schedule, schedules
+from app.outbox.background import finish_before_cancel, run_in_background
+from app.outbox.errors import describe_error, format_error_traceback
+
+CHECK_SECONDS = 15.0
+# A clock that goes back further than this had been wrong before: start again from the current time.
+MAX_CLOCK_CORRECTION = timedelta(hours=25)
+
+logger = structlog.get_logger(__name__)
+
+
+class Scheduler:
+    """Enqueues periodic tasks when they are due."""
+
+    def __init__(
+        self, database: Database, todo: Sequence[Schedule] | None = None, look_seconds: float = CHECK_SECONDS
+    ) -> None:
+        """Handle all schedules, or only those of `todo`."""
+        self.database = database
+        self.schedules = schedules() if todo is None else todo
+        self.look_seconds = look_seconds
+
+    async def run(self) -> None:
+        """Enqueue due tasks until cancelled. Every error is logged and retried."""
+        while True:
+            try:
+                pause = await finish_before_cancel(self.run_once(utc_now()))
+            except (SQLAlchemyError, OSError) as error:
+                pause = self.look_seconds
+                logger.warning("scheduler: database unavailable, retrying", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - the scheduler survives any error
+                pause = self.look_seconds
+                logger.error(  # noqa: TRY400 - the traceback must not repeat arguments
+                    "scheduler: check failed, retrying",
+                    error=describe_error(error),
+                    exception=format_error_traceback(error),
+                )
+            await asyncio.sleep(pause)
+
+    async def run_once(self, now: datetime) -> float:
+        """Enqueue the tasks that are due, and return the number of seconds until the next check."""
+        ticks = await self.load_states()
+        for schedule in self.schedules:
+            try:
+                await self._process_schedule(schedule, ticks.get(schedule.name), now)
+            except (SQLAlchemyError, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - it must not affect other schedules
+                logger.error(  # noqa: TRY400 - the traceback must not repeat arguments
+                    "scheduler: enqueueing failed",
+                    schedule=schedule.name,
+                    error=describe_error(error),
+                    exception=format_error_traceback(error),
+                )
+        next_run = [(schedule.next_run(now) - now).total_seconds() for schedule in self.schedules]
+        return min([self.look_seconds, *next_run])
+
+    async def load_states(self) -> dict[str, datetime]:
+        """Return the time up to which each schedule is handled."""
+        async with transaction(self.database.snapshot) as session:
+            return {tick.name: tick.handled_until for tick in (await session.exec(select(ScheduleState))).all()}
+
+    async def _process_schedule(self, schedule: Schedule, last: datetime | None, now: datetime) -> None:
+        if last is None:
+            await self._start_schedule(schedule, now)
+        elif last > now:
+            await self._handle_clock_jump(schedule, last, now)
+        elif schedule.next_run(last) <= now:
+            await self._enqueue_due(schedule, last, now)
+
+    async def _start_schedule(self, schedule: Schedule, now: datetime) -> None:
+        """Start a new schedule. Earlier runs do not count as missed."""
+        try:
+            async with transaction(self.database.write) as session:
+                session.add(ScheduleState(name=schedule.name, handled_until=now))
+        except IntegrityError:
+            logger.debug("scheduler: schedule already created by another process", schedule=schedule.name)
+
+    async def _enqueue_due(self, schedule: Schedule, last: datetime, now: datetime) -> None:
+        times, seen_to = schedule.runs_to_enqueue(last, now)
+        async with transaction(self.database.write) as session:
+            row = update(ScheduleState).where(
+                col(ScheduleState.name) == schedule.name, col(ScheduleState.handled_until) == last
+            )
+            if not (await session.exec(row.values(handled_until=seen_to))).rowcount:
+                return
+            if schedule.missed is not MissedRuns.EACH and await JobRepository(session).has_pending(schedule.key):
+                times = []
+            for time in times:
+                schedule.enqueue(session, time)
+        logger.debug("scheduler: jobs enqueued", schedule=schedule.name, runs=len(times))
+
+    async def _handle_clock_jump(self, schedule: Schedule, last: datetime, now: datetime) -> None:
+        """Wait until the clock catches up, so that no run is enqueued twice, unless it had been far ahead."""
+        ahead = last - now
+        logger.warning(
+            "scheduler: system clock went back", schedule=schedule.name, seconds=round(ahead.total_seconds())
+        )
+        if ahead > MAX_CLOCK_CORRECTION:
+            async with transaction(self.database.write) as session:
+                row = update(ScheduleState).where(col(ScheduleState.name) == schedule.name)
+                await session.exec(row.values(handled_until=now))
+
+
+def run_scheduler(scheduler: Scheduler) -> AbstractAsyncContextManager[None]:
+    """Run a scheduler in the background of the block."""
+    return run_in_background(scheduler.run())

@@ -1,0 +1,39 @@
+"""Describes errors of jobs and events, for the log and for the `last_error` column.
+
+Errors of Pydantic and of databases repeat the rejected values, which may be personal data.
+The values are removed here. Exceptions that tasks raise must not contain them either.
+"""
+
+from traceback import format_tb
+
+from pydantic import ValidationError
+from sqlalchemy.exc import DataError, DBAPIError
+
+
+class RetryLater(Exception):
+    """Raise this, or a subclass, in a task to retry it later. It is logged without a traceback."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the type of an error and the first line of its message.
+
+    Databases put rows into the further lines. For a `DataError` even the first line contains the rejected value, so
+    only its type is returned.
+    """
+    if isinstance(error, ValidationError):
+        problems = error.errors(include_input=False, include_url=False)
+        text = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
+    elif isinstance(error, DataError):
+        text = type(error.orig).__name__
+    else:
+        text = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def format_error_traceback(error: BaseException) -> str:
+    """Format the traceback of an error and of its causes, without rejected values."""
+    told = f"{''.join(format_tb(error.__traceback__))}{describe_error(error)}"
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return (
+        told if cause is None else f"{format_error_traceback(cause)}\n\nThe exception above led to this one:\n\n{told}"
+    )

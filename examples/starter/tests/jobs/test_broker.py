@@ -1,0 +1,267 @@
+"""Distributing jobs with a real Redis, which may stop or lose its data."""
+
+import asyncio
+from pathlib import Path
+from uuid import UUID
+
+import dramatiq
+import pytest
+from dramatiq.brokers.redis import RedisBroker
+from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
+
+from app.db.session import Database
+from app.jobs.broker import RedisDestination, make_broker, run_worker
+from app.jobs.relay import JobRelay
+from app.jobs.runner import JobRunner
+from app.jobs.settings import WorkerSettings
+from app.jobs.task import DESTINATION, Job, Queue, non_transactional_task
+from app.outbox.models import OutboxMessage
+from app.outbox.poller import DestinationUnavailable, run_poller
+from tests.jobs.conftest import delete_keys, enqueue, enqueue_and_mark_sent, redis_server, settings_for
+from tests.outbox.conftest import outbox_rows, shift_timestamps
+from tests.waiting import TIMEOUT_SECONDS, wait_until
+
+QUEUES = [*Queue]
+
+
+class Gate:
+    """Records which tasks have started and ended, and lets them end."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.ended: list[str] = []
+        self.open = asyncio.Event()
+
+
+gate = Gate()
+
+
+@pytest.fixture(autouse=True)
+async def _new_gate() -> None:
+    gate.__init__()
+    gate.open.set()
+
+
+async def pass_through(name: str) -> None:
+    gate.begun.append(name)
+    await gate.open.wait()
+    gate.ended.append(name)
+
+
+@non_transactional_task(queue=Queue.HIGH)
+async def pass_high(job: Job, *, name: str) -> None:
+    await pass_through(name)
+
+
+@non_transactional_task()
+async def pass_default(job: Job, *, name: str) -> None:
+    await pass_through(name)
+
+
+@non_transactional_task(queue=Queue.LOW)
+async def pass_low(job: Job, *, name: str) -> None:
+    await pass_through(name)
+
+
+@pytest.fixture
+def destination(broker: RedisBroker) -> RedisDestination:
+    return RedisDestination(broker)
+
+
+def relay_to(database: Database, broker: RedisBroker) -> JobRelay:
+    return JobRelay(database, RedisDestination(broker), poll_seconds=0.01)
+
+
+def waiting(broker: RedisBroker, queue: Queue = Queue.DEFAULT) -> int:
+    """Return the number of messages that no worker has fetched."""
+    count: int = broker.client.llen(f"{broker.namespace}:{queue}")
+    return count
+
+
+async def test_queued_jobs_are_found_and_not_sent_twice(
+    empty_database: Database, broker: RedisBroker, destination: RedisDestination
+) -> None:
+    await enqueue_and_mark_sent(empty_database, pass_high, name="a")
+    await enqueue_and_mark_sent(empty_database, pass_default, name="b")
+    [high, default] = await outbox_rows(empty_database)
+
+    assert await destination.find_queued([high, default]) == set()
+    await destination.send([high])
+    assert await destination.find_queued([high, default]) == {high.id}
+    await destination.send([high, default])
+    assert await destination.find_queued([high, default]) == {high.id, default.id}
+    assert [waiting(broker, queue) for queue in QUEUES] == [1, 1, 0]
+
+
+async def test_each_attempt_has_its_own_message(
+    empty_database: Database, broker: RedisBroker, destination: RedisDestination
+) -> None:
+    await enqueue_and_mark_sent(empty_database, pass_default, name="a")
+    [row] = await outbox_rows(empty_database)
+    await destination.send([row])
+    row.attempts = 1
+    await destination.send([row])
+
+    assert waiting(broker) == 2
+
+
+async def test_empty_batch_is_accepted(destination: RedisDestination) -> None:
+    await destination.send([])
+    assert await destination.find_queued([]) == set()
+
+
+async def test_worker_runs_jobs_of_relay(empty_database: Database, broker: RedisBroker) -> None:
+    for number in range(10):
+        await enqueue(empty_database, [pass_high, pass_default, pass_low][number % 3], name=str(number))
+
+    async with (
+        run_worker(broker, JobRunner(empty_database), settings_for("redis://unused", jobs=4)),
+        run_poller(relay_to(empty_database, broker)),
+    ):
+        await wait_until(lambda: len(gate.ended) == 10)
+    assert sorted(gate.ended, key=int) == [str(number) for number in range(10)]
+    assert await outbox_rows(empty_database) == []
+    assert [waiting(broker, queue) for queue in QUEUES] == [0, 0, 0]
+
+
+async def open_gate_when_stopping(worker: dramatiq.Worker) -> None:
+    await wait_until(lambda: not any(thread.running for thread in worker.workers))
+    gate.open.set()
+
+
+async def test_jobs_run_by_priority(empty_database: Database, broker: RedisBroker) -> None:
+    gate.open.clear()
+    await enqueue(empty_database, pass_default, name="already begun")
+    async with run_worker(broker, JobRunner(empty_database), settings_for("redis://unused", jobs=1)) as worker:
+        await relay_to(empty_database, broker).run_once()
+        await wait_until(lambda: gate.begun == ["already begun"])
+        for job, name in ((pass_low, "low"), (pass_default, "default"), (pass_high, "high")):
+            await enqueue(empty_database, job, name=name)
+        await relay_to(empty_database, broker).run_once()
+        await wait_until(lambda: worker.work_queue.qsize() == 3)
+        gate.open.set()
+        await wait_until(lambda: len(gate.ended) == 4)
+
+    assert gate.begun == ["already begun", "high", "default", "low"]
+
+
+async def test_stopping_worker_finishes_running_jobs_and_returns_others(
+    empty_database: Database, broker: RedisBroker
+) -> None:
+    gate.open.clear()
+    for name in ("under way", "fetched", "too"):
+        await enqueue(empty_database, pass_default, name=name)
+    async with run_worker(broker, JobRunner(empty_database), settings_for("redis://unused", jobs=1)) as worker:
+        await relay_to(empty_database, broker).run_once()
+        await wait_until(lambda: gate.begun == ["under way"] and worker.work_queue.qsize() == 1)
+        opening = asyncio.create_task(open_gate_when_stopping(worker))
+
+    await opening
+    assert gate.ended == ["under way"]
+    assert [(row.attempts, row.leased_until) for row in await outbox_rows(empty_database)] == [(0, None), (0, None)]
+    assert waiting(broker) == 2
+
+
+async def test_jobs_that_exceed_stop_time_are_released(
+    empty_database: Database, broker: RedisBroker, worker_settings: WorkerSettings
+) -> None:
+    gate.open.clear()
+    for name in ("a", "b", "c"):
+        await enqueue(empty_database, pass_default, name=name)
+    async with run_worker(broker, JobRunner(empty_database), settings_for("redis://unused", jobs=2, stop_seconds=0)):
+        await relay_to(empty_database, broker).run_once()
+        await wait_until(lambda: len(gate.begun) == 2)
+
+    assert gate.ended == []
+    assert [(row.attempts, row.leased_until) for row in await outbox_rows(empty_database)] == [(0, None)] * 3
+    gate.open.set()
+    another = make_broker(worker_settings)
+    another.namespace = broker.namespace
+    await shift_timestamps(empty_database, 1)
+    async with (
+        run_worker(another, JobRunner(empty_database), worker_settings),
+        run_poller(relay_to(empty_database, broker)),
+    ):
+        await wait_until(lambda: len(gate.ended) == 3)
+
+
+async def test_jobs_lost_by_redis_are_sent_again(empty_database: Database, broker: RedisBroker) -> None:
+    for name in ("a", "b"):
+        await enqueue(empty_database, pass_default, name=name)
+    relay = relay_to(empty_database, broker)
+    await relay.run_once()
+    delete_keys(broker)
+    await shift_timestamps(empty_database, 11)
+    with capture_logs() as lines:
+        await relay.run_once()
+        await relay.run_once()
+
+    assert waiting(broker) == 2
+    assert lines[0]["event"] == "jobs: missing in Redis, requeued"
+
+
+async def test_unavailable_redis_is_reported_without_its_password() -> None:
+    destination = RedisDestination(make_broker(settings_for("redis://ada:hunter2@127.0.0.1:1/0")))
+    event = OutboxMessage(destination=DESTINATION, queue="default", name="any", payload="{}")
+
+    for ask in (destination.send, destination.find_queued):
+        with pytest.raises(DestinationUnavailable, match=r"^Redis: .*127\.0\.0\.1:1") as refusal:
+            await ask([event])
+        assert "hunter2" not in str(refusal.value)
+
+
+async def test_job_is_sent_again_after_database_error(empty_database: Database, broker: RedisBroker) -> None:
+    failures = [OperationalError("SELECT 1", {}, OSError("gone"))]
+
+    class FailingOnce(JobRunner):
+        async def run(self, job_id: UUID) -> None:
+            if failures:
+                raise failures.pop()
+            await super().run(job_id)
+
+    await enqueue(empty_database, pass_default, name="a")
+    with capture_logs() as lines:
+        async with run_worker(broker, FailingOnce(empty_database), settings_for("redis://unused")):
+            await relay_to(empty_database, broker).run_once()
+            await wait_until(lambda: waiting(broker) == 0 and "job interrupted, it will be sent again" in str(lines))
+            [row] = await outbox_rows(empty_database)
+            assert (row.sent_at is None, row.attempts) == (False, 0)
+            await wait_until(lambda: broker.client.hlen(f"{broker.namespace}:default.msgs") == 0)
+            await shift_timestamps(empty_database, 11)
+            await relay_to(empty_database, broker).run_once()
+            await relay_to(empty_database, broker).run_once()
+            await wait_until(lambda: gate.ended == ["a"])
+
+
+async def test_worker_stops_without_redis(
+    empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CONSUMER_RESTART_DELAY_SECS", "POST_PROCESS_MESSAGE_RETRY_DELAY_SECS"):
+        monkeypatch.setattr(f"dramatiq.worker.{name}", 0.1)
+    gate.open.clear()
+    for name in ("a", "b"):
+        await enqueue(empty_database, pass_default, name=name)
+    with redis_server(tmp_path) as url:
+        settings: WorkerSettings = settings_for(url, jobs=1, stop_seconds=1)
+        broker = make_broker(settings)
+        working = run_worker(broker, JobRunner(empty_database), settings, give_up_seconds=0.5)
+        worker = await working.__aenter__()
+        await relay_to(empty_database, broker).run_once()
+        await wait_until(lambda: gate.begun == ["a"] and waiting(broker) == 0)
+    gate.open.set()
+    await wait_until(lambda: gate.ended == ["a"])
+    with capture_logs() as lines:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await working.__aexit__(None, None, None)
+
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == [
+        "Redis unavailable, queued jobs will be sent again"
+    ]
+    with pytest.raises(RedisError):
+        broker.client.ping()
+    monkeypatch.setattr("dramatiq.brokers.redis._RedisConsumer.ack", lambda *_: None)
+    for thread in worker.workers:  # which would retry forever
+        thread.join(TIMEOUT_SECONDS)
+        assert not thread.is_alive()

@@ -1,0 +1,131 @@
+"""Running jobs in the process of the relay."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
+
+from app.db.session import Database
+from app.jobs.in_process import InProcessDestination
+from app.jobs.relay import JobRelay
+from app.jobs.runner import JobRunner
+from app.jobs.task import Job, non_transactional_task
+from app.outbox.poller import run_poller
+from tests.jobs.conftest import enqueue, enqueue_and_mark_sent
+from tests.outbox.conftest import outbox_rows
+from tests.waiting import TIMEOUT_SECONDS, wait_until
+
+door = asyncio.Event()
+inside: list[UUID] = []
+most: list[int] = []
+
+
+@non_transactional_task()
+async def enter(job: Job) -> None:
+    """Record the number of concurrent calls."""
+    inside.append(job.id)
+    most.append(len(inside))
+    try:
+        await door.wait()
+    finally:
+        inside.remove(job.id)
+
+
+@pytest.fixture(autouse=True)
+async def _open_door() -> None:
+    inside.clear()
+    most.clear()
+    door.set()
+
+
+@pytest.fixture
+def destination(runner: JobRunner) -> InProcessDestination:
+    return InProcessDestination(runner, jobs=2)
+
+
+async def test_number_of_concurrent_jobs_is_limited(
+    empty_database: Database, destination: InProcessDestination
+) -> None:
+    door.clear()
+    ids = [await enqueue(empty_database, enter) for _ in range(5)]
+    relay = JobRelay(empty_database, destination, poll_seconds=0.01)
+    async with destination.running(stop_seconds=TIMEOUT_SECONDS), run_poller(relay):
+        await wait_until(lambda: len(inside) == 2 and len(destination.running_jobs) == 5)
+        assert await destination.find_queued(await outbox_rows(empty_database)) == set(ids)
+        door.set()
+        await wait_until(lambda: len(most) == 5)
+
+    assert max(most) == 2
+    assert await outbox_rows(empty_database) == []
+    assert destination.running_jobs == {}
+
+
+async def test_job_that_is_sent_twice_runs_once(empty_database: Database, destination: InProcessDestination) -> None:
+    door.clear()
+    await enqueue_and_mark_sent(empty_database, enter)
+    async with destination.running(stop_seconds=TIMEOUT_SECONDS):
+        await destination.send(await outbox_rows(empty_database))
+        begun = dict(destination.running_jobs)
+        await destination.send(await outbox_rows(empty_database))
+        assert destination.running_jobs == begun
+        door.set()
+
+    assert most == [1]
+    assert await outbox_rows(empty_database) == []
+
+
+async def test_unfinished_jobs_are_released(empty_database: Database, destination: InProcessDestination) -> None:
+    door.clear()
+    for _ in range(3):
+        await enqueue_and_mark_sent(empty_database, enter)
+    async with destination.running(stop_seconds=0):
+        await destination.send(await outbox_rows(empty_database))
+        await wait_until(lambda: len(inside) == 2)
+
+    assert inside == []
+    assert [(row.attempts, row.leased_until) for row in await outbox_rows(empty_database)] == [(0, None)] * 3
+
+
+async def test_queued_jobs_are_not_started_when_stopping(
+    empty_database: Database, destination: InProcessDestination
+) -> None:
+    door.clear()
+    for _ in range(5):
+        await enqueue_and_mark_sent(empty_database, enter)
+    async with destination.running(stop_seconds=TIMEOUT_SECONDS):
+        await destination.send(await outbox_rows(empty_database))
+        await wait_until(lambda: len(inside) == 2)
+        asyncio.get_running_loop().call_later(0.05, door.set)
+
+    assert len(most) == 2
+    assert len(await outbox_rows(empty_database)) == 3
+
+
+async def test_idle_destination_stops_immediately(destination: InProcessDestination) -> None:
+    async with destination.running(stop_seconds=TIMEOUT_SECONDS):
+        pass
+
+
+async def test_job_is_sent_again_after_database_error(empty_database: Database) -> None:
+    class Failing(JobRunner):
+        async def run(self, job_id: UUID) -> None:
+            raise OperationalError("SELECT 1", {}, OSError("gone"))
+
+    destination = InProcessDestination(Failing(empty_database), jobs=2)
+    job_id = await enqueue_and_mark_sent(empty_database, enter)
+    with capture_logs() as lines:
+        async with destination.running(stop_seconds=TIMEOUT_SECONDS):
+            await destination.send(await outbox_rows(empty_database))
+            await wait_until(lambda: bool(lines))
+
+    assert lines == [
+        {
+            "event": "job interrupted, it will be sent again",
+            "job_id": str(job_id),
+            "error": "OperationalError",
+            "log_level": "warning",
+        }
+    ]
+    assert await destination.find_queued(await outbox_rows(empty_database)) == set()

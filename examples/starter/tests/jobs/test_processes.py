@@ -1,0 +1,201 @@
+"""Background processes: each serves health checks, and together they run a job."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlmodel import select
+
+from app import tasks
+from app.db.session import Database, transaction
+from app.jobs.broker import RedisDestination, make_broker
+from app.jobs.models import ScheduleState
+from app.jobs.purge import purge_expired
+from app.jobs.relay import JobRelay
+from app.mail import Mail, send_email_after_commit
+from app.main import create_app
+from app.outbox.models import OutboxMessage
+from app.relay import create_relay
+from tests.jobs.conftest import delete_keys, settings_for
+from tests.outbox.conftest import outbox_rows
+from tests.processes import running_app, running_tasks, start_process
+from tests.waiting import until_ready, wait_until
+
+NOBODY_THERE = "redis://ada:hunter2@127.0.0.1:1/0"
+BOTH = {"database": "ok", "redis": "ok"}
+
+
+@pytest.fixture(autouse=True)
+def _fast_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTBOX_POLL_SECONDS", "0.01")
+
+
+async def enqueue(database: Database) -> None:
+    """Enqueue a job that finds nothing to delete."""
+    async with transaction(database.write) as session:
+        purge_expired.enqueue(session)
+
+
+async def is_done(database: Database) -> bool:
+    return not await outbox_rows(database)
+
+
+async def is_sent(database: Database) -> bool:
+    return all(row.sent_at for row in await outbox_rows(database))
+
+
+async def has_begun(database: Database) -> bool:
+    """Return whether a scheduler has started the schedule."""
+    return "purge_expired" in await ticks(database)
+
+
+async def ticks(database: Database) -> list[str]:
+    async with transaction(database.snapshot) as session:
+        return list((await session.exec(select(ScheduleState.name))).all())
+
+
+def test_api_process_does_not_import_redis(imported_modules: set[str]) -> None:
+    assert "app.jobs.processes" in imported_modules
+    assert not {"dramatiq", "redis"} & imported_modules
+
+
+async def test_without_redis_api_process_runs_everything(empty_database: Database) -> None:
+    async with running_app(create_app) as client:
+        await enqueue(empty_database)
+        await wait_until(lambda: is_done(empty_database))
+        await wait_until(lambda: has_begun(empty_database))
+        assert (await until_ready(client))["database"] == "ok"
+
+
+async def test_relay_is_woken_by_registered_wakers(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTBOX_POLL_SECONDS", "60")
+    wakers: list[asyncio.Event] = []
+
+    @asynccontextmanager
+    async def waking(wake: asyncio.Event) -> AsyncGenerator[None]:
+        wakers.append(wake)
+        yield
+        wakers.remove(wake)
+
+    def create() -> FastAPI:
+        app = create_app()
+        app.state.relay_wakers.append(waking)
+        return app
+
+    async with running_app(create):
+        await enqueue(empty_database)
+        assert wakers
+        while await outbox_rows(empty_database):
+            for wake in wakers:
+                wake.set()
+            await asyncio.sleep(0.01)
+    assert wakers == []
+
+
+@pytest.mark.parametrize(
+    ("create", "healthy", "does"),
+    [
+        (create_app, {"database": "ok"}, set()),
+        (tasks.create_worker, BOTH, set()),
+        (create_relay, BOTH, {"JobRelay"}),
+        (tasks.create_scheduler, {"database": "ok"}, {"Scheduler"}),
+    ],
+)
+async def test_with_redis_each_process_has_its_tasks(
+    empty_database: Database,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    create: Callable[[], FastAPI],
+    healthy: dict[str, str],
+    does: set[str],
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    await enqueue(empty_database)
+    async with running_app(create) as client:
+        assert healthy.items() <= (await until_ready(client)).items()
+        if create is create_relay:
+            await wait_until(lambda: is_sent(empty_database))
+        elif create is tasks.create_scheduler:
+            await wait_until(lambda: has_begun(empty_database))
+        assert running_tasks() & {"JobRelay", "Scheduler"} == does
+
+    [row] = await outbox_rows(empty_database)
+    assert (row.sent_at is not None) is (create is create_relay)
+    assert bool(await ticks(empty_database)) is (create is tasks.create_scheduler)
+    delete_keys(make_broker(settings_for(redis_url)))
+
+
+@pytest.mark.parametrize("create", [tasks.create_worker, create_relay])
+async def test_unavailable_redis_fails_health_check(
+    empty_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    create: Callable[[], FastAPI],
+) -> None:
+    monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.1)
+    monkeypatch.setenv("REDIS_URL", NOBODY_THERE)
+    async with running_app(create) as client:
+        health = await client.get("/health")
+
+    assert health.status_code == 503
+    assert {"database": "ok", "redis": "unavailable"}.items() <= health.json()["checks"].items()
+
+
+async def test_processes_run_job_and_stop_on_signal(
+    empty_database: Database,
+    redis_url: str,
+    tmp_path: Path,
+) -> None:
+    async with (
+        start_process("worker", tmp_path, REDIS_URL=redis_url) as worker,
+        start_process("relay", tmp_path, REDIS_URL=redis_url) as relay,
+        start_process("scheduler", tmp_path, REDIS_URL=redis_url) as scheduler,
+    ):
+        healthy = await asyncio.gather(*(each.checks() for each in (worker, relay, scheduler)))
+        await enqueue(empty_database)
+        await wait_until(lambda: is_done(empty_database))
+
+    assert healthy == [BOTH, BOTH, {"database": "ok"}]
+    assert await has_begun(empty_database)
+    assert '"event": "job finished"' in worker.log_text
+    assert '"task": "purge_expired"' in worker.log_text
+
+
+async def test_stopped_worker_releases_running_jobs(
+    empty_database: Database,
+    redis_url: str,
+    tmp_path: Path,
+) -> None:
+    waiting: list[Any] = []
+
+    async def never_answer(*connection: Any) -> None:
+        waiting.append(connection)
+
+    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    mail_server = {
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": str(server.sockets[0].getsockname()[1]),
+        "SMTP_TLS": "none",
+        "SMTP_SENDER": "a@example.com",
+    }
+    async with transaction(empty_database.write) as session:
+        for number in range(5):
+            send_email_after_commit(session, Mail("ada@example.com", str(number), "Hello", "<p>Hello</p>"))
+    broker = make_broker(settings_for(redis_url))
+    await JobRelay(empty_database, RedisDestination(broker), poll_seconds=1).run_once()
+    limits = {"WORKER_JOBS": "2", "WORKER_STOP_SECONDS": "1", "REDIS_URL": redis_url}
+    async with start_process("worker", tmp_path, **limits, **mail_server) as worker:
+        await wait_until(lambda: len(waiting) == 2)
+
+    left: list[OutboxMessage] = await outbox_rows(empty_database)
+    assert [(row.attempts, row.leased_until, row.dead_at) for row in left] == [(0, None, None)] * 5, worker.log_text
+    assert [row.sent_at is None for row in left] == [True, True, False, False, False]
+    assert worker.log_text.count("job released, worker is stopping") == 2
+    for _, writer in waiting:
+        writer.close()
+    server.close()
+    delete_keys(broker)
+    broker.client.close()

@@ -1,0 +1,167 @@
+"""Distributes jobs to workers, with dramatiq on Redis.
+
+Redis contains only the ids of jobs. Their contents and results are in the database, so if
+Redis loses its data, the relay sends the jobs again. (Only single keys must not be deleted:
+a job whose message exists counts as queued.) dramatiq provides the rest: prioritized
+queues, the threads of a worker, and the recovery of messages from crashed workers.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+from dramatiq import Actor, Message, Worker
+from dramatiq.brokers.redis import RedisBroker
+from redis import Redis
+from redis.exceptions import RedisError
+
+from app.jobs.runner import JobRunner
+from app.jobs.settings import WorkerSettings
+from app.jobs.task import Queue
+from app.outbox.models import OutboxMessage
+from app.outbox.poller import DestinationUnavailable
+
+ACTOR = "run_job"
+# With dramatiq's defaults (60 s, 0.1 %), an idle queue did not recover messages within 100 seconds.
+HEARTBEAT_TIMEOUT_MS = 15_000
+MAINTENANCE_CHANCE = 100_000  # per million commands
+STOP_MARGIN_SECONDS = 5.0  # after `stop_seconds`, if Redis does not accept the returned messages
+POLL_INTERVAL_MS = 100  # maximum sleep of an idle worker between two polls
+
+T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
+
+
+def make_broker(settings: WorkerSettings) -> RedisBroker:
+    """Create a broker, which connects to Redis on first use.
+
+    dramatiq's middleware is left out: retries, time limits, and ages are in the rows of jobs.
+    """
+    assert settings.redis_url is not None  # noqa: S101 - the callers check it
+    url = settings.redis_url.get_secret_value()
+    client = Redis.from_url(url, socket_timeout=10, socket_connect_timeout=3, socket_keepalive=True)
+    return RedisBroker(
+        client=client, middleware=[], heartbeat_timeout=HEARTBEAT_TIMEOUT_MS, maintenance_chance=MAINTENANCE_CHANCE
+    )
+
+
+class RedisDestination:
+    """Queues jobs for workers in Redis, in dramatiq's data layout (see its dispatch.lua)."""
+
+    def __init__(self, broker: RedisBroker) -> None:
+        """Use the connection and the namespace of `broker`."""
+        self.broker = broker
+
+    async def send(self, events: Sequence[OutboxMessage]) -> None:
+        """Append the jobs that are not queued yet, in one transaction."""
+        held = await self.find_queued(events)
+        await self._run_in_thread(self._append, [event for event in events if event.id not in held])
+
+    async def find_queued(self, events: Sequence[OutboxMessage]) -> set[UUID]:
+        """Return the ids of the jobs that are queued in Redis or fetched by a worker."""
+        return await self._run_in_thread(self._find, events)
+
+    def _append(self, events: Sequence[OutboxMessage]) -> None:
+        with self.broker.client.pipeline() as pipe:
+            for event in events:
+                message = message_for(event)
+                pipe.hset(self._key(event.queue, ".msgs"), _message_id(event), message.encode())
+                pipe.rpush(self._key(event.queue), _message_id(event))
+            pipe.execute()
+
+    def _find(self, events: Sequence[OutboxMessage]) -> set[UUID]:
+        with self.broker.client.pipeline() as pipe:
+            for event in events:
+                pipe.hexists(self._key(event.queue, ".msgs"), _message_id(event))
+            return {event.id for event, there in zip(events, pipe.execute(), strict=True) if there}
+
+    def _key(self, queue: str, suffix: str = "") -> str:
+        return f"{self.broker.namespace}:{queue}{suffix}"
+
+    async def _run_in_thread(
+        self, function: Callable[[Sequence[OutboxMessage]], T], events: Sequence[OutboxMessage]
+    ) -> T:
+        try:
+            return await asyncio.to_thread(function, events)
+        except RedisError as error:
+            raise DestinationUnavailable(f"Redis: {error}") from error
+
+
+def _message_id(event: OutboxMessage) -> str:
+    """Return an id for a job and its attempt: the previous attempt's message may not be acknowledged yet."""
+    return f"{event.id}:{event.attempts}"
+
+
+def message_for(event: OutboxMessage) -> Message[None]:
+    """Create the message that makes a worker run a job."""
+    return Message(
+        queue_name=event.queue,
+        actor_name=f"{ACTOR}_{event.queue}",
+        args=(str(event.id),),
+        kwargs={},
+        options={"redis_message_id": _message_id(event)},
+    )
+
+
+@asynccontextmanager
+async def run_worker(
+    broker: RedisBroker, runner: JobRunner, settings: WorkerSettings, give_up_seconds: float = STOP_MARGIN_SECONDS
+) -> AsyncGenerator[Worker]:
+    """Run jobs in the background of the block. At its end, wait for running jobs, then release them."""
+    loop = asyncio.get_running_loop()
+    running_jobs: set[asyncio.Task[None]] = set()
+
+    async def keep(job_id: str) -> None:
+        job = asyncio.create_task(runner.run(UUID(job_id)))
+        running_jobs.add(job)
+        try:
+            await job
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:  # noqa: BLE001 - most likely, the database is unavailable
+            logger.warning("job interrupted, it will be sent again", job_id=job_id, error=type(error).__name__)
+        finally:
+            running_jobs.discard(job)
+
+    def run_job(job_id: str) -> None:
+        """Run a job on the event loop, and wait for it in a thread of dramatiq."""
+        asyncio.run_coroutine_threadsafe(keep(job_id), loop).result()
+
+    for priority, queue in enumerate(Queue):
+        Actor(
+            run_job,
+            broker=broker,
+            actor_name=f"{ACTOR}_{queue}",
+            queue_name=queue,
+            priority=priority,
+            options={},
+        )
+    worker = Worker(broker, worker_timeout=POLL_INTERVAL_MS, worker_threads=settings.jobs)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        await _stop(worker, running_jobs, settings.stop_seconds, give_up_seconds)
+        broker.client.close()
+
+
+async def _stop(worker: Worker, running_jobs: set[asyncio.Task[None]], seconds: float, give_up_seconds: float) -> None:
+    """Accept no more jobs, and cancel those that are still running after `seconds`."""
+    stopping = asyncio.create_task(asyncio.to_thread(_stop_threads, worker, seconds + give_up_seconds))
+    await asyncio.wait({stopping}, timeout=seconds)
+    while not stopping.done():
+        for job in [job for job in running_jobs if not job.cancelling()]:
+            job.cancel()
+        await asyncio.wait({stopping}, timeout=POLL_INTERVAL_MS / 1000)
+
+
+def _stop_threads(worker: Worker, seconds: float) -> None:
+    """Stop a worker, even if Redis is unavailable: its threads would wait forever, so they are abandoned."""
+    try:
+        worker.stop(timeout=round(seconds * 1000))
+    except RedisError as error:
+        logger.warning("Redis unavailable, queued jobs will be sent again", error=type(error).__name__)

@@ -1,0 +1,96 @@
+"""Relays jobs to workers, and requeues lost ones.
+
+A row is kept until its job is finished. The relay asks the destination which jobs it still
+has, and requeues jobs of crashed workers.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+
+from app.db.session import Database, transaction
+from app.jobs.repository import JobRepository
+from app.outbox.models import OutboxMessage
+from app.outbox.poller import BATCH, DestinationUnavailable, OutboxPoller
+
+# Jobs that were sent longer ago are checked: does the destination still have them?
+LOST_AFTER = timedelta(seconds=10)
+
+logger = structlog.get_logger(__name__)
+
+
+class Destination(Protocol):
+    """Receives jobs to run: Redis, or this process."""
+
+    async def send(self, events: Sequence[OutboxMessage]) -> None:
+        """Accept jobs, except those that it already has for the same attempt.
+
+        Raises:
+            DestinationDestinationUnavailable: If it cannot be reached. All jobs will be sent again.
+        """
+
+    async def find_queued(self, events: Sequence[OutboxMessage]) -> set[UUID]:
+        """Return the ids of the jobs that it still has.
+
+        Raises:
+            DestinationUnavailable: If it cannot be reached.
+        """
+
+
+class JobRelay(OutboxPoller):
+    """Sends jobs to a destination."""
+
+    def __init__(self, database: Database, destination: Destination, poll_seconds: float) -> None:
+        """Send the jobs of `database` to `destination`."""
+        super().__init__(database, poll_seconds)
+        self.destination = destination
+
+    async def run_once(self, check_sent: bool = True) -> int:
+        """Send the jobs that are due, and requeue lost ones."""
+        async with transaction(self.database.snapshot) as session:
+            outbox = JobRepository(session)
+            due, left = await outbox.has_due(), check_sent and await outbox.has_stuck(LOST_AFTER)
+        moved = await self._requeue_expired_leases() + await self._requeue_lost() if left else 0
+        return moved + (await self._send() if due or moved else 0)
+
+    async def _requeue_expired_leases(self) -> int:
+        async with transaction(self.database.write) as session:
+            count = await JobRepository(session).requeue_expired_leases()
+        if count:
+            logger.warning("jobs: worker timed out, requeued", count=count)
+        return count
+
+    async def _send(self) -> int:
+        """Commit a batch as sent, then send it. `_requeue_lost` handles a crash in between."""
+        try:
+            async with transaction(self.database.write) as session:
+                outbox = JobRepository(session)
+                events = await outbox.due(BATCH)
+                await outbox.mark_sent(events)
+        except IntegrityError:
+            logger.debug("jobs: another relay sent a job with the same key")
+            return 0
+        try:
+            await self.destination.send(events)
+        except DestinationUnavailable:
+            async with transaction(self.database.write) as session:
+                await JobRepository(session).requeue(events)
+            raise
+        return len(events)
+
+    async def _requeue_lost(self) -> int:
+        """Requeue jobs that the destination no longer has, for example because Redis lost its data."""
+        async with transaction(self.database.snapshot) as session:
+            suspects = await JobRepository(session).possibly_lost(LOST_AFTER, BATCH)
+        held = await self.destination.find_queued(suspects)
+        async with transaction(self.database.write) as session:
+            outbox = JobRepository(session)
+            await outbox.mark_checked(event for event in suspects if event.id in held)
+            count = await outbox.requeue(event for event in suspects if event.id not in held)
+        if count:
+            logger.warning("jobs: missing in Redis, requeued", count=count)
+        return count

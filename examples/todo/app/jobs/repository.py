@@ -1,0 +1,167 @@
+"""Job queries for relays and workers."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, exists, or_
+from sqlalchemy.orm import aliased
+from sqlmodel import col, delete, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.db.base import utc_now
+from app.outbox.models import OutboxMessage
+from app.outbox.repository import NOT_DEAD, NOT_LEASED, truncate_error, wake_relay
+
+DESTINATION = "workers"
+IS_JOB = col(OutboxMessage.destination) == DESTINATION
+
+
+class JobRepository:
+    """Finds jobs and changes their state.
+
+    Every change names the state it expects, so of two concurrent changes only one succeeds.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Use the transaction of `session`."""
+        self.session = session
+
+    async def due(self, limit: int) -> Sequence[OutboxMessage]:
+        """Lock and return the jobs to send, oldest first. Skips rows that another relay has locked.
+
+        Of the jobs with the same key, returns only the oldest that is not dead, and none while one of them is sent.
+        """
+        query = select(OutboxMessage).where(*_due()).order_by(col(OutboxMessage.number)).limit(limit)
+        return (await self.session.exec(query.with_for_update(skip_locked=True))).all()
+
+    async def has_due(self) -> bool:
+        """Return whether there is a job to send.
+
+        Sorting is faster than EXISTS here: PostgreSQL walks along the index of pending rows and stops at the first;
+        for EXISTS, it may join all pending rows with all pending rows.
+        """
+        query = select(col(OutboxMessage.number)).where(*_due()).order_by(col(OutboxMessage.number)).limit(1)
+        return (await self.session.exec(query)).first() is not None
+
+    async def has_stuck(self, suspect_after: timedelta) -> bool:
+        """Return whether a job may have been lost after it was sent."""
+        left = or_(exists().where(*_lease_expired()), exists().where(*_possibly_lost(suspect_after)))
+        return bool((await self.session.exec(select(left))).one())
+
+    async def mark_sent(self, events: Iterable[OutboxMessage]) -> None:
+        """Mark jobs as sent."""
+        await self._update(_with_ids(events), sent_at=utc_now())
+
+    async def possibly_lost(self, suspect_after: timedelta, limit: int) -> Sequence[OutboxMessage]:
+        """Return jobs that were sent a while ago and are not running, oldest first."""
+        query = (
+            select(OutboxMessage)
+            .where(*_possibly_lost(suspect_after))
+            .order_by(col(OutboxMessage.sent_at))
+            .limit(limit)
+        )
+        return (await self.session.exec(query)).all()
+
+    async def mark_checked(self, events: Iterable[OutboxMessage]) -> None:
+        """Mark that the destination still has these jobs, so that others are checked first."""
+        sent = col(OutboxMessage.sent_at).is_not(None)
+        await self._update([*_with_ids(events), sent, *NOT_LEASED], sent_at=utc_now())
+
+    async def requeue(self, events: Iterable[OutboxMessage]) -> int:
+        """Send jobs again that a destination has lost; return their number."""
+        return await self._update([*_with_ids(events), *NOT_LEASED], sent_at=None)
+
+    async def requeue_expired_leases(self) -> int:
+        """Send jobs again whose worker did not finish in time; return their number.
+
+        Skips locked rows, so a worker that hangs in a transaction does not block the relay.
+        """
+        late = select(col(OutboxMessage.number)).where(*_lease_expired()).with_for_update(skip_locked=True)
+        return await self._update([col(OutboxMessage.number).in_(late)], sent_at=None, leased_until=None)
+
+    async def find(self, event_id: UUID) -> OutboxMessage | None:
+        """Lock and return a job that was sent and is not running, or return None."""
+        free = or_(col(OutboxMessage.leased_until).is_(None), col(OutboxMessage.leased_until) < utc_now())
+        query = select(OutboxMessage).where(
+            col(OutboxMessage.id) == event_id,
+            col(OutboxMessage.sent_at).is_not(None),
+            col(OutboxMessage.dead_at).is_(None),
+            free,
+        )
+        return (await self.session.exec(query.with_for_update())).one_or_none()
+
+    async def complete(self, event: OutboxMessage) -> bool:
+        """Delete a finished job; return False if another worker has taken it over."""
+        if event.key is not None:
+            wake_relay(self.session)  # the next job with this key is due
+        deleted = await self.session.exec(delete(OutboxMessage).where(*_is_current_attempt(event)))
+        return bool(deleted.rowcount)
+
+    async def schedule_retry(self, event: OutboxMessage, at: datetime, error: str) -> None:
+        """Schedule the next attempt."""
+        values = {"sent_at": None, "leased_until": None, "next_attempt_at": at, "last_error": truncate_error(error)}
+        await self._update([*_is_current_attempt(event)], **values)
+
+    async def release(self, event: OutboxMessage, at: datetime, why: str = "") -> None:
+        """Release a job, to be sent again from `at` on. The attempt does not count."""
+        values = {"sent_at": None, "leased_until": None, "next_attempt_at": at, "attempts": event.attempts - 1}
+        values["last_error"] = why or event.last_error
+        await self._update([*_is_current_attempt(event)], **values)
+
+    async def move_to_dead_letters(self, event: OutboxMessage, error: str) -> None:
+        """Make a job a dead letter. The next job with its key is then due."""
+        wake_relay(self.session)
+        await self._update(
+            [*_is_current_attempt(event)], leased_until=None, dead_at=utc_now(), last_error=truncate_error(error)
+        )
+
+    async def has_pending(self, key: str) -> bool:
+        """Return whether there is a job with this key that is neither finished nor dead."""
+        which = exists().where(col(OutboxMessage.key) == key, NOT_DEAD)
+        return bool((await self.session.exec(select(which))).one())
+
+    async def _update(self, which: Sequence[ColumnElement[bool]], **values: Any) -> int:
+        return (await self.session.exec(update(OutboxMessage).where(*which).values(**values))).rowcount
+
+
+def _due() -> tuple[ColumnElement[bool], ...]:
+    other = aliased(OutboxMessage)
+    next_attempt_at = col(OutboxMessage.next_attempt_at)
+    return (
+        IS_JOB,
+        col(OutboxMessage.sent_at).is_(None),
+        NOT_DEAD,
+        or_(next_attempt_at.is_(None), next_attempt_at <= utc_now()),
+        ~exists().where(
+            col(other.key) == col(OutboxMessage.key),
+            col(other.destination) == col(OutboxMessage.destination),
+            # Numbers are assigned before the commit, so a job that was sent already may have a higher one.
+            or_(col(other.number) < col(OutboxMessage.number), col(other.sent_at).is_not(None)),
+            col(other.dead_at).is_(None),
+        ),
+    )
+
+
+def _lease_expired() -> tuple[ColumnElement[bool], ...]:
+    taken = col(OutboxMessage.leased_until)
+    # IS NOT NULL looks redundant, but PostgreSQL needs it: for a timestamp that it does not know yet (a prepared
+    # statement) it estimates that a third of all rows are earlier, and scans the table instead of the small index.
+    return IS_JOB, taken.is_not(None), taken < utc_now()
+
+
+def _possibly_lost(after: timedelta) -> tuple[ColumnElement[bool], ...]:
+    return IS_JOB, col(OutboxMessage.sent_at) < utc_now() - after, *NOT_LEASED
+
+
+def _is_current_attempt(event: OutboxMessage) -> tuple[ColumnElement[bool], ...]:
+    """Match a job only while this attempt runs: each attempt increments the number that is compared."""
+    taken = col(OutboxMessage.leased_until).is_not(None)
+    # By id: SQLite reuses the numbers of deleted rows.
+    return col(OutboxMessage.id) == event.id, col(OutboxMessage.attempts) == event.attempts, taken
+
+
+def _with_ids(events: Iterable[OutboxMessage]) -> tuple[ColumnElement[bool], ...]:
+    """Match by id: SQLite reuses the numbers of deleted rows."""
+    return (col(OutboxMessage.id).in_([event.id for event in events]),)

@@ -1,0 +1,123 @@
+"""Commands that run consumers and manage topics."""
+
+from typing import Annotated, NoReturn
+
+import typer
+
+from app.core.config import ConfigurationError, load
+from app.db.commands import command_context
+from app.messaging import consumers, contracts
+from app.messaging.lag import lag
+from app.messaging.settings import EXAMPLE_SERVERS, KafkaConfig, KafkaSettings
+from app.messaging.topics import create_topics, ensure_topics_exist, missing_topics, underpartitioned
+from app.outbox import processes
+from app.outbox.poller import DestinationUnavailable
+from app.outbox.processes import Host, Port
+
+CONSUMER_PORT = 8104
+
+Only = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Run only this consumer; may be repeated.")]
+
+consumer = typer.Typer(subcommand_metavar="[list]")
+topics = typer.Typer(no_args_is_help=True, help="Manage Kafka topics.")
+
+
+@consumer.callback(invoke_without_command=True)
+def _consume(context: typer.Context, only: Only = None, host: Host = "127.0.0.1", port: Port = CONSUMER_PORT) -> None:
+    """Run event consumers until stopped.
+
+    Start at most as many as there are partitions; KAFKA_BOOTSTRAP_SERVERS must be set.
+
+    Exit codes: 0 stopped by a signal; 1 the port is in use; 78 a setting is invalid or missing, or a topic is missing.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    names = [_known(name) for name in only or ()]
+    with command_context() as settings:
+        _require_topics(_client())
+        processes.serve("app.consumers:create_consumer", settings, host, port, *names)
+
+
+@consumer.command("list")
+def list_consumers() -> None:
+    """Show the lag of each consumer by topic.
+
+    If a lag does not fall, no process runs the consumer, or it is blocked; its log shows the reason.
+    """
+    with command_context():
+        client = _client()
+        _require_topics(client)
+        try:
+            rows = [(each.name, *behind) for each in consumers.all_consumers() for behind in lag(client, each).items()]
+        except DestinationUnavailable as error:
+            _fail(error)
+    width, wide = (max(len(str(row[column])) for row in [*rows, ("consumer", "topic")]) for column in (0, 1))
+    typer.echo(f"{'consumer':{width}}  {'topic':{wide}}  behind")
+    for name, topic, behind in rows:
+        typer.echo(f"{name:{width}}  {topic:{wide}}  {behind:6}")
+
+
+@topics.command()
+def create(
+    replicas: Annotated[int, typer.Option(min=1, help="Number of servers that store each partition.")] = 3,
+) -> None:
+    """Create missing topics with the declared partitions and retention."""
+    with command_context():
+        client = _client()
+        try:
+            wanted = missing_topics(client, [topic for topic in contracts.all_topics() if topic.owned])
+            create_topics(client, wanted, replicas)
+        except DestinationUnavailable as error:
+            _fail(error)
+    for topic in wanted:
+        typer.echo(f"created: {topic.name}, {topic.partitions} partitions, retention {topic.retention.days} days")
+    if not wanted:
+        typer.echo("all topics exist")
+
+
+@topics.command()
+def check() -> None:
+    """Check that all topics exist with enough partitions."""
+    with command_context():
+        client = _client()
+        _require_topics(client)
+        if narrow := underpartitioned(client, contracts.all_topics()):
+            told = ", ".join(
+                f"{topic.name} has {has} of {topic.partitions} partitions" for topic, has in narrow.items()
+            )
+            raise ConfigurationError(
+                f"Too few partitions: {told}.\n"
+                "The number of partitions limits the number of concurrent consumers. Either lower it in the contract,\n"
+                "or add partitions with Kafka's tools (kafka-topics.sh --alter --partitions) while no events are\n"
+                "pending, because keys move to other partitions."
+            )
+    typer.echo("all topics exist")
+
+
+def _known(name: str) -> str:
+    try:
+        return consumers.get_consumer(name).name
+    except LookupError as error:
+        raise typer.BadParameter(str(error), param_hint="--only") from None
+
+
+def _client() -> KafkaConfig:
+    settings = load(KafkaSettings)
+    if settings.bootstrap_servers is None:
+        raise ConfigurationError(
+            "KAFKA_BOOTSTRAP_SERVERS is not set: in development, the API process runs the relay and the consumers.\n"
+            f"To run separate processes, set it for the API and for all of them. Example: {EXAMPLE_SERVERS}"
+        )
+    return settings.client_config() | {"log_level": 0}  # commands report errors themselves
+
+
+def _require_topics(client: KafkaConfig) -> None:
+    try:
+        ensure_topics_exist(client)
+    except DestinationUnavailable as error:
+        _fail(error)
+
+
+def _fail(error: DestinationUnavailable) -> NoReturn:
+    typer.echo(f"{error}\nCheck KAFKA_BOOTSTRAP_SERVERS, and whether its servers are running.", err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,78 @@
+"""Handles replayed dead letters of consumers, with the consumer that failed."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from app.db.base import utc_now
+from app.db.errors import is_unavailable
+from app.db.session import Database, transaction
+from app.messaging import consumers
+from app.messaging.envelope import CloudEvent
+from app.messaging.inbox import DESTINATION
+from app.outbox.errors import RetryLater, describe_error, format_error_traceback
+from app.outbox.models import OutboxMessage
+from app.outbox.poller import OutboxPoller
+from app.outbox.repository import NOT_DEAD, truncate_error
+
+RETRY_DELAY = timedelta(seconds=30)  # before the next attempt, after `RetryLater`
+
+logger = structlog.get_logger(__name__)
+
+
+class DeadLetterReplay(OutboxPoller):
+    """Polls for replayed dead letters, and handles them."""
+
+    def __init__(self, database: Database, poll_seconds: float, only: Sequence[str] = ()) -> None:
+        """Handle dead letters of the consumers with the names in `only`, or of all if it is empty."""
+        super().__init__(database, poll_seconds)
+        self.only = only
+
+    async def run_once(self, check_sent: bool = True) -> int:
+        """Handle the oldest replayed dead letter, and return their number: 0 or 1."""
+        async with transaction(self.database.snapshot) as looking:  # do not occupy SQLite's single writer needlessly
+            if (await looking.exec(self._due())).one_or_none() is None:
+                return 0
+        async with transaction(self.database.write) as session:
+            letter = (await session.exec(self._due().with_for_update(skip_locked=True))).one_or_none()
+            if letter is None:
+                return 0
+            try:
+                async with session.begin_nested():
+                    envelope = CloudEvent.model_validate_json(letter.payload)
+                    await consumers.get_consumer(letter.queue).handle(session, [envelope])
+            except RetryLater as error:
+                logger.warning("dead letter replay postponed", job_id=str(letter.id), error=describe_error(error))
+                letter.due_at, letter.last_error = utc_now() + RETRY_DELAY, truncate_error(describe_error(error))
+            except Exception as error:
+                if is_unavailable(error):
+                    raise
+                _mark_dead_again(letter, error)
+            else:
+                logger.info("dead letter replayed", job_id=str(letter.id), type=letter.name)
+                await session.delete(letter)
+        return 1
+
+    def _due(self) -> SelectOfScalar[OutboxMessage]:
+        query = select(OutboxMessage).where(col(OutboxMessage.destination) == DESTINATION, NOT_DEAD)
+        query = query.where(col(OutboxMessage.due_at) <= utc_now())
+        if self.only:
+            query = query.where(col(OutboxMessage.queue).in_(self.only))
+        return query.order_by(col(OutboxMessage.number)).limit(1)
+
+
+def _mark_dead_again(letter: OutboxMessage, error: Exception) -> None:
+    logger.error(
+        "dead letter replay failed",
+        job_id=str(letter.id),
+        error=describe_error(error),
+        exception=format_error_traceback(error),
+    )
+    letter.dead_at, letter.last_error, letter.attempts = (
+        utc_now(),
+        truncate_error(describe_error(error)),
+        letter.attempts + 1,
+    )

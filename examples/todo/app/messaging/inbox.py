@@ -1,0 +1,177 @@
+"""The inbox: each consumer handles each event once, or keeps it as a dead letter.
+
+A failing event is retried a few times, and then becomes a dead letter: an outbox row that
+`app dead-letters` shows. The events behind it continue. An outage of the database is not a
+failure of the event, so the consumer waits for it.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from hashlib import sha256
+from typing import TypeVar
+
+import structlog
+from pydantic import ValidationError
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+from structlog.contextvars import bound_contextvars
+
+from app.db import dialect
+from app.db.base import utc_now
+from app.db.errors import is_unavailable
+from app.db.session import Database, transaction
+from app.messaging.consumers import Consumer, ContractViolation
+from app.messaging.envelope import CloudEvent
+from app.messaging.models import ProcessedEvent
+from app.outbox.errors import RetryLater, describe_error, format_error_traceback
+from app.outbox.models import OutboxMessage
+from app.outbox.repository import OutboxRepository, truncate_error
+
+DESTINATION = "consumers"
+RETRY_DELAYS_SECONDS = (0.2, 1.0)
+# Longer than the retention of any topic: an event that is delivered later than this would be handled again.
+DEDUPLICATION_PERIOD = timedelta(days=30)
+# If a concurrent transaction has inserted the same id, this waits for its commit, and then skips the id.
+INSERT_NEW_IDS = dialect.insert(ProcessedEvent).on_conflict_do_nothing().returning(col(ProcessedEvent.id))
+# Time per batch for retries with pauses: Kafka considers a consumer dead that is busy for 5 minutes.
+RETRY_BUDGET_SECONDS = 60.0
+
+T = TypeVar("T")
+
+logger = structlog.get_logger(__name__)
+
+
+class Inbox:
+    """Handles the events of one consumer."""
+
+    def __init__(
+        self,
+        database: Database,
+        consumer: Consumer,
+        pauses_seconds: Sequence[float] = RETRY_DELAYS_SECONDS,
+        patience_seconds: float = RETRY_BUDGET_SECONDS,
+    ) -> None:
+        """Handle events of `consumer`. After `patience_seconds`, retries of a batch no longer pause."""
+        self.database = database
+        self.consumer = consumer
+        self.pauses_seconds = pauses_seconds
+        self.patience_seconds = patience_seconds
+
+    async def process_batch(self, messages: Sequence[bytes]) -> None:
+        """Handle messages in order. When it returns, all of them are handled or dead letters.
+
+        Raises:
+            OperationalError: If the database is unavailable. All messages must be delivered again.
+            RetryLater: If a function asks for a later retry.
+        """
+        envelopes: list[CloudEvent] = []
+        for message in messages:
+            try:
+                envelope = CloudEvent.model_validate_json(message)
+            except ValidationError as error:
+                logger.error("invalid event", consumer=self.consumer.name, error=describe_error(error))  # noqa: TRY400 - no traceback with values
+                await self._dead_letter(
+                    f"{self.consumer.name} {sha256(message).hexdigest()}", _decode(message), describe_error(error)
+                )
+            else:
+                if self.consumer.handles(envelope):
+                    envelopes.append(envelope)
+        until = time.monotonic() + self.patience_seconds
+        for together in [[each] for each in envelopes] if self.consumer.one_by_one else filter(None, [envelopes]):
+            await self._process_together(together, until)
+
+    async def _process_together(self, envelopes: Sequence[CloudEvent], until: float) -> None:
+        """Handle events in one transaction; if that fails, one by one."""
+        try:
+            await self._process(envelopes)
+        except Exception as error:
+            if should_wait(error):
+                raise
+            for envelope in envelopes:  # finds the one that failed
+                await self._retry_or_dead_letter(envelope, until)
+
+    async def _process(self, envelopes: Sequence[CloudEvent]) -> None:
+        async with transaction(self.database.write) as session:
+            fresh = await self._remember_new(
+                session, {self._deduplication_key(envelope): envelope for envelope in envelopes}
+            )
+            await self.consumer.handle(session, fresh)
+        logger.info(
+            "events processed", consumer=self.consumer.name, handled=len(fresh), duplicates=len(envelopes) - len(fresh)
+        )
+
+    async def _retry_or_dead_letter(self, envelope: CloudEvent, until: float) -> None:
+        """Handle one event with a few retries, and pauses until `until`. Then make it a dead letter."""
+        names = {"consumer": self.consumer.name, "event_id": envelope.id, "type": envelope.type}
+        with bound_contextvars(**names, **envelope.context):
+            attempts, failure = 1, await self._attempt(envelope)
+            for pause in self.pauses_seconds:
+                if failure is None or isinstance(failure, ContractViolation):
+                    break
+                again = pause if time.monotonic() < until else 0.0
+                logger.warning("event handler failed, retrying", error=describe_error(failure), retry_in_seconds=again)
+                await asyncio.sleep(again)
+                attempts, failure = attempts + 1, await self._attempt(envelope)
+            if failure is not None:
+                logger.error(
+                    "event failed permanently", error=describe_error(failure), exception=format_error_traceback(failure)
+                )
+                payload = envelope.model_dump_json(exclude_none=True)
+                await self._dead_letter(
+                    self._deduplication_key(envelope), payload, describe_error(failure), envelope, attempts
+                )
+
+    async def _attempt(self, envelope: CloudEvent) -> Exception | None:
+        try:
+            await self._process([envelope])
+        except Exception as error:
+            if should_wait(error):
+                raise
+            return error
+        return None
+
+    async def _remember_new(self, session: AsyncSession, named: dict[str, T]) -> list[T]:
+        """Store the ids of events, and return only the events whose ids are new.
+
+        Ids are inserted in sorted order, so that two transactions with the same events cannot deadlock.
+        """
+        until = utc_now() + DEDUPLICATION_PERIOD
+        connection = await session.connection()
+        added = await connection.execute(INSERT_NEW_IDS, [{"id": name, "expires_at": until} for name in sorted(named)])
+        new = set(added.scalars())
+        return [each for name, each in named.items() if name in new]
+
+    async def _dead_letter(
+        self, name: str, payload: str, error: str, envelope: CloudEvent | None = None, attempts: int = 1
+    ) -> None:
+        """Store a dead letter. For Kafka, the event is handled."""
+        async with transaction(self.database.write) as session:
+            if not await self._remember_new(session, {name: payload}):
+                return
+            letter = OutboxMessage(
+                destination=DESTINATION,
+                queue=self.consumer.name,
+                name=envelope.type if envelope else "unknown",
+                payload=payload,
+                request_id=(envelope.requestid if envelope else None) or "",
+                attempts=attempts,
+                last_error=truncate_error(error),
+                dead_at=utc_now(),
+            )
+            OutboxRepository(session).add(letter)
+
+    def _deduplication_key(self, envelope: CloudEvent) -> str:
+        """Return the id of an event for this consumer. Ids are unique within their source (CloudEvents 1.0, 3.1)."""
+        return f"{self.consumer.name} {envelope.source} {envelope.id}"
+
+
+def should_wait(error: Exception) -> bool:
+    """Return whether an error is unrelated to the event, so the consumer must wait and retry the batch."""
+    return isinstance(error, RetryLater) or is_unavailable(error)
+
+
+def _decode(message: bytes) -> str:
+    """Decode any bytes. NUL, which PostgreSQL cannot store, is replaced."""
+    return message.decode(errors="replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")

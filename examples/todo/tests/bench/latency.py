@@ -1,0 +1,100 @@
+"""Latency from the commit to the start of the task, for each destination and waker."""
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from uuid import uuid4
+
+from fastapi import FastAPI
+
+from app.db.session import transaction
+from app.features import FEATURES
+from app.jobs.broker import RedisDestination, make_broker, run_worker
+from app.jobs.in_process import InProcessDestination
+from app.jobs.relay import Destination, JobRelay
+from app.jobs.runner import JobRunner
+from app.outbox.poller import run_poller
+from app.outbox.settings import OutboxSettings
+from tests.bench.environment import Figure, Stage, began, look_at_the_clock
+
+ROUNDS, JOBS = 5, 12
+
+POLL_SECONDS: float = OutboxSettings.model_fields["poll_seconds"].default
+
+Waker = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
+
+
+async def measure(stage: Stage) -> list[Figure]:
+    """Run one job after the other, alternating between the variants."""
+    wakers = _wakers()
+    ways: dict[str, tuple[Callable[[Stage], AbstractAsyncContextManager[Destination]], Sequence[Waker]]] = {
+        "Redis, polling": (_redis, ()),
+        "in process, polling": (_in_process, ()),
+    }
+    if wakers:
+        ways |= {"Redis, NOTIFY": (_redis, wakers), "in process, NOTIFY": (_in_process, wakers)}
+    waited: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, (destination, waking) in ways.items():
+            async with destination(stage) as made, _relaying(stage, made, waking):
+                waited[name] += [await _wait_for_one(stage) for _ in range(JOBS)]
+    return [_figure(name, seconds) for name, seconds in waited.items()]
+
+
+def _wakers() -> Sequence[Waker]:
+    """Return the relay wakers of the features; SQLite has none."""
+    app = FastAPI()
+    app.state.relay_wakers = []
+    for feature in FEATURES:
+        if getattr(feature, "__name__", "") == "app.outbox.notify":
+            feature.setup(app)
+    return app.state.relay_wakers
+
+
+@asynccontextmanager
+async def _redis(stage: Stage) -> AsyncGenerator[Destination]:
+    broker = make_broker(stage.settings)
+    broker.namespace = f"bench-{uuid4()}"
+    async with run_worker(broker, JobRunner(stage.database), stage.settings):
+        yield RedisDestination(broker)
+
+
+@asynccontextmanager
+async def _in_process(stage: Stage) -> AsyncGenerator[Destination]:
+    jobs = InProcessDestination(JobRunner(stage.database), stage.settings.jobs)
+    async with jobs.running(stop_seconds=5):
+        yield jobs
+
+
+@asynccontextmanager
+async def _relaying(stage: Stage, destination: Destination, waking: Sequence[Waker]) -> AsyncGenerator[None]:
+    relay = JobRelay(stage.database, destination, POLL_SECONDS)
+    async with AsyncExitStack() as stack:
+        for wake in waking:
+            await stack.enter_async_context(wake(relay.wake))
+        await stack.enter_async_context(run_poller(relay))
+        await asyncio.sleep(0.3)  # wait until all subscriptions are active
+        yield
+
+
+async def _wait_for_one(stage: Stage) -> float:
+    number = len(began)
+    await asyncio.sleep(random.uniform(0, POLL_SECONDS))  # noqa: S311 - at a random time between two polls
+    async with transaction(stage.database.write) as session:
+        look_at_the_clock.enqueue(session, number=number)
+    committed = time.perf_counter()
+    async with asyncio.timeout(30):
+        while number not in began:  # noqa: ASYNC110 - what is waited for is a dictionary
+            await asyncio.sleep(0.0005)
+    await asyncio.sleep(0.01)  # wait until the job has ended and the relay is idle
+    return max(0.0, began[number] - committed)
+
+
+def _figure(name: str, seconds: list[float]) -> Figure:
+    *_, p95 = statistics.quantiles(seconds, n=20)
+    return Figure(
+        f"from commit to task, {name}: median", f"{statistics.median(seconds) * 1e3:.1f} ms", f"p95 {p95 * 1e3:.1f} ms"
+    )

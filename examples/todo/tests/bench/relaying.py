@@ -1,0 +1,59 @@
+"""The relay of a full outbox to Redis, compared with Redis alone."""
+
+import statistics
+import time
+from uuid import uuid4
+
+from dramatiq.brokers.redis import RedisBroker
+from sqlmodel import select
+
+from app.db.session import transaction
+from app.jobs.broker import RedisDestination, make_broker
+from app.jobs.relay import JobRelay
+from app.outbox.models import OutboxMessage
+from app.outbox.poller import BATCH
+from tests.bench.environment import Figure, Stage, look_at_the_clock
+
+ROUNDS, EVENTS = 5, 5_000
+
+
+async def measure(stage: Stage) -> list[Figure]:
+    """Send the same jobs to Redis both ways, alternately."""
+    broker = make_broker(stage.settings)
+    broker.namespace = f"bench-{uuid4()}"
+    destination = RedisDestination(broker)
+    relay = JobRelay(stage.database, destination, poll_seconds=1)
+    relayed, pushed = [], []
+    for _ in range(ROUNDS):
+        events = await _fill(stage)
+        began = time.perf_counter()
+        while await relay.run_once():
+            pass
+        relayed.append(EVENTS / (time.perf_counter() - began))
+        _clear(broker)
+        began = time.perf_counter()
+        for first in range(0, EVENTS, BATCH):
+            destination._append(events[first : first + BATCH])
+        pushed.append(EVENTS / (time.perf_counter() - began))
+        _clear(broker)
+        await stage.clear()
+    broker.client.close()
+    mine, bare = statistics.median(relayed), statistics.median(pushed)
+    return [
+        Figure("pushed to Redis alone", f"{bare:,.0f} /s"),
+        Figure("relayed from the database to Redis", f"{mine:,.0f} /s", f"{mine / bare:.0%} of it"),
+    ]
+
+
+def _clear(broker: RedisBroker) -> None:
+    """Delete only our own keys, because Redis may contain others."""
+    for key in broker.client.scan_iter(f"{broker.namespace}:*"):
+        broker.client.delete(key)
+
+
+async def _fill(stage: Stage) -> list[OutboxMessage]:
+    async with transaction(stage.database.write) as session:
+        for number in range(EVENTS):
+            look_at_the_clock.enqueue(session, number=number)
+    async with transaction(stage.database.snapshot) as session:
+        return list((await session.exec(select(OutboxMessage))).all())

@@ -1,0 +1,239 @@
+"""Emails as jobs: enqueued in the transaction, sent at least once, without secrets in the database."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from aiosmtplib import SMTPResponseException
+from fastapi import FastAPI
+from pydantic import ValidationError
+from sqlmodel.ext.asyncio.session import AsyncSession
+from structlog.testing import capture_logs
+
+from app.core.exceptions import ConflictError
+from app.db.base import utc_now
+from app.db.session import Database, transaction
+from app.jobs.repository import JobRepository
+from app.jobs.runner import JobRunner
+from app.mail import Mail, deferred_email, jobs, send_deferred_email, send_email_after_commit
+from tests.mail.conftest import HOST, FakeMailServer
+from tests.outbox.conftest import outbox_rows
+
+MAIL = Mail("ada@example.com", "Grüße", "Hallo Zoë", "<p>Hallo Zoë</p>")
+SECRETS: list[str] = []
+
+
+@deferred_email
+async def invitation(session: AsyncSession, *, to: str) -> Mail | None:
+    """Return an email with a new secret, if `to` is set."""
+    SECRETS.append(f"hunter{len(SECRETS)}")
+    return Mail(to, "Come in", f"https://app.example.com/#{SECRETS[-1]}") if to else None
+
+
+@pytest.fixture(autouse=True)
+def _server_is_set(server: FakeMailServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    SECRETS.clear()
+    for name, value in {"HOST": HOST, "PORT": str(server.port), "TLS": "none", "SENDER": "a@example.com"}.items():
+        monkeypatch.setenv(f"SMTP_{name}", value)
+
+
+async def work(database: Database) -> None:
+    """Run every job once, even if it is not due yet."""
+    for event in await outbox_rows(database):
+        async with transaction(database.write) as session:
+            await JobRepository(session).mark_sent([event])
+        await JobRunner(database).run(event.id)
+
+
+async def send(database: Database) -> None:
+    async with transaction(database.write) as session:
+        send_email_after_commit(session, MAIL)
+
+
+async def invite(database: Database, to: str = "ada@example.com") -> None:
+    async with transaction(database.write) as session:
+        await send_deferred_email(session, invitation, to=to)
+
+
+async def test_email_is_stored_and_sent_by_worker(database: Database, server: FakeMailServer) -> None:
+    await send(database)
+    [job] = await outbox_rows(database)
+    assert server.mails == []
+    with capture_logs() as lines:
+        await work(database)
+
+    assert await outbox_rows(database) == []
+    [mail] = server.mails
+    assert (mail["To"], mail["Subject"], mail["Message-ID"]) == (MAIL.to, MAIL.subject, f"<{job.id}@example.com>")
+    assert [part.get_content().strip() for part in mail.iter_parts()] == [MAIL.text, MAIL.html]
+    assert [line["event"] for line in lines] == ["email sent", "job finished"]
+
+
+async def test_rollback_discards_emails(database: Database) -> None:
+    with suppress(ConflictError):
+        async with transaction(database.write) as session:
+            async with session.begin_nested():  # allowed here, because a rollback also removes the row
+                send_email_after_commit(session, MAIL)
+                await send_deferred_email(session, invitation, to=MAIL.to)
+            raise ConflictError
+
+    assert await outbox_rows(database) == []
+
+
+async def test_deferred_email_is_built_when_sent(database: Database, server: FakeMailServer) -> None:
+    await invite(database)
+    assert SECRETS == []
+    await work(database)
+
+    assert [mail.get_content().strip() for mail in server.mails] == ["https://app.example.com/#hunter0"]
+    assert await outbox_rows(database) == []
+
+
+async def test_queued_email_contains_no_secret(database: Database, server: FakeMailServer) -> None:
+    server.data_replies = ["451 hunter0 for ada@example.com? later"]
+    await invite(database)
+    await work(database)
+    [job] = await outbox_rows(database)
+
+    assert SECRETS == ["hunter0"]
+    assert "hunter" not in f"{job.model_dump()}"
+    assert job.last_error == "MailDeliveryDelayed: SMTPDataError 451"
+
+
+async def test_job_run_twice_sends_one_email(database: Database, server: FakeMailServer) -> None:
+    await send(database)
+    [job] = await outbox_rows(database)
+    await work(database)
+    await JobRunner(database).run(job.id)
+
+    assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize("ask", [send, invite])
+async def test_email_resent_after_crash_has_same_message_id(
+    database: Database, server: FakeMailServer, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
+) -> None:
+    async def crash(*_: Any) -> bool:
+        raise ConnectionError
+
+    await ask(database)
+    with monkeypatch.context() as dying:
+        dying.setattr(JobRepository, "complete", crash)
+        await work(database)
+    assert len(server.mails) == len(await outbox_rows(database)) == 1
+    await work(database)
+
+    first, second = (mail["Message-ID"] for mail in server.mails)
+    assert first == second
+    assert (["hunter0", "hunter1"] if ask is invite else []) == SECRETS, (
+        "each copy of a deferred email has a separate link"
+    )
+    assert await outbox_rows(database) == []
+
+
+async def test_unavailable_server_is_retried(database: Database, server: FakeMailServer) -> None:
+    await send(database)
+    await server.stop()
+    began = utc_now()
+    await work(database)
+    [job] = await outbox_rows(database)
+    assert (job.attempts, job.last_error, job.dead_at) == (1, "MailDeliveryDelayed: SMTPConnectError", None)
+    assert job.next_attempt_at is not None
+    assert job.next_attempt_at > began
+
+    await server.start()
+    await work(database)
+    assert len(server.mails) == 1
+    assert await outbox_rows(database) == []
+
+
+async def test_rejected_recipient_is_not_retried(database: Database, server: FakeMailServer) -> None:
+    server.recipient_replies = ["550 no ada@example.com here"]
+    await send(database)
+    with capture_logs() as lines:
+        await work(database)
+
+    assert await outbox_rows(database) == []
+    assert server.mails == []
+    assert (lines[0]["event"], lines[0]["log_level"], lines[0]["error"]) == (
+        "email not sent",
+        "error",
+        "SMTPRecipientsRefused",
+    )
+
+
+@pytest.mark.parametrize("answer", ["535 who are you", "553 not from there", "554 not today"])
+async def test_rejected_login_or_sender_is_retried_then_dead_lettered(
+    database: Database, server: FakeMailServer, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """A wrong password or sender in the settings must not lose an email."""
+
+    async def refuse(*_: Any) -> None:
+        code, text = answer.split(maxsplit=1)
+        raise SMTPResponseException(int(code), text)
+
+    monkeypatch.setattr("app.mail.smtp.deliver", refuse)
+    await send(database)
+    for _ in range(jobs.MAX_ATTEMPTS):
+        await work(database)
+
+    [job] = await outbox_rows(database)
+    assert (job.dead_at is not None, job.attempts) == (True, jobs.MAX_ATTEMPTS)
+    assert job.last_error == f"MailDeliveryDelayed: SMTPResponseException {answer[:3]}"
+
+
+async def test_unknown_deferred_email_is_retried(database: Database) -> None:
+    async with transaction(database.write) as session:
+        jobs.send_deferred_email.enqueue(session, letter="app.gone", arguments={})
+    await work(database)
+
+    [job] = await outbox_rows(database)
+    assert (job.dead_at, job.last_error[:50]) == (None, "UnknownEmail: There is no deferred email app.gone")
+
+
+async def test_invalid_arguments_of_deferred_email_are_rejected_immediately(database: Database) -> None:
+    with pytest.raises(ValidationError):
+        async with transaction(database.write) as session:
+            await send_deferred_email(session, invitation, to=1)  # ty: ignore[invalid-argument-type]
+
+
+async def test_deferred_email_without_content_is_skipped(database: Database, server: FakeMailServer) -> None:
+    await invite(database, to="")
+    with capture_logs() as lines:
+        await work(database)
+
+    assert lines[0]["event"] == "deferred email skipped: nothing left to send"
+    assert await outbox_rows(database) == []
+    assert server.mails == []
+
+
+async def test_deferred_email_to_unusable_address_is_not_retried(database: Database, server: FakeMailServer) -> None:
+    await invite(database, to="ädä@example.com")
+    with capture_logs() as lines:
+        await work(database)
+
+    assert (lines[0]["event"], lines[0]["error"]) == ("email not sent", "UnusableAddress")
+    assert "ädä" not in str(lines)
+    assert await outbox_rows(database) == []
+
+
+async def test_log_and_failed_job_contain_no_address(database: Database, server: FakeMailServer) -> None:
+    server.recipient_replies = ["451 try ada@example.com later", "550 ada@example.com is gone"]
+    await invite(database)
+    with capture_logs() as lines:
+        await work(database)
+        [job] = await outbox_rows(database)
+        await work(database)
+
+    assert "ada@example.com" not in f"{lines} {job.last_error}"
+    assert "hunter" not in str(lines)
+
+
+async def test_feature_hooks_run_without_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENV", "dev")
+    app = FastAPI()
+    jobs.prepare_development()
+    jobs.setup(app)
+    async with jobs.lifespan(app):
+        assert app.url_path_for("list_mails") == "/dev/mails"

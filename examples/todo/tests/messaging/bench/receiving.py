@@ -1,0 +1,121 @@
+"""A consumer with its inbox, compared with Kafka alone; and the latency from a commit to the consumer."""
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, closing
+from uuid import uuid4
+
+from confluent_kafka import Consumer as KafkaConsumer
+from confluent_kafka import TopicPartition
+from fastapi import FastAPI
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.events import publish
+from app.db.session import transaction
+from app.features import FEATURES
+from app.messaging.consumers import Consumer
+from app.messaging.listening import BATCH, listening
+from app.messaging.producer import EventProducer
+from app.messaging.relay import EventRelay
+from app.messaging.settings import KafkaConfig
+from app.outbox.poller import run_poller
+from app.outbox.settings import OutboxSettings
+from tests.messaging.bench.environment import EVENTS, ROUNDS, TOPIC, Figure, Measured, Stage
+
+ALONE = 100
+POLL_SECONDS: float = OutboxSettings.model_fields["poll_seconds"].default
+
+
+class Watch:
+    """A consumer that only records the number of events and their times."""
+
+    def __init__(self) -> None:
+        self.consumer = Consumer(f"bench-{uuid4().hex}")
+        self.consumer.on_batch(Measured)(self._look)
+        self.batches: list[tuple[float, int]] = []
+        self.seen: dict[int, float] = {}
+
+    async def _look(self, _: AsyncSession, events: Sequence[Measured]) -> None:
+        now = time.perf_counter()
+        self.batches.append((now, len(events)))
+        self.seen |= {event.number: now for event in events}
+
+    @property
+    def count(self) -> int:
+        return sum(count for _, count in self.batches)
+
+
+async def consuming(stage: Stage) -> list[Figure]:
+    """Read the relayed events both ways, alternately."""
+    mine, bare = [], []
+    for _ in range(ROUNDS):
+        (waiting, rate), watch = await asyncio.to_thread(_read, stage.kafka), Watch()
+        bare.append(rate)
+        async with listening(stage.database, stage.kafka, [watch.consumer]):
+            while watch.count < waiting:  # noqa: ASYNC110 - what is waited for is a list
+                await asyncio.sleep(0.005)
+        mine.append(_rate(watch.batches))
+    alone, with_inbox = statistics.median(bare), statistics.median(mine)
+    return [
+        Figure("read from Kafka alone", f"{alone:,.0f} /s"),
+        Figure("handled by a consumer with its inbox", f"{with_inbox:,.0f} /s", f"{with_inbox / alone:.1%} of it"),
+    ]
+
+
+async def latency(stage: Stage) -> list[Figure]:
+    """Measure the time from commit to consumer, one event after the other."""
+    await stage.clear()
+    relay, watch, waited = EventRelay(stage.database, EventProducer(stage.kafka), POLL_SECONDS), Watch(), []
+    async with AsyncExitStack() as stack:
+        for waking in _wakers():
+            await stack.enter_async_context(waking(relay.wake))
+        await stack.enter_async_context(run_poller(relay))
+        await stack.enter_async_context(listening(stage.database, stage.kafka, [watch.consumer]))
+        await _one(stage, watch, -1)  # wait until all subscriptions are active
+        for number in range(EVENTS, EVENTS + ALONE):
+            waited.append(await _one(stage, watch, number))  # noqa: PERF401 - one after the other
+    p50, p99 = statistics.median(waited), statistics.quantiles(waited, n=100)[-1]
+    return [Figure("from commit to consumer: median", f"{p50 * 1e3:.1f} ms", f"p99 {p99 * 1e3:.1f} ms")]
+
+
+def _wakers() -> list:
+    """Return the relay wakers of the features; SQLite has none."""
+    app = FastAPI()
+    app.state.relay_wakers = []
+    for feature in FEATURES:
+        if getattr(feature, "__name__", "") == "app.outbox.notify":
+            feature.setup(app)
+    return app.state.relay_wakers
+
+
+async def _one(stage: Stage, watch: Watch, number: int) -> float:
+    await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311 - at a random time between two polls
+    async with transaction(stage.database.write) as session:
+        await publish(session, Measured(who=f"key {number}", number=number))
+    committed = time.perf_counter()
+    async with asyncio.timeout(60):
+        while number not in watch.seen:  # noqa: ASYNC110 - what is waited for is a dictionary
+            await asyncio.sleep(0.0005)
+    return max(0.0, watch.seen[number] - committed)
+
+
+def _read(client: KafkaConfig) -> tuple[int, float]:
+    """Read all messages, and return their number and the rate per second."""
+    with closing(KafkaConsumer(client | {"group.id": "bench", "enable.auto.commit": False})) as reader:
+        known = reader.list_topics(TOPIC.name, timeout=10).topics[TOPIC.name].partitions
+        partitions = [TopicPartition(TOPIC.name, number, 0) for number in known]
+        there = sum(reader.get_watermark_offsets(each, timeout=10)[1] for each in partitions)
+        began, count = time.perf_counter(), 0
+        reader.assign(partitions)
+        while count < there:
+            count += len(reader.consume(BATCH, timeout=0.1))
+        return there, there / (time.perf_counter() - began)
+
+
+def _rate(batches: Sequence[tuple[float, int]]) -> float:
+    """Measure from the end of the first batch, because the group forms before that."""
+    (first, _), (last, _) = batches[0], batches[-1]
+    return sum(count for _, count in batches[1:]) / (last - first)

@@ -1,0 +1,136 @@
+"""Contracts: names, topics, and keys of published events."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from polyfactory.factories import DataclassFactory
+from pydantic import TypeAdapter, ValidationError
+
+from app.core.events import Event
+from app.messaging import contracts
+from app.messaging.contracts import Contract, Topic, contract
+from app.messaging.envelope import CloudEvent
+from tests.messaging.conftest import DAY, TYPE, SampleEvent, make_message_bytes, to_envelope
+
+OURS = list(contracts.all_contracts())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Another(Event):
+    """A second sample event."""
+
+    who: UUID
+
+
+@pytest.mark.parametrize("made", OURS, ids=lambda made: made.type)
+def test_published_events_can_be_read_again(made: Contract[Event]) -> None:
+    event = DataclassFactory.create_factory(made.event).build(occurred_at=DAY)
+    envelope = CloudEvent(
+        id=str(event.event_id), source="/x", type=made.type, subject=made.key_of(event), time=DAY, data=made.data(event)
+    )
+
+    assert made.read(envelope) == event
+    assert set(made.data(event)) == set(made.schema()["required"])
+    assert made.data(event)[made.key] == made.key_of(event)
+
+
+@pytest.mark.parametrize("made", OURS, ids=lambda made: made.type)
+def test_names_have_versions(made: Contract[Event]) -> None:
+    assert made.type.rpartition(".")[2][0] == "v"
+    assert made.type.rpartition(".v")[2].isdecimal()
+
+
+def test_events_of_users_are_published() -> None:
+    assert {"user.registered.v1", "user.deleted.v1"} <= {made.type for made in OURS}
+    assert "users" in {topic.name for topic in contracts.all_topics()}
+
+
+def test_contract_has_name_topic_and_schema(sample_event: type[SampleEvent], topic: Topic) -> None:
+    made = contracts.contract_for(SampleEvent)
+
+    assert made == contracts.contract_by_type(TYPE)
+    assert contracts.is_known_type(TYPE)
+    assert not contracts.is_known_type("test.unknown.v1")
+    assert topic in contracts.all_topics()
+    assert made is not None
+    assert made.schema() == {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": TYPE,
+        "title": "Happened",
+        "description": "A sample event.",
+        "type": "object",
+        "properties": {
+            "who": {"title": "Who", "type": "string"},
+            "number": {"title": "Number", "type": "integer", "default": 0},
+        },
+        "required": ["number", "who"],
+    }
+
+
+def test_type_adapter_is_cached(sample_event: type[SampleEvent], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Creating it takes as long as using it a thousand times."""
+    made: list[type] = []
+
+    def counted(type_: type) -> TypeAdapter[Any]:
+        made.append(type_)
+        return TypeAdapter(type_)
+
+    monkeypatch.setattr(contracts, "TypeAdapter", counted)
+    for number in range(3):
+        sent = to_envelope(sample_event(who="ada", number=number))
+        assert contracts.contract_by_type(TYPE).read(sent).number == number
+
+    assert made == [sample_event]
+
+
+def test_event_without_contract_is_not_published() -> None:
+    assert contracts.contract_for(Another) is None
+
+
+@pytest.mark.usefixtures("sample_event")
+@pytest.mark.parametrize(
+    ("event", "type_", "key", "said"),
+    [
+        (SampleEvent, "test.happened.v2", "who", "Happened or test.happened.v2 already has a contract."),
+        (Another, "Another", "who", "'Another' is not a valid event name. Example: user.registered.v1"),
+        (Another, TYPE, "who", f"Another or {TYPE} already has a contract."),
+        (Another, "test.another.v1", "whom", "The key of Another must be one of its fields: whom."),
+        (Another, "test.another.v1", "event_id", "The key of Another must be one of its fields: event_id."),
+    ],
+)
+def test_invalid_contract_is_rejected(event: type[Event], type_: str, key: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        contract(event, type_, Topic("test"), key=key)
+    assert (contracts.contract_for(Another), contracts.is_known_type("test.another.v1")) == (None, False)
+
+
+@pytest.mark.usefixtures("sample_event")
+def test_unknown_fields_are_ignored() -> None:
+    envelope = CloudEvent.model_validate_json(
+        make_message_bytes("ada", 3, data={"mood": "good"}, id=(id_ := str(uuid4())))
+    )
+
+    assert contracts.contract_by_type(TYPE).read(envelope) == SampleEvent(
+        who="ada", number=3, event_id=UUID(id_), occurred_at=DAY
+    )
+
+
+@pytest.mark.usefixtures("sample_event")
+def test_ids_of_other_services_need_not_be_uuids() -> None:
+    def read(id_: str, source: str) -> UUID:
+        made: Event = contracts.contract_by_type(TYPE).read(
+            CloudEvent.model_validate_json(make_message_bytes("ada", id=id_, source=source))
+        )
+        return made.event_id
+
+    assert read("order-1", "/shop") == read("order-1", "/shop")
+    assert len({read("order-1", "/shop"), read("order-2", "/shop"), read("order-1", "/bank")}) == 3
+
+
+@pytest.mark.usefixtures("sample_event")
+def test_missing_field_violates_contract() -> None:
+    envelope = CloudEvent.model_validate_json(make_message_bytes("ada")).model_copy(update={"data": {}})
+    with pytest.raises(ValidationError, match="who"):
+        contracts.contract_by_type(TYPE).read(envelope)

@@ -1,0 +1,158 @@
+"""Event processes: from publishing to the statistics, in one process or in several."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import KafkaException, Producer
+from fastapi import FastAPI
+from sqlmodel import select
+
+from app.consumers import create_consumer
+from app.core.config import ConfigurationError
+from app.db.session import Database, transaction
+from app.main import create_app
+from app.messaging import contracts
+from app.messaging.contracts import Topic
+from app.messaging.development import broker
+from app.messaging.settings import KafkaConfig
+from app.modules.statistics.models import DailyCount
+from app.modules.user.events import UserRegistered
+from app.relay import create_relay
+from tests.messaging.conftest import declare, produced_events, provide_topics, publish
+from tests.outbox.conftest import outbox_rows
+from tests.people import as_admin
+from tests.processes import running_app, running_tasks, start_process
+from tests.waiting import TIMEOUT_SECONDS, until_ready, wait_until
+
+BOTH = {"database": "ok", "kafka": "ok"}
+
+
+@pytest.fixture(autouse=True)
+def _fast_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTBOX_POLL_SECONDS", "0.01")
+
+
+@pytest.fixture
+def servers(kafka: KafkaConfig) -> str:
+    """The address of a Kafka with the topics of the service."""
+    provide_topics(kafka, *contracts.all_topics())
+    return str(kafka["bootstrap.servers"])
+
+
+async def waiting(database: Database) -> list[str]:
+    """Return the ids of pending events."""
+    return [str(row.id) for row in await outbox_rows(database) if row.destination == "kafka"]
+
+
+async def is_relayed(database: Database) -> bool:
+    return not await waiting(database)
+
+
+async def are_counted(database: Database, count: int) -> bool:
+    async with transaction(database.snapshot) as session:
+        counts = await session.exec(select(DailyCount.count).where(DailyCount.type == "UserRegistered"))
+        return sum(counts.all()) >= count
+
+
+def test_api_process_does_not_import_faststream(imported_modules: set[str]) -> None:
+    assert "app.messaging.processes" in imported_modules
+    assert "faststream" not in imported_modules
+
+
+async def test_without_kafka_api_process_runs_everything(empty_database: Database) -> None:
+    async with running_app(create_app) as client:
+        as_admin(client)
+        for _ in range(3):
+            await publish(empty_database, UserRegistered(user_id=uuid4()))
+        await wait_until(lambda: is_relayed(empty_database))
+        await wait_until(lambda: are_counted(empty_database, 3))
+        counts = (await client.get("/api/v1/statistics")).json()
+        assert await until_ready(client) == BOTH
+
+    assert [(each["type"], each["count"]) for each in counts] == [("UserRegistered", 3)]
+
+
+async def test_with_kafka_api_process_relays_nothing(
+    empty_database: Database, servers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
+    ids = await publish(empty_database, UserRegistered(user_id=uuid4()))
+    async with running_app(create_app) as client:
+        assert "EventRelay" not in running_tasks()
+        assert "kafka" not in await until_ready(client)
+
+    assert await waiting(empty_database) == [str(event_id) for event_id in ids]
+
+
+async def test_relay_is_woken_by_registered_wakers(
+    empty_database: Database, servers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
+    monkeypatch.setenv("OUTBOX_POLL_SECONDS", "60")
+    wakers: list[asyncio.Event] = []
+
+    @asynccontextmanager
+    async def waking(wake: asyncio.Event) -> AsyncGenerator[None]:
+        wakers.append(wake)
+        yield
+        wakers.remove(wake)
+
+    def create() -> FastAPI:
+        app = create_relay()
+        app.state.relay_wakers.append(waking)
+        return app
+
+    async with running_app(create):
+        await publish(empty_database, UserRegistered(user_id=uuid4()))
+        while await waiting(empty_database):
+            for wake in wakers:
+                wake.set()
+            await asyncio.sleep(0.01)
+    assert wakers == []
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("create", [create_relay, create_consumer])
+async def test_unavailable_kafka_fails_health_check(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch, create: Callable[[], FastAPI]
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    async with running_app(create) as client:
+        answer = await client.get("/health")
+
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {"database": "ok", "kafka": "unavailable"}
+
+
+def test_relay_does_not_start_without_topics(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", str(kafka["bootstrap.servers"]))
+    declare(Topic("test-absent"))
+    with pytest.raises(ConfigurationError, match="Missing Kafka topics: test-absent"):
+        create_relay()
+
+
+async def test_relay_and_consumer_process_events(
+    empty_database: Database, kafka: KafkaConfig, servers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
+    async with start_process("consumer", tmp_path) as consumer, running_app(create_relay) as relay:
+        ids = await publish(empty_database, UserRegistered(user_id=uuid4()))
+        assert await until_ready(relay) == BOTH
+        assert await consumer.checks() == BOTH
+        await wait_until(lambda: are_counted(empty_database, 1))
+
+    assert await is_relayed(empty_database)
+    assert str(ids[0]) in {each.id for each in produced_events(kafka, Topic("users", partitions=4))}
+    assert '"event": "events processed"' in consumer.log_text
+
+
+def test_development_broker_has_topics_and_stops() -> None:
+    with broker([Topic("test-one"), Topic("test-two")]) as address:
+        asking = Producer({"bootstrap.servers": address, "log_level": 0})
+        assert {"test-one", "test-two"} <= set(asking.list_topics(timeout=TIMEOUT_SECONDS).topics)
+    with pytest.raises(KafkaException):
+        Producer({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=0.2)

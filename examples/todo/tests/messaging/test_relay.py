@@ -1,0 +1,238 @@
+"""The event relay: committed events are sent to Kafka in order, and none is lost while Kafka is unavailable."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from app.db import dialect
+from app.db.session import Database, transaction
+from app.messaging import producer as ways
+from app.messaging.contracts import Topic
+from app.messaging.development import broker
+from app.messaging.envelope import CONTENT_TYPE
+from app.messaging.producer import PRODUCER_CONFIG, EventProducer
+from app.messaging.relay import BATCH, RELAY_LOCK, EventRelay
+from app.messaging.settings import KafkaConfig
+from app.outbox.poller import DestinationUnavailable, run_poller
+from app.outbox.repository import OutboxRepository
+from tests.messaging.conftest import SampleEvent, numbers, produced_events, publish, records
+from tests.outbox.conftest import commit_messages, make_message, outbox_rows
+from tests.test_cli import free_port
+from tests.waiting import TIMEOUT_SECONDS, wait_until
+
+NOBODY_THERE: KafkaConfig = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
+
+
+@pytest.fixture(scope="module")
+def way(kafka: KafkaConfig) -> EventProducer:
+    return EventProducer(kafka)
+
+
+@pytest.fixture
+def relay(empty_database: Database, way: EventProducer) -> EventRelay:
+    return EventRelay(empty_database, way, poll_seconds=0.01)
+
+
+async def is_done(database: Database) -> bool:
+    return not await outbox_rows(database)
+
+
+@pytest.mark.usefixtures("sample_event")
+async def test_committed_events_are_sent_once(relay: EventRelay, kafka: KafkaConfig, topic: Topic) -> None:
+    ids = await publish(relay.database, SampleEvent(who="ada", number=1), SampleEvent(who="ada", number=2))
+    [row, _] = await outbox_rows(relay.database)
+
+    assert await relay.run_once() == 2
+    assert await relay.run_once() == 0
+    assert await outbox_rows(relay.database) == []
+    assert [each.id for each in produced_events(kafka, topic)] == [str(event_id) for event_id in ids]
+    [(_, value, headers), _] = records(kafka, topic)
+    assert json.loads(value) == json.loads(row.payload)
+    assert headers == {"content-type": CONTENT_TYPE.encode()}
+
+
+@pytest.mark.usefixtures("sample_event")
+async def test_events_with_same_key_keep_their_order(relay: EventRelay, kafka: KafkaConfig, topic: Topic) -> None:
+    keys = [f"key {number}" for number in range(10)]
+    for number in range(20):
+        await publish(relay.database, *(SampleEvent(who=key, number=number) for key in keys))
+    async with run_poller(relay):
+        await wait_until(lambda: is_done(relay.database))
+
+    assert numbers(produced_events(kafka, topic)) == {key: list(range(20)) for key in keys}
+    assert len({partition for partition, *_ in records(kafka, topic)}) > 1
+
+
+@pytest.mark.usefixtures("sample_event")
+async def test_relay_waits_for_lock_of_another_relay(relay: EventRelay, monkeypatch: pytest.MonkeyPatch) -> None:
+    await publish(relay.database, SampleEvent(who="ada"))
+    with monkeypatch.context() as patch:
+        for name in RELAY_LOCK:
+            patch.setitem(RELAY_LOCK, name, "SELECT false")
+        assert await relay.run_once() == 0
+    assert await relay.run_once() == 1
+
+
+@pytest.mark.skipif(not dialect.open_database.__module__.endswith("postgres"), reason="SQLite allows only one relay")
+@pytest.mark.usefixtures("sample_event")
+async def test_concurrent_relays_keep_order(empty_database: Database, kafka: KafkaConfig, topic: Topic) -> None:
+    first, second = (EventRelay(empty_database, EventProducer(kafka), poll_seconds=0.01) for _ in range(2))
+    async with run_poller(first), run_poller(second):
+        for number in range(0, 200, 20):
+            await publish(empty_database, *(SampleEvent(who="ada", number=number + each) for each in range(20)))
+        await wait_until(lambda: is_done(empty_database))
+    assert numbers(produced_events(kafka, topic)) == {"ada": list(range(200))}
+
+    async with transaction(empty_database.snapshot) as other:
+        assert (await (await other.connection()).execute(text(RELAY_LOCK["postgresql"]))).scalar_one()
+        await publish(empty_database, SampleEvent(who="ada"))
+        assert await first.run_once() == 0
+    assert await first.run_once() == 1
+
+
+def test_batch_of_largest_events_fits_into_client_queue() -> None:
+    """Otherwise every attempt would fail with a full queue. Both sizes are librdkafka's defaults."""
+    most_bytes_of_one, kilobytes_of_all = 1_000_000, 1_048_576
+    assert not {"message.max.bytes", "queue.buffering.max.kbytes"} & PRODUCER_CONFIG.keys()
+    assert BATCH * most_bytes_of_one <= kilobytes_of_all * 1024
+
+
+async def test_jobs_are_ignored(relay: EventRelay) -> None:
+    await commit_messages(relay.database, make_message("welcome"))
+    assert await relay.run_once() == 0
+
+
+@pytest.mark.usefixtures("sample_event")
+async def test_too_large_event_is_dead_letter_and_does_not_block_others(
+    relay: EventRelay, kafka: KafkaConfig, topic: Topic
+) -> None:
+    large = "x" * 1_100_000
+    await publish(relay.database, *(SampleEvent(who="ada", number=number) for number in range(2)))
+    await commit_messages(
+        relay.database, make_message("large", destination="kafka", queue=topic.name, key="ada", payload=large)
+    )
+    await publish(relay.database, SampleEvent(who="ada", number=2))
+    with capture_logs() as lines:
+        assert await relay.run_once() == 3
+
+    assert numbers(produced_events(kafka, topic)) == {"ada": [0, 1, 2]}
+    [letter] = await outbox_rows(relay.database)
+    assert (letter.name, letter.dead_at is None) == ("large", False)
+    assert "Message size too large" in letter.last_error
+    assert [(line["event"], line["type"]) for line in lines] == [("outbox: event rejected by Kafka", "large")]
+
+    assert await relay.run_once() == 0
+    async with transaction(relay.database.write) as session:
+        await OutboxRepository(session).replay(None)
+    assert await relay.run_once() == 0
+    [letter] = await outbox_rows(relay.database)
+    assert letter.dead_at is not None, "the retry must fail, too"
+
+
+@asynccontextmanager
+async def forwarding(port: int, to: str) -> AsyncGenerator[None]:
+    """Forward connections to another server."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while some := await reader.read(65_536):
+            writer.write(some)
+        writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, _, number = to.rpartition(":")
+        there_reader, there_writer = await asyncio.open_connection(host, int(number))
+        async with asyncio.TaskGroup() as pumps:
+            pumps.create_task(pump(reader, there_writer))
+            pumps.create_task(pump(there_reader, writer))
+
+    async with await asyncio.start_server(connect, "127.0.0.1", port):
+        yield
+
+
+@pytest.mark.usefixtures("sample_event")
+async def test_no_event_is_lost_when_kafka_restarts(empty_database: Database, topic: Topic) -> None:
+    """A second broker replaces the first one, at the same address."""
+    port = free_port()
+    relay = EventRelay(
+        empty_database, EventProducer({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0}), poll_seconds=0.01
+    )
+    found: list[list[int]] = []
+    with capture_logs() as lines:
+        async with run_poller(relay):
+            for number in (1, 2):
+                with broker([topic]) as address:
+                    async with forwarding(port, address):
+                        await publish(empty_database, SampleEvent(who="ada", number=10 * number))
+                        await wait_until(lambda: is_done(empty_database))
+                        found.append(numbers(produced_events({"bootstrap.servers": address}, topic))["ada"])
+                lines.clear()
+                relay.kafka.timeout_seconds = 0.5
+                await publish(empty_database, SampleEvent(who="ada", number=10 * number + 1))
+                await wait_until(lambda: bool(_waits(lines)))
+                relay.kafka.timeout_seconds = TIMEOUT_SECONDS
+
+    assert found == [[10], [11, 20]]
+    assert [(row.key, row.dead_at) for row in await outbox_rows(empty_database)] == [("ada", None)], (
+        "it is still pending"
+    )
+    assert (_waits(lines)[0]["error"], _waits(lines)[0]["exc_info"]) == (
+        f"{DestinationUnavailable.__name__}: Kafka: no response within 0.5 seconds",
+        None,
+    )
+
+
+def _waits(lines: list[Any]) -> list[Any]:
+    return [line for line in lines if line["event"] == "outbox: sending failed, retrying"]
+
+
+@pytest.mark.usefixtures("sample_event")
+async def test_missing_topic_does_not_block_others(empty_database: Database, kafka: KafkaConfig, topic: Topic) -> None:
+    relay = EventRelay(empty_database, EventProducer(kafka), poll_seconds=0.01)
+    relay.kafka.timeout_seconds = 0.5
+    await commit_messages(relay.database, make_message("lost", destination="kafka", queue="no-such-topic", key="ada"))
+    await publish(relay.database, SampleEvent(who="ada", number=1))
+    async with run_poller(relay):
+        await wait_until(lambda: _only(relay.database, "lost"))
+
+    assert numbers(produced_events(kafka, topic)) == {"ada": [1]}
+    [row] = await outbox_rows(relay.database)
+    assert row.dead_at is None
+
+
+async def _only(database: Database, name: str) -> bool:
+    return [row.name for row in await outbox_rows(database)] == [name]
+
+
+@pytest.mark.usefixtures("sample_event")
+async def test_broken_producer_is_replaced(
+    relay: EventRelay, monkeypatch: pytest.MonkeyPatch, kafka: KafkaConfig, topic: Topic
+) -> None:
+    """librdkafka behaves like this after an inconsistency of its counters: it fails once, and then does nothing."""
+    ended: list[str] = []
+
+    class Ended(Producer):
+        def flush(self, timeout: float = -1) -> int:
+            ended.append("once")
+            raise SystemError("<method 'flush' of 'cimpl.Producer' objects> returned NULL without setting an exception")
+
+    relay.kafka.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(ways, "Producer", Ended)
+        await publish(relay.database, SampleEvent(who="ada", number=1))
+        with pytest.raises(SystemError):
+            await relay.run_once()
+
+    assert await relay.run_once() == 1
+    assert ended == ["once"]
+    assert set(numbers(produced_events(kafka, topic))["ada"]) == {1}
+
+
+async def test_ping_succeeds_if_kafka_is_reachable(way: EventProducer) -> None:
+    await way.ping()
