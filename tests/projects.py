@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 # Imports whose package has another name, or that are a documented part of another package.
-DISTRIBUTIONS = {"starlette": "fastapi", "jwt": "pyjwt", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"coverage": "pytest-cov", "starlette": "fastapi", "jwt": "pyjwt", "yaml": "pyyaml"}
 
 
 def files(project: Path) -> list[Path]:

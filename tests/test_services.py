@@ -94,7 +94,7 @@ def test_monolith_has_no_service_files(render: Render) -> None:
 
     assert not {"auth", "mailer", "mailpit", "traefik", "keys"} & set(compose(project))
     assert not any((project / path).exists() for path in ("deploy", "app/services", "app/topology", "app/db/leader.py"))
-    assert "services" not in (project / "app/features.py").read_text(encoding="utf-8")
+    assert "app.services" not in (project / "app/features.py").read_text(encoding="utf-8")
 
 
 def test_traefik_routes_by_path(render: Render, tmp_path: Path) -> None:

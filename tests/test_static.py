@@ -224,7 +224,11 @@ def test_help_fits_terminal_width() -> None:
     values = resolve({}) | {"previous": resolve({})}
     removed_by_answer = environment().get_template("extensions/removed_by_answer.yml.jinja").render(values)
     for question in questions():
-        shown = environment().from_string(config()[question.name]["help"]).render(removed_by_answer=yaml.safe_load(removed_by_answer))
+        shown = (
+            environment()
+            .from_string(config()[question.name]["help"])
+            .render(removed_by_answer=yaml.safe_load(removed_by_answer))
+        )
         assert max(map(len, shown.splitlines())) < HELP_WIDTH, question.name
 
 

@@ -194,7 +194,9 @@ def ends(reader: KafkaConsumer) -> list[tuple[TopicPartition, int]]:
 
 def with_reader(read: Callable[[KafkaConsumer], Any]) -> Any:
     """Call a function with a reader that knows the offsets of the consumer group, but does not join it."""
-    with closing(KafkaConsumer(client() | {"group.id": probe.group, "enable.auto.commit": False, "log_level": 0})) as reader:
+    with closing(
+        KafkaConsumer(client() | {"group.id": probe.group, "enable.auto.commit": False, "log_level": 0})
+    ) as reader:
         return read(reader)
 
 

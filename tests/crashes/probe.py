@@ -16,11 +16,11 @@ from typing import Self
 
 from app.db import base
 from app.db.session import SessionDep
+from app.jobs.task import Job, task
+from app.jobs.task import non_transactional_task as outside
 from app.outbox import poller
 from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository
-from app.jobs.task import Job, task
-from app.jobs.task import non_transactional_task as outside
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 from sqlmodel import Field, col, delete, select

@@ -84,7 +84,9 @@ def test_too_few_partitions_are_told(declared: list[Topic]) -> None:
     assert f"{declared[0].name} has 6 of 12 partitions" in refused.stderr
 
 
-async def test_what_was_taken_back_is_not_read(empty_database: Database, kafka: KafkaConfig, topic: Topic, recording_consumer: RecordingConsumer) -> None:
+async def test_what_was_taken_back_is_not_read(
+    empty_database: Database, kafka: KafkaConfig, topic: Topic, recording_consumer: RecordingConsumer
+) -> None:
     producer = Producer(kafka | {"transactional.id": f"test-{uuid4().hex}"})
     producer.init_transactions(30)
     for number, kept in enumerate([True, False, True]):

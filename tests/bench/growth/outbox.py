@@ -5,11 +5,11 @@ import asyncio
 import sys
 from collections.abc import Iterator
 
+from app.jobs.relay import LOST_AFTER
+from app.jobs.repository import JobRepository
 from app.messaging.relay import BATCH as EVENTS
 from app.messaging.repository import EventRepository
 from app.outbox.poller import BATCH as JOBS
-from app.jobs.relay import LOST_AFTER
-from app.jobs.repository import JobRepository
 from explain_queries import Case, measure_growth
 
 # Half of the rows are events with a thousand keys, the other half are jobs.
