@@ -44,5 +44,5 @@ def test_relay_checks_destinations_at_startup(monkeypatch: pytest.MonkeyPatch) -
         return app
 
     monkeypatch.setattr("app.relay.create_app", create)
-    with pytest.raises(ConfigurationError, match="health check failed"):
+    with pytest.raises(ConfigurationError, match="The destination is not ready"):
         create_relay()

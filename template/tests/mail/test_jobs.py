@@ -189,7 +189,7 @@ async def test_unknown_deferred_email_is_retried(database: Database) -> None:
     await work(database)
 
     [job] = await outbox_rows(database)
-    assert (job.dead_at, job.last_error[:51]) == (None, "UnknownEmail: There is no deferred email app.gone.")
+    assert (job.dead_at, job.last_error[:50]) == (None, "UnknownEmail: There is no deferred email app.gone.")
 
 
 async def test_invalid_arguments_of_deferred_email_are_rejected_immediately(database: Database) -> None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from app.db.session import Database, transaction
 from app.mail import Mail, send_email_after_commit
-from app.mail import in_memory as module
+from app.mail import mailer as module
 from app.mail.mailer import MAX_CONNECTIONS, Mailer, MailerSettings, run_mailer
 from app.mail.smtp import deliver
 from tests.mail.conftest import FakeMailServer, settings_for

@@ -132,5 +132,5 @@ async def test_import_requires_an_empty_database(live: Database, file: Path) -> 
 
 
 def test_help_describes_the_file() -> None:
-    for command, said in (("export", "secrets included"), ("import", "or, if one of them is rejected, none")):
+    for command, said in (("export", "personal data and secrets"), ("import", "or, if one of them is rejected, none")):
         assert said in " ".join(run(command, "--help").output.split())

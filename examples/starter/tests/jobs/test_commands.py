@@ -67,7 +67,7 @@ def test_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("worker", "--host", "no-such-host.invalid")
 
     assert result.exit_code == 1
-    assert result.stderr.endswith("Is --host right?\n")
+    assert result.stderr.endswith("Check --host.\n")
 
 
 @PROCESSES

@@ -222,7 +222,7 @@ async def test_scheduler_runs_until_stopped(empty_database: Database) -> None:
 
 async def test_unavailable_database_ends_check(empty_database: Database) -> None:
     class Failing(Scheduler):
-        async def _begin(self, schedule: Schedule, now: datetime) -> None:
+        async def _start_schedule(self, schedule: Schedule, now: datetime) -> None:
             raise OperationalError("SELECT 1", {}, OSError("gone"))
 
     with pytest.raises(OperationalError):

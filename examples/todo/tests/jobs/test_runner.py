@@ -240,7 +240,7 @@ async def test_late_worker_has_no_effect(empty_database: Database) -> None:
     stale = await JobRunner(empty_database)._lease(job_id)
 
     class Slow(JobRunner):
-        async def _take(self, job_id: UUID) -> OutboxMessage | None:
+        async def _lease(self, job_id: UUID) -> OutboxMessage | None:
             return stale
 
     await shift_timestamps(empty_database, 60)

@@ -58,7 +58,7 @@ def test_contract_has_name_topic_and_schema(sample_event: type[SampleEvent], top
     assert made.schema() == {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": TYPE,
-        "title": "Happened",
+        "title": "SampleEvent",
         "description": "A sample event.",
         "type": "object",
         "properties": {
@@ -93,7 +93,7 @@ def test_event_without_contract_is_not_published() -> None:
 @pytest.mark.parametrize(
     ("event", "type_", "key", "said"),
     [
-        (SampleEvent, "test.happened.v2", "who", "Happened or test.happened.v2 already has a contract."),
+        (SampleEvent, "test.happened.v2", "who", "SampleEvent or test.happened.v2 already has a contract."),
         (Another, "Another", "who", "'Another' is not a valid event name. Example: user.registered.v1"),
         (Another, TYPE, "who", f"Another or {TYPE} already has a contract."),
         (Another, "test.another.v1", "whom", "The key of Another must be one of its fields: whom."),

@@ -80,17 +80,12 @@ class PasswordService:
             found = await PasswordRepository(session).find(email.strip().lower())
         user, stored = found or (None, None)
         right, renewed = await self.passwords.verify(password, stored.hash if stored else None)
-        if (
-            user is None
-            or stored is None
-            or not right
-            or not await self._password_unchanged(user.id, stored.hash, renewed)
-        ):
+        if user is None or stored is None or not right or not await self._is_current(user.id, stored.hash, renewed):
             audit(attempt, user_id=user.id if user else None, outcome="wrong_credentials", account=fingerprint(email))
             raise WrongCredentials
         return user
 
-    async def _password_unchanged(self, user_id: UUID, seen: str, renewed: str | None) -> bool:
+    async def _is_current(self, user_id: UUID, seen: str, renewed: str | None) -> bool:
         """Return whether the password hash is still `seen`; replace it if it uses outdated parameters."""
         await self.repository.lock_account(user_id)
         stored = await self.repository.get(user_id)
@@ -101,11 +96,7 @@ class PasswordService:
         return True
 
     async def confirm_password(self, user_id: UUID, password: str) -> User:
-        """Check the password of a signed-in user.
-
-        Raises:
-            WrongPassword: If the password is wrong.
-        """
+        """Check the password of a signed-in user; raise `WrongPassword` if it is wrong."""
         user = await self._load_user(user_id)
         try:
             return await self.authenticate(user.email, password, "confirm_password")

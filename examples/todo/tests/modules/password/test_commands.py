@@ -114,7 +114,7 @@ def test_create_admin_prompts_for_password_with_confirmation(monkeypatch: pytest
     [
         (["ada"], "", 2, "Invalid EMAIL or NAME: value is not a valid email address"),
         ([EMAIL, "--name", ""], "", 2, "Invalid EMAIL or NAME: String should have at least 1 character"),
-        ([EMAIL], "short\n", 1, "Use 15 to 128 characters."),
+        ([EMAIL], "short\n", 1, "Password must have 15 to 128 characters."),
     ],
 )
 def test_create_admin_explains_invalid_input(arguments: list[str], typed: str, code: int, said: str) -> None:

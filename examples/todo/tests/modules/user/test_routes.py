@@ -20,9 +20,9 @@ def client(client: AsyncClient) -> AsyncClient:
 
 
 @pytest.fixture
-def live(live: AsyncClient) -> AsyncClient:
-    as_admin(live)
-    return live
+def committing_client(committing_client: AsyncClient) -> AsyncClient:
+    as_admin(committing_client)
+    return committing_client
 
 
 async def register(client: AsyncClient, **fields: str) -> Response:
@@ -92,18 +92,18 @@ async def test_idempotency_key_can_be_reused_after_failure(client: AsyncClient) 
     assert (await client.post(USERS, json=UserCreateFactory.build().model_dump(), headers=key)).status_code == 201
 
 
-async def test_concurrent_requests_with_same_key_create_one_user(live: AsyncClient) -> None:
+async def test_concurrent_requests_with_same_key_create_one_user(committing_client: AsyncClient) -> None:
     body, key = UserCreateFactory.build().model_dump(), {"Idempotency-Key": "all-at-once"}
-    answers = await asyncio.gather(*(live.post(USERS, json=body, headers=key) for _ in range(5)))
+    answers = await asyncio.gather(*(committing_client.post(USERS, json=body, headers=key) for _ in range(5)))
 
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["id"] for answer in answers}) == 1
-    assert len((await live.get(USERS)).json()["items"]) == 1
+    assert len((await committing_client.get(USERS)).json()["items"]) == 1
 
 
-async def test_concurrent_requests_with_same_email_create_one_user(live: AsyncClient) -> None:
+async def test_concurrent_requests_with_same_email_create_one_user(committing_client: AsyncClient) -> None:
     body = UserCreateFactory.build().model_dump()
-    answers = await asyncio.gather(*(live.post(USERS, json=body) for _ in range(5)))
+    answers = await asyncio.gather(*(committing_client.post(USERS, json=body) for _ in range(5)))
 
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
 
@@ -211,13 +211,13 @@ async def test_update_of_old_version_is_rejected(client: AsyncClient) -> None:
     assert (await client.get(url)).json()["name"] == "First"
 
 
-async def test_concurrent_updates_are_not_lost_silently(live: AsyncClient) -> None:
-    url = (await register(live)).headers["location"]
-    answers = await asyncio.gather(*(live.patch(url, json={"name": f"Name {n}"}) for n in range(5)))
+async def test_concurrent_updates_are_not_lost_silently(committing_client: AsyncClient) -> None:
+    url = (await register(committing_client)).headers["location"]
+    answers = await asyncio.gather(*(committing_client.patch(url, json={"name": f"Name {n}"}) for n in range(5)))
 
     done = sum(answer.status_code == 200 for answer in answers)
     assert {answer.status_code for answer in answers} <= {200, 412}
-    assert (await live.get(url)).json()["version"] == 1 + done
+    assert (await committing_client.get(url)).json()["version"] == 1 + done
 
 
 async def test_deleted_user_is_not_found(client: AsyncClient) -> None:
