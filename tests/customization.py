@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.guide_steps import execute_step, module_guide_steps
 from tests.markdown import Block
 from tests.matrix.processes import run
-from tests.rendering import recorded_answers
+from tests.rendering import ROOT, recorded_answers
 
 Edit = Callable[[str], str]
 
@@ -107,11 +107,11 @@ EDITS: dict[str, tuple[Edit, ...]] = {
     ),
     "app/core/config.py": (
         insert_below(
-            "log_level: str",
+            "port: int",
             '    support_email: str = Field(default="help@example.com", description="Support address.")',
         ),
     ),
-    ".env.example": (insert_below("# LOG_LEVEL=", "# Support address\n# SUPPORT_EMAIL=help@example.com"),),
+    ".env.example": (insert_below("# PORT=", "# Support address\n# SUPPORT_EMAIL=help@example.com"),),
     ".github/workflows/ci.yml": (replace_text("timeout-minutes: 15", "timeout-minutes: 30"),),
     ".gitignore": (append("\n/exports/"),),
     "CHANGELOG.md": (insert_below("## Unreleased", "\n- Orders."), append("- Shows when a user joined.")),
@@ -155,6 +155,14 @@ class Customization:
             apply_edits(project / name, *edits)
         sort = [sys.executable, "-m", "ruff", "check", "--quiet", "--select", "I", "--fix", "app"]
         subprocess.run(sort, cwd=project, check=True)
+
+    def follow_changelog(self, project: Path) -> None:
+        """Replace the names that the changelog lists in the files of the team."""
+        names = dict(re.findall(r"`(\w+)`\s+is\s+now\s+`(\w+)`", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
+        old = re.compile(rf"\b({'|'.join(names)})\b")
+        modules = [*project.glob("app/modules/order/*.py"), *project.glob("tests/modules/order/*.py")]
+        for file in (*modules, *(project / name for name in NEW_FILES if name.endswith(".py"))):
+            file.write_text(old.sub(lambda found: names[found[0]], file.read_text(encoding="utf-8")), encoding="utf-8")
 
     def add_dependencies(self, project: Path) -> None:
         """Add dependencies with uv."""

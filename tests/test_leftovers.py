@@ -59,7 +59,7 @@ ALLOWED = {
     "docs/getting-started.md": ["This service has no sign-in"],
     # Mentions of the alternative.
     "docs/accounts.md": ["answer `auth=oidc` to the template"],
-    "app/modules/identity/commands.py": ["There is no password"],
+    "app/modules/identity/commands.py": ["No password is set"],
     "tests/modules/identity/test_commands.py": ["needs_no_password"],
     "tests/oidc/test_identity_provider.py": ['{"grant_type": "password"}'],
     # One file hides the differences of sign-in from the other tests, so that those are the same in all projects.

@@ -94,7 +94,7 @@ def test_updated_project_passes_its_checks(
     if reason := why_not(variant):
         pytest.skip(reason)
     project = tmp_path / "project"
-    create_and_update(history, project, version, variant)
+    create_and_update(history, project, version, variant).follow_changelog(project)
     newest = version == released()[-1]
     checks = [["check"]] if newest else [["lint"], ["test", "tests/db/test_migrations.py"]]
     tree_id = hashlib.sha256(repr([newest, *sorted(tree(project).items())]).encode()).hexdigest()[:16]

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from app.core.openapi import COMMON_RESPONSES
 from app.modules.auth import routes as auth
-from app.modules.auth.dependencies import ACCESS_ERRORS, ADMIN_ONLY, SIGNED_IN
+from app.modules.auth.dependencies import REFUSALS, ADMINISTRATORS, SIGNED_IN
 from app.modules.password import routes as password
 from app.modules.statistics import routes as statistics
 from app.modules.todo import routes as todo
@@ -21,6 +21,6 @@ router = APIRouter(prefix="/api/v1", responses=COMMON_RESPONSES)
 router.include_router(password.router, prefix="/auth")
 router.include_router(token.router, prefix="/auth")
 router.include_router(auth.router, prefix="/auth", dependencies=SIGNED_IN)
-router.include_router(user.router, prefix="/users", dependencies=ADMIN_ONLY, responses=ACCESS_ERRORS)
-router.include_router(statistics.router, prefix="/statistics", dependencies=ADMIN_ONLY, responses=ACCESS_ERRORS)
-router.include_router(todo.router, prefix="/todos", dependencies=SIGNED_IN, responses=ACCESS_ERRORS)
+router.include_router(user.router, prefix="/users", dependencies=ADMINISTRATORS, responses=REFUSALS)
+router.include_router(statistics.router, prefix="/statistics", dependencies=ADMINISTRATORS, responses=REFUSALS)
+router.include_router(todo.router, prefix="/todos", dependencies=SIGNED_IN, responses=REFUSALS)

@@ -1,4 +1,4 @@
-"""Immediate delivery of one email, for callers that handle retries: jobs and event consumers.
+"""Immediate delivery of one email, for callers that handle retries: jobs and event handlers.
 
 Delivery is at least once. If a process dies after the server has accepted an email and before that is recorded, the
 email is sent again with the same Message-ID, so that mail servers can recognize the duplicate.

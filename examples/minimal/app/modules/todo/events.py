@@ -31,7 +31,7 @@ class TodoChanged(TodoEvent):
     kind = "changed"
 
 
-# Published in addition to `TodoChanged`: consumers that track a to-do need every change, and consumers interested in
+# Published in addition to `TodoChanged`: subscribers that track a to-do need every change, and subscribers interested in
 # completed work need not compare statuses. It is not a `TodoEvent`, so that the feed does not show the change twice.
 @dataclass(frozen=True, kw_only=True)
 class TodoCompleted(Event):

@@ -1,4 +1,4 @@
-"""User commands that do not depend on the kind of sign-in; `create-admin` is in `password` or `identity`."""
+"""User commands that do not depend on the kind of sign-in; `create-admin` is in the module for that kind."""
 
 import asyncio
 from typing import Annotated

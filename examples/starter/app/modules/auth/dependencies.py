@@ -58,5 +58,5 @@ CurrentAdmin = Annotated[Principal, Security(authorize, scopes=[Scope.ADMIN])]
 
 # For whole routers, in app/api.py.
 SIGNED_IN = [Security(authorize)]
-ADMIN_ONLY = [Security(authorize, scopes=[Scope.ADMIN])]
-ACCESS_ERRORS = problems(UnauthenticatedError, NotAllowed)
+ADMINISTRATORS = [Security(authorize, scopes=[Scope.ADMIN])]
+REFUSALS = problems(UnauthenticatedError, NotAllowed)

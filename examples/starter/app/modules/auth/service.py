@@ -99,7 +99,7 @@ class AuthService:
         return await self.logins.sessions(user_id)
 
     async def revoke_session(self, user_id: UUID, session_id: UUID) -> None:
-        """Revoke one session of a user, including its cookie or refresh tokens.
+        """Revoke one session of a user, including its cookie or tokens.
 
         Raises:
             SessionNotFound: If the user has no session with this id.

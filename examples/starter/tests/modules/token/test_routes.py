@@ -305,7 +305,7 @@ async def test_sessions_are_listed_with_the_current_one(client: AsyncClient) -> 
     assert (there["client"], there["address"]) == (("A telephone" * 50)[:200], "127.0.0.1")
 
 
-async def test_login_attempts_are_limited(client: AsyncClient) -> None:
+async def test_sign_in_attempts_are_limited(client: AsyncClient) -> None:
     await open_account(client)
     answers = [(await log_in(client, password="wrong")).status_code for _ in range(11)]
     refused = await log_in(client)
