@@ -50,7 +50,6 @@ ALLOWED = {
     # Rejected alternatives.
     "docs/adr/0005-idempotency-keys-in-the-transaction.md": ["Keys in Redis"],
     # Statements that the feature is missing.
-    "app/modules/todo/dependencies.py": ["without sign-in, whoever asks names them"],
     "CONTRIBUTING.md": ["without sign-in, the client names the customer"],
     "docs/deployment.md": [
         *("There is no rate limit and no sign-in", "a placeholder password"),
@@ -60,12 +59,10 @@ ALLOWED = {
     # Mentions of the alternative.
     "docs/accounts.md": ["answer `auth=oidc` to the template"],
     "app/modules/identity/commands.py": ["No password is set"],
-    "tests/modules/identity/test_commands.py": ["needs_no_password"],
     "tests/oidc/test_identity_provider.py": ['{"grant_type": "password"}'],
     # One file hides the differences of sign-in from the other tests, so that those are the same in all projects.
     "tests/people.py": ["cover the actual sign-in", "without sign-in, all requests are allowed"],
     "tests/test_contract.py": ["administrator", "/auth/"],
-    "tests/modules/todo/test_routes.py": ["where a sign-in ends with the account"],
     "tests/security/test_protection.py": ["auth/forgot-password", "auth/reset-password", "/api/v1/auth/"],
     # Shared by both kinds of sign-in.
     "app/security/principal.py": ["for tokens of an identity provider"],
@@ -74,7 +71,6 @@ ALLOWED = {
     # Examples of secrets that must not be logged.
     "app/core/exception_handlers.py": ["it may be a password"],
     "tests/core/test_logging.py": ["password"],
-    "tests/modules/user/test_routes.py": ["a_bad_registration"],
     # Passwords of servers.
     "app/jobs/settings.py": ["may contain a password"],
     "tests/jobs/test_broker.py": ["reported_without_its_password"],

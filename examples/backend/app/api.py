@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from app.core.openapi import COMMON_RESPONSES
+from app.core.openapi import EVERY_ROUTE
 from app.modules.auth import routes as auth
-from app.modules.auth.dependencies import REFUSALS, ADMINISTRATORS, SIGNED_IN
+from app.modules.auth.dependencies import ADMINISTRATORS, REFUSALS, SIGNED_IN
 from app.modules.identity import routes as identity
 from app.modules.todo import routes as todo
 from app.modules.user import routes as user
@@ -12,10 +12,10 @@ from app.modules.user import routes as user
 # isort: split
 # Your own modules: import them below this line, …
 
-router = APIRouter(prefix="/api/v1", responses=COMMON_RESPONSES)
-# … and include their routes below this one. Template updates then do not conflict with them.
+router = APIRouter(prefix="/api/v1", responses=EVERY_ROUTE)
+# … and include their routes below this one. Then no update of the template gets in their way.
 
-# Modules of the template.
+# The template's modules.
 router.include_router(identity.router, prefix="/auth")
 router.include_router(auth.router, prefix="/auth", dependencies=SIGNED_IN)
 router.include_router(user.router, prefix="/users", dependencies=ADMINISTRATORS, responses=REFUSALS)

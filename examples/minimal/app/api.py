@@ -2,16 +2,16 @@
 
 from fastapi import APIRouter
 
-from app.core.openapi import COMMON_RESPONSES
+from app.core.openapi import EVERY_ROUTE
 from app.modules.todo import routes as todo
 from app.modules.user import routes as user
 
 # isort: split
 # Your own modules: import them below this line, …
 
-router = APIRouter(prefix="/api/v1", responses=COMMON_RESPONSES)
-# … and include their routes below this one. Template updates then do not conflict with them.
+router = APIRouter(prefix="/api/v1", responses=EVERY_ROUTE)
+# … and include their routes below this one. Then no update of the template gets in their way.
 
-# Modules of the template.
+# The template's modules.
 router.include_router(user.router, prefix="/users")
 router.include_router(todo.router, prefix="/users/{owner_id}/todos")

@@ -55,7 +55,7 @@ def create_app(
     app.state.health_checks = {}
     app.state.by_itself = []  # features add tasks that no separate process runs, for example in development
     openapi.customize_openapi(app)
-    app.include_router(health.router, responses=openapi.COMMON_RESPONSES)
+    app.include_router(health.router, responses=openapi.EVERY_ROUTE)
     app.include_router(routes)
     for feature in FEATURES:
         feature.setup(app)

@@ -40,7 +40,7 @@ class Problem(BaseModel):
     errors: list[InvalidField] | None = Field(default=None, description="The invalid fields, with status 422.")
 
 
-COMMON_RESPONSES: Responses = {
+EVERY_ROUTE: Responses = {
     400: {"description": "Malformed request"},
     408: {"description": "The request was not received in time"},
     413: {"description": "The request body is too large"},
