@@ -153,8 +153,7 @@ class Customization:
                 execute_step(step, project)
         for name, edits in EDITS.items():
             apply_edits(project / name, *edits)
-        sort = [sys.executable, "-m", "ruff", "check", "--quiet", "--select", "I", "--fix", "app"]
-        subprocess.run(sort, cwd=project, check=True)
+        sort_imports(project)
 
     def follow_changelog(self, project: Path) -> None:
         """Replace the names that the changelog lists in the files of the team."""
@@ -163,6 +162,7 @@ class Customization:
         modules = [*project.glob("app/modules/order/*.py"), *project.glob("tests/modules/order/*.py")]
         for file in (*modules, *(project / name for name in NEW_FILES if name.endswith(".py"))):
             file.write_text(old.sub(lambda found: names[found[0]], file.read_text(encoding="utf-8")), encoding="utf-8")
+        sort_imports(project)
 
     def add_dependencies(self, project: Path) -> None:
         """Add dependencies with uv."""
@@ -176,6 +176,12 @@ class Customization:
             for folder in ("app/modules/todo", "tests/modules/todo"):
                 shutil.rmtree(project / folder)
             apply_edits(project / API, lambda text: re.sub(r"^.*todo.*\n", "", text, flags=re.MULTILINE))
+
+
+def sort_imports(project: Path) -> None:
+    """Sort imports, and format what was edited, as `just format` does."""
+    for command in (("check", "--select", "I", "--fix"), ("format",)):
+        subprocess.run([sys.executable, "-m", "ruff", *command, "--quiet", "app", "tests"], cwd=project, check=True)
 
 
 def apply_edits(file: Path, *edits: Edit) -> None:

@@ -11,7 +11,7 @@ from tests.matrix.processes import run
 from tests.matrix.service import database
 from tests.questionnaire import choices, resolve
 from tests.releases import commit
-from tests.updating import NEXT, begin, switch, tree
+from tests.updating import NEVER_UPDATED, NEXT, begin, switch, tree
 
 pytestmark = pytest.mark.complete
 
@@ -21,8 +21,6 @@ OTHER_ANSWERS = [
 ]
 REQUIRED_ANSWERS = {"topology": {"database": "postgres", "workers": True, "kafka": True}}
 """Other answers without which a question is not asked."""
-NEVER_UPDATED = {"README.md", "CHANGELOG.md", "ROADMAP.md", "alembic/versions/0001_initial.py"}
-"""Files that are only rendered for new projects (`_skip_if_exists`)."""
 
 
 def differing_files(first: Path, second: Path) -> set[str]:

@@ -15,7 +15,7 @@ from tests.matrix.execution import why_not
 from tests.matrix.processes import just, run
 from tests.matrix.variants import Variant, everything_on, named
 from tests.releases import commit, git, released
-from tests.updating import NEXT, begin, copier, tree, update
+from tests.updating import NEVER_UPDATED, NEXT, begin, copier, tree, update
 
 BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 
@@ -32,9 +32,6 @@ def cases(*variants: Variant) -> list[ParameterSet]:
         for version in released()
         for variant in variants
     ]
-
-
-FIRST_MIGRATION = "alembic/versions/0001_initial.py"
 
 
 def answers(history: Path, version: str, variant: Variant) -> dict[str, Any]:
@@ -64,13 +61,14 @@ def test_update_keeps_edits_and_matches_fresh_copy(
 ) -> None:
     project, fresh = tmp_path / "project", tmp_path / "fresh"
     customization = create_and_update(history, project, version, variant)
-    first_migration = git(project, "show", f"HEAD:{FIRST_MIGRATION}")
+    before = set(git(project, "ls-tree", "-r", "--name-only", "HEAD").splitlines())
+    kept = {name: f"{git(project, 'show', f'HEAD:{name}')}\n".encode() for name in NEVER_UPDATED & before}
 
     begin(history, fresh, answers(history, version, variant), NEXT)
     customization.apply(fresh)
     customization.add_dependencies(fresh)
     customization.delete_example(fresh)
-    expected = {**tree(fresh), FIRST_MIGRATION: f"{first_migration}\n".encode()}
+    expected = tree(fresh) | kept
     assert tree(project) == expected
     assert (project / ".env").read_text(encoding="utf-8") == ENV
 

@@ -14,6 +14,9 @@ from tests.rendering import ROOT, Answers, recorded_answers
 NEXT = "999.0.0"
 """The version of the working tree, in tests that use it as the next release."""
 
+NEVER_UPDATED = {"README.md", "CHANGELOG.md", "ROADMAP.md", "alembic/versions/0001_initial.py"}
+"""Files that are only rendered for new projects (`_skip_if_exists`)."""
+
 MARKER = re.compile(r"^(<{7}|>{7}|\|{7})( |$)", re.MULTILINE)
 ISOLATED = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
