@@ -147,4 +147,4 @@ def test_edited_email_texts_conflict_as_documented(history: Path, tmp_path: Path
     assert conflicts(project) == [mails.relative_to(project).as_posix()]
     ours, theirs = mails.read_text(encoding="utf-8").split("=======\n", 1)
     assert "does not remember the password" in ours
-    assert "RESET_PASSWORD.mail(" in theirs
+    assert "RESET_PASSWORD.render(" in theirs

@@ -99,7 +99,7 @@ def _expect_topics_required(deployment: EventDeployment) -> None:
         try:
             deployment.app(command)
         except StepError as refused:
-            if "Create what is missing: app topics create" not in str(refused) or refused.code != 78:
+            if "Create them: app topics create" not in str(refused) or refused.code != 78:
                 raise
         else:
             raise StepError(f"app {command} starts although its topics are missing")

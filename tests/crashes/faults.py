@@ -33,7 +33,7 @@ def never_ending(deployment: JobDeployment) -> None:
     deployment.begin_scenario()
     _submit(deployment, kind="never_end")
     _expect_others_done(deployment, Load(deployment, OTHER_JOBS).start(), dead=1)
-    _expect_dead_letter(deployment, "never_end", "did not end within")
+    _expect_dead_letter(deployment, "never_end", "did not finish within")
 
 
 def hanging(deployment: JobDeployment) -> None:
