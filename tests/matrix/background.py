@@ -24,7 +24,7 @@ KAFKA = """
 import sys
 from app import features
 from app.messaging import contracts, development
-with development.broker(contracts.topics()) as address:
+with development.broker(contracts.all_topics()) as address:
     print(address, flush=True)
     sys.stdin.read()
 """
@@ -81,13 +81,13 @@ class Background:
 @contextmanager
 def background(project: Path, settings: Mapping[str, str]) -> Generator[Background]:
     """Start the servers that background work needs, and add their settings to the given ones."""
-    features = {name for name in ("workers", "events", "services", "mail") if (project / "app" / name).is_dir()}
+    features = {name for name in ("jobs", "messaging", "services", "mail") if (project / "app" / name).is_dir()}
     new_settings: dict[str, str] = {}
     inbox: Mailbox | None = None
     with ExitStack() as stack:
-        if "workers" in features:
+        if "jobs" in features:
             new_settings["REDIS_URL"] = stack.enter_context(project_server(project, REDIS, "redis", NO_REDIS))
-        if "events" in features:
+        if "messaging" in features:
             new_settings["KAFKA_BOOTSTRAP_SERVERS"] = stack.enter_context(
                 project_server(project, KAFKA, "127.0.0.1", NO_KAFKA)
             )
@@ -99,13 +99,13 @@ def background(project: Path, settings: Mapping[str, str]) -> Generator[Backgrou
 
 def _processes(features: set[str]) -> Generator[str]:
     """Yield the commands of the background processes."""
-    if features & {"workers", "events"}:
+    if features & {"jobs", "messaging"}:
         yield "relay"
-    if "workers" in features:
+    if "jobs" in features:
         yield "worker"
-    if "events" in features:
+    if "messaging" in features:
         yield "consumer"
     if "services" in features:
         yield "service scheduler"
-    elif "workers" in features:
+    elif "jobs" in features:
         yield "scheduler"
