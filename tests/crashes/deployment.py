@@ -17,7 +17,7 @@ from tests.matrix.service import GRACE_SECONDS, START_SECONDS, Service, ask, fre
 
 MARGIN_SECONDS = 10  # added to the grace period for busy machines
 LOG_LINES = 12
-IDLE = {"waiting": 0, "sent": 0, "taken": 0, "dead": 0}
+IDLE = {"pending": 0, "sent": 0, "running": 0, "dead": 0}
 NUMBERS_PER_SCENARIO = 10_000_000  # numbers reserved for the jobs of one scenario
 
 # `observer` is an API that is never killed; the tests query the state through it.

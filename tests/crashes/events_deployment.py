@@ -24,7 +24,7 @@ STABILIZED = r"Stabilized group \S+\.probe generation \d+ .*with (\d+) members"
 class EventDeployment(Deployment):
     """A service with events, and its Kafka broker."""
 
-    idle_state: ClassVar = {"waiting": 0, "dead": 0, "lag": 0}
+    idle_state: ClassVar = {"pending": 0, "dead": 0, "lag": 0}
 
     def __init__(self, project: Path, folder: Path, database: Postgres, kafka: Broker) -> None:
         settings = {"KAFKA_BOOTSTRAP_SERVERS": kafka.address}
