@@ -17,7 +17,7 @@ class RetryLater(Exception):
 def describe_error(error: BaseException) -> str:
     """Return the type of an error and the first line of its message.
 
-    Databases put rows into the further lines. For a `DataError` even the first line contains the rejected value, so
+    Databases put rows into the further text. For a `DataError` even the first line contains the rejected value, so
     only its type is returned.
     """
     if isinstance(error, ValidationError):
@@ -32,8 +32,8 @@ def describe_error(error: BaseException) -> str:
 
 def format_error_traceback(error: BaseException) -> str:
     """Format the traceback of an error and of its causes, without rejected values."""
-    lines = f"{''.join(format_tb(error.__traceback__))}{describe_error(error)}"
+    text = f"{''.join(format_tb(error.__traceback__))}{describe_error(error)}"
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return (
-        lines if cause is None else f"{format_error_traceback(cause)}\n\nThe exception above led to this one:\n\n{lines}"
+        text if cause is None else f"{format_error_traceback(cause)}\n\nThe exception above led to this one:\n\n{text}"
     )
