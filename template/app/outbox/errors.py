@@ -17,7 +17,7 @@ class RetryLater(Exception):
 def describe_error(error: BaseException) -> str:
     """Return the type of an error and the first line of its message.
 
-    Databases put rows into the further text. For a `DataError` even the first line contains the rejected value, so
+    Databases put rows into the further lines. For a `DataError` even the first line contains the rejected value, so
     only its type is returned.
     """
     if isinstance(error, ValidationError):
