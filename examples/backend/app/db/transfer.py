@@ -22,17 +22,17 @@ from app.db.session import Database, transaction
 BATCH = 500  # rows in memory at a time
 REVISION_TABLE = "alembic_version"  # the migration state of this database, which is not exported
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 Columns = Mapping[str, Collection[str]]
 
 
-async def export_rows(database: Database, file: BinaryIO, tell: Tell, metadata: MetaData = Base.metadata) -> None:
+async def export_rows(database: Database, file: BinaryIO, report: Report, metadata: MetaData = Base.metadata) -> None:
     """Write a snapshot of all rows.
 
     Args:
         database: The source.
         file: The destination.
-        tell: Called with progress messages.
+        report: Called with progress messages.
         metadata: The tables.
 
     Raises:
@@ -47,15 +47,15 @@ async def export_rows(database: Database, file: BinaryIO, tell: Tell, metadata: 
         file.write(header.line())
         for name, content in header.tables.items():
             await _write_all(connection, rows, name, file)
-            tell(f"{name}: {content.rows} rows")
+            report(f"{name}: {content.rows} rows")
     if left_out := _missing(present, {**_of_models(rows), REVISION_TABLE: present.get(REVISION_TABLE, ())}):
-        tell(f"Not exported, because no model has them: {', '.join(left_out)}")
+        report(f"Not exported, because no model has them: {', '.join(left_out)}")
 
 
 async def import_rows(
     database: Database,
     file: Iterable[bytes],
-    tell: Tell,
+    report: Report,
     metadata: MetaData = Base.metadata,
     batch_size: int = BATCH,
 ) -> None:
@@ -64,7 +64,7 @@ async def import_rows(
     Args:
         database: The destination.
         file: The lines of the file.
-        tell: Called with progress messages.
+        report: Called with progress messages.
         metadata: The tables.
         batch_size: Rows per statement.
 
@@ -87,7 +87,7 @@ async def import_rows(
     except IntegrityError as error:  # deferred constraints are checked at the end
         raise TransferError(f"The rows do not fit together: {_reason(error)}") from None
     for name, content in header.tables.items():
-        tell(f"{name}: {content.rows} rows")
+        report(f"{name}: {content.rows} rows")
 
 
 def around_import(dialect: Dialect, tables: Sequence[Table]) -> tuple[list[Executable], list[Executable]]:

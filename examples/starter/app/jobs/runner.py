@@ -53,7 +53,7 @@ class JobRunner:
 
         Raises:
             CancelledError: If it was cancelled. The job is released; if the cancellation interrupts a query of its row,
-            the job is sent again when its lease expires.
+                the job is sent again when its lease expires.
         """
         event = await self._lease(job_id)
         if event is None:

@@ -82,11 +82,11 @@ def check() -> None:
         client = _client()
         _require_topics(client)
         if narrow := underpartitioned(client, contracts.all_topics()):
-            told = ", ".join(
+            mismatches = ", ".join(
                 f"{topic.name} has {has} of {topic.partitions} partitions" for topic, has in narrow.items()
             )
             raise ConfigurationError(
-                f"Too few partitions: {told}.\n"
+                f"Too few partitions: {mismatches}.\n"
                 "The number of partitions limits the number of concurrent consumers. Either lower it in the contract,\n"
                 "or add partitions with Kafka's tools (kafka-topics.sh --alter --partitions) while no events are\n"
                 "pending, because keys move to other partitions."

@@ -32,8 +32,8 @@ def describe_error(error: BaseException) -> str:
 
 def format_error_traceback(error: BaseException) -> str:
     """Format the traceback of an error and of its causes, without rejected values."""
-    told = f"{''.join(format_tb(error.__traceback__))}{describe_error(error)}"
+    text = f"{''.join(format_tb(error.__traceback__))}{describe_error(error)}"
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return (
-        told if cause is None else f"{format_error_traceback(cause)}\n\nThe exception above led to this one:\n\n{told}"
+        text if cause is None else f"{format_error_traceback(cause)}\n\nThe exception above led to this one:\n\n{text}"
     )

@@ -1,4 +1,4 @@
-"""Mail transport: the SMTP server, or in development the terminal."""
+"""Email transport: the SMTP server, or in development the terminal."""
 
 import sys
 
