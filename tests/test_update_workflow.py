@@ -250,7 +250,7 @@ def test_update_lists_conflicts_and_exits_with_3(workspace: Workspace) -> None:
     assert "\n    LICENSE\n" in output
     assert "git add --all" in output
     assert " M uv.lock" in workspace.status(), "the lock file was not updated"
-    assert "LICENSE:" in workspace.just_error(1, "leftovers")
+    assert "LICENSE:" in workspace.just_error(1, "check-merge-leftovers")
 
 
 def test_update_handles_conflict_in_pyproject(workspace: Workspace) -> None:
@@ -266,7 +266,7 @@ def test_update_lists_rejected_files(workspace: Workspace) -> None:
     commit(workspace.project, "Ours")
     workspace.release("1.1.0", **LICENSE)
     assert "\n    LICENSE.rej\n" in workspace.just_error(3, "template-update", "--conflict", "rej")
-    assert "LICENSE.rej" in workspace.just_error(1, "leftovers"), "the file is ignored by git"
+    assert "LICENSE.rej" in workspace.just_error(1, "check-merge-leftovers"), "the file is ignored by git"
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -439,16 +439,16 @@ def test_pull_request_requires_main_branch(hosted_workspace: Workspace) -> None:
 @pytest.mark.parametrize("name", ["LICENSE", ".copier-answers.yml"])
 def test_check_rejects_conflict_markers_but_not_headings(workspace: Workspace, name: str) -> None:
     (workspace.project / "README.md").write_text("Heading\n=======\n", encoding="utf-8")
-    workspace.just("leftovers")
+    workspace.just("check-merge-leftovers")
     with (workspace.project / name).open("a", encoding="utf-8") as file:
         file.write(CONFLICT)
-    assert f"{name}:" in workspace.just_error(1, "leftovers")
+    assert f"{name}:" in workspace.just_error(1, "check-merge-leftovers")
 
 
 def test_check_passes_without_git(workspace: Workspace) -> None:
     shutil.rmtree(workspace.project / ".git")
     (workspace.project / "LICENSE").write_text(CONFLICT, encoding="utf-8")
-    assert run(workspace.project, JUST, "leftovers", GIT_CEILING_DIRECTORIES=str(workspace.folder)) == ""
+    assert run(workspace.project, JUST, "check-merge-leftovers", GIT_CEILING_DIRECTORIES=str(workspace.folder)) == ""
 
 
 @pytest.mark.execution
