@@ -111,6 +111,7 @@ class Administered(AdminClient):
 
 @pytest.fixture
 def administered(monkeypatch: pytest.MonkeyPatch) -> type[Administered]:
+    """Replaces Kafka's admin client. Request it after `topic`, which creates its topic with the real one."""
     client = type("Administered", (Administered,), {})
     monkeypatch.setattr(topics, "AdminClient", client)
     return client

@@ -147,7 +147,7 @@ def test_too_few_partitions_are_reported(topic: Topic) -> None:
 
 
 @pytest.mark.usefixtures("_a_kafka")
-def test_missing_topics_are_created(administered: type[Administered], topic: Topic) -> None:
+def test_missing_topics_are_created(topic: Topic, administered: type[Administered]) -> None:
     absent = Topic("test-absent", partitions=3)
     declare(absent, topic)
     result = run("topics", "create", "--replicas", "1")
