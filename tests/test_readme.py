@@ -19,7 +19,7 @@ from tests.rendering import ROOT, recorded_answers, snapshot
 from tests.updating import NEXT, begin, conflicts
 
 INSTALL_SECONDS = 300
-STOP_SECONDS = 30
+STOP_SECONDS = 300
 
 
 def written(marker: str) -> list[str]:

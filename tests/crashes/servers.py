@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.matrix.processes import StepError, environment
 from tests.matrix.service import free_port, kill, wait_until
 
-START_SECONDS = 30
+START_SECONDS = 300
 
 # Runs the project's development server. Each line of standard input is a mode of `pg_ctl stop` and restarts it.
 POSTGRES = """

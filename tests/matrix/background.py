@@ -29,7 +29,7 @@ with development.broker(contracts.all_topics()) as address:
     sys.stdin.read()
 """
 NO_KAFKA = "The Kafka broker of the project did not start."
-COUNT_SECONDS = 60
+COUNT_SECONDS = 300
 
 
 @dataclass

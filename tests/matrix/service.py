@@ -18,7 +18,7 @@ import psutil
 
 from tests.matrix.processes import StepError, environment
 
-START_SECONDS = 60
+START_SECONDS = 300
 RESPONSE_SECONDS = 30  # other tests run on the same machine
 PORTS = 10_000, 30_000  # below the ephemeral ports of Linux, macOS and Windows
 GRACE_SECONDS = 20  # the default of SHUTDOWN_GRACE_SECONDS

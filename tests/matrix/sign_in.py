@@ -28,7 +28,7 @@ APP_URL = "https://app.example.com"
 ADMINISTRATOR = "root@example.com"
 PASSWORD = "four teapots sang quietly"  # noqa: S105 - a test password
 
-COMMAND_SECONDS = 120
+COMMAND_SECONDS = 300
 
 Headers = Mapping[str, str]
 Settings = dict[str, str]
