@@ -4,9 +4,10 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 
-from tests.crashes.deployment import ROLES, JobDeployment
-from tests.crashes.load import Load, Outcome, evaluate
+from tests.crashes.deployment import ROLES, JobDeployment, ManagedProcess
+from tests.crashes.load import LONGEST_PAUSE, NUMBERS_PER_LOAD, Load, Outcome, evaluate
 from tests.matrix.service import wait_until
 
 JOBS = 10_000  # in total, divided among the scenarios
@@ -15,8 +16,7 @@ LOAD_SECONDS = 300  # additional time limit for submitting jobs
 RETRY_SECONDS = 60  # within which another worker must start the jobs of a killed one
 WORK_SECONDS = 1  # time limit for waiting until a fault can interrupt a job
 FAULTS_PER_SCENARIO = 8  # more take long and find nothing new
-ATTEMPTS = 3  # a scenario is repeated until it has interrupted a job
-NO_JOB_INTERRUPTED = "no job was interrupted"
+ATTEMPTS = 3  # a scenario is repeated until its condition is met
 
 Action = Callable[[JobDeployment, int, random.Random], list[Load]]
 Condition = Callable[[JobDeployment, Outcome], str]
@@ -37,14 +37,14 @@ class Scenario:
 
 
 def run_scenario(chosen: Scenario, deployment: JobDeployment, jobs: int, seed: int) -> Outcome:
-    """Run a scenario with its share of the jobs; repeat it if its faults have interrupted no job.
+    """Run a scenario with its share of the jobs; repeat it if only its condition was not met.
 
     Raises:
         StepError: If a process misbehaves, or jobs are not processed in time.
     """
     for attempt in range(ATTEMPTS):
         outcome = _run_once(chosen, deployment, jobs, seed + attempt)
-        if outcome.failure != NO_JOB_INTERRUPTED:
+        if outcome.failure != outcome.unmet or not outcome.unmet:
             break
     return outcome
 
@@ -73,7 +73,7 @@ def log_contains(words: str) -> Condition:
 def jobs_were_retried(_: JobDeployment, outcome: Outcome) -> str:
     """Require that other workers have retried the jobs of killed workers soon."""
     if not outcome.retry_delays:
-        return NO_JOB_INTERRUPTED
+        return "no job was interrupted"
     longest = max(outcome.retry_delays)
     return "" if longest < RETRY_SECONDS else f"an interrupted job waited {longest:.0f} seconds"
 
@@ -99,8 +99,19 @@ def relay_killed(deployment: JobDeployment, jobs: int, rng: random.Random) -> li
 
 
 def worker_killed(deployment: JobDeployment, jobs: int, rng: random.Random) -> list[Load]:
-    """Kill the workers repeatedly."""
-    return _under_load(deployment, jobs, rng, ["worker-1", "worker-2"])
+    """Kill a worker in the middle of a job, repeatedly."""
+    numbers = count(deployment.first_number + 3 * NUMBERS_PER_LOAD)
+    long_jobs = Load(deployment, 1, part=2)
+
+    def kill_during_job(_: str) -> None:
+        number = next(numbers)
+        request = {"kind": "record", "number": number, "pause": LONGEST_PAUSE}
+        wait_until(lambda: long_jobs.submit([request]), LOAD_SECONDS)
+        wait_until(lambda: _worker_of(deployment, number) is not None, LOAD_SECONDS)
+        if worker := _worker_of(deployment, number):
+            worker.kill()
+
+    return _under_load(deployment, jobs, rng, ["worker-1", "worker-2"], kill_during_job)
 
 
 def redis_emptied(deployment: JobDeployment, jobs: int, rng: random.Random) -> list[Load]:
@@ -183,6 +194,13 @@ def _repeat(
             deployment.start(*ended)
     for load in loads:
         load.finish(LOAD_SECONDS)
+
+
+def _worker_of(deployment: JobDeployment, number: int) -> ManagedProcess | None:
+    """Return the worker that started a job, None if none has."""
+    started = {pid for started, pid, _ in deployment.trace("started") if started == number}
+    workers = (deployment[name] for name in ROLES if name.startswith("worker"))
+    return next((worker for worker in workers if worker.process and worker.process.pid in started), None)
 
 
 def _has_work(deployment: JobDeployment) -> bool:
