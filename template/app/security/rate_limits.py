@@ -11,6 +11,7 @@ from limits import parse
 from limits.aio.strategies import FixedWindowRateLimiter
 
 from app.core.exceptions import TooManyRequestsError
+from app.core.runtime import runtime_of
 from app.db.base import utc_now
 from app.security.audit import audit
 from app.security.counters import BoundedMemoryStorage
@@ -79,8 +80,7 @@ async def get_device(request: Request) -> Device:
 
 async def get_rate_limits(request: Request) -> RateLimits:
     """Return the rate limits of the app."""
-    limits: RateLimits = request.app.state.rate_limits
-    return limits
+    return runtime_of(request)[RateLimits]
 
 
 DeviceDep = Annotated[Device, Depends(get_device)]

@@ -16,6 +16,7 @@ from app.modules.user.schemas import Email, UserCreate
 from app.modules.user.service import UserService
 
 commands = typer.Typer(no_args_is_help=True, help="Manage user accounts.")
+COMMANDS = {"users": commands}
 
 
 @commands.callback()

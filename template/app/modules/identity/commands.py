@@ -15,7 +15,6 @@ from app.modules.auth.service import AuthService
 from app.modules.user.schemas import UserCreate
 from app.modules.user.service import UserService
 
-
 @commands.command()
 def create_admin(
     email: Annotated[str, typer.Argument(help="Email address of the user at the identity provider.")],

@@ -6,6 +6,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
+from app.core.runtime import runtime_of
 from app.db.session import DatabaseDep, open_read_session
 from app.modules.identity.service import IdentityService
 from app.oidc.bearer import AccessToken, read_access_token
@@ -47,7 +48,7 @@ class CsrfRefused(ForbiddenError):
 
 async def get_providers(request: Request) -> Providers:
     """Return the configured identity providers."""
-    providers: Providers = request.app.state.oidc
+    providers = runtime_of(request)[Providers]
     return providers
 
 
@@ -56,7 +57,7 @@ ProvidersDep = Annotated[Providers, Depends(get_providers)]
 
 async def get_security(request: Request) -> SecuritySettings:
     """Return the sign-in settings."""
-    settings: SecuritySettings = request.app.state.security
+    settings = runtime_of(request)[SecuritySettings]
     return settings
 
 

@@ -12,8 +12,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
 from app.core.config import load
+from app.core.runtime import runtime_of
 from app.db.base import utc_now
-from app.db.session import transaction
+from app.db.session import Database, transaction
 from app.jwt.keys import dump_keys, generate, rotate
 from app.jwt.passwords import Passwords
 from app.jwt.settings import JwtSettings
@@ -33,9 +34,9 @@ EMAIL, PASSWORD = "ada@example.com", "orbit-walnut-teapot-47"
 
 async def open_account(client: AsyncClient, *roles: Role) -> None:
     """Create an account with a password, without email verification."""
-    state = app_of(client).state
-    hashed = await state.passwords.hash(PASSWORD)
-    async with transaction(state.database.write) as session:
+    runtime = runtime_of(app_of(client))
+    hashed = await runtime[Passwords].hash(PASSWORD)
+    async with transaction(runtime[Database].write) as session:
         user = await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
         await PasswordRepository(session).set_password(user.id, hashed)
         for role in roles:
@@ -81,7 +82,7 @@ async def test_login_returns_tokens(client: AsyncClient) -> None:
 )
 async def test_failed_login_response_does_not_reveal_the_cause(client: AsyncClient, email: str, password: str) -> None:
     await open_account(client)
-    async with transaction(app_of(client).state.database.write) as session:
+    async with transaction(runtime_of(app_of(client))[Database].write) as session:
         await UserService(session).register(UserCreate(email="old@example.com", name="Without a password"))
     answer = await log_in(client, username=email, password=password)
 
@@ -122,7 +123,7 @@ async def test_login_verifies_a_hash_even_without_account(client: AsyncClient, e
             verified.append(password)
             return await super().verify(password, stored)
 
-    app_of(client).state.passwords = Noting(load(JwtSettings))
+    runtime_of(app_of(client))[Passwords] = Noting(load(JwtSettings))
     await log_in(client, username=email, password="orbit-walnut-teapot-48")
     assert verified == ["orbit-walnut-teapot-48"]
 
@@ -133,13 +134,13 @@ async def test_password_change_during_login_is_detected(client: AsyncClient) -> 
     class Interrupted(Passwords):
         async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
             right = await super().verify(password, stored)
-            async with transaction(app_of(client).state.database.write) as session:
+            async with transaction(runtime_of(app_of(client))[Database].write) as session:
                 user = await UserService(session).find(EMAIL)
                 assert user is not None
                 await PasswordRepository(session).set_password(user.id, "another hash")
             return right
 
-    app_of(client).state.passwords = Interrupted(load(JwtSettings))
+    runtime_of(app_of(client))[Passwords] = Interrupted(load(JwtSettings))
     assert (await log_in(client)).status_code == 401
 
 
@@ -150,7 +151,7 @@ async def test_outdated_hash_is_replaced(client: AsyncClient, session: AsyncSess
         async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
             return True, "a better hash"
 
-    app_of(client).state.passwords = Outdated(load(JwtSettings))
+    runtime_of(app_of(client))[Passwords] = Outdated(load(JwtSettings))
     assert (await log_in(client)).status_code == 200
     found = await PasswordRepository(session).find(EMAIL)
     assert found is not None
@@ -345,7 +346,7 @@ async def test_key_rotation_keeps_users_signed_in(
 def restarted(client: AsyncClient) -> AsyncClient:
     """Return a client of a new application instance with the same database."""
     app = create_app()
-    app.state.database = app_of(client).state.database
+    runtime_of(app)[Database] = runtime_of(app_of(client))[Database]
     return AsyncClient(transport=ASGITransport(app), base_url="http://test")
 
 
