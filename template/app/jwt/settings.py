@@ -8,7 +8,6 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.core.config import Environment, EnvSettings
-from app.jwt.guessing import estimate_strength
 from app.jwt.keys import SigningKeys, read_keys, read_public_keys
 from app.security.settings import Rate
 
@@ -83,7 +82,9 @@ def _reject_guessable(secret: str, env: Environment) -> None:
 
 
 def _guesses_log10(secret: str) -> float:
-    return float(estimate_strength(secret[:SECRET_BYTES])["guesses_log10"])
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - large; see `estimate_strength` in app/jwt/passwords.py
+
+    return float(zxcvbn(secret[:SECRET_BYTES])["guesses_log10"])
 
 
 def new_secret_key() -> str:
