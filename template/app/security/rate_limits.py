@@ -47,6 +47,14 @@ class BoundedMemoryStorage(Storage):
         self._counters[key] = (count + amount, end)
         return count + amount
 
+    async def decr(self, key: str) -> None:
+        """Decrement a counter, if it is above zero."""
+        count, end = self._counters.get(key, (0, 0.0))
+        if count > 1:
+            self._counters[key] = (count - 1, end)
+        else:
+            await self.clear(key)
+
     def _evict(self) -> None:
         """Scan all counters: evict the expired ones and, above 90% of the capacity, the oldest.
 
@@ -89,7 +97,8 @@ class RateLimits:
     def __init__(self, settings: SecuritySettings) -> None:
         """Create the counters."""
         self.by_address = settings.address_limit
-        self.limiter = FixedWindowRateLimiter(BoundedMemoryStorage())
+        self.counters = BoundedMemoryStorage()
+        self.limiter = FixedWindowRateLimiter(self.counters)
 
     async def count(self, action: str, device: Device) -> None:
         """Count an attempt from a network address.
@@ -102,6 +111,14 @@ class RateLimits:
             TooManyRequestsError: If the limit is exceeded.
         """
         await self.hit(self.by_address, action, "address", network_key(device.address))
+
+    async def undo_count(self, action: str, device: Device) -> None:
+        """Undo the count of an attempt that succeeded, so that many users of one network can sign in.
+
+        Attempts are counted before they are made. If only failures were counted afterwards, concurrent attempts could
+        exceed the limit.
+        """
+        await self.counters.decr(parse(self.by_address).key_for(action, "address", network_key(device.address)))
 
     async def hit(self, rate: str, action: str, kind: str, whose: str) -> None:
         """Count an attempt against a limit.

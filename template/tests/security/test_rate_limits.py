@@ -150,6 +150,21 @@ def test_http_is_allowed_for_localhost_outside_production() -> None:
     assert not is_safe_url("http://192.0.2.1:8000", Environment.DEV)
 
 
+async def test_successful_attempts_are_not_counted(limits: RateLimits) -> None:
+    for _ in range(10):
+        await limits.count("login", at("192.0.2.1"))
+        await limits.undo_count("login", at("192.0.2.1"))
+    assert limits.counters._counters == {}
+
+    for _ in range(2):
+        await limits.count("login", at("192.0.2.1"))
+    await limits.undo_count("login", at("192.0.2.1"))
+    for _ in range(2):
+        await limits.count("login", at("192.0.2.1"))
+    with pytest.raises(TooManyRequestsError):
+        await limits.count("login", at("192.0.2.1"))
+
+
 async def test_counter_can_be_reset(limits: RateLimits) -> None:
     for _ in range(3):
         await limits.hit("1/minute", "login", "account", "ada")

@@ -33,7 +33,7 @@ async def log_in(
     answered = await tokens.log_in(
         passwords, form.username, form.password.get_secret_value(), frozenset(form.scope.split()), attempts.device
     )
-    await attempts.reset_count("login", form.username)
+    await attempts.record_success("login", form.username)
     response.headers.update(NO_STORE)
     return answered
 

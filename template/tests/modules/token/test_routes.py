@@ -24,7 +24,9 @@ from app.modules.password.repository import PasswordRepository
 from app.modules.token.models import RefreshToken
 from app.modules.user.schemas import UserCreate
 from app.modules.user.service import UserService
+from app.security.rate_limits import RateLimits
 from app.security.secrets import digest
+from app.security.settings import SecuritySettings
 from tests.people import app_of
 
 AUTH = "/api/v1/auth"
@@ -321,6 +323,25 @@ async def test_successful_login_resets_the_attempt_count(client: AsyncClient) ->
         for _ in range(9):
             await log_in(client, password="wrong")
         assert (await log_in(client)).status_code == 200
+
+
+async def test_users_of_one_network_can_sign_in_without_limit(client: AsyncClient) -> None:
+    app_of(client).state.rate_limits = RateLimits(SecuritySettings(address_limit="2/minute"))
+    await open_account(client)
+    for _ in range(5):
+        assert (await log_in(client)).status_code == 200
+
+
+async def test_failed_logins_of_one_network_are_limited(client: AsyncClient) -> None:
+    """An account of the attacker does not help to guess the passwords of others."""
+    app_of(client).state.rate_limits = RateLimits(SecuritySettings(address_limit="3/minute"))
+    await open_account(client)
+    answers = []
+    for n in range(4):
+        answers.append((await log_in(client, username=f"{n}@example.com")).status_code)
+        answers.append((await log_in(client)).status_code)
+
+    assert answers == [401, 200, 401, 200, 401, 429, 429, 429]
 
 
 async def test_key_rotation_keeps_users_signed_in(
