@@ -14,7 +14,6 @@ class AttemptLimiter:
     """
 
     def __init__(self, limits: RateLimits, settings: JwtSettings, device: Device) -> None:
-        """Set the client whose attempts are counted."""
         self.limits = limits
         self.settings = settings
         self.device = device

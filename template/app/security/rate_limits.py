@@ -22,7 +22,7 @@ CLIENT_LENGTH = 200
 
 
 class BoundedMemoryStorage(Storage):
-    """In-memory counters that expire, with a maximum number.
+    """In-memory counters that expire, with a maximum number; the oldest are evicted.
 
     The memory storage of `limits` scans all counters at each attempt, and its size is unlimited,
     so an attacker could exhaust the memory.
@@ -32,7 +32,6 @@ class BoundedMemoryStorage(Storage):
     base_exceptions = ValueError
 
     def __init__(self, most: int = 100_000) -> None:
-        """Set the maximum number of counters; the oldest are evicted."""
         super().__init__()
         self._capacity = most
         self._counters: dict[str, tuple[int, float]] = {}  # oldest first: count, end
@@ -95,7 +94,6 @@ class RateLimits:
     """The rate limits of this process."""
 
     def __init__(self, settings: SecuritySettings) -> None:
-        """Create the counters."""
         self.by_address = settings.address_limit
         self.counters = BoundedMemoryStorage()
         self.limiter = FixedWindowRateLimiter(self.counters)

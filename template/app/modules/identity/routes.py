@@ -182,7 +182,7 @@ async def close_account(
     user: CurrentUser, _: SessionId, session: SessionDep, request: Request, response: Response
 ) -> None:
     """Delete your account and all its data."""
-    await IdentityService(session).close_account(user.user_id)
+    await IdentityService(session).delete_account(user.user_id)
     cookies.delete_cookie(request, response, cookies.SESSION)
 
 

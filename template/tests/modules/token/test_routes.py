@@ -22,8 +22,10 @@ from app.modules.auth.models import LoginSession, Role
 from app.modules.auth.service import AuthService
 from app.modules.password.repository import PasswordRepository
 from app.modules.token.models import RefreshToken
+from app.modules.token.service import TokenService
 from app.modules.user.schemas import UserCreate
 from app.modules.user.service import UserService
+from app.security.principal import Device, Principal
 from app.security.rate_limits import RateLimits
 from app.security.secrets import digest
 from app.security.settings import SecuritySettings
@@ -305,6 +307,20 @@ async def test_sessions_are_listed_with_the_current_one(client: AsyncClient) -> 
     )
     assert (there["current"], current["current"]) == (False, True)
     assert (there["client"], there["address"]) == (("A telephone" * 50)[:200], "127.0.0.1")
+
+
+async def test_logout_without_session_does_nothing(client: AsyncClient, session: AsyncSession) -> None:
+    await open_account(client)
+    user = await UserService(session).find(EMAIL)
+    assert user is not None
+    auth, tokens = AuthService(session), TokenService(session, app_of(client).state.access_tokens, timedelta())
+    login = await auth.start_session(user.id, Device("A telephone", "192.0.2.1"))
+    await tokens.sign_out(Principal(user.id, frozenset(), utc_now()))
+    assert login in await auth.sessions(user.id)
+
+    for _ in range(2):
+        await tokens.sign_out(Principal(user.id, frozenset(), utc_now(), session_id=login.id))
+    assert login not in await auth.sessions(user.id)
 
 
 async def test_sign_in_attempts_are_limited(client: AsyncClient) -> None:
