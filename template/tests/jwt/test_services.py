@@ -1,6 +1,6 @@
 """With several services, only one signs tokens; the others verify them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -8,11 +8,12 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
-from app.core.config import ConfigurationError, load_all
+from app.core.config import ConfigurationError
 from app.core.runtime import runtime_of
 from app.db.session import Database
 from app.jwt.keys import NoSigningKey, dump_keys, dump_public_keys, generate
-from app.jwt.settings import JwtSettings, new_secret_key
+from app.jwt.settings import new_secret_key
+from app.main import create_app
 from app.processes import create
 from tests.messaging.conftest import impatient
 from tests.modules.token.credentials import credentials
@@ -77,18 +78,12 @@ async def test_other_service_cannot_sign(checker: FastAPI) -> None:
         await credentials(checker, uuid4())
 
 
-def test_production_rejects_a_shared_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JWT_SECRET_KEY", new_secret_key())
-    load_all(JwtSettings)
-
-    monkeypatch.setenv("ENV", "prod")
-    with pytest.raises(ConfigurationError, match="JWT_SECRET_KEY: must not be set, since every service could sign"):
-        load_all(JwtSettings)
-
-
-def test_production_accepts_a_key_file_for_several_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_rejects_a_shared_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However the application is started: `app run` checks all settings before."""
     monkeypatch.chdir(tmp_path)  # without the .env of the developer
-    (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
     monkeypatch.setenv("ENV", "prod")
-    monkeypatch.setenv("JWT_KEYS_FILE", str(tmp_path / "keys.json"))
-    load_all(JwtSettings)
+    monkeypatch.setenv("AUTH_APP_URL", "https://app.example.com")
+    monkeypatch.setenv("JWT_SECRET_KEY", new_secret_key())
+
+    with pytest.raises(ConfigurationError, match="JWT_SECRET_KEY is not allowed, since every service could sign"):
+        create_app()

@@ -14,10 +14,8 @@ from app.oidc.cookies import CSRF_HEADER, SESSION, has_csrf_token, read_cookie
 from app.oidc.login import Login
 from app.oidc.providers import Providers
 from app.security.audit import audit
-from app.security.principal import Principal
+from app.security.principal import SAFE_METHODS, Principal
 from app.security.settings import SecuritySettings
-
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 session_cookie = APIKeyCookie(
     name=SESSION,

@@ -378,6 +378,21 @@ async def test_login_attempts_are_rate_limited(browser: AsyncClient, app: FastAP
     assert int(answer.headers["retry-after"]) > 0
 
 
+async def test_users_of_one_network_can_sign_in_without_limit(browser: AsyncClient, app: FastAPI) -> None:
+    runtime_of(app)[RateLimits] = RateLimits(SecuritySettings(address_limit="2/minute"))
+    for _ in range(5):
+        assert error_free(await sign_in(browser))
+
+
+async def test_failed_callbacks_are_rate_limited(browser: AsyncClient, app: FastAPI) -> None:
+    runtime_of(app)[RateLimits] = RateLimits(SecuritySettings(address_limit="2/minute"))
+    failed = f"{AUTH}/callback/acme?state=unknown&code=unknown"
+    for _ in range(2):
+        assert redirected_error(await browser.get(failed)) == "login_expired"
+
+    assert (await browser.get(failed)).status_code == 429
+
+
 # ── cookies and secrets ──
 
 

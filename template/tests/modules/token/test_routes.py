@@ -23,9 +23,13 @@ from app.modules.auth.models import LoginSession, Role
 from app.modules.auth.service import AuthService
 from app.modules.password.repository import PasswordRepository
 from app.modules.token.models import RefreshToken
+from app.modules.token.service import TokenService
 from app.modules.user.schemas import UserCreate
 from app.modules.user.service import UserService
+from app.security.principal import Device, Principal
+from app.security.rate_limits import RateLimits
 from app.security.secrets import digest
+from app.security.settings import SecuritySettings
 from tests.people import app_of
 
 AUTH = "/api/v1/auth"
@@ -306,6 +310,20 @@ async def test_sessions_are_listed_with_the_current_one(client: AsyncClient) -> 
     assert (there["client"], there["address"]) == (("A telephone" * 50)[:200], "127.0.0.1")
 
 
+async def test_logout_without_session_does_nothing(client: AsyncClient, session: AsyncSession) -> None:
+    await open_account(client)
+    user = await UserService(session).find(EMAIL)
+    assert user is not None
+    auth, tokens = AuthService(session), TokenService(session, runtime_of(app_of(client))[AccessTokens], timedelta())
+    login = await auth.start_session(user.id, Device("A telephone", "192.0.2.1"))
+    await tokens.sign_out(Principal(user.id, frozenset(), utc_now()))
+    assert login in await auth.sessions(user.id)
+
+    for _ in range(2):
+        await tokens.sign_out(Principal(user.id, frozenset(), utc_now(), session_id=login.id))
+    assert login not in await auth.sessions(user.id)
+
+
 async def test_sign_in_attempts_are_limited(client: AsyncClient) -> None:
     await open_account(client)
     answers = [(await log_in(client, password="wrong")).status_code for _ in range(11)]
@@ -322,6 +340,25 @@ async def test_successful_login_resets_the_attempt_count(client: AsyncClient) ->
         for _ in range(9):
             await log_in(client, password="wrong")
         assert (await log_in(client)).status_code == 200
+
+
+async def test_users_of_one_network_can_sign_in_without_limit(client: AsyncClient) -> None:
+    runtime_of(app_of(client))[RateLimits] = RateLimits(SecuritySettings(address_limit="2/minute"))
+    await open_account(client)
+    for _ in range(5):
+        assert (await log_in(client)).status_code == 200
+
+
+async def test_failed_logins_of_one_network_are_limited(client: AsyncClient) -> None:
+    """An account of the attacker does not help to guess the passwords of others."""
+    runtime_of(app_of(client))[RateLimits] = RateLimits(SecuritySettings(address_limit="3/minute"))
+    await open_account(client)
+    answers = []
+    for n in range(4):
+        answers.append((await log_in(client, username=f"{n}@example.com")).status_code)
+        answers.append((await log_in(client)).status_code)
+
+    assert answers == [401, 200, 401, 200, 401, 429, 429, 429]
 
 
 async def test_key_rotation_keeps_users_signed_in(
