@@ -1,5 +1,6 @@
 """Several services from one project: the compose file and the routes of Traefik."""
 
+import re
 import shutil
 import socket
 import subprocess
