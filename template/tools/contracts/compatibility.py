@@ -51,8 +51,8 @@ def _inline_definitions(schema: Schema) -> Schema:
             if rule not in ANNOTATIONS
         }
 
-    plained: Schema = plain(schema)
-    return plained
+    inlined: Schema = plain(schema)
+    return inlined
 
 
 def _compare_fields(old: Schema, new: Schema, required: Collection[str], where: str) -> Iterator[str]:

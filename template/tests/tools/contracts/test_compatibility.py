@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import Field, TypeAdapter
 
-from app.messaging.compatibility import Schema, breaking_changes
+from tools.contracts.compatibility import Schema, breaking_changes
 
 
 class First(StrEnum):
