@@ -91,7 +91,7 @@ def test_addition_is_shown_and_written(folder: Path, replace_contracts: ReplaceC
 
 
 @pytest.mark.parametrize(
-    ("fields", "changed", "said"),
+    ("fields", "changed", "message"),
     [
         ([], {}, "size: was removed"),
         ([("size", str)], {}, 'size: type was "integer", is "string"'),
@@ -102,7 +102,7 @@ def test_addition_is_shown_and_written(folder: Path, replace_contracts: ReplaceC
     ],
 )
 def test_breaking_change_is_rejected(
-    folder: Path, replace_contracts: ReplaceContracts, fields: list[Any], changed: dict[str, str], said: str
+    folder: Path, replace_contracts: ReplaceContracts, fields: list[Any], changed: dict[str, str], message: str
 ) -> None:
     before = {path: path.read_bytes() for path in folder.iterdir()}
     replace_contracts(*fields, **changed)
@@ -110,7 +110,7 @@ def test_breaking_change_is_rejected(
     for command in ("check", "write"):
         result = run(command, folder)
         assert result.exit_code == 1
-        assert f"Breaking change of {NAME}:\n  {said}" in result.output
+        assert f"Breaking change of {NAME}:\n  {message}" in result.output
         assert "Keep Happened unchanged" in result.output
         assert '"thing.happened.v2"' in result.output
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
