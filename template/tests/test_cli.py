@@ -205,6 +205,6 @@ def test_purge_reports_the_number_of_rows() -> None:
 
 
 def test_openapi_document_is_exported(tmp_path: Path) -> None:
-    assert run("openapi", "export", str(tmp_path / "api.json")).exit_code == 0
+    assert run("openapi", "export", str(tmp_path / "new/api.json")).exit_code == 0
 
-    assert json.loads((tmp_path / "api.json").read_text(encoding="utf-8"))["openapi"].startswith("3.")
+    assert json.loads((tmp_path / "new/api.json").read_text(encoding="utf-8"))["openapi"].startswith("3.")
