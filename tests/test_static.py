@@ -20,7 +20,7 @@ from tests.rendering import ROOT, working_tree
 
 TEMPLATE = Path("template")
 BUDGET_FILES = 5  # of app/, not counting the first migration
-BUDGET_LINES = 62  # a third of them in api.py, where edits of users must merge with new versions
+BUDGET_LINES = 69  # a third of them in api.py, where edits of users must merge with new versions
 HELP_WIDTH = 105
 NOT_RENDERED = {TEMPLATE / ".gitignore.jinja"}  # under its final name, it would apply to this repository
 
@@ -200,7 +200,7 @@ def test_python_contains_little_jinja() -> None:
     sources = [file for file in FILES if file.name.endswith(".py.jinja") and file.parts[1] in {"app", "alembic"}]
     assert len([file for file in sources if file.parts[1] == "app"]) <= BUDGET_FILES, sources
     assert [file.name for file in sources if file.parts[1] == "alembic"] == ["0001_initial.py.jinja"]
-    assert sum(read(file).count("# {%") for file in sources) <= BUDGET_LINES, sources
+    assert sum("# {%" in line for file in sources for line in read(file).splitlines()) <= BUDGET_LINES, sources
 
 
 @pytest.mark.parametrize("file", [file for file in JINJA if file.name.endswith(".py.jinja")], ids=str)
