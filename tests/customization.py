@@ -173,9 +173,9 @@ class Customization:
     def delete_example(self, project: Path) -> None:
         """Delete the example module by hand, without changing the answer."""
         if recorded_answers(project)["example"]:
-            for folder in ("app/modules/todo", "tests/modules/todo"):
-                shutil.rmtree(project / folder)
-            apply_edits(project / API, lambda text: re.sub(r"^.*todo.*\n", "", text, flags=re.MULTILINE))
+            for folder in ("app/modules/todo", "tests/modules/todo", "app/modules/feed", "tests/modules/feed"):
+                shutil.rmtree(project / folder, ignore_errors=folder.endswith("feed"))  # older versions have no `feed`
+            apply_edits(project / API, lambda text: re.sub(r"^.*(todo|feed).*\n", "", text, flags=re.MULTILINE))
 
 
 def sort_imports(project: Path) -> None:

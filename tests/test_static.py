@@ -197,7 +197,8 @@ def test_variants_enable_and_disable_every_feature() -> None:
 
 def test_python_contains_little_jinja() -> None:
     """Nearly all code is plain Python, so that its tools can check the template itself."""
-    lines = {file: read(file).count("# {%") for file in FILES if file.name.endswith(".py.jinja")}
+    python = [file for file in FILES if file.name.endswith(".py.jinja")]
+    lines = {file: sum("# {%" in line for line in read(file).splitlines()) for file in python}
     assert sum(lines.values()) <= BUDGET_LINES, lines
     assert sum(map(bool, lines.values())) <= BUDGET_FILES, lines
 
