@@ -12,9 +12,8 @@ from sqlalchemy.exc import OperationalError
 from app.core.config import ConfigurationError, Settings, load
 from app.core.logging import configure_logging
 from app.db import dialect, migrations, transfer
-from app.db.expiry import delete_expired as purge_expired
+from app.db.expiry import delete_expired
 from app.db.lines import TransferError, UnusableFile
-from app.db.session import transaction
 
 EXIT_DATA = 65  # EX_DATAERR of sysexits.h
 EXIT_CONFIGURATION = 78  # EX_CONFIG
@@ -75,17 +74,18 @@ def generate(message: Annotated[str, typer.Argument(help="Short description of t
 
 @commands.command()
 def purge() -> None:
-    """Delete expired rows, such as idempotency keys. Run it daily."""
+    """Delete expired rows, such as idempotency keys. Run it daily. If it is interrupted, deleted rows stay deleted."""
     with command_context():
-        typer.echo(f"{asyncio.run(_purge())} expired rows deleted")
+        asyncio.run(_purge())
 
 
-async def _purge() -> int:
-    async with (
-        dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.write) as session,
-    ):
-        return await purge_expired(session)
+async def _purge() -> None:
+    total = 0
+    async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
+        async for table, deleted in delete_expired(database):
+            total += deleted
+            typer.echo(f"{table}: {deleted} rows deleted")
+    typer.echo(f"{total} expired rows deleted")
 
 
 @commands.command("export")

@@ -3,6 +3,7 @@
 import logging
 import stat
 from collections.abc import AsyncGenerator, Generator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from typer.testing import CliRunner, Result
 
 from app.cli import app
 from app.db import transfer
-from app.db.base import Base
+from app.db.base import Base, utc_now
 from app.db.commands import EXIT_DATA
+from app.db.idempotency import IdempotencyKey
 from app.db.lines import TransferError
 from app.db.session import Database, transaction
 from app.modules.user.models import User
@@ -82,6 +84,15 @@ async def test_data_is_exported_and_imported_through_pipes(live: Database) -> No
 
     assert (away.exit_code, back.exit_code) == (0, 0)
     assert await users(live) == 1
+
+
+async def test_purge_reports_progress(live: Database) -> None:
+    async with transaction(live.write) as session:
+        for name, hours in (("old", -1), ("new", 1)):
+            session.add(IdempotencyKey(id=name, fingerprint="", expires_at=utc_now() + timedelta(hours=hours)))
+
+    assert run("purge").output == "idempotency_key: 1 rows deleted\n1 expired rows deleted\n"
+    assert run("purge").output == "0 expired rows deleted\n"
 
 
 def test_existing_file_is_not_overwritten(file: Path) -> None:

@@ -10,7 +10,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.schemas import EntityModel, RequestModel
 from app.db.base import Entity, utc_now
-from app.db.expiry import delete_expired
 from app.db.idempotency import KEY_LIFETIME, IdempotencyDep, IdempotencyKey
 
 
@@ -117,22 +116,3 @@ async def test_expired_key_can_be_reused(client: AsyncClient, numbers: Numbers, 
     await age(session)
 
     assert (await post(client, value=8)).status_code == 201
-
-
-async def test_expired_keys_are_deleted(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
-    await post(client, key="old")
-    await age(session)
-    await post(client, key="new")
-
-    assert await delete_expired(session) == 1
-    assert await delete_expired(session) == 0
-
-
-async def test_expired_keys_are_deleted_in_batches(
-    client: AsyncClient, numbers: Numbers, session: AsyncSession
-) -> None:
-    for key in "abcde":
-        await post(client, key=key)
-    await age(session)
-
-    assert await delete_expired(session, batch_size=2) == 5
