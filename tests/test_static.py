@@ -205,7 +205,8 @@ def test_python_contains_little_jinja() -> None:
 
 @pytest.mark.parametrize("file", [file for file in JINJA if file.name.endswith(".py.jinja")], ids=str)
 def test_python_templates_are_valid_python(file: Path) -> None:
-    ast.parse(read(file))
+    """Statements are comments, and an expression takes the place of a name."""
+    ast.parse(re.sub(r"\{\{.*?\}\}", "_", read(file)))
 
 
 def test_reserved_names_include_standard_library() -> None:
