@@ -34,7 +34,9 @@ TodoServiceDep = Annotated[TodoService, Depends(get_service)]
 )
 async def create_todo(data: TodoCreate, todos: TodoServiceDep, idempotency: IdempotencyDep) -> TodoRead:
     """Create a to-do. With an `Idempotency-Key` header, the request can be repeated safely."""
-    return await idempotency(todos.create, data, TodoRead)
+    await idempotency.claim(data)
+    todo = TodoRead.model_validate(await todos.create(data))
+    return idempotency.created(todo)
 
 
 @router.get("", summary="List to-dos", responses=problems(InvalidCursor))
