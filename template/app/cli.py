@@ -30,9 +30,9 @@ app.add_typer(openapi, name="openapi")
 
 def _command_modules() -> Iterator[ModuleType]:
     """Import the modules with commands: of the features, of the processes, and of the domain modules."""
-    yield from (import_module(feature.commands) for feature in FEATURES if feature.commands)
-    if find_spec("app.processes"):  # projects without background processes have no such file
-        yield import_module("app.processes")
+    names = [feature.commands for feature in FEATURES if feature.commands]
+    names += filter(find_spec, ["app.processes"])  # which only projects with background work have
+    yield from map(import_module, names)
     yield from discover("commands")
 
 
@@ -59,9 +59,8 @@ def serve(
         server.ensure_port_is_free(host, port)
         os.environ["PORT"] = str(port)  # so that the app and the processes it starts use the same port
         if settings.env is Environment.DEV:
-            for feature in FEATURES:
-                if feature.prepare_development:
-                    feature.prepare_development()
+            for prepare in filter(None, (feature.prepare_development for feature in FEATURES)):
+                prepare()
         load_all()
         server.run("app.start:create_app", settings, host, port, reload=reload, workers=workers)
 

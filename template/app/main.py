@@ -52,9 +52,8 @@ def create_app(
     openapi.customize_openapi(app)
     app.include_router(health.router, responses=openapi.EVERY_ROUTE)
     app.include_router(routes)
-    for feature in FEATURES:
-        if feature.setup:
-            feature.setup(app, runtime)
+    for setup in filter(None, (feature.setup for feature in FEATURES)):
+        setup(app, runtime)
     runtime.background = runtime.in_process if background is None else background
     return app
 
@@ -64,9 +63,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Start the features in order, then the background work; stop everything in reverse order."""
     runtime = runtime_of(app)
     async with AsyncExitStack() as stack:
-        for start in (*(feature.lifespan for feature in FEATURES), *runtime.background):
-            if start:
-                await stack.enter_async_context(start(runtime))
+        for start in (*filter(None, (feature.lifespan for feature in FEATURES)), *runtime.background):
+            await stack.enter_async_context(start(runtime))
         with watch_shutdown_signals(runtime.stopping):
             yield
 

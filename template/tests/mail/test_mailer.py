@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from app.core.config import Settings, load
@@ -16,6 +15,7 @@ from app.mail import Mail, send_email_after_commit
 from app.mail import mailer as module
 from app.mail.mailer import MAX_CONNECTIONS, Mailer, MailerSettings, run_mailer
 from app.mail.smtp import deliver
+from app.main import create_app
 from tests.mail.conftest import FakeMailServer, settings_for
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 

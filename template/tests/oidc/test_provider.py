@@ -5,9 +5,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 
 from app import oidc
+from app.core.config import Settings, load
+from app.core.runtime import Runtime
 from app.oidc.provider import LoginRefused, LoginSecrets, Provider, ProviderUnavailable
 from app.oidc.providers import Providers
 from tests.identity_provider import IdentityProvider

@@ -12,6 +12,7 @@ from app.db.session import transaction
 from app.modules.auth.commands import commands, grant_admin, parse_account
 from app.modules.user.schemas import UserCreate
 
+
 @commands.command()
 def create_admin(
     email: Annotated[str, typer.Argument(help="Email address of the user at the identity provider.")],

@@ -46,8 +46,7 @@ class CsrfRefused(ForbiddenError):
 
 async def get_providers(request: Request) -> Providers:
     """Return the configured identity providers."""
-    providers = runtime_of(request)[Providers]
-    return providers
+    return runtime_of(request)[Providers]
 
 
 ProvidersDep = Annotated[Providers, Depends(get_providers)]
@@ -55,8 +54,7 @@ ProvidersDep = Annotated[Providers, Depends(get_providers)]
 
 async def get_security(request: Request) -> SecuritySettings:
     """Return the sign-in settings."""
-    settings = runtime_of(request)[SecuritySettings]
-    return settings
+    return runtime_of(request)[SecuritySettings]
 
 
 SecuritySettingsDep = Annotated[SecuritySettings, Depends(get_security)]

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from fastapi import FastAPI
 
-from app.db.session import transaction
+from app.core.runtime import runtime_of
+from app.db.session import Database, transaction
 from app.modules.auth.service import AuthService
 from app.modules.identity.models import SessionCookie
 from app.modules.identity.repository import IdentityRepository

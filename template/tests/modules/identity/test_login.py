@@ -11,6 +11,7 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import Environment, Settings
+from app.core.runtime import runtime_of
 from app.db.base import utc_now
 from app.modules.identity.models import Identity, SessionCookie
 from app.modules.identity.repository import IdentityRepository
@@ -150,7 +151,9 @@ async def test_concurrent_first_logins_create_one_account(
     committing_client: AsyncClient, provider: IdentityProvider
 ) -> None:
     app = app_of(committing_client)
-    runtime_of(app)[Providers] = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
+    runtime_of(app)[Providers] = Providers(
+        OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app())
+    )
     browsers = [open_browser(app, provider) for _ in range(5)]
     urls = [await log_in_at_provider(browser, await start_login(browser)) for browser in browsers]
     answers = await asyncio.gather(*(browser.get(url) for browser, url in zip(browsers, urls, strict=True)))
