@@ -7,12 +7,13 @@ containers are therefore monitored, stopped and restarted in the same way as tho
 from fastapi import APIRouter, FastAPI
 
 from app.jobs import processes
+from app.jobs.task import Queue
 from app.main import create_app
 
 
 def create_worker() -> FastAPI:
     """Create the app of a process that runs jobs."""
-    return create_app(routes=APIRouter(), background=[processes.work])
+    return create_app(routes=APIRouter(), background=[processes.working(*Queue)])
 
 
 def create_scheduler() -> FastAPI:

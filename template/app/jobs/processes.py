@@ -5,8 +5,8 @@ not load them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -16,6 +16,7 @@ from app.jobs.in_process import InProcessDestination
 from app.jobs.relay import JobRelay
 from app.jobs.runner import JobRunner
 from app.jobs.scheduler import Scheduler, run_scheduler
+from app.jobs.task import Queue
 from app.outbox.poller import OutboxPoller
 from app.outbox.processes import run_relay
 
@@ -47,15 +48,19 @@ async def to_redis(app: FastAPI) -> AsyncGenerator[OutboxPoller]:
         yield JobRelay(app.state.database, RedisDestination(broker), app.state.outbox.poll_seconds)
 
 
-@asynccontextmanager
-async def work(app: FastAPI) -> AsyncGenerator[None]:
-    """Run jobs from Redis."""
-    from app.jobs.broker import make_broker, run_worker  # noqa: PLC0415 - see above
+def working(*queues: Queue) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Return a background task that runs the jobs of some queues from Redis."""
 
-    broker = make_broker(app.state.workers)
-    add_check(app, "redis", lambda _: _ping(broker))
-    async with run_worker(broker, JobRunner(app.state.database), app.state.workers):
-        yield
+    @asynccontextmanager
+    async def work(app: FastAPI) -> AsyncGenerator[None]:
+        from app.jobs.broker import make_broker, run_worker  # noqa: PLC0415 - see above
+
+        broker = make_broker(app.state.workers)
+        add_check(app, "redis", lambda _: _ping(broker))
+        async with run_worker(broker, JobRunner(app.state.database), app.state.workers, queues):
+            yield
+
+    return work
 
 
 @asynccontextmanager
