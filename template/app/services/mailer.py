@@ -1,7 +1,9 @@
-"""Email service; consumes events and sends emails."""
+"""Email service; consumes events, enqueues emails for them, and sends all emails."""
 
 from fastapi import APIRouter, FastAPI
 
+from app.jobs import processes as jobs
+from app.jobs.task import Queue
 from app.main import create_app
 from app.messaging import consumers, processes
 
@@ -10,13 +12,13 @@ CONSUMERS = ("reminders", "welcome")
 
 
 def create_mailer() -> FastAPI:
-    """Create the application, without routes, with the consumers that send emails.
+    """Create the application, without routes, with the consumers and the queue of emails.
 
     Raises:
         ConfigurationError: If a topic is missing.
     """
     present = [each.name for each in consumers.all_consumers() if each.name in CONSUMERS]
-    app = create_app(routes=APIRouter(), background=[processes.consuming(*present)])
+    app = create_app(routes=APIRouter(), background=[processes.consuming(*present), jobs.working(Queue.EMAIL)])
     for check in app.state.relay_checks:
         check(app)
     return app

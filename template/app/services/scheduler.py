@@ -1,11 +1,11 @@
-"""Scheduler service; only publishes events for due items, which other services handle."""
+"""Scheduler service; enqueues periodic tasks, which workers run."""
 
 from fastapi import APIRouter, FastAPI
 
+from app.jobs import processes
 from app.main import create_app
-from app.topology import processes
 
 
 def create_scheduler() -> FastAPI:
-    """Create the application, without routes, with the scheduler loops."""
+    """Create the application, without routes, with the scheduler."""
     return create_app(routes=APIRouter(), background=[processes.schedule])
