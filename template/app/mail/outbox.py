@@ -26,8 +26,7 @@ _backends: list[MailBackend] = []  # global, because event handlers have no acce
 async def send(session: AsyncSession, email: Mail | DeferredEmail) -> None:
     """Send an email after the transaction of `session` commits; a rollback discards it.
 
-    With workers, the text of a `Mail` is stored in the database until it is sent. Use a deferred email if it contains a
-    secret.
+    With workers, the email is stored in the database until it is sent. Use a deferred email if it contains a secret.
 
     Raises:
         RuntimeError: If no backend is active; without workers also inside `begin_nested`.

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from fastapi import FastAPI
 
+from app.core.config import ConfigurationError
 from app.main import create_app
 from app.services.api import create_api
 from app.services.auth import create_auth
@@ -29,9 +30,10 @@ CREATE: dict[str, Callable[[], FastAPI]] = {
 
 
 @pytest.fixture(autouse=True)
-def _a_kafka(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unreachable Kafka, which is enough to create the applications."""
+def _servers(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unreachable servers, which are enough to create the applications."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
 
 
 def routes(app: FastAPI) -> set[str]:
@@ -76,3 +78,9 @@ def test_traefik_routes_each_path_to_its_service(project: Path) -> None:
 
     assert all(re.search(pattern, path) for path in routes(create_auth()))
     assert not any(re.search(pattern, path) for path in routes(create_api()) | {"/api/v1/authors", "/health"})
+
+
+def test_mailer_requires_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REDIS_URL")
+    with pytest.raises(ConfigurationError, match="REDIS_URL"):
+        create_mailer()
