@@ -19,7 +19,7 @@ def fast_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def sent_emails() -> Generator[list[Mail]]:
-    """The emails sent during the test."""
-    backend = RecordingBackend()
+    """The emails about passwords that are sent during the test."""
+    backend = RecordingBackend("app.modules.password.")
     with use_backend(backend):
         yield backend.mails

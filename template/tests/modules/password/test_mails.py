@@ -35,7 +35,7 @@ class PendingEmails:
     async def send(self, session: AsyncSession, email: Mail | DeferredEmail) -> None:
         if isinstance(email, Mail):
             self.mails.append(email)
-        else:
+        elif email.builder.name.startswith("app.modules.password."):
             self.deferred.append(email)
 
     async def build(self, database: Database) -> list[Mail]:
