@@ -41,7 +41,7 @@ ALLOWED = {
     # All projects have the same list of layers; those in parentheses are optional.
     "pyproject.toml": ["(mail) | (jwt) | (oidc)", "(jobs)", "(outbox)", "| (consumers) |", "(processes)"],
     # All projects import what their modules register.
-    "app/features.py": ["published events, consumers and tasks", 'discover("contracts", "consumers", "tasks")'],
+    "app/features.py": ["published events, subscribers, consumers and tasks", '"subscribers", "consumers", "tasks"'],
     "app/processes.py": ["ACCOUNT_MODULES"],
     # The core supports sign-in in general, because projects may add their own.
     "app/api.py": ["requires a sign-in declares it here"],

@@ -30,7 +30,7 @@ UNUSUAL_NAMES = {
 PROJECTS = [*variants(), *(Variant(f"named-{name}", {"project_name": text}) for name, text in UNUSUAL_NAMES.items())]
 
 # Only imported in development, where the `dev` group is installed.
-DEVELOPMENT_ONLY = {Path("app/db/embedded.py"), Path("app/mail/catcher.py")}
+DEVELOPMENT_ONLY = {Path("app/db/embedded.py")}
 
 Render = Callable[[Answers], Path]
 

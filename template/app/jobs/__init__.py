@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from app.core.config import ConfigurationError, load
-from app.core.runtime import Feature, Runtime
+from app.core.runtime import Background, Feature, Runtime
 from app.db.session import Database
 from app.jobs import purge
 from app.jobs.in_process import InProcessDestination
@@ -20,12 +20,13 @@ from app.jobs.relay import JobRelay
 from app.jobs.runner import JobRunner
 from app.jobs.scheduler import Scheduler, run_scheduler
 from app.jobs.settings import EXAMPLE_URL, WorkerSettings
+from app.jobs.task import Queue
 from app.outbox import OutboxSettings, run_relay
 
 if TYPE_CHECKING:
     from dramatiq.brokers.redis import RedisBroker
 
-__all__ = ["enqueue_periodic_tasks", "feature", "purge", "relay_jobs", "require_redis", "run_jobs"]
+__all__ = ["Queue", "enqueue_periodic_tasks", "feature", "purge", "relay_jobs", "require_redis", "run_jobs"]
 
 
 def _setup(_: FastAPI, runtime: Runtime) -> None:
@@ -76,15 +77,19 @@ async def relay_jobs(runtime: Runtime) -> AsyncGenerator[None]:
             yield
 
 
-@asynccontextmanager
-async def run_jobs(runtime: Runtime) -> AsyncGenerator[None]:
-    """Run jobs from Redis."""
-    from app.jobs.broker import make_broker, run_worker  # noqa: PLC0415 - see above
+def run_jobs(*queues: Queue) -> Background:
+    """Return background work that runs the jobs of some queues from Redis."""
 
-    broker = make_broker(runtime[WorkerSettings])
-    runtime.add_check("redis", lambda _: _ping(broker))
-    async with run_worker(broker, JobRunner(runtime[Database]), runtime[WorkerSettings]):
-        yield
+    @asynccontextmanager
+    async def run(runtime: Runtime) -> AsyncGenerator[None]:
+        from app.jobs.broker import make_broker, run_worker  # noqa: PLC0415 - see above
+
+        broker = make_broker(runtime[WorkerSettings])
+        runtime.add_check("redis", lambda _: _ping(broker))
+        async with run_worker(broker, JobRunner(runtime[Database]), runtime[WorkerSettings], queues):
+            yield
+
+    return run
 
 
 @asynccontextmanager

@@ -37,10 +37,11 @@ P = ParamSpec("P")
 
 
 class Queue(StrEnum):
-    """Priority of a task: workers run the jobs in `high` first."""
+    """Queue of a task, in order of priority: workers run the jobs in `high` first."""
 
     HIGH = "high"
     DEFAULT = "default"
+    EMAIL = "email"  # separate, so that one process alone can send the emails
     LOW = "low"
 
 
@@ -180,7 +181,7 @@ def task(
     Args:
         max_attempts: Maximum number of attempts before the job is a dead letter. Pauses grow from a second to an hour.
         timeout_seconds: Time limit of one attempt. When a worker crashes, another one gets the job after this time.
-        queue: Priority.
+        queue: Queue, which is also the priority.
         key: Name of an argument. Jobs with the same value run one at a time, in the order of enqueuing.
     """
     return lambda function: Task(

@@ -1,24 +1,35 @@
-"""Sends emails in background tasks: a few concurrently, with retries, and a time limit to finish at shutdown."""
+"""Keeps emails in memory until the commit, then builds and sends them in the background.
+
+A few are sent concurrently, with retries, and with a time limit to finish at shutdown.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
+from traceback import format_tb
 
 import structlog
 from fastapi import FastAPI
 from pydantic import Field
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import load
 from app.core.runtime import Feature, Runtime
+from app.db.errors import is_unavailable
+from app.db.session import Database
 from app.mail import preview
+from app.mail.deferred import DeferredEmail, build_email
 from app.mail.message import Mail, compose
-from app.mail.outbox import use_post_function
+from app.mail.outbox import use_backend
 from app.mail.settings import MailSettings, sender_address
-from app.mail.smtp import TRANSPORT_ERRORS, MailTransport, failure_fields, is_temporary, open_transport
+from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, transport
 
 MAX_CONNECTIONS = 5
 RETRY_DELAYS_SECONDS = (1.0, 5.0, 25.0, 120.0)
+PENDING_EMAILS = "emails to send after the commit"
 
 logger = structlog.get_logger(__name__)
 
@@ -32,49 +43,52 @@ class MailerSettings(MailSettings):
 def _setup(app: FastAPI, runtime: Runtime) -> None:
     """Load the settings and, in development, add the email preview."""
     settings = runtime[MailerSettings] = load(MailerSettings)
-    preview.attach(app, runtime, settings)
+    preview.attach(app, settings)
 
 
 @asynccontextmanager
 async def _lifespan(runtime: Runtime) -> AsyncGenerator[None]:
-    """Send emails while the application runs."""
-    async with run_mailer(runtime[MailerSettings]):
-        yield
+    """Send emails while the application runs, and wait for unfinished ones at its end."""
+    backend = InMemoryBackend(runtime[Database], runtime[MailerSettings])
+    with use_backend(backend):
+        try:
+            yield
+        finally:
+            await backend.drain()
 
 
-@asynccontextmanager
-async def run_mailer(settings: MailerSettings) -> AsyncGenerator[None]:
-    """Send emails while the block runs, and wait for unfinished ones at its end."""
-    async with open_transport(settings) as way:
-        mailer = Mailer(settings, way)
-        with use_post_function(mailer.post):
-            try:
-                yield
-            finally:
-                await mailer.drain()
-
-
-class Mailer:
+class InMemoryBackend:
     """Sends emails in asyncio tasks.
 
-    Emails are kept in memory: those that cannot be sent before the process ends are lost, and their number is
-    logged. If a connection breaks during delivery, an email may be sent twice, with the same Message-ID.
+    Emails that cannot be sent before the process ends are lost, and their number is logged. If a connection breaks
+    during delivery, an email may be sent twice, with the same Message-ID.
     """
 
     def __init__(
-        self, settings: MailerSettings, deliver: MailTransport, pauses_seconds: Sequence[float] = RETRY_DELAYS_SECONDS
+        self, database: Database, settings: MailerSettings, pauses_seconds: Sequence[float] = RETRY_DELAYS_SECONDS
     ) -> None:
-        """Send through `deliver`; after a temporary error, retry after each of the pauses."""
+        """Build emails with `database`; after a temporary error, retry after each of the pauses."""
+        self._database = database
         self._sender = sender_address(settings.sender)
         self._drain_seconds = settings.drain_seconds
-        self._deliver = deliver
+        self._deliver = transport(settings)
         self._pauses_seconds = pauses_seconds
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._pending: set[asyncio.Task[None]] = set()  # asyncio keeps only weak references to tasks
 
-    def post(self, mail: Mail) -> None:
+    async def send(self, session: AsyncSession, email: Mail | DeferredEmail) -> None:
+        """Keep an email with the session until the commit.
+
+        Raises:
+            RuntimeError: Inside `begin_nested`, because the savepoint could be rolled back separately.
+        """
+        if session.in_nested_transaction():
+            raise RuntimeError("Emails cannot be sent inside begin_nested. Send them outside of it.")
+        session.info.setdefault(PENDING_EMAILS, []).append((self, email))
+
+    def post(self, email: Mail | DeferredEmail) -> None:
         """Start sending an email, without waiting for it."""
-        task = asyncio.create_task(self._send(compose(mail, self._sender)))
+        task = asyncio.create_task(self._send(email))
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
@@ -89,24 +103,50 @@ class Mailer:
             logger.error("emails not sent, service is stopping", count=len(late))
             await asyncio.wait(late)
 
-    async def _send(self, message: EmailMessage) -> None:
-        """Retry until the email is sent or the error is permanent. The log contains no address and no content."""
-        log = logger.bind(message_id=message["Message-ID"], to_domain=message["To"].addresses[0].domain)
-        pauses = iter(self._pauses_seconds)
-        while True:
+    async def _send(self, email: Mail | DeferredEmail) -> None:
+        """Build an email and deliver it. Retry after temporary errors, also of the database."""
+        message: EmailMessage | None = None
+        log = logger if isinstance(email, Mail) else logger.bind(builder=email.builder.name)
+        for pause in (*self._pauses_seconds, None):
             try:
                 async with self._slots:
+                    if message is None:
+                        mail = email if isinstance(email, Mail) else await build_email(self._database, email)
+                        if mail is None:
+                            return
+                        message = compose(mail, self._sender)
+                        log = logger.bind(message_id=message["Message-ID"], to_domain=message["To"].addresses[0].domain)
                     await self._deliver(message)
-            except TRANSPORT_ERRORS as error:
-                pause = next(pauses, None)
-                if pause is None or not is_temporary(error):
-                    log.error("email not sent", **failure_fields(error))  # noqa: TRY400 - the traceback would show the address
+            except Exception as error:  # noqa: BLE001 - a builder may raise anything
+                if pause is None or not (is_temporary(error) or is_unavailable(error)):
+                    log.error("email not sent", **failure_fields(error), **_traceback(error))  # noqa: TRY400 - see below
                     return
                 log.warning("email delivery failed, retrying", **failure_fields(error), retry_in_seconds=pause)
                 await asyncio.sleep(pause)
             else:
                 log.info("email sent")
                 return
+
+
+def _traceback(error: Exception) -> dict[str, str]:
+    """Return the traceback of a bug, without the message, which may contain an address. Others need none."""
+    if isinstance(error, TRANSPORT_ERRORS) or is_unavailable(error):
+        return {}
+    return {"exception": "".join(format_tb(error.__traceback__))}
+
+
+@event.listens_for(Session, "after_commit")
+def _send_pending(session: Session) -> None:
+    """Send the pending emails. SQLAlchemy also emits this event at the end of `begin_nested`, which is no commit."""
+    if not session.in_nested_transaction():
+        for backend, email in session.info.pop(PENDING_EMAILS, ()):
+            backend.post(email)
+
+
+@event.listens_for(Session, "after_rollback")
+def _discard_pending(session: Session) -> None:
+    if not session.in_nested_transaction():
+        session.info.pop(PENDING_EMAILS, None)
 
 
 feature = Feature(setup=_setup, lifespan=_lifespan)

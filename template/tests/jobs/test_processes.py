@@ -17,7 +17,7 @@ from app.jobs.broker import RedisDestination, make_broker
 from app.jobs.models import ScheduleState
 from app.jobs.purge import purge_expired
 from app.jobs.relay import JobRelay
-from app.mail import Mail, send_email_after_commit
+from app.mail import Mail, send
 from app.main import create_app
 from app.outbox import Wakers
 from app.outbox.models import OutboxMessage
@@ -186,7 +186,7 @@ async def test_stopped_worker_releases_running_jobs(
     }
     async with transaction(empty_database.write) as session:
         for number in range(5):
-            send_email_after_commit(session, Mail("ada@example.com", str(number), "Hello", "<p>Hello</p>"))
+            await send(session, Mail("ada@example.com", str(number), "Hello", "<p>Hello</p>"))
     broker = make_broker(settings_for(redis_url))
     await JobRelay(empty_database, RedisDestination(broker), poll_seconds=1).run_once()
     limits = {"WORKER_JOBS": "2", "WORKER_STOP_SECONDS": "1", "REDIS_URL": redis_url}

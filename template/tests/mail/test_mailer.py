@@ -1,25 +1,47 @@
-"""The in-memory mailer: background delivery, retries, and shutdown."""
+"""The in-memory backend: sending after the commit, retries, and shutdown."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy.exc import OperationalError
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
-from app.core.config import Settings, load
-from app.core.runtime import Runtime
-from app.db.session import Database, transaction
-from app.mail import Mail, send_email_after_commit
+from app.core.exceptions import ConflictError
+from app.db.session import Database, SessionDep, transaction
+from app.mail import Mail, deferred_email, send, use_backend
 from app.mail import mailer as module
-from app.mail.mailer import MAX_CONNECTIONS, Mailer, MailerSettings, run_mailer
-from app.mail.smtp import deliver
+from app.mail.mailer import MAX_CONNECTIONS, InMemoryBackend, MailerSettings
 from app.main import create_app
+from app.modules.user.models import User
 from tests.mail.conftest import FakeMailServer, settings_for
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 MAIL = Mail("ada@example.com", "Hello", "https://app.example.com/verify#hunter2")
+FIRST, SECOND = Mail("ada@example.com", "First", "1"), Mail("ada@example.com", "Second", "2")
+failures: list[Exception] = []
+
+
+@deferred_email
+async def greeting(session: AsyncSession, *, name: str) -> Mail | None:
+    """Store a user, and return a greeting if there is a name."""
+    if failures:
+        raise failures.pop()
+    session.add(User(email="ada@example.com", name="Ada"))
+    await session.flush()
+    return Mail("ada@example.com", "Hello", name) if name else None
+
+
+@pytest.fixture(params=["committing_database", "database"])
+def either(request: pytest.FixtureRequest) -> Database:
+    """A database with real commits, and the test database whose commits are savepoints."""
+    database: Database = request.getfixturevalue(request.param)
+    return database
 
 
 def mailer_settings(server: FakeMailServer, **more: Any) -> MailerSettings:
@@ -27,32 +49,156 @@ def mailer_settings(server: FakeMailServer, **more: Any) -> MailerSettings:
 
 
 @asynccontextmanager
-async def mailing_to(
-    server: FakeMailServer, pauses: Sequence[float] = (0.01, 0.02, 0.03), **settings: Any
-) -> AsyncGenerator[Mailer]:
-    chosen = mailer_settings(server, **settings)
-    mailer = Mailer(chosen, partial(deliver, chosen), pauses)
-    yield mailer
-    await mailer.drain()
+async def sending_to(
+    server: FakeMailServer, database: Database, pauses: Sequence[float] = (0.01, 0.02, 0.03), **settings: Any
+) -> AsyncGenerator[InMemoryBackend]:
+    backend = InMemoryBackend(database, mailer_settings(server, **settings), pauses)
+    with use_backend(backend):
+        yield backend
+        await backend.drain()
 
 
-async def test_post_does_not_wait_but_drain_does(server: FakeMailServer) -> None:
-    async with mailing_to(server) as mailer:
-        with capture_logs() as lines:
-            for _ in range(3):
-                mailer.post(MAIL)
-            assert server.mails == []
-            await mailer.drain()
-
-    assert [mail["To"] for mail in server.mails] == ["ada@example.com"] * 3
-    assert [line["event"] for line in lines] == ["email sent"] * 3
+async def touch(session: AsyncSession) -> None:
+    await session.exec(select(User))
 
 
-async def test_concurrent_connections_are_limited(server: FakeMailServer) -> None:
+def subjects(server: FakeMailServer) -> list[str]:
+    return sorted(mail["Subject"] for mail in server.mails)
+
+
+async def test_email_is_sent_after_commit(server: FakeMailServer, either: Database) -> None:
+    async with sending_to(server, either) as backend:
+        async with transaction(either.write) as session:
+            await touch(session)
+            await send(session, FIRST)
+            await send(session, SECOND)
+            await session.flush()
+            assert backend._pending == set()
+        assert len(backend._pending) == 2
+
+    assert subjects(server) == ["First", "Second"]
+
+
+async def test_email_is_sent_without_other_statements(server: FakeMailServer, either: Database) -> None:
+    async with sending_to(server, either), transaction(either.write) as session:
+        await send(session, FIRST)
+
+    assert subjects(server) == ["First"]
+
+
+async def test_release_of_savepoint_sends_nothing(server: FakeMailServer, either: Database) -> None:
+    async with sending_to(server, either) as backend, transaction(either.write) as session:
+        await send(session, FIRST)
+        async with session.begin_nested():
+            await touch(session)
+        with suppress(ConflictError):
+            async with session.begin_nested():
+                await touch(session)
+                raise ConflictError
+        assert backend._pending == set()
+
+    assert subjects(server) == ["First"]
+
+
+async def test_rollback_discards_emails(server: FakeMailServer, either: Database) -> None:
+    async with sending_to(server, either):
+        with suppress(ConflictError):
+            async with transaction(either.write) as session:
+                await touch(session)
+                await send(session, FIRST)
+                raise ConflictError
+        async with either.write() as session:
+            await touch(session)
+            await send(session, FIRST)
+            await session.rollback()
+            await touch(session)
+            await send(session, SECOND)
+            await session.commit()
+            await touch(session)
+            await session.commit()
+
+    assert subjects(server) == ["Second"]
+
+
+async def test_sending_inside_savepoint_is_rejected(server: FakeMailServer, database: Database) -> None:
+    async with sending_to(server, database), transaction(database.write) as session, session.begin_nested():
+        with pytest.raises(RuntimeError, match="inside begin_nested"):
+            await send(session, FIRST)
+
+
+async def test_only_successful_requests_send_emails(server: FakeMailServer, database: Database) -> None:
+    app: FastAPI = create_app()
+    app.state.database = database
+
+    @app.post("/mails")
+    async def register(session: SessionDep, fail: bool = False) -> None:
+        await send(session, SECOND if fail else FIRST)
+        if fail:
+            raise ConflictError
+
+    async with (
+        sending_to(server, database),
+        AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
+    ):
+        assert (await client.post("/mails?fail=true")).status_code == 409
+        assert (await client.post("/mails")).status_code == 200
+
+    assert subjects(server) == ["First"]
+
+
+async def test_deferred_email_is_built_after_commit_in_another_transaction(
+    server: FakeMailServer, database: Database
+) -> None:
+    async with sending_to(server, database):
+        async with transaction(database.write) as session:
+            await send(session, greeting(name="Ada"))
+            assert (await session.exec(select(User))).all() == []
+        async with transaction(database.write) as session:
+            await send(session, greeting(name=""))
+            await session.rollback()
+
+    assert [mail.get_content().strip() for mail in server.mails] == ["Ada"]
+    async with transaction(database.snapshot) as session:
+        assert len((await session.exec(select(User))).all()) == 1
+
+
+async def test_deferred_email_without_content_is_skipped(server: FakeMailServer, database: Database) -> None:
+    with capture_logs() as lines:
+        async with sending_to(server, database) as backend:
+            backend.post(greeting(name=""))
+
+    assert [line["event"] for line in lines] == ["deferred email skipped: nothing left to send"]
+    assert server.mails == []
+
+
+async def test_unavailable_database_is_retried(server: FakeMailServer, database: Database) -> None:
+    failures.append(OperationalError("", None, Exception("away")))
+    with capture_logs() as lines:
+        async with sending_to(server, database) as backend:
+            backend.post(greeting(name="Ada"))
+
+    assert [line["event"] for line in lines] == ["email delivery failed, retrying", "email sent"]
+
+
+async def test_failing_builder_is_logged_with_traceback_but_without_message(
+    server: FakeMailServer, database: Database
+) -> None:
+    failures.append(KeyError("ada@example.com"))
+    with capture_logs() as lines:
+        async with sending_to(server, database) as backend:
+            backend.post(greeting(name="Ada"))
+
+    [line] = lines
+    assert (line["event"], line["error"], line["builder"]) == ("email not sent", "KeyError", greeting.name)
+    assert "in greeting" in line["exception"]
+    assert "ada@" not in str(line)
+
+
+async def test_concurrent_connections_are_limited(server: FakeMailServer, database: Database) -> None:
     server.proceed.clear()
-    async with mailing_to(server) as mailer:
+    async with sending_to(server, database) as backend:
         for _ in range(3 * MAX_CONNECTIONS):
-            mailer.post(MAIL)
+            backend.post(MAIL)
         await wait_until(lambda: server.connections == MAX_CONNECTIONS)
         server.proceed.set()
 
@@ -60,26 +206,25 @@ async def test_concurrent_connections_are_limited(server: FakeMailServer) -> Non
     assert len(server.mails) == 3 * MAX_CONNECTIONS
 
 
-async def test_email_is_sent_after_server_recovers(server: FakeMailServer) -> None:
+async def test_email_is_sent_after_server_recovers(server: FakeMailServer, database: Database) -> None:
     await server.stop()
     with capture_logs() as lines:
-        async with mailing_to(server, pauses=(0.01,) * 30_000) as mailer:
-            mailer.post(MAIL)
+        async with sending_to(server, database, pauses=(0.01,) * 30_000) as backend:
+            backend.post(MAIL)
             await wait_until(lambda: bool(lines))
             await server.start()
 
     assert len(server.mails) == 1
-    assert lines[0]["event"] == "email delivery failed, retrying"
-    assert lines[0]["error"] == "SMTPConnectError"
+    assert (lines[0]["event"], lines[0]["error"]) == ("email delivery failed, retrying", "SMTPConnectError")
     assert lines[-1]["event"] == "email sent"
 
 
-async def test_temporary_rejection_is_retried_with_same_message_id(server: FakeMailServer) -> None:
+async def test_temporary_rejection_is_retried_with_same_message_id(server: FakeMailServer, database: Database) -> None:
     server.recipient_replies = ["450 greylisted"]
     server.data_replies = ["451 later"]
     with capture_logs() as lines:
-        async with mailing_to(server) as mailer:
-            mailer.post(MAIL)
+        async with sending_to(server, database) as backend:
+            backend.post(MAIL)
 
     assert len(server.mails) == 1
     assert [line["event"] for line in lines] == ["email delivery failed, retrying"] * 2 + ["email sent"]
@@ -87,11 +232,11 @@ async def test_temporary_rejection_is_retried_with_same_message_id(server: FakeM
     assert [line.get("retry_in_seconds") for line in lines] == [0.01, 0.02, None]
 
 
-async def test_rejected_recipient_is_not_retried(server: FakeMailServer) -> None:
+async def test_rejected_recipient_is_not_retried(server: FakeMailServer, database: Database) -> None:
     server.recipient_replies = ["550 no ada@example.com here"]
     with capture_logs() as lines:
-        async with mailing_to(server) as mailer:
-            mailer.post(MAIL)
+        async with sending_to(server, database) as backend:
+            backend.post(MAIL)
 
     [line] = lines
     assert (line["event"], line["log_level"], line["error"]) == ("email not sent", "error", "SMTPRecipientsRefused")
@@ -99,61 +244,52 @@ async def test_rejected_recipient_is_not_retried(server: FakeMailServer) -> None
     assert server.mails == []
 
 
-async def test_retries_are_limited(server: FakeMailServer) -> None:
+async def test_retries_are_limited(server: FakeMailServer, database: Database) -> None:
     await server.stop()
     with capture_logs() as lines:
-        async with mailing_to(server) as mailer:
-            mailer.post(MAIL)
+        async with sending_to(server, database) as backend:
+            backend.post(MAIL)
 
     assert [line["event"] for line in lines] == ["email delivery failed, retrying"] * 3 + ["email not sent"]
 
 
-async def test_log_contains_no_address_or_content(server: FakeMailServer) -> None:
+async def test_log_contains_no_address_or_content(server: FakeMailServer, database: Database) -> None:
     server.recipient_replies = ["451 try ada@example.com later", "550 ada@example.com is gone"]
     with capture_logs() as lines:
-        async with mailing_to(server) as mailer:
-            mailer.post(MAIL)
-            await mailer.drain()
-            mailer.post(MAIL)
+        async with sending_to(server, database) as backend:
+            backend.post(MAIL)
+            await backend.drain()
+            backend.post(MAIL)
 
     assert len(lines) == 3
     for secret in ("ada@example.com", "ada", "hunter2", "Hello"):
         assert secret not in str(lines)
 
 
-async def test_shutdown_logs_number_of_lost_emails(server: FakeMailServer) -> None:
+async def test_shutdown_logs_number_of_lost_emails(server: FakeMailServer, database: Database) -> None:
     server.proceed.clear()
     with capture_logs() as lines:
-        async with mailing_to(server, drain_seconds=0) as mailer:
-            mailer.post(MAIL)
-            mailer.post(MAIL)
+        async with sending_to(server, database, drain_seconds=0) as backend:
+            backend.post(MAIL)
+            backend.post(MAIL)
 
     assert lines == [{"event": "emails not sent, service is stopping", "count": 2, "log_level": "error"}]
-    assert mailer._pending == set()
+    assert backend._pending == set()
 
 
-async def send(database: Database) -> None:
-    async with transaction(database.write) as session:
-        send_email_after_commit(session, MAIL)
-
-
-async def test_shutdown_waits_for_delivery(server: FakeMailServer, database: Database) -> None:
+@pytest.mark.parametrize("fail", [False, True])
+async def test_shutdown_waits_for_delivery(server: FakeMailServer, database: Database, fail: bool) -> None:
     runtime = Runtime(load(Settings))
-    runtime[MailerSettings] = mailer_settings(server)
+    runtime[MailerSettings], runtime[Database] = mailer_settings(server), database
     assert module.feature.lifespan is not None
-    async with module.feature.lifespan(runtime):
-        await send(database)
+    with suppress(KeyError):
+        async with module.feature.lifespan(runtime):
+            async with transaction(database.write) as session:
+                await send(session, MAIL)
+            if fail:
+                raise KeyError
 
     assert server.mails[0].get_content().splitlines() == MAIL.text.splitlines()
-
-
-async def test_shutdown_after_error_waits_for_delivery(server: FakeMailServer, database: Database) -> None:
-    with suppress(KeyError):
-        async with run_mailer(mailer_settings(server)):
-            await send(database)
-            raise KeyError
-
-    assert len(server.mails) == 1
 
 
 def test_preview_is_added_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
