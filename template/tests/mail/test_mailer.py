@@ -12,7 +12,9 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
+from app.core.config import Settings, load
 from app.core.exceptions import ConflictError
+from app.core.runtime import Runtime
 from app.db.session import Database, SessionDep, transaction
 from app.mail import Mail, deferred_email, send, use_backend
 from app.mail import mailer as module

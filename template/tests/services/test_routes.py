@@ -10,7 +10,6 @@ import pytest
 import yaml
 from fastapi import APIRouter, FastAPI
 
-from app.core.config import ConfigurationError
 from app.main import create_app
 from app.processes import PROCESSES, create
 from tests.messaging.conftest import impatient
