@@ -99,8 +99,20 @@ class Consumer:
 
     @property
     def topics(self) -> list[Topic]:
-        """The topics it subscribes to, by name."""
+        """The topics it subscribes to, by name.
+
+        Raises:
+            ValueError: If one of them is compacted.
+        """
         found = {made.topic for made in contracts.all_contracts() if self._callbacks_for(made.type)}
+        for topic in found:
+            if topic.compacted:
+                raise ValueError(
+                    f"The consumer {self.name} cannot subscribe to {topic.name}, which is a compacted topic: Kafka keeps "
+                    "its events indefinitely, but the ids of handled events are deleted after a while, so an event that "
+                    "is delivered again could be handled again. Use a topic without compaction, or, in on_batch(), name "
+                    "the event classes of the other topics."
+                )
         return sorted(found, key=lambda topic: topic.name)
 
     def handles(self, envelope: CloudEvent) -> bool:
