@@ -1,7 +1,4 @@
-"""Background tasks for events in each process, while its app runs.
-
-FastStream is imported only by the functions that use it, so API processes do not load it.
-"""
+"""Background tasks for events in each process, while its app runs."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,8 +8,10 @@ from fastapi import FastAPI
 from app.core.health import add_check
 from app.messaging import consumers, contracts, development
 from app.messaging.dead_letter_replay import DeadLetterReplay
+from app.messaging.health import KafkaHealth
 from app.messaging.producer import EventProducer
 from app.messaging.relay import EventRelay
+from app.messaging.subscription import run_consumers
 from app.outbox.poller import OutboxPoller
 from app.outbox.processes import run_relay
 
@@ -29,8 +28,9 @@ async def everything(app: FastAPI) -> AsyncGenerator[None]:
 @asynccontextmanager
 async def to_kafka(app: FastAPI) -> AsyncGenerator[OutboxPoller]:
     """Connect to Kafka, and yield a relay to it."""
-    kafka = EventProducer(app.state.kafka.client_config())
-    add_check(app, "kafka", lambda _: kafka.ping())
+    client = app.state.kafka.client_config()
+    kafka, health = EventProducer(client), KafkaHealth(client)
+    add_check(app, "kafka-producer", lambda _: health.ping())
     try:
         yield EventRelay(app.state.database, kafka, app.state.outbox.poll_seconds)
     finally:
@@ -43,18 +43,15 @@ def consuming(*names: str) -> Callable[[FastAPI], AbstractAsyncContextManager[No
     Raises:
         LookupError: If no consumer has one of the names.
     """
-    from app.messaging.listening import listening, require_answer  # noqa: PLC0415 - see above
-
     chosen = [consumers.get_consumer(name) for name in names] or list(consumers.all_consumers())
 
     @asynccontextmanager
     async def consume(app: FastAPI) -> AsyncGenerator[None]:
         replays = DeadLetterReplay(app.state.database, app.state.outbox.poll_seconds, names)
-        async with (
-            listening(app.state.database, app.state.kafka.client_config(), chosen) as broker,
-            run_relay(replays, app),
-        ):
-            add_check(app, "kafka", lambda _: require_answer(broker))
+        client = app.state.kafka.client_config()
+        health = KafkaHealth(client)
+        add_check(app, "kafka-consumer", lambda _: health.ping())
+        async with run_consumers(app.state.database, client, chosen), run_relay(replays, app):
             yield
 
     return consume
