@@ -39,13 +39,8 @@ class ContractViolation(Exception):
 class Consumer:
     """A group of functions with a common position in the topics: an event counts as handled after all have run."""
 
-    def __init__(self, name: str, *, one_by_one: bool = False) -> None:
+    def __init__(self, name: str) -> None:
         """Register a consumer. Kafka stores the position under its name, so renaming it starts from the beginning.
-
-        Args:
-            name: Unique name.
-            one_by_one: Use a separate transaction for each event, for functions with effects outside of the database,
-                such as email: a rollback would not undo them, so another event's failure must not repeat them.
 
         Raises:
             ValueError: If the name is taken.
@@ -53,7 +48,6 @@ class Consumer:
         if name in _consumers:
             raise ValueError(f"Another consumer has the name {name}.")
         self.name = name
-        self.one_by_one = one_by_one
         self._callbacks: defaultdict[str, list[BatchCallback]] = defaultdict(list)
         self._catch_all_callbacks: list[BatchCallback] = []
         _consumers[name] = self

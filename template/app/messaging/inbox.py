@@ -95,12 +95,9 @@ class Inbox:
             else:
                 if self.consumer.handles(envelope):
                     envelopes.append(envelope)
+        if not envelopes:
+            return
         until = time.monotonic() + self.patience_seconds
-        for together in [[each] for each in envelopes] if self.consumer.one_by_one else filter(None, [envelopes]):
-            await self._process_together(together, until)
-
-    async def _process_together(self, envelopes: Sequence[CloudEvent], until: float) -> None:
-        """Handle events in one transaction; if that fails, one by one."""
         try:
             await self._process(envelopes)
         except Exception as error:

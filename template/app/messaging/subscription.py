@@ -18,7 +18,6 @@ from app.outbox.background import finish_before_cancel, run_in_background
 from app.outbox.errors import describe_error, format_error_traceback
 
 BATCH = 500
-ONE_BY_ONE = 20  # each may be slow, and Kafka considers a consumer dead that is busy for 5 minutes
 POLL_SECONDS = 0.5  # a stop waits for a poll that is running
 PAUSE_SECONDS = 1.0  # before a blocked batch is retried
 STOP_SECONDS = 15.0  # a batch that takes longer is rolled back, and another process handles it
@@ -55,14 +54,13 @@ async def run_consumers(
     stopping = asyncio.Event()
     async with AsyncExitStack() as stack:
         for consumer in consumers:
-            # The default are 100 threads. Calls on a client wait for each other, and each poll uses a thread.
-            threads = stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix=consumer.name))
+            # The default is 100 threads, but calls on a client wait for each other.
+            threads = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=consumer.name))
             kafka = AIOConsumer(
                 {**CONSUMER_CONFIG, **client, "group.id": consumer.group, "logger": logging.getLogger(__name__)},
                 executor=threads,
             )
-            limit = min(batch_size, ONE_BY_ONE) if consumer.one_by_one else batch_size
-            subscription = Subscription(Inbox(database, consumer), kafka, stopping, limit, pause_seconds)
+            subscription = Subscription(Inbox(database, consumer), kafka, stopping, batch_size, pause_seconds)
             await stack.enter_async_context(
                 run_in_background(finish_before_cancel(subscription.run(), timeout_seconds=stop_seconds))
             )

@@ -235,7 +235,7 @@ async def test_offsets_of_reassigned_partitions_are_not_stored(
     empty_database: Database, kafka: KafkaConfig, topic: Topic, recording_consumer: RecordingConsumer
 ) -> None:
     inbox = Inbox(empty_database, recording_consumer.consumer)
-    with ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(1) as threads:
         config = kafka | {"group.id": inbox.consumer.group, "enable.auto.offset.store": False}
         client = AIOConsumer(config, executor=threads)
         with pytest.raises(KafkaException):
