@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
 
 import structlog
 from confluent_kafka import KafkaException, Message
@@ -53,18 +54,15 @@ async def run_consumers(
     """
     stopping = asyncio.Event()
     async with AsyncExitStack() as stack:
-        for consumer in consumers:
-            # The default is 100 threads, but calls on a client wait for each other.
-            threads = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=consumer.name))
-            kafka = AIOConsumer(
-                {**CONSUMER_CONFIG, **client, "group.id": consumer.group, "logger": logging.getLogger(__name__)},
-                executor=threads,
-            )
-            subscription = Subscription(Inbox(database, consumer), kafka, stopping, batch_size, pause_seconds)
-            await stack.enter_async_context(
-                run_in_background(finish_before_cancel(subscription.run(), timeout_seconds=stop_seconds))
-            )
         try:
+            for consumer in consumers:
+                inbox = Inbox(database, consumer)
+                # The default is 100 threads, but calls on a client wait for each other.
+                threads = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=consumer.name))
+                own: dict[str, Any] = {"group.id": consumer.group, "logger": logging.getLogger(__name__)}
+                kafka = AIOConsumer(CONSUMER_CONFIG | client | own, executor=threads)
+                work = Subscription(inbox, kafka, stopping, batch_size, pause_seconds).run()
+                await stack.enter_async_context(run_in_background(finish_before_cancel(work, stop_seconds)))
             yield
         finally:
             stopping.set()
