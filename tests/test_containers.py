@@ -346,4 +346,4 @@ def counted(stack: Stack, administrator: Headers) -> list[dict[str, Any]]:
 
 def positions(stack: Stack) -> list[str]:
     """Return the lines about consumers, which end with how far each is behind."""
-    return stack.compose("exec", "-T", "consumer", "app", "consumer", "list").splitlines()[1:]
+    return stack.compose("exec", "-T", "consumer", "app", "topics", "lag").splitlines()[1:]

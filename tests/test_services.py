@@ -1,5 +1,6 @@
 """Several services from one project: the compose file and the routes of Traefik."""
 
+import re
 import shutil
 import socket
 import subprocess
@@ -36,12 +37,12 @@ def test_every_service_has_a_container_and_dependencies_wait_for_health(auth: st
     project = render({**SERVICES, "auth": auth})
     containers = compose(project)
     commands = {
-        container["command"][2] for container in containers.values() if "service" in container.get("command", ())
+        container["command"][2] for container in containers.values() if "run" in container.get("command", ())
     }
 
-    assert commands == {file.stem for file in (project / "app/services").glob("[a-z]*.py")}
-    assert {"traefik", "mailpit", "relay", "consumer", "migrate", "topics", "kafka"} <= set(containers)
-    assert "worker" in containers
+    table = (project / "app/processes.py").read_text(encoding="utf-8")
+    assert commands == set(re.findall(r'^    "(\w+)": Process\(', table, re.MULTILINE))
+    assert {"traefik", "mailpit", "migrate", "topics", "kafka"} <= set(containers)
     conditions = {
         dependency: options["condition"]
         for each in containers.values()
@@ -93,8 +94,8 @@ def test_monolith_has_no_service_files(render: Render) -> None:
     project = render({"kafka": True, "workers": True})
 
     assert not {"auth", "mailer", "mailpit", "traefik", "keys"} & set(compose(project))
-    assert not any((project / path).exists() for path in ("deploy", "app/services", "app/topology", "app/db/leader.py"))
-    assert "app.services" not in (project / "app/features.py").read_text(encoding="utf-8")
+    assert not (project / "deploy").exists()
+    assert "mailer" not in (project / "app/processes.py").read_text(encoding="utf-8")
 
 
 def test_traefik_routes_by_path(render: Render, tmp_path: Path) -> None:

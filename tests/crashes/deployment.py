@@ -21,7 +21,7 @@ IDLE = {"pending": 0, "sent": 0, "running": 0, "dead": 0}
 NUMBERS_PER_SCENARIO = 10_000_000  # numbers reserved for the jobs of one scenario
 
 # `observer` is an API that is never killed; the tests query the state through it.
-COMMANDS = {"observer": "serve", "api": "serve", "relay": "relay", "worker": "worker", "consumer": "consumer"}
+SERVERS = ("observer", "api")  # other processes start with `app run`
 ROLES = {"api": "api", "relay-1": "relay", "relay-2": "relay", "worker-1": "worker", "worker-2": "worker"}
 
 
@@ -39,10 +39,10 @@ class ManagedProcess:
         """Start the process unless it is running; `wait` waits until it is ready."""
         if self.running():
             return
-        command = COMMANDS[self.name.partition("-")[0]]
+        command = ["serve"] if self.name in SERVERS else ["run", self.name.partition("-")[0]]
         with self.log.open("a", encoding="utf-8") as output:
             self.process = subprocess.Popen(
-                [self._project / ".venv/bin/app", command, "--port", str(self.port)],
+                [self._project / ".venv/bin/app", *command, "--port", str(self.port)],
                 cwd=self._project,
                 env=environment(**self._settings, **settings),
                 stdin=subprocess.DEVNULL,

@@ -97,9 +97,9 @@ def deploy_events() -> Generator[EventDeployment]:
 def _expect_topics_required(deployment: EventDeployment) -> None:
     for command in ("consumer", "relay"):
         try:
-            deployment.app(command)
+            deployment.app("run", command)
         except StepError as refused:
             if "Create them: app topics create" not in str(refused) or refused.code != 78:
                 raise
         else:
-            raise StepError(f"app {command} starts although its topics are missing")
+            raise StepError(f"app run {command} starts although its topics are missing")

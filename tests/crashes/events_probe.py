@@ -6,13 +6,14 @@ The transaction that publishes an event also inserts a row; the transaction of t
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from app.core.config import load
 from app.core.events import Event, publish
+from app.core.runtime import Feature, Runtime
 from app.db import base
 from app.db.session import SessionDep
 from app.messaging.consumers import Consumer
@@ -205,16 +206,9 @@ def client() -> dict[str, Any]:
     return dict(load(KafkaSettings).client_config())
 
 
-def prepare_development() -> None:
-    """Do nothing."""
-
-
-def setup(app: FastAPI) -> None:
+def setup(app: FastAPI, _: Runtime) -> None:
     """Add the routes."""
     app.include_router(router)
 
 
-@asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-    """Do nothing."""
-    yield
+feature = Feature(setup=setup)

@@ -7,13 +7,12 @@ The transaction that enqueues a job also inserts a row; the transaction of the t
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Self
 
+from app.core.runtime import Feature, Runtime
 from app.db import base
 from app.db.session import SessionDep
 from app.jobs.task import Job, task
@@ -194,16 +193,9 @@ if "PROBE_CLOCK" in os.environ:
     poller.time = SimpleNamespace(time=lambda: time.time() + clock_error().total_seconds(), monotonic=time.monotonic)
 
 
-def prepare_development() -> None:
-    """Do nothing."""
-
-
-def setup(app: FastAPI) -> None:
+def setup(app: FastAPI, _: Runtime) -> None:
     """Add the routes."""
     app.include_router(router)
 
 
-@asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-    """Do nothing."""
-    yield
+feature = Feature(setup=setup)

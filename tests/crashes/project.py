@@ -15,7 +15,7 @@ REGISTER_PROBE = """
 # isort: split
 from app.modules import probe  # noqa: E402
 
-FEATURES += (probe,)
+FEATURES.append(probe.feature)
 """
 # Required in production; no email is sent. A worker that is stopped returns its unfinished jobs immediately.
 SETTINGS = {

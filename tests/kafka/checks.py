@@ -66,7 +66,7 @@ def test_more_replicas_than_servers_are_refused(declared: list[Topic]) -> None:
     assert "replication factor" in refused.stderr.lower()
 
 
-@pytest.mark.parametrize("command", [("topics", "check"), ("consumer",)])
+@pytest.mark.parametrize("command", [("topics", "check"), ("run", "consumer")])
 def test_without_its_topics_nothing_starts(declared: list[Topic], command: tuple[str, ...]) -> None:
     refused = run(*command)
 

@@ -105,7 +105,5 @@ def _processes(features: set[str]) -> Generator[str]:
         yield "worker"
     if "messaging" in features:
         yield "consumer"
-    if "services" in features:
-        yield "service scheduler"
-    elif "jobs" in features:
+    if "jobs" in features:
         yield "scheduler"

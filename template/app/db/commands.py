@@ -20,6 +20,7 @@ EXIT_DATA = 65  # EX_DATAERR of sysexits.h
 EXIT_CONFIGURATION = 78  # EX_CONFIG
 
 commands = typer.Typer(no_args_is_help=True, help="Manage the database and its migrations.")
+COMMANDS = {"db": commands}
 
 
 @contextmanager

@@ -4,15 +4,13 @@ Delivery is at least once. If a process dies after the server has accepted an em
 email is sent again with the same Message-ID, so that mail servers can recognize the duplicate.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-
 import structlog
 from aiosmtplib import SMTPDataError, SMTPRecipientsRefused
 from fastapi import FastAPI
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import load
+from app.core.runtime import Feature, Runtime
 from app.mail import preview
 from app.mail.deferred import EmailBuilder, P
 from app.mail.message import Mail, UnusableAddress, compose
@@ -27,19 +25,9 @@ class MailDeliveryDelayed(RetryLater):
     """The SMTP server is unavailable, rejects the email temporarily, or rejects our login or settings."""
 
 
-def prepare_development() -> None:
-    """Do nothing: the development mail server starts with each email."""
-
-
-def setup(app: FastAPI) -> None:
+def _setup(app: FastAPI, runtime: Runtime) -> None:
     """Check the settings and, in development, add the email preview."""
-    preview.attach(app, load(MailSettings))
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - all features have the same signature
-    """Do nothing: each email uses a separate connection."""
-    yield
+    preview.attach(app, runtime, load(MailSettings))
 
 
 async def send_deferred_email(
@@ -104,3 +92,6 @@ async def send(name: str, mail: Mail) -> None:
 def _is_permanent(error: Exception) -> bool:
     """Return whether the server rejects this email permanently. Other errors concern our settings or the server."""
     return isinstance(error, SMTPRecipientsRefused | SMTPDataError) and not is_temporary(error)
+
+
+feature = Feature(setup=_setup)

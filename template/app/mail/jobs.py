@@ -10,11 +10,11 @@ from app.jobs.arguments import arguments_model, parse_arguments
 from app.jobs.task import Job, non_transactional_task
 from app.mail import deferred, delivery, outbox
 from app.mail.deferred import EmailBuilder, P
-from app.mail.delivery import MailDeliveryDelayed, lifespan, prepare_development, setup
+from app.mail.delivery import MailDeliveryDelayed, feature
 from app.mail.message import Mail
 from app.outbox.errors import RetryLater
 
-__all__ = ["MailDeliveryDelayed", "lifespan", "prepare_development", "send_deferred_email", "send_mail", "setup"]
+__all__ = ["MailDeliveryDelayed", "feature", "send_deferred_email", "send_mail"]
 
 MAX_ATTEMPTS = 12  # within about half an hour
 SEND_TIMEOUT_SECONDS = 60  # a server may be slow with each of its responses

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from pydantic import Field
 
 from app.core.config import load
+from app.core.runtime import Feature, Runtime
 from app.mail import preview
 from app.mail.message import Mail, compose
 from app.mail.outbox import use_post_function
@@ -28,20 +29,16 @@ class MailerSettings(MailSettings):
     drain_seconds: float = Field(default=5, ge=0, description="Time limit to finish sending at shutdown.")
 
 
-def prepare_development() -> None:
-    """Do nothing: the development mail server starts with the application."""
-
-
-def setup(app: FastAPI) -> None:
+def _setup(app: FastAPI, runtime: Runtime) -> None:
     """Load the settings and, in development, add the email preview."""
-    app.state.mail = load(MailerSettings)
-    preview.attach(app, app.state.mail)
+    settings = runtime[MailerSettings] = load(MailerSettings)
+    preview.attach(app, runtime, settings)
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+async def _lifespan(runtime: Runtime) -> AsyncGenerator[None]:
     """Send emails while the application runs."""
-    async with run_mailer(app.state.mail):
+    async with run_mailer(runtime[MailerSettings]):
         yield
 
 
@@ -110,3 +107,6 @@ class Mailer:
             else:
                 log.info("email sent")
                 return
+
+
+feature = Feature(setup=_setup, lifespan=_lifespan)

@@ -1,7 +1,6 @@
 """Email preview, in development only: `/dev/mails` shows examples of all emails, and those sent."""
 
 from collections.abc import Iterator
-from email.headerregistry import Address
 from email.message import EmailMessage
 from functools import cache
 
@@ -13,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.config import Environment as Where
 from app.core.exceptions import NotFoundError
-from app.mail.message import compose, html_of, text_of
+from app.core.runtime import Runtime, runtime_of
+from app.mail.message import Mail, compose, html_of, text_of
 from app.mail.settings import MailSettings, sender_address
 from app.mail.template import templates
 from app.mail.terminal import printed_emails
@@ -32,10 +32,10 @@ class MailNotFound(NotFoundError):
     message = "Email not found."
 
 
-def attach(app: FastAPI, settings: MailSettings) -> None:
+def attach(app: FastAPI, runtime: Runtime, settings: MailSettings) -> None:
     """Add the pages in development only, because emails contain secret links."""
     if settings.env is Where.DEV:
-        app.state.mail_sender = sender_address(settings.sender)
+        runtime[MailSettings] = settings
         app.include_router(router)
         app.add_middleware(_Policy)
 
@@ -60,8 +60,7 @@ class _Policy:
 @router.get("")
 async def list_mails(request: Request) -> str:
     """List examples of all emails, and those sent by this process."""
-    sender: Address = request.app.state.mail_sender
-    examples = {key: compose(template.example(), sender) for key, template in sorted(templates.items())}
+    examples = {key: _compose(template.example(), request) for key, template in sorted(templates.items())}
     return _page("mails.html", examples=examples, sent=dict(_sent()))
 
 
@@ -84,8 +83,12 @@ def _find(folder: str, name: str, request: Request) -> EmailMessage:
     if message := dict(_sent()).get(key):
         return message
     if template := templates.get(key):
-        return compose(template.example(), request.app.state.mail_sender)
+        return _compose(template.example(), request)
     raise MailNotFound
+
+
+def _compose(mail: Mail, request: Request) -> EmailMessage:
+    return compose(mail, sender_address(runtime_of(request)[MailSettings].sender))
 
 
 def _sent() -> Iterator[tuple[str, EmailMessage]]:

@@ -39,8 +39,12 @@ class ContractViolation(Exception):
 class Consumer:
     """A group of functions with a common position in the topics: an event counts as handled after all have run."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, process: str = "consumer") -> None:
         """Register a consumer. Kafka stores the position under its name, so renaming it starts from the beginning.
+
+        Args:
+            name: Unique name.
+            process: The process that runs it (`app/processes.py`).
 
         Raises:
             ValueError: If the name is taken.
@@ -48,6 +52,7 @@ class Consumer:
         if name in _consumers:
             raise ValueError(f"Another consumer has the name {name}.")
         self.name = name
+        self.process = process
         self._callbacks: defaultdict[str, list[BatchCallback]] = defaultdict(list)
         self._catch_all_callbacks: list[BatchCallback] = []
         _consumers[name] = self

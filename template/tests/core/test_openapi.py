@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.core.exceptions import ConflictError, DomainError, NotFoundError
-from app.core.openapi import problems
+from app.core.openapi import api_metadata, problems
 from app.main import create_app
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -34,6 +34,11 @@ def test_openapi_document_is_built_once() -> None:
     app: FastAPI = create_app()
 
     assert app.openapi() is app.openapi()
+
+
+def test_api_metadata_is_read_once() -> None:
+    """It is part of every event and email."""
+    assert api_metadata() is api_metadata()
 
 
 def test_operation_ids_are_unique(description: dict[str, Any]) -> None:

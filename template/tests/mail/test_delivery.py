@@ -5,7 +5,8 @@ from fastapi import FastAPI
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
-from app.core.config import Environment
+from app.core.config import Environment, Settings, load
+from app.core.runtime import Runtime
 from app.mail import Mail, deferred_email, delivery
 from app.mail.delivery import MailDeliveryDelayed, send, send_deferred_email
 from app.modules.user.models import User
@@ -75,9 +76,9 @@ async def test_unusable_address_rolls_back_deferred_email(session: AsyncSession,
 @pytest.mark.parametrize("env", list(Environment))
 async def test_preview_is_added_in_development_only(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     app = FastAPI()
-    delivery.prepare_development()
+    runtime = Runtime(load(Settings))
     for name, value in {"ENV": env, "SMTP_TLS": "starttls"}.items():
         monkeypatch.setenv(name, value)
-    delivery.setup(app)
-    async with delivery.lifespan(app):
-        assert hasattr(app.state, "mail_sender") is (env is Environment.DEV)
+    assert delivery.feature.setup is not None
+    delivery.feature.setup(app, runtime)
+    assert bool(app.routes) is (env is Environment.DEV)

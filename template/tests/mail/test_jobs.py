@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from aiosmtplib import SMTPResponseException
-from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
@@ -17,6 +16,7 @@ from app.db.session import Database, transaction
 from app.jobs.repository import JobRepository
 from app.jobs.runner import JobRunner
 from app.mail import Mail, deferred_email, jobs, send_deferred_email, send_email_after_commit
+from app.main import create_app
 from tests.mail.conftest import HOST, FakeMailServer
 from tests.outbox.conftest import outbox_rows
 
@@ -230,10 +230,6 @@ async def test_log_and_failed_job_contain_no_address(database: Database, server:
     assert "hunter" not in str(lines)
 
 
-async def test_feature_hooks_run_without_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preview_exists_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENV", "dev")
-    app = FastAPI()
-    jobs.prepare_development()
-    jobs.setup(app)
-    async with jobs.lifespan(app):
-        assert app.url_path_for("list_mails") == "/dev/mails"
+    assert create_app().url_path_for("list_mails") == "/dev/mails"

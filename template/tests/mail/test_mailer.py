@@ -9,6 +9,8 @@ import pytest
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
+from app.core.config import Settings, load
+from app.core.runtime import Runtime
 from app.db.session import Database, transaction
 from app.mail import Mail, send_email_after_commit
 from app.mail import mailer as module
@@ -136,11 +138,10 @@ async def send(database: Database) -> None:
 
 
 async def test_shutdown_waits_for_delivery(server: FakeMailServer, database: Database) -> None:
-    app = FastAPI()
-    module.prepare_development()
-    module.setup(app)
-    app.state.mail = mailer_settings(server)
-    async with module.lifespan(app):
+    runtime = Runtime(load(Settings))
+    runtime[MailerSettings] = mailer_settings(server)
+    assert module.feature.lifespan is not None
+    async with module.feature.lifespan(runtime):
         await send(database)
 
     assert server.mails[0].get_content().splitlines() == MAIL.text.splitlines()

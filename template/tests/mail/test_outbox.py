@@ -10,6 +10,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import ConflictError
+from app.core.runtime import runtime_of
 from app.db.session import Database, SessionDep, transaction
 from app.mail import Mail, deferred_email, send_deferred_email, send_email_after_commit
 from app.mail.deferred import EmailBuilder, P
@@ -155,7 +156,7 @@ async def test_default_backend_is_used_unless_another_is_active(
 
 async def test_only_successful_requests_send_emails(database: Database) -> None:
     app: FastAPI = create_app()
-    app.state.database = database
+    runtime_of(app)[Database] = database
 
     @app.post("/mails")
     async def register(session: SessionDep, fail: bool = False) -> None:

@@ -8,6 +8,7 @@ from httpx2 import ASGITransport, AsyncClient
 
 from app.core import exception_handlers, middlewares
 from app.core.config import Environment, Settings
+from app.core.runtime import Runtime, runtime_of
 from app.mail.message import Mail, compose
 from app.mail.preview import POLICY, attach
 from app.mail.settings import MailSettings, sender_address
@@ -31,7 +32,8 @@ async def developer() -> AsyncGenerator[AsyncClient]:
         middleware=middlewares.build_middleware(Settings(env=Environment.DEV)),
         exception_handlers=exception_handlers.HANDLERS,
     )
-    attach(app, MailSettings(env=Environment.DEV))
+    app.state.runtime = Runtime(Settings(env=Environment.DEV))
+    attach(app, runtime_of(app), MailSettings(env=Environment.DEV))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
 
@@ -88,14 +90,14 @@ async def test_preview_forbids_scripts_and_other_pages_keep_strict_policy(develo
 async def test_preview_exists_in_development_only(env: Environment) -> None:
     settings = MailSettings(env=env, host="smtp.example.com", sender="no-reply@example.com")
     app = FastAPI()
-    attach(app, settings)
+    attach(app, Runtime(Settings(env=env)), settings)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         assert (await client.get("/dev/mails")).status_code == 404
 
 
 async def test_preview_is_not_in_openapi(client: AsyncClient) -> None:
     app = FastAPI()
-    attach(app, MailSettings(env=Environment.DEV))
+    attach(app, Runtime(Settings(env=Environment.DEV)), MailSettings(env=Environment.DEV))
 
     assert (await client.get("/dev/mails")).status_code == 404
     assert app.openapi()["paths"] == {}

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,8 +12,8 @@ from confluent_kafka import KafkaException, Producer
 from fastapi import FastAPI
 from sqlmodel import select
 
-from app.consumers import create_consumer
 from app.core.config import ConfigurationError
+from app.core.runtime import runtime_of
 from app.db.session import Database, transaction
 from app.main import create_app
 from app.messaging import contracts
@@ -21,13 +22,15 @@ from app.messaging.development import broker
 from app.messaging.settings import KafkaConfig
 from app.modules.statistics.models import DailyCount
 from app.modules.user.events import UserRegistered
-from app.relay import create_relay
+from app.outbox import Wakers
+from app.processes import create
 from tests.messaging.conftest import declare, produced_events, provide_topics, publish
 from tests.outbox.conftest import outbox_rows
 from tests.people import as_admin
 from tests.processes import running_app, running_tasks, start_process
 from tests.waiting import TIMEOUT_SECONDS, until_ready, wait_until
 
+create_relay, create_consumer = (partial(create, name) for name in ("relay", "consumer"))
 RELAY = {"database": "ok", "kafka-producer": "ok"}
 CONSUMER = {"database": "ok", "kafka-consumer": "ok"}
 
@@ -99,7 +102,7 @@ async def test_relay_is_woken_by_registered_wakers(
 
     def create() -> FastAPI:
         app = create_relay()
-        app.state.relay_wakers.append(waking)
+        runtime_of(app)[Wakers].append(waking)
         return app
 
     async with running_app(create):
@@ -135,7 +138,7 @@ async def test_relay_and_consumer_process_events(
     empty_database: Database, kafka: KafkaConfig, servers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
-    async with start_process("consumer", tmp_path) as consumer, running_app(create_relay) as relay:
+    async with start_process("run consumer", tmp_path) as consumer, running_app(create_relay) as relay:
         ids = await publish(empty_database, UserRegistered(user_id=uuid4()))
         assert await until_ready(relay) == RELAY
         assert await consumer.checks() == CONSUMER

@@ -21,7 +21,7 @@ async def test_app_starts_without_contacting_providers() -> None:
     oidc.prepare_development()
     oidc.setup(app)
     async with oidc.lifespan(app):
-        [provider] = app.state.oidc
+        [provider] = runtime_of(app)[Providers]
         assert provider.settings.name == "dev"
 
 

@@ -55,21 +55,21 @@ async def test_events_are_emailed_by_another_process_and_shutdown_loses_nothing(
 ) -> None:
     async with AsyncExitStack() as stack:
         for name in ("auth", "api", "scheduler"):
-            service = await stack.enter_async_context(start_process(f"service {name}", tmp_path, **variables))
+            service = await stack.enter_async_context(start_process(f"run {name}", tmp_path, **variables))
             await service.checks()
             me = httpx2.get(f"{service.url}/api/v1/auth/me", timeout=TIMEOUT_SECONDS)
             assert me.status_code == (401 if name == "auth" else 404)
         await register(empty_database, "ada")  # neither the relay nor the mailer is running
-        relay = await stack.enter_async_context(start_process("relay", tmp_path, **variables))
+        relay = await stack.enter_async_context(start_process("run relay", tmp_path, **variables))
         assert await relay.checks()
         await wait_until(lambda: is_relayed(empty_database))
         assert await written_to(server)
-        async with start_process("service mailer", tmp_path, **variables) as mailer:
+        async with start_process("run mailer", tmp_path, **variables) as mailer:
             assert await mailer.checks()
             await wait_until(lambda: written_to(server, "ada"))
         await register(empty_database, "eve")
         await wait_until(lambda: is_relayed(empty_database))
         assert await written_to(server, "ada")
-        async with start_process("service mailer", tmp_path, **variables) as mailer:
+        async with start_process("run mailer", tmp_path, **variables) as mailer:
             assert await mailer.checks()
             await wait_until(lambda: written_to(server, "ada", "eve"))

@@ -13,7 +13,9 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import uvloop
-from app.db.session import SessionDep, transaction
+from app.core.runtime import runtime_of
+from app.db.session import Database, SessionDep, transaction
+from app.jwt.access_tokens import AccessTokens
 from app.main import create_app
 from app.modules.auth.dependencies import SIGNED_IN, AnyPrincipal, CurrentUser
 from app.modules.todo import routes as todo
@@ -164,13 +166,13 @@ async def cpu(send_request: Callable[[], Awaitable[object]], requests: int, roun
 async def user_with_todo(app: FastAPI) -> AsyncGenerator[tuple[str, UUID]]:
     """Start an app, and create a user with a to-do; yield an access token and the id of the to-do."""
     async with app.router.lifespan_context(app):
-        async with transaction(app.state.database.write) as session:
+        async with transaction(runtime_of(app)[Database].write) as session:
             owner = User(email=f"{uuid4()}@example.com", name="Ada")
             session.add(owner)
             await session.flush()
             item = Todo(owner_id=owner.id, title="Buy milk")
             session.add(item)
-        yield app.state.access_tokens.issue(owner.id, uuid4(), ["read", "write"]), item.id
+        yield runtime_of(app)[AccessTokens].issue(owner.id, uuid4(), ["read", "write"]), item.id
 
 
 async def layers(requests: int, rounds: int) -> dict[str, dict[str, float]]:

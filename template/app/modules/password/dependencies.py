@@ -7,9 +7,11 @@ from typing import Annotated
 
 from fastapi import BackgroundTasks, Depends, Request
 
+from app.core.runtime import runtime_of
 from app.db.session import DatabaseDep, SessionDep, transaction
 from app.jwt.attempts import AttemptLimiter
 from app.jwt.passwords import Passwords
+from app.jwt.settings import JwtSettings
 from app.modules.password.service import PasswordService
 from app.security.rate_limits import DeviceDep, RateLimitsDep
 
@@ -18,8 +20,7 @@ DELAY_SECONDS = (0.5, 2.5)
 
 async def get_passwords(request: Request) -> Passwords:
     """Return the password hasher of the application."""
-    passwords: Passwords = request.app.state.passwords
-    return passwords
+    return runtime_of(request)[Passwords]
 
 
 PasswordsDep = Annotated[Passwords, Depends(get_passwords)]
@@ -35,7 +36,7 @@ PasswordServiceDep = Annotated[PasswordService, Depends(get_service)]
 
 async def get_attempts(request: Request, limits: RateLimitsDep, device: DeviceDep) -> AttemptLimiter:
     """Return the attempt limiter for this client."""
-    return AttemptLimiter(limits, request.app.state.jwt, device)
+    return AttemptLimiter(limits, runtime_of(request)[JwtSettings], device)
 
 
 AttemptLimiterDep = Annotated[AttemptLimiter, Depends(get_attempts)]

@@ -48,18 +48,12 @@ class WrongPassword(ForbiddenError):
 class PasswordService:
     """Business rules for accounts with a password."""
 
-    def __init__(
-        self,
-        session: AsyncSession,
-        database: Database,
-        passwords: Passwords,
-        repository: PasswordRepository | None = None,
-    ) -> None:
+    def __init__(self, session: AsyncSession, database: Database, passwords: Passwords) -> None:
         """Write in the transaction of `session`; read the inputs of slow hashing from `database` beforehand."""
         self.session = session
         self.database = database
         self.passwords = passwords
-        self.repository = repository or PasswordRepository(session)
+        self.repository = PasswordRepository(session)
         self.users = UserService(session)
         self.auth = AuthService(session)
 

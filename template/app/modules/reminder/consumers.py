@@ -7,7 +7,7 @@ from app.messaging.consumers import Consumer
 from app.modules.reminder.events import TodoDue
 from app.modules.reminder.mails import reminder
 
-reminders = Consumer("reminders")
+reminders = Consumer("reminders", process="mailer")
 
 
 @reminders.on(TodoDue)

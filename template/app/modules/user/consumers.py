@@ -7,7 +7,7 @@ from app.messaging.consumers import Consumer
 from app.modules.user.events import UserRegistered
 from app.modules.user.mails import welcome
 
-welcome_consumer = Consumer("welcome")
+welcome_consumer = Consumer("welcome", process="mailer")
 
 
 @welcome_consumer.on(UserRegistered)

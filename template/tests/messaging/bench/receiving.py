@@ -10,17 +10,18 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import TopicPartition
-from fastapi import FastAPI
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.events import publish
+from app.core.runtime import runtime_of
 from app.db.session import transaction
-from app.features import FEATURES
+from app.main import create_app
 from app.messaging.consumers import Consumer
 from app.messaging.producer import EventProducer
 from app.messaging.relay import EventRelay
 from app.messaging.settings import KafkaConfig
 from app.messaging.subscription import BATCH, run_consumers
+from app.outbox import Wakers
 from app.outbox.poller import run_poller
 from app.outbox.settings import OutboxSettings
 from tests.messaging.bench.environment import EVENTS, ROUNDS, TOPIC, Figure, Measured, Stage
@@ -83,12 +84,7 @@ async def latency(stage: Stage) -> list[Figure]:
 
 def _wakers() -> list:
     """Return the relay wakers of the features; SQLite has none."""
-    app = FastAPI()
-    app.state.relay_wakers = []
-    for feature in FEATURES:
-        if getattr(feature, "__name__", "") == "app.outbox.notify":
-            feature.setup(app)
-    return app.state.relay_wakers
+    return runtime_of(create_app())[Wakers]
 
 
 async def _one(stage: Stage, watch: Watch, number: int) -> float:

@@ -41,7 +41,7 @@ def provider_settings(provider: IdentityProvider, name: str = "acme") -> Provide
 @pytest.fixture
 def app(app: FastAPI, provider: IdentityProvider) -> FastAPI:
     """The application, connected to the provider without a network."""
-    app.state.oidc = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
+    runtime_of(app)[Providers] = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
     return app
 
 

@@ -16,7 +16,7 @@ from app.security.secrets import digest, new_secret
 async def credentials(app: FastAPI, user_id: UUID, *scopes: Scope) -> dict[str, str]:
     """Return the headers of a signed-in browser, with all scopes of the user unless `scopes` are given."""
     secret = new_secret()
-    async with transaction(app.state.database.write) as session:
+    async with transaction(runtime_of(app)[Database].write) as session:
         login = await AuthService(session).start_session(user_id, Device("tests", "127.0.0.1"), frozenset(scopes))
         cookie = SessionCookie(
             secret=digest(secret), session_id=login.id, provider="acme", id_token="", expires_at=login.expires_at

@@ -101,7 +101,7 @@ async def test_logout_works_without_provider_support(
     await sign_in(browser)
     headers = await csrf(browser)
     provider.metadata = metadata
-    app.state.oidc = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
+    runtime_of(app)[Providers] = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
 
     assert (await browser.post(f"{AUTH}/logout", headers=headers)).json() == {"logout_url": None}
     assert (await browser.get(f"{AUTH}/session")).status_code == 401
@@ -112,7 +112,7 @@ async def test_logout_works_after_provider_is_removed(
 ) -> None:
     await sign_in(browser)
     headers = await csrf(browser)
-    app.state.oidc = Providers(
+    runtime_of(app)[Providers] = Providers(
         OidcSettings(providers=(provider_settings(provider, "new"),)), ASGITransport(provider.app())
     )
 

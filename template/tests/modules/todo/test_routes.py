@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core import events
 from app.core.exceptions import ConflictError
+from app.core.runtime import runtime_of
 from app.db.session import Database, open_read_session, transaction
 from app.main import create_app
 from app.modules.todo import routes
@@ -197,7 +198,7 @@ class Feed:
 
 @pytest.fixture
 def feed(committing_client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Feed:
-    feed = Feed(committing_client, app_of(committing_client).state.stopping)
+    feed = Feed(committing_client, runtime_of(app_of(committing_client)).stopping)
     monkeypatch.setattr(routes, "FEED_POLL_SECONDS", 0.01)
     monkeypatch.setattr(routes, "open_read_session", feed.brief_read)
     return feed

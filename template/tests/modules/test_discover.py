@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.outbox.autodiscovery import autodiscover
+from app.modules import discover
 
 
 def package(folder: Path, **files: str) -> None:
@@ -21,9 +21,13 @@ def test_files_of_all_modules_are_imported(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "found_all/rules.py").write_text("raise RuntimeError", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
 
-    names = autodiscover(import_module("found_all"), "later", "rules")
+    found = discover("later", "rules", package="found_all")
 
-    assert names == ["found_all.order.later", "found_all.customer.rules", "found_all.order.rules"]
+    assert [module.__name__ for module in found] == [
+        "found_all.order.later",
+        "found_all.customer.rules",
+        "found_all.order.rules",
+    ]
     assert import_module("found_all.order.later").DONE == [1]
 
 
@@ -33,4 +37,4 @@ def test_import_errors_are_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(tmp_path)
 
     with pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"):
-        autodiscover(import_module("found_broken"), "rules")
+        discover("rules", package="found_broken")
