@@ -18,6 +18,11 @@ Edit = Callable[[str], str]
 API = "app/api.py"
 ENV = "ENV=dev\nJWT_SECRET_KEY=a-secret-of-this-machine-that-is-never-shared\n"
 
+CREATION = re.compile(r"^    return await once\((?P<create>[\w.]+), data, (?P<model>\w+)\)$", re.MULTILINE)
+NEW_CREATION = r"""    await once.claim(data)
+    entity = \g<model>.model_validate(await \g<create>(data))
+    return once.created(entity)"""
+
 ROUTE = '''
 
 @router.get("/{user_id}/joined", summary="Read when a user joined", responses=problems(UserNotFound))
@@ -156,12 +161,13 @@ class Customization:
         sort_imports(project)
 
     def follow_changelog(self, project: Path) -> None:
-        """Replace the names that the changelog lists in the files of the team."""
+        """Replace the names and the call that the changelog lists in the files of the team."""
         names = dict(re.findall(r"`(\w+)`\s+is\s+now\s+`(\w+)`", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
         old = re.compile(rf"\b({'|'.join(names)})\b")
         modules = [*project.glob("app/modules/order/*.py"), *project.glob("tests/modules/order/*.py")]
         for file in (*modules, *(project / name for name in NEW_FILES if name.endswith(".py"))):
-            file.write_text(old.sub(lambda found: names[found[0]], file.read_text(encoding="utf-8")), encoding="utf-8")
+            text = old.sub(lambda found: names[found[0]], file.read_text(encoding="utf-8"))
+            file.write_text(CREATION.sub(NEW_CREATION, text), encoding="utf-8")
         sort_imports(project)
 
     def add_dependencies(self, project: Path) -> None:
@@ -173,9 +179,9 @@ class Customization:
     def delete_example(self, project: Path) -> None:
         """Delete the example module by hand, without changing the answer."""
         if recorded_answers(project)["example"]:
-            for folder in ("app/modules/todo", "tests/modules/todo"):
-                shutil.rmtree(project / folder)
-            apply_edits(project / API, lambda text: re.sub(r"^.*todo.*\n", "", text, flags=re.MULTILINE))
+            for folder in ("app/modules/todo", "tests/modules/todo", "app/modules/feed", "tests/modules/feed"):
+                shutil.rmtree(project / folder, ignore_errors=folder.endswith("feed"))  # older versions have no `feed`
+            apply_edits(project / API, lambda text: re.sub(r"^.*(todo|feed).*\n", "", text, flags=re.MULTILINE))
 
 
 def sort_imports(project: Path) -> None:

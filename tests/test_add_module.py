@@ -74,9 +74,9 @@ def test_task_guide_works(render: Callable[[Answers], Path], tmp_path: Path) -> 
 def test_consumer_guide_works(render: Callable[[Answers], Path], tmp_path: Path) -> None:
     project = Path(shutil.copytree(render({"auth": "none", "kafka": True}), tmp_path / "project"))
     guide = (project / "docs/events.md").read_text(encoding="utf-8")
-    steps = [block for block in blocks(guide) if block.title or "contracts write" in block.body]
+    steps = [block for block in blocks(guide) if block.title or "contracts-write" in block.body]
     assert len(written_tests(steps)) == 1
     for step in steps:
         execute_step(step, project)
     assert (project / "docs/contracts/events/bonus.earned.v1.json").is_file()
-    check(project, "tests/modules", "tests/messaging/test_schemas.py")
+    check(project, "tests/modules", "tests/tools/contracts")

@@ -19,7 +19,7 @@ IDENTIFIERS = {
     "mail": r"smtp|app[./]mail",
     "outbox": r"app[./](outbox|relay)|outbox_|dead.?letter",
     "workers": r"app[./](jobs|tasks)|dramatiq|\bredis(?!tribut)|valkey|cronsim|schedule_state|\benqueue",
-    "events": r"app[./](messaging|consumers)|kafka|confluent|cloud_?event|asyncapi|processed_event|daily_count"
+    "events": r"app[./](messaging|consumers)|tools[./]contracts|kafka|confluent|cloud_?event|asyncapi|processed_event|daily_count"
     r"|modules[./]statistics|traceparent",
     "services": r"app[./](services|topology)|\btopology\b|traefik|mailpit",
     "reminder": r"modules[./]reminder|\breminder",
@@ -40,6 +40,9 @@ ALLOWED = {
     ".copier-answers.yml": ["auth: none", "kafka: false", "topology: monolith"],
     # All projects have the same list of layers; those in parentheses are optional.
     "pyproject.toml": ["(mail) | (jwt) | (oidc)", "(jobs)", "(outbox)", "| (consumers) |", "(processes)"],
+    # All projects import what their modules register.
+    "app/features.py": ["published events, consumers and tasks", 'discover("contracts", "consumers", "tasks")'],
+    "app/processes.py": ["ACCOUNT_MODULES"],
     # The core supports sign-in in general, because projects may add their own.
     "app/api.py": ["requires a sign-in declares it here"],
     "app/core/events.py": ["write rows or enqueue"],
@@ -61,11 +64,12 @@ ALLOWED = {
     "app/modules/identity/commands.py": ["No password is set"],
     "tests/oidc/test_identity_provider.py": ['{"grant_type": "password"}'],
     # One file hides the differences of sign-in from the other tests, so that those are the same in all projects.
+    "tests/sign_in_none.py": ["Nobody signs in"],
     "tests/people.py": ["cover the actual sign-in"],
     "tests/test_contract.py": ["administrator", "/auth/"],
     "tests/security/test_protection.py": ["auth/forgot-password", "auth/reset-password", "/api/v1/auth/"],
     # Shared by both kinds of sign-in.
-    "app/security/principal.py": ["for tokens of an identity provider"],
+    "app/security/principal.py": ["for tokens of an identity provider", "browsers need a CSRF token"],
     "app/security/secrets.py": ["refresh tokens, cookies, links in emails"],
     "app/security/audit.py": ["`password_reset`"],
     # Examples of secrets that must not be logged.
@@ -76,7 +80,7 @@ ALLOWED = {
     "tests/jobs/test_broker.py": ["reported_without_its_password"],
     "tests/jobs/test_task.py": ["password"],
     # The optional destinations of the relay.
-        "tests/test_processes.py": [
+    "tests/test_processes.py": [
         "REDIS_URL",
         "redis://127.0.0.1",
         "KAFKA_BOOTSTRAP_SERVERS",
@@ -174,7 +178,7 @@ def test_patterns_match_enabled_features(feature: str, render: Callable[[Answers
     """Otherwise the search would prove nothing."""
     project = render(ENABLING_ANSWERS.get(feature, {"workers": True}))
     assert (
-        sum(1 for file in files(project) for _ in matching_lines(text(project / file), [], IDENTIFIERS[feature])) > 30
+        sum(1 for file in files(project) for _ in matching_lines(text(project / file), [], IDENTIFIERS[feature])) > 15
     )
 
 

@@ -36,9 +36,7 @@ def compose(project: Path) -> dict[str, Any]:
 def test_every_service_has_a_container_and_dependencies_wait_for_health(auth: str, render: Render) -> None:
     project = render({**SERVICES, "auth": auth})
     containers = compose(project)
-    commands = {
-        container["command"][2] for container in containers.values() if "run" in container.get("command", ())
-    }
+    commands = {container["command"][2] for container in containers.values() if "run" in container.get("command", ())}
 
     table = (project / "app/processes.py").read_text(encoding="utf-8")
     assert commands == set(re.findall(r'^    "(\w+)": Process\(', table, re.MULTILINE))

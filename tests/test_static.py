@@ -197,14 +197,16 @@ def test_variants_enable_and_disable_every_feature() -> None:
 
 def test_python_contains_little_jinja() -> None:
     """Nearly all code is plain Python, so that its tools can check the template itself."""
-    lines = {file: read(file).count("# {%") for file in FILES if file.name.endswith(".py.jinja")}
+    python = [file for file in FILES if file.name.endswith(".py.jinja")]
+    lines = {file: sum("# {%" in line for line in read(file).splitlines()) for file in python}
     assert sum(lines.values()) <= BUDGET_LINES, lines
     assert sum(map(bool, lines.values())) <= BUDGET_FILES, lines
 
 
 @pytest.mark.parametrize("file", [file for file in JINJA if file.name.endswith(".py.jinja")], ids=str)
 def test_python_templates_are_valid_python(file: Path) -> None:
-    ast.parse(read(file))
+    """With any name in place of an expression."""
+    ast.parse(re.sub(r"\{\{.*?\}\}", "name", read(file)))
 
 
 def test_reserved_names_include_standard_library() -> None:

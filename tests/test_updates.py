@@ -15,6 +15,7 @@ from tests.matrix.execution import why_not
 from tests.matrix.processes import just, run
 from tests.matrix.variants import Variant, everything_on, named
 from tests.releases import commit, git, released
+from tests.rendering import recorded_answers
 from tests.updating import NEVER_UPDATED, NEXT, begin, copier, tree, update
 
 BuildOnce = Callable[[str, Callable[[Path], object]], Path]
@@ -76,6 +77,21 @@ def test_update_keeps_edits_and_matches_fresh_copy(
     assert copier(project, "check-update", "--quiet") == ""
     update(project)
     assert git(project, "status", "--porcelain") == "", "a second update changed something"
+
+
+@pytest.mark.parametrize(("preset", "deleted"), [("minimal", False), ("custom", True)])
+def test_update_keeps_live_feed_of_older_versions(preset: str, deleted: bool, history: Path, tmp_path: Path) -> None:
+    """It was part of the example until version 0.2.0; some teams have deleted the example without changing the answer."""
+    project = begin(history, tmp_path / "project", {"preset": preset, "auth": "none"}, "0.2.0")
+    if deleted:
+        Customization.for_project(project).delete_example(project)
+        commit(project, "Delete the example")
+    output = update(project)
+
+    assert recorded_answers(project)["live_feed"] is not deleted
+    assert (project / "app/modules/feed/routes.py").exists() is not deleted
+    assert ("feed.router" in (project / "app/api.py").read_text(encoding="utf-8")) is not deleted
+    assert "New tables" not in output
 
 
 @pytest.mark.complete

@@ -98,7 +98,7 @@ def python_tests(text: str) -> str:
     """Return comments, docstrings, messages, help texts and names of tests; other strings may quote something."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     found = [token.string for token in tokens if token.type == tokenize.COMMENT]
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(ast.parse(re.sub(r"\{\{ .*? \}\}", "name", text))):
         match node:
             case ast.Expr(value=ast.Constant(value=str(docstring))):
                 found.append(docstring)

@@ -3,6 +3,7 @@
 Mistakes in them would only show after a push. Therefore linters check those of rendered projects and of this repository.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.releases import commit
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = ".github/workflows/*.yml"
@@ -127,6 +130,37 @@ def test_token_is_hidden_from_third_party_code(projects: list[Path]) -> None:
 def test_justfiles_parse(projects: list[Path]) -> None:
     for project in projects:
         run_linter("just", "--justfile", project / "justfile", "--list")
+
+
+def test_breaking_changes_of_the_api_are_found(projects: list[Path], tmp_path: Path) -> None:
+    if shutil.which("go") is None:
+        pytest.skip("oasdiff is built from source, and Go is not installed")
+    shutil.copy(projects[0] / "justfile", tmp_path)
+    document = tmp_path / "docs/contracts/rest/openapi.json"
+    document.parent.mkdir(parents=True)
+    operation = {"operationId": "x", "responses": {"200": {"description": ""}}}
+    routes = {"/a": {"get": operation}, "/b": {"get": operation}}
+
+    def write(*paths: str) -> None:
+        published = {"openapi": "3.1.0", "info": {"title": "", "version": "1"}, "paths": {p: routes[p] for p in paths}}
+        document.write_text(json.dumps(published), encoding="utf-8")
+
+    def breaking(revision: str = "HEAD") -> tuple[int, str]:
+        command = [Path(sys.executable).with_name("just"), "openapi-breaking", revision]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return result.returncode, result.stdout + result.stderr
+
+    commit(tmp_path, "Start")
+    write("/a")
+    code, output = breaking()
+    assert (code, "nothing to compare" in output) == (0, True)
+    assert breaking("unknown")[0] == 1
+    commit(tmp_path, "Publish the API")
+    write("/a", "/b")
+    assert breaking()[0] == 0
+    write("/b")
+    code, output = breaking()
+    assert (code, "GET /a" in output) == (1, True), output
 
 
 def test_template_is_checked_weekly(projects: list[Path]) -> None:

@@ -70,5 +70,6 @@ def serve(
 def export(path: Annotated[Path, typer.Argument(help="Output file.")] = Path("openapi.json")) -> None:
     """Write the OpenAPI document to a file."""
     with command_context():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(create_app().openapi(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         typer.echo(f"written: {path}")

@@ -42,7 +42,7 @@ def boot(project: Path) -> None:
             other_processes.check_statistics(service, administrator)
             other_processes.check_welcome_email("ada@example.com")
             with ExitStack() as open_feeds:
-                if (project / "app/modules/todo").is_dir():
+                if (project / "app/modules/feed").is_dir():
                     open_feeds.enter_context(_open_feed(service, todo_user))
                 stop(service)
         logged = log.read_text(encoding="utf-8") + other_processes.logs()

@@ -145,6 +145,7 @@ async def run_worker(
     try:
         yield worker
     finally:
+        runner.stopping.set()
         await _stop(worker, running_jobs, settings.stop_seconds, give_up_seconds)
         broker.client.close()
 

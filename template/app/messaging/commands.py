@@ -7,13 +7,12 @@ import typer
 from app.core.config import ConfigurationError, load
 from app.db.commands import command_context
 from app.messaging import consumers, contracts
-from app.messaging.contract_commands import contracts as contracts_commands
 from app.messaging.settings import EXAMPLE_SERVERS, KafkaConfig, KafkaSettings
 from app.messaging.topics import create_topics, ensure_topics_exist, lag, missing_topics, underpartitioned
 from app.outbox.poller import DestinationUnavailable
 
 topics = typer.Typer(no_args_is_help=True, help="Manage Kafka topics.")
-COMMANDS = {"topics": topics, "contracts": contracts_commands}
+COMMANDS = {"topics": topics}
 
 
 @topics.command("lag")

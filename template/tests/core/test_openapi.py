@@ -1,6 +1,8 @@
 """The OpenAPI document."""
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +41,12 @@ def test_openapi_document_is_built_once() -> None:
 def test_api_metadata_is_read_once() -> None:
     """It is part of every event and email."""
     assert api_metadata() is api_metadata()
+
+
+def test_committed_document_is_current(project: Path, description: dict[str, Any]) -> None:
+    """The document is committed once other teams depend on the API, see docs/contracts/README.md."""
+    for path in project.glob("docs/contracts/rest/openapi.json"):
+        assert json.loads(path.read_text(encoding="utf-8")) == description, "Run: uv run just openapi-export"
 
 
 def test_operation_ids_are_unique(description: dict[str, Any]) -> None:

@@ -65,6 +65,14 @@ async def pass_low(job: Job, *, name: str) -> None:
     await pass_through(name)
 
 
+@non_transactional_task(timeout_seconds=TIMEOUT_SECONDS)
+async def pass_in_steps(job: Job) -> None:
+    gate.begun.append("steps")
+    await job.worker_stopping.wait()
+    gate.ended.append("steps")
+    job.exit_if_stopping()
+
+
 @pytest.fixture
 def destination(broker: RedisBroker) -> RedisDestination:
     return RedisDestination(broker)
@@ -162,6 +170,16 @@ async def test_stopping_worker_finishes_running_jobs_and_returns_others(
     assert gate.ended == ["under way"]
     assert [(row.attempts, row.leased_until) for row in await outbox_rows(empty_database)] == [(0, None), (0, None)]
     assert waiting(broker) == 2
+
+
+async def test_long_task_is_released_when_stopping(empty_database: Database, broker: RedisBroker) -> None:
+    await enqueue(empty_database, pass_in_steps)
+    async with run_worker(broker, JobRunner(empty_database), settings_for("redis://unused", jobs=1)):
+        await relay_to(empty_database, broker).run_once()
+        await wait_until(lambda: gate.begun == ["steps"])
+
+    assert gate.ended == ["steps"]
+    assert [(row.attempts, row.leased_until) for row in await outbox_rows(empty_database)] == [(0, None)]
 
 
 async def test_jobs_that_exceed_stop_time_are_released(

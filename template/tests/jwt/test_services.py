@@ -1,6 +1,6 @@
 """With several services, only one signs tokens; the others verify them."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from uuid import uuid4
 

@@ -66,7 +66,7 @@ def test_private_key_file_is_rejected_as_public_key_file(monkeypatch: pytest.Mon
     assert "JWT_PUBLIC_KEYS_FILE: keys.json must contain only public Ed25519 keys" in said
 
 
-@pytest.mark.parametrize("secret", ["", new_secret_key()])
+@pytest.mark.parametrize("secret", ["", new_secret_key()], ids=["unset", "set"])
 def test_production_with_several_services_requires_key_files(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
     monkeypatch.setattr("app.jwt.settings.ASYMMETRIC_KEYS_ONLY", True)
     monkeypatch.setenv("JWT_SECRET_KEY", secret)

@@ -158,7 +158,4 @@ async def test_shutdown_after_error_waits_for_delivery(server: FakeMailServer, d
 
 def test_preview_is_added_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENV", "dev")
-    app = FastAPI()
-    module.setup(app)
-
-    assert app.url_path_for("list_mails") == "/dev/mails"
+    assert create_app().url_path_for("list_mails") == "/dev/mails"

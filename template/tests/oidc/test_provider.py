@@ -17,11 +17,10 @@ ATTEMPT = LoginSecrets(REDIRECT_URI, nonce="n" * 43, code_verifier="v" * 43)
 
 
 async def test_app_starts_without_contacting_providers() -> None:
-    app = FastAPI()
-    oidc.prepare_development()
-    oidc.setup(app)
-    async with oidc.lifespan(app):
-        [provider] = runtime_of(app)[Providers]
+    runtime = Runtime(load(Settings))
+    assert oidc.feature.lifespan is not None
+    async with oidc.feature.lifespan(runtime):
+        [provider] = runtime[Providers]
         assert provider.settings.name == "dev"
 
 

@@ -10,6 +10,7 @@ from hashlib import md5
 from uuid import UUID
 
 from app.core.pagination import Cursor, PageParams
+from app.modules.feed.repository import FeedRepository
 from app.modules.todo.models import TodoStatus
 from app.modules.todo.repository import TodoRepository
 from app.modules.todo.schemas import TodoFilter, TodoOrder
@@ -64,7 +65,7 @@ def todos(timestamp: datetime, todo_id: UUID) -> Iterator[tuple[str, Case]]:
         yield f"to-dos, {order}", page_query(order=order)
         yield f"to-dos, {order}, in the middle", page_query(order=order, after=(timestamp, todo_id))
     yield "to-do by its id", lambda session: TodoRepository(session).get(OWNER_OF_MANY, todo_id)
-    yield "changes", lambda session: TodoRepository(session).changes(OWNER_OF_MANY, 500)
+    yield "changes", lambda session: FeedRepository(session).changes(OWNER_OF_MANY, 500)
 
 
 def filters(timestamp: datetime, end: datetime) -> Iterator[tuple[str, Case]]:

@@ -18,6 +18,7 @@ from app.db.session import Database, SessionDep, transaction
 from app.jwt.access_tokens import AccessTokens
 from app.main import create_app
 from app.modules.auth.dependencies import SIGNED_IN, AnyPrincipal, CurrentUser
+from app.modules.feed.repository import FeedRepository
 from app.modules.todo import routes as todo
 from app.modules.todo.models import Todo
 from app.modules.todo.repository import TodoRepository
@@ -26,6 +27,7 @@ from app.modules.user.models import User
 from app.start import GC_THRESHOLD
 from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 BODY = b'{"title": "Buy milk"}'
 RESPONSE = TodoRead.model_validate(Todo(owner_id=uuid4(), title="Buy milk"))
@@ -88,20 +90,19 @@ async def begin(data: TodoCreate, owner_id: todo.OwnerId, session: SessionDep) -
 @router.post("/entity", status_code=201)
 async def entity(data: TodoCreate, owner_id: todo.OwnerId, session: SessionDep) -> TodoRead:
     """Insert only the to-do."""
-    return TodoRead.model_validate(await _saved(data, owner_id, TodoRepository(session)))
+    return TodoRead.model_validate(await _saved(data, owner_id, session))
 
 
 @router.post("/change", status_code=201)
 async def change(data: TodoCreate, owner_id: todo.OwnerId, session: SessionDep) -> TodoRead:
     """Insert the to-do, and its change for the feed."""
-    todos = TodoRepository(session)
-    written = await _saved(data, owner_id, todos)
-    await todos.add_change(owner_id, written.id, "TodoCreated")
+    written = await _saved(data, owner_id, session)
+    await FeedRepository(session).add_change(owner_id, written.id, "created")
     return TodoRead.model_validate(written)
 
 
-async def _saved(data: TodoCreate, owner_id: UUID, todos: TodoRepository) -> Todo:
-    return await todos.save(Todo(owner_id=owner_id, **data.model_dump()))
+async def _saved(data: TodoCreate, owner_id: UUID, session: AsyncSession) -> Todo:
+    return await TodoRepository(session).save(Todo(owner_id=owner_id, **data.model_dump()))
 
 
 READING = {

@@ -15,6 +15,7 @@ from app.core.config import load
 from app.core.runtime import runtime_of
 from app.db.base import utc_now
 from app.db.session import Database, transaction
+from app.jwt.access_tokens import AccessTokens
 from app.jwt.keys import dump_keys, generate, rotate
 from app.jwt.passwords import Passwords
 from app.jwt.settings import JwtSettings

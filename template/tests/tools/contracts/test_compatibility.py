@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import Field, TypeAdapter
 
-from app.messaging.compatibility import Schema, breaking_changes
+from tools.contracts.compatibility import Schema, breaking_changes
 
 
 class First(StrEnum):
@@ -72,7 +72,7 @@ class Robot:
     friends: list["Robot"]
 
 
-def refused(old: Any, new: Any) -> list[str]:
+def changes_of_field(old: Any, new: Any) -> list[str]:
     """Return the breaking changes when a field changes its type."""
     return breaking_changes(schema(it=old), schema(it=new), ["it"])
 
@@ -97,11 +97,11 @@ def schema(**fields: Any) -> Schema:
     ],
 )
 def test_compatible_changes(old: Any, new: Any) -> None:
-    assert refused(old, new) == []
+    assert changes_of_field(old, new) == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "expected"),
     [
         (UUID, str, ['it: format was "uuid", is not set']),
         (str, datetime, ['it: format was not set, is "date-time"']),
@@ -123,11 +123,11 @@ def test_compatible_changes(old: Any, new: Any) -> None:
         (Person, Robot, ['it.name: type was "string", is "integer"']),
     ],
 )
-def test_breaking_changes(old: Any, new: Any, said: list[str]) -> None:
-    found = sorted(refused(old, new))
+def test_breaking_changes(old: Any, new: Any, expected: list[str]) -> None:
+    found = sorted(changes_of_field(old, new))
 
-    assert len(found) == len(said), found
-    for line, beginning in zip(found, sorted(said), strict=True):
+    assert len(found) == len(expected), found
+    for line, beginning in zip(found, sorted(expected), strict=True):
         assert line.startswith(beginning)
 
 

@@ -4,11 +4,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import make_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
-from uuid import UUID
 
 import jsonschema_rs
 import pytest
@@ -18,20 +16,16 @@ from pydantic import Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 from typer.testing import CliRunner, Result
 
-from app import features  # noqa: F401 - imports the contracts of all modules
 from app.core.events import Event
 from app.db.base import utc_now
-from app.messaging import asyncapi, consumers, contracts, publisher, schemas
+from app.messaging import contracts, publisher
 from app.messaging.consumers import Consumer
-from app.messaging.contract_commands import contracts as commands
-from app.messaging.contracts import Contract, Topic
+from app.messaging.contracts import Topic
 from app.messaging.envelope import CloudEvent
 from app.outbox.models import OutboxMessage
-from tests.messaging.conftest import declare
-
-NAME = "thing.happened.v1"
-
-Promise = Callable[..., Contract[Any]]
+from tests.tools.contracts.conftest import NAME, ReplaceContracts, make_event
+from tools.contracts import asyncapi, files, schemas
+from tools.contracts.__main__ import cli
 
 
 class EventFactory(DataclassFactory[Any]):
@@ -44,52 +38,33 @@ class EventFactory(DataclassFactory[Any]):
         return super().get_provider_map() | {datetime: utc_now}
 
 
-def event(name: str, *fields: Any) -> Any:
-    """Create an event class."""
-    said = {"__doc__": "Something has happened."}
-    everything = [("thing_id", UUID), *fields]
-    return make_dataclass(name, everything, bases=(Event,), namespace=said, frozen=True, kw_only=True)
-
-
 @pytest.fixture
-def promise() -> Promise:
-    """Replace all contracts with one."""
-
-    def make(*fields: Any, topic: str = "things", key: str = "thing_id", name: str = NAME) -> Contract[Any]:
-        declare()
-        consumers._consumers.clear()
-        return contracts.contract(event("Happened", *fields), name, Topic(topic), key=key)
-
-    return make
-
-
-@pytest.fixture
-def folder(tmp_path: Path, promise: Promise) -> Path:
+def folder(tmp_path: Path, replace_contracts: ReplaceContracts) -> Path:
     """Files with a published schema that matches the code."""
-    promise(("size", int))
+    replace_contracts(("size", int))
     folder = tmp_path / "contracts"
     assert run("write", folder).exit_code == 0
     return folder
 
 
 def run(command: str, folder: Path) -> Result:
-    return CliRunner().invoke(commands, [command, "--folder", str(folder)])
+    return CliRunner().invoke(cli, [command, "--folder", str(folder)])
 
 
 def test_schema_files_match_the_code(project: Path) -> None:
-    command = [Path(sys.executable).with_name("app"), "contracts", "check"]
-    answer = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tools.contracts", "check"]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout == "all files are up to date\n"
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "all files are up to date\n"
 
 
-def test_write_creates_current_files(tmp_path: Path, promise: Promise) -> None:
-    promise()
+def test_write_creates_current_files(tmp_path: Path, replace_contracts: ReplaceContracts) -> None:
+    replace_contracts()
     missing = run("check", tmp_path / "new")
     assert missing.exit_code == 1
     assert f"{tmp_path / 'new' / NAME}.json does not exist\n" in missing.output
-    assert "app contracts write" in missing.output
+    assert "uv run just contracts-write" in missing.output
 
     written = run("write", tmp_path / "new")
     names = ["cloudevent.json", f"{NAME}.json", "asyncapi.yaml"]
@@ -101,12 +76,12 @@ def test_write_creates_current_files(tmp_path: Path, promise: Promise) -> None:
 
 def test_formatting_of_files_is_ignored(folder: Path) -> None:
     for path in folder.iterdir():
-        path.write_text(json.dumps(schemas._read(path), ensure_ascii=False), encoding="utf-8")
+        path.write_text(json.dumps(files._read(path), ensure_ascii=False), encoding="utf-8")
     assert run("check", folder).exit_code == 0
 
 
-def test_addition_is_shown_and_written(folder: Path, promise: Promise) -> None:
-    promise(("size", int), ("note", str, ""))
+def test_addition_is_shown_and_written(folder: Path, replace_contracts: ReplaceContracts) -> None:
+    replace_contracts(("size", int), ("note", str, ""))
 
     shown = run("check", folder)
     assert shown.exit_code == 1
@@ -116,7 +91,7 @@ def test_addition_is_shown_and_written(folder: Path, promise: Promise) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "changed", "said"),
+    ("fields", "changed", "message"),
     [
         ([], {}, "size: was removed"),
         ([("size", str)], {}, 'size: type was "integer", is "string"'),
@@ -127,22 +102,22 @@ def test_addition_is_shown_and_written(folder: Path, promise: Promise) -> None:
     ],
 )
 def test_breaking_change_is_rejected(
-    folder: Path, promise: Promise, fields: list[Any], changed: dict[str, str], said: str
+    folder: Path, replace_contracts: ReplaceContracts, fields: list[Any], changed: dict[str, str], message: str
 ) -> None:
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    promise(*fields, **changed)
+    replace_contracts(*fields, **changed)
 
     for command in ("check", "write"):
         result = run(command, folder)
         assert result.exit_code == 1
-        assert f"Breaking change of {NAME}:\n  {said}" in result.output
+        assert f"Breaking change of {NAME}:\n  {message}" in result.output
         assert "Keep Happened unchanged" in result.output
         assert '"thing.happened.v2"' in result.output
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_removed_contract_is_rejected(folder: Path, promise: Promise) -> None:
-    promise(name="thing.happened.v2")
+def test_removed_contract_is_rejected(folder: Path, replace_contracts: ReplaceContracts) -> None:
+    replace_contracts(name="thing.happened.v2")
 
     result = run("write", folder)
     assert result.exit_code == 1
@@ -183,15 +158,15 @@ def test_asyncapi_document_is_regenerated_after_merge_conflict(folder: Path) -> 
     assert run("write", folder).output == f"written: {document}\n"
 
 
-def test_asyncapi_document_lists_senders_and_receivers(promise: Promise) -> None:
-    wanted = promise()
-    contracts.contract(event("Ignored"), "thing.ignored.v1", wanted.topic, key="thing_id")
-    contracts.contract(event("Elsewhere"), "other.happened.v1", Topic("others"), key="thing_id")
+def test_asyncapi_document_lists_senders_and_receivers(replace_contracts: ReplaceContracts) -> None:
+    wanted = replace_contracts()
+    contracts.contract(make_event("Ignored"), "thing.ignored.v1", wanted.topic, key="thing_id")
+    contracts.contract(make_event("Elsewhere"), "other.happened.v1", Topic("others"), key="thing_id")
 
     @Consumer("counts").on(wanted.event)
     async def count(session: AsyncSession, event: Event) -> None: ...
 
-    operations = asyncapi.document("cloudevent")["operations"]
+    operations = asyncapi.document()["operations"]
     assert {name: (each["action"], messages(each)) for name, each in operations.items()} == {
         "send-others": ("send", ["#/channels/others/messages/other.happened.v1"]),
         "send-things": ("send", [f"#/channels/things/messages/{name}" for name in (NAME, "thing.ignored.v1")]),
@@ -203,19 +178,21 @@ def messages(operation: dict[str, Any]) -> list[str]:
     return [each["$ref"] for each in operation["messages"]]
 
 
-def test_events_of_other_services_are_described_but_not_published(tmp_path: Path, promise: Promise) -> None:
-    made = promise()
+def test_events_of_other_services_are_described_but_not_published(
+    tmp_path: Path, replace_contracts: ReplaceContracts
+) -> None:
+    made = replace_contracts()
     paid = contracts.contract(
-        event("Paid", ("total", int)), "order.paid.v1", Topic("orders", owned=False), key="thing_id"
+        make_event("Paid", ("total", int)), "order.paid.v1", Topic("orders", owned=False), key="thing_id"
     )
 
     @Consumer("test").on_batch(made.event, paid.event)
     async def take(_: AsyncSession, __: Sequence[Event]) -> None: ...
 
-    schemas.write(tmp_path)
-    document = yaml.safe_load((tmp_path / schemas.DOCUMENT).read_text(encoding="utf-8"))
+    files.write(tmp_path)
+    document = yaml.safe_load((tmp_path / "asyncapi.yaml").read_text(encoding="utf-8"))
 
-    assert sorted(path.stem for path in tmp_path.glob("*.json")) == [schemas.ENVELOPE_NAME, NAME]
+    assert sorted(path.stem for path in tmp_path.glob("*.json")) == [schemas.ENVELOPE, NAME]
     assert set(document["operations"]) == {"send-things", "test-things", "test-orders"}
     [message] = document["channels"]["orders"]["messages"].values()
     described = json.dumps(document["components"]["messages"]["order.paid.v1"] if "$ref" in message else message)
@@ -224,13 +201,13 @@ def test_events_of_other_services_are_described_but_not_published(tmp_path: Path
 
 
 async def test_sent_messages_match_published_schemas(session: AsyncSession, project: Path) -> None:
-    for path in (project / schemas.FOLDER).glob("*.v*.json"):
+    for path in (project / files.FOLDER).glob("*.v*.json"):
         made = contracts.contract_by_type(path.stem)
         happened = EventFactory.create_factory(made.event).build()
         await publisher.publish_to_outbox(session, happened)
 
         [row] = [each for each in session.new if isinstance(each, OutboxMessage) and each.id == happened.event_id]
-        document = yaml.safe_load((project / schemas.FOLDER / schemas.DOCUMENT).read_text(encoding="utf-8"))
+        document = yaml.safe_load((project / files.FOLDER / "asyncapi.yaml").read_text(encoding="utf-8"))
         message = document["components"]["messages"][made.type]
         accept(project, message["payload"], json.loads(row.payload))
         assert f"#/components/messages/{made.type}" in str(document["channels"][row.queue])
@@ -240,5 +217,5 @@ async def test_sent_messages_match_published_schemas(session: AsyncSession, proj
 
 def accept(project: Path, schema: dict[str, Any], message: Any) -> None:
     """Validate a message as other services do, which have only the files."""
-    base = f"{(project / schemas.FOLDER).as_uri()}/"
+    base = f"{(project / files.FOLDER).as_uri()}/"
     jsonschema_rs.Draft202012Validator(schema, validate_formats=True, base_uri=base).validate(message)

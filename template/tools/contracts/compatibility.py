@@ -16,24 +16,24 @@ ANNOTATIONS = {"$schema", "$defs", "title", "description", "default", "examples"
 SCHEMA_LISTS = {"anyOf", "oneOf", "allOf", "prefixItems"}  # keywords with a list of schemas
 
 
-def breaking_changes(promised: Schema, current: Schema, required: Collection[str]) -> list[str]:
+def breaking_changes(published: Schema, current: Schema, required: Collection[str]) -> list[str]:
     """Return the breaking changes between two schemas of an object, by field.
 
     Args:
-        promised: The published schema.
+        published: The published schema.
         current: The schema of the code.
         required: Fields that the code needs to read an event.
     """
-    return list(_compare_fields(_inline_definitions(promised), _inline_definitions(current), required, ""))
+    return list(_compare_fields(_inline_definitions(published), _inline_definitions(current), required, ""))
 
 
 def _inline_definitions(schema: Schema) -> Schema:
     """Return a schema with inlined definitions, and without annotations such as titles."""
     definitions = schema.get("$defs", {})
 
-    def plain(node: Any, inside: tuple[str, ...] = ()) -> Any:
+    def inline(node: Any, inside: tuple[str, ...] = ()) -> Any:
         if isinstance(node, list):
-            each = [plain(item, inside) for item in node]
+            each = [inline(item, inside) for item in node]
             return each if any(isinstance(item, dict) for item in each) else sorted(each, key=json.dumps)
         if not isinstance(node, dict):
             return node
@@ -41,18 +41,18 @@ def _inline_definitions(schema: Schema) -> Schema:
         if reference in inside:  # a recursive schema would never end
             return {"$ref": inside.index(reference)}
         if reference is not None:
-            beside = {rule: value for rule, value in node.items() if rule != "$ref"}
-            return plain(definitions[reference.rpartition("/")[2]] | beside, (*inside, reference))
+            keywords = {rule: value for rule, value in node.items() if rule != "$ref"}
+            return inline(definitions[reference.rpartition("/")[2]] | keywords, (*inside, reference))
         return {
-            rule: {name: plain(field, inside) for name, field in value.items()}
+            rule: {name: inline(field, inside) for name, field in value.items()}
             if rule == "properties"  # here, a title is a field like any other
-            else plain(value, inside)
+            else inline(value, inside)
             for rule, value in node.items()
             if rule not in ANNOTATIONS
         }
 
-    plained: Schema = plain(schema)
-    return plained
+    inlined: Schema = inline(schema)
+    return inlined
 
 
 def _compare_fields(old: Schema, new: Schema, required: Collection[str], where: str) -> Iterator[str]:
