@@ -14,7 +14,7 @@ from tests.rendering import Answers
 pytestmark = [pytest.mark.complete, pytest.mark.execution]
 
 CHECKS = Path(__file__).with_name("kafka") / "checks.py"
-PROJECT_TESTS = ("tests/messaging", "tests/modules/statistics", "tests/test_consumers.py", "tests/test_relay.py")
+PROJECT_TESTS = ("tests/messaging", "tests/modules/statistics", "tests/test_processes.py")
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ IDENTIFIERS = {
     "mail": r"smtp|app[./]mail",
     "outbox": r"app[./](outbox|relay)|outbox_|dead.?letter",
     "workers": r"app[./](jobs|tasks)|dramatiq|\bredis(?!tribut)|valkey|cronsim|schedule_state|\benqueue",
-    "events": r"app[./](messaging|consumers)|tools[./]contracts|kafka|confluent|faststream|cloud_?event|asyncapi|processed_event|daily_count"
+    "events": r"app[./](messaging|consumers)|tools[./]contracts|kafka|confluent|cloud_?event|asyncapi|processed_event|daily_count"
     r"|modules[./]statistics|traceparent",
     "services": r"app[./](services|topology)|\btopology\b|traefik|mailpit",
     "reminder": r"modules[./]reminder|\breminder",

@@ -10,8 +10,8 @@ import pytest
 from app.db.session import Database
 from app.messaging import contracts
 from app.messaging.contracts import Topic
-from app.messaging.listening import listening
 from app.messaging.settings import KafkaConfig
+from app.messaging.subscription import run_consumers
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
@@ -95,6 +95,6 @@ async def test_what_was_taken_back_is_not_read(
         producer.flush(30)
         producer.commit_transaction(30) if kept else producer.abort_transaction(30)
 
-    async with listening(empty_database, kafka, [recording_consumer.consumer]):
+    async with run_consumers(empty_database, kafka, [recording_consumer.consumer]):
         await wait_until(lambda: "ada 2" in recording_consumer.here)
     assert recording_consumer.here == ["ada 0", "ada 2"]

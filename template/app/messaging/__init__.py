@@ -15,9 +15,11 @@ from app.core.runtime import Background, Feature, Runtime
 from app.db.session import Database
 from app.messaging import consumers, contracts, development, publisher, topics
 from app.messaging.dead_letter_replay import DeadLetterReplay
+from app.messaging.health import KafkaHealth
 from app.messaging.producer import EventProducer
 from app.messaging.relay import EventRelay
 from app.messaging.settings import EXAMPLE_SERVERS, KafkaSettings
+from app.messaging.subscription import run_consumers
 from app.messaging.tracing import TraceContext
 from app.outbox import OutboxSettings, run_relay
 from app.outbox.poller import DestinationUnavailable
@@ -78,8 +80,9 @@ async def relay_events(runtime: Runtime) -> AsyncGenerator[None]:
     if settings.bootstrap_servers is None:
         yield
         return
-    kafka = EventProducer(settings.client_config())
-    runtime.add_check("kafka", lambda _: kafka.ping())
+    client = settings.client_config()
+    kafka, health = EventProducer(client), KafkaHealth(client)
+    runtime.add_check("kafka-producer", lambda _: health.ping())
     try:
         async with run_relay(EventRelay(runtime[Database], kafka, runtime[OutboxSettings].poll_seconds), runtime):
             yield
@@ -95,18 +98,14 @@ def consume_events(process: str | None = None) -> Background:
 
     @asynccontextmanager
     async def run(runtime: Runtime) -> AsyncGenerator[None]:
-        from app.messaging.listening import listening, require_answer  # noqa: PLC0415 - FastStream is slow to import
-
         chosen = [each for each in consumers.all_consumers() if process in (None, each.process)]
         if not chosen:
             raise ConfigurationError(f'No consumer is declared with process="{process}".')
-        database = runtime[Database]
+        database, client = runtime[Database], runtime[KafkaSettings].client_config()
         replays = DeadLetterReplay(database, runtime[OutboxSettings].poll_seconds, [each.name for each in chosen])
-        async with (
-            listening(database, runtime[KafkaSettings].client_config(), chosen) as broker,
-            run_relay(replays, runtime),
-        ):
-            runtime.add_check("kafka", lambda _: require_answer(broker))
+        health = KafkaHealth(client)
+        runtime.add_check("kafka-consumer", lambda _: health.ping())
+        async with run_consumers(database, client, chosen), run_relay(replays, runtime):
             yield
 
     return run

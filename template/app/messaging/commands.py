@@ -7,9 +7,8 @@ import typer
 from app.core.config import ConfigurationError, load
 from app.db.commands import command_context
 from app.messaging import consumers, contracts
-from app.messaging.lag import lag
 from app.messaging.settings import EXAMPLE_SERVERS, KafkaConfig, KafkaSettings
-from app.messaging.topics import create_topics, ensure_topics_exist, missing_topics, underpartitioned
+from app.messaging.topics import create_topics, ensure_topics_exist, lag, missing_topics, underpartitioned
 from app.outbox.poller import DestinationUnavailable
 
 topics = typer.Typer(no_args_is_help=True, help="Manage Kafka topics.")

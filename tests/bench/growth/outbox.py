@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from app.jobs.relay import LOST_AFTER
 from app.jobs.repository import JobRepository
 from app.messaging.relay import BATCH as EVENTS
-from app.messaging.repository import EventRepository
+from app.messaging.relay import EventRepository
 from app.outbox.poller import BATCH as JOBS
 from explain_queries import Case, measure_growth
 
