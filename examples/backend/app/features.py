@@ -1,40 +1,22 @@
-"""The enabled features, in the order in which they start.
+"""The enabled features, in the order in which they start; they stop in reverse order.
 
-A feature is a package with three functions. `prepare_development` starts services that
-production must configure; `setup` attaches routes, exception handlers and middleware
-while the app is built; `lifespan` opens the resources of the feature and closes them again,
-in reverse order. Features are listed explicitly: a missing package fails at import.
+A feature is a package below `app` with an object `feature` (see `app.core.runtime.Feature`). Features are listed
+explicitly: a missing package fails at import.
 """
 
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+import app.db
+import app.oidc
+import app.security
+from app.core.runtime import Feature
+from app.modules import discover
 
-import typer
-from fastapi import FastAPI
+FEATURES: list[Feature] = [
+    app.db.feature,
+    app.security.feature,
+    app.oidc.feature,
+]
 
-from app import db
+# What modules register by being imported: published events, subscribers, consumers and tasks.
+discover("contracts", "subscribers", "consumers", "tasks")
 
-
-class Feature(Protocol):
-    """Interface of a feature."""
-
-    def prepare_development(self) -> None:
-        """Set missing environment variables before the development server starts (ENV=dev)."""
-
-    def setup(self, app: FastAPI) -> None:
-        """Attach state, routes, exception handlers and health checks to the app."""
-
-    def lifespan(self, app: FastAPI) -> AbstractAsyncContextManager[None]:
-        """Keep the resources of the feature open while the app runs."""
-
-
-FEATURES: tuple[Feature, ...] = (db,)
-COMMANDS: dict[str, typer.Typer] = {}
-
-from app import oidc, security
-from app.modules.identity.commands import commands as users
-
-FEATURES += (security, oidc)
-COMMANDS |= {"users": users}
-
-# Features of your own: import them below this line.
+# Features of your own: import them below this line, and append them: FEATURES.append(app.billing.feature)

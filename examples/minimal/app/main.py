@@ -4,9 +4,8 @@ Importing this module configures nothing. Servers call `create_app`, or use `app
 is built on first access (`fastapi dev app/main.py` does that).
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import Any
 
@@ -17,10 +16,9 @@ from app.api import router
 from app.core import exception_handlers, health, middlewares, openapi
 from app.core.config import Settings, load
 from app.core.logging import configure_logging
+from app.core.runtime import Background, Runtime, runtime_of
 from app.core.shutdown import watch_shutdown_signals
 from app.features import FEATURES
-
-Background = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def create_app(
@@ -33,7 +31,7 @@ def create_app(
     Args:
         settings: Core settings; read from the environment by default.
         routes: Routes to serve, in addition to the health checks.
-        background: Background tasks to run in this process. By default, those that no separate process runs.
+        background: Background work of this process. By default, that for which no separate process is configured.
 
     Raises:
         ConfigurationError: If a setting is missing or invalid.
@@ -50,28 +48,24 @@ def create_app(
         exception_handlers=exception_handlers.HANDLERS,
         generate_unique_id_function=openapi.operation_id,
     )
-    app.state.settings = settings
-    app.state.stopping = asyncio.Event()
-    app.state.health_checks = {}
-    app.state.by_itself = []  # features add tasks that no separate process runs, for example in development
+    runtime = app.state.runtime = Runtime(settings)
     openapi.customize_openapi(app)
     app.include_router(health.router, responses=openapi.EVERY_ROUTE)
     app.include_router(routes)
-    for feature in FEATURES:
-        feature.setup(app)
-    app.state.background = app.state.by_itself if background is None else background
+    for setup in filter(None, (feature.setup for feature in FEATURES)):
+        setup(app, runtime)
+    runtime.background = runtime.in_process if background is None else background
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Start the features in order, then the background tasks; stop everything in reverse order."""
+    """Start the features in order, then the background work; stop everything in reverse order."""
+    runtime = runtime_of(app)
     async with AsyncExitStack() as stack:
-        for feature in FEATURES:
-            await stack.enter_async_context(feature.lifespan(app))
-        for part in app.state.background:
-            await stack.enter_async_context(part(app))
-        with watch_shutdown_signals(app.state.stopping):
+        for start in (*filter(None, (feature.lifespan for feature in FEATURES)), *runtime.background):
+            await stack.enter_async_context(start(runtime))
+        with watch_shutdown_signals(runtime.stopping):
             yield
 
 

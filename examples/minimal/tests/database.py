@@ -1,8 +1,5 @@
 """Creates the databases of the tests."""
 
-from pathlib import Path
+from tests.db.sqlite import create_database
 
-
-def create_database(folder: Path, name: str) -> str:
-    """Return the URL of a new file."""
-    return f"sqlite+aiosqlite:///{folder / name}.db"
+__all__ = ["create_database"]

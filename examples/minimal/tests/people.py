@@ -3,25 +3,21 @@
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
-from app.db.session import transaction
+from app.core.runtime import runtime_of
+from app.db.session import Database, transaction
 from app.modules.user.service import UserService
 from tests.factories import UserCreateFactory
+from tests.sign_in_none import TODOS, admin_headers, as_admin, credentials
+
+__all__ = ["admin_headers", "app_of", "as_admin", "new_client", "sign_in_new_user"]
 
 
 async def sign_in_new_user(client: AsyncClient) -> str:
     """Create a user, let `client` act as this user, and return the URL of their to-dos."""
-    async with transaction(app_of(client).state.database.write) as session:
+    async with transaction(runtime_of(app_of(client))[Database].write) as session:
         user = await UserService(session).register(UserCreateFactory.build())
-    return f"/api/v1/users/{user.id}/todos"
-
-
-def as_admin(client: AsyncClient) -> None:
-    """Do nothing: without sign-in, all requests are allowed."""
-
-
-async def admin_headers(app: FastAPI) -> dict[str, str]:
-    """Return no headers: without sign-in, all requests are allowed."""
-    return {}
+    client.headers.update(await credentials(app_of(client), user.id))
+    return TODOS.format(owner_id=user.id)
 
 
 def new_client(client: AsyncClient) -> AsyncClient:

@@ -19,9 +19,10 @@ from schemathesis import Case
 from schemathesis.checks import ignored_auth, positive_data_acceptance
 
 from app.core.config import Environment, Settings, load
+from app.core.runtime import runtime_of
 from app.db import dialect
 from app.db.base import Base
-from app.db.session import transaction
+from app.db.session import Database, transaction
 from app.main import create_app
 from tests.conftest import run_in_thread
 from tests.people import admin_headers
@@ -63,7 +64,8 @@ def headers(app: FastAPI) -> dict[str, str]:
 
 
 async def open_administrator(app: FastAPI) -> dict[str, str]:
-    async with dialect.open_database(load(dialect.DatabaseSettings)) as app.state.database:
+    async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
+        runtime_of(app)[Database] = database
         return await admin_headers(app)
 
 

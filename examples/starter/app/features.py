@@ -1,62 +1,30 @@
-"""The enabled features, in the order in which they start.
+"""The enabled features, in the order in which they start; they stop in reverse order.
 
-A feature is a package with three functions. `prepare_development` starts services that
-production must configure; `setup` attaches routes, exception handlers and middleware
-while the app is built; `lifespan` opens the resources of the feature and closes them again,
-in reverse order. Features are listed explicitly: a missing package fails at import.
+A feature is a package below `app` with an object `feature` (see `app.core.runtime.Feature`). Features are listed
+explicitly: a missing package fails at import.
 """
 
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+import app.db
+import app.jobs
+import app.jwt
+import app.mail.jobs
+import app.outbox
+import app.outbox.notify
+import app.security
+from app.core.runtime import Feature
+from app.modules import discover
 
-import typer
-from fastapi import FastAPI
+FEATURES: list[Feature] = [
+    app.db.feature,
+    app.security.feature,
+    app.jwt.feature,
+    app.outbox.feature,
+    app.outbox.notify.feature,
+    app.mail.jobs.feature,
+    app.jobs.feature,
+]
 
-from app import db
+# What modules register by being imported: published events, subscribers, consumers and tasks.
+discover("contracts", "subscribers", "consumers", "tasks")
 
-
-class Feature(Protocol):
-    """Interface of a feature."""
-
-    def prepare_development(self) -> None:
-        """Set missing environment variables before the development server starts (ENV=dev)."""
-
-    def setup(self, app: FastAPI) -> None:
-        """Attach state, routes, exception handlers and health checks to the app."""
-
-    def lifespan(self, app: FastAPI) -> AbstractAsyncContextManager[None]:
-        """Keep the resources of the feature open while the app runs."""
-
-
-FEATURES: tuple[Feature, ...] = (db,)
-COMMANDS: dict[str, typer.Typer] = {}
-
-from app import jwt, security
-from app.jwt.commands import commands as keys
-from app.modules.password.commands import commands as users
-
-FEATURES += (security, jwt)
-COMMANDS |= {"users": users, "keys": keys}
-
-# Work after a commit, and in other processes.
-from app import modules, outbox
-from app.outbox.autodiscovery import autodiscover  # imports files of modules by name
-from app.outbox.commands import dead_letters, relay
-from app.outbox.commands import outbox as outbox_status
-
-FEATURES += (outbox,)
-COMMANDS |= {"relay": relay, "outbox": outbox_status, "dead-letters": dead_letters}
-
-from app.outbox import notify
-
-FEATURES += (notify,)
-
-from app import jobs
-from app.mail import jobs as mail
-from app.jobs.commands import scheduler, worker
-
-autodiscover(modules, "tasks")
-FEATURES += (mail, jobs)
-COMMANDS |= {"worker": worker, "scheduler": scheduler}
-
-# Features of your own: import them below this line.
+# Features of your own: import them below this line, and append them: FEATURES.append(app.billing.feature)

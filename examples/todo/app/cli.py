@@ -2,17 +2,21 @@
 
 import json
 import os
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
 
 from app.core import server
 from app.core.config import Environment, load_all
-from app.db import commands as db
 from app.db.commands import command_context
-from app.features import COMMANDS, FEATURES
+from app.features import FEATURES
 from app.main import create_app
+from app.modules import discover
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,8 +25,20 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 openapi = typer.Typer(no_args_is_help=True, help="Export the OpenAPI document.")
-for name, commands in {"db": db.commands, "openapi": openapi, **COMMANDS}.items():
-    app.add_typer(commands, name=name)
+app.add_typer(openapi, name="openapi")
+
+
+def _command_modules() -> Iterator[ModuleType]:
+    """Import the modules with commands: of the features, of the processes, and of the domain modules."""
+    names = [feature.commands for feature in FEATURES if feature.commands]
+    names += filter(find_spec, ["app.processes"])  # which only projects with background work have
+    yield from map(import_module, names)
+    yield from discover("commands")
+
+
+for _module in _command_modules():
+    for _name, _commands in getattr(_module, "COMMANDS", {}).items():
+        app.add_typer(_commands, name=_name)
 
 
 @app.command()
@@ -43,8 +59,8 @@ def serve(
         server.ensure_port_is_free(host, port)
         os.environ["PORT"] = str(port)  # so that the app and the processes it starts use the same port
         if settings.env is Environment.DEV:
-            for feature in FEATURES:
-                feature.prepare_development()
+            for prepare in filter(None, (feature.prepare_development for feature in FEATURES)):
+                prepare()
         load_all()
         server.run("app.start:create_app", settings, host, port, reload=reload, workers=workers)
 
@@ -53,5 +69,6 @@ def serve(
 def export(path: Annotated[Path, typer.Argument(help="Output file.")] = Path("openapi.json")) -> None:
     """Write the OpenAPI document to a file."""
     with command_context():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(create_app().openapi(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         typer.echo(f"written: {path}")

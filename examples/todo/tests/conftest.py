@@ -26,6 +26,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core import events
 from app.core.config import Environment, EnvSettings, Settings, load
+from app.core.runtime import runtime_of
 from app.db import dialect, migrations
 from app.db.base import Base
 from app.db.session import Database, transaction
@@ -158,7 +159,7 @@ async def session(database: Database) -> AsyncGenerator[AsyncSession]:
 def app(settings: Settings, database: Database) -> FastAPI:
     """The app with the database of the test; its lifespan does not run."""
     app = create_app(settings)
-    app.state.database = database
+    runtime_of(app)[Database] = database
     return app
 
 
@@ -173,7 +174,7 @@ async def client(app: FastAPI) -> AsyncGenerator[AsyncClient]:
 async def committing_client(committing_database: Database, settings: Settings) -> AsyncGenerator[AsyncClient]:
     """A client whose requests commit, each in its own transaction."""
     app = create_app(settings)
-    app.state.database = committing_database
+    runtime_of(app)[Database] = committing_database
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
     async with transaction(committing_database.write) as session:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app import main
+from app.core.runtime import Runtime, runtime_of
 
 ENV = os.environ.get("ENV")  # while modules are imported
 
@@ -40,15 +41,15 @@ def test_lifespan_opens_the_database() -> None:
 
 
 def test_background_tasks_run_during_the_lifespan() -> None:
-    goes_on: list[FastAPI] = []
+    goes_on: list[Runtime] = []
 
     @asynccontextmanager
-    async def part(app: FastAPI) -> AsyncGenerator[None]:
-        goes_on.append(app)
+    async def part(runtime: Runtime) -> AsyncGenerator[None]:
+        goes_on.append(runtime)
         yield
-        goes_on.remove(app)
+        goes_on.remove(runtime)
 
     app = main.create_app(background=[part])
     with TestClient(app):
-        assert goes_on == [app]
+        assert goes_on == [runtime_of(app)]
     assert goes_on == []

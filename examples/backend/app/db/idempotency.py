@@ -3,11 +3,14 @@
 The key and the response are stored in the same transaction as the effect. If it rolls back,
 the key is free again. Of two concurrent requests, the second waits for the first (on the primary
 key in PostgreSQL, on the write lock in SQLite) and replays its response.
+
+    await idempotency.claim(data)
+    todo = TodoRead.model_validate(await todos.create(data))
+    return idempotency.created(todo)
 """
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -25,7 +28,6 @@ from app.db.session import SessionDep
 
 KEY_LIFETIME = timedelta(hours=24)
 
-Body = TypeVar("Body", bound=BaseModel)
 Created = TypeVar("Created", bound=EntityModel)
 
 
@@ -66,32 +68,20 @@ class IdempotentRequest:
         self.request = request
         self.response = response
         self.key = key
+        self.record: IdempotencyKey | None = None
 
-    async def __call__(self, create: Callable[[Body], Awaitable[Any]], body: Body, answer: type[Created]) -> Created:
-        """Create an entity, and set the `Location` and `ETag` headers.
-
-        Args:
-            create: Creates the entity from the body.
-            body: The request body.
-            answer: The response model, built from the result of `create`.
+    async def claim(self, body: BaseModel) -> None:
+        """Store the key, if the request has one. A repeated request ends here, with the stored response.
 
         Raises:
             IdempotencyKeyReused: If the key was used with another body.
-            ReplayedResponse: If the key was used with the same body; the original response is sent again.
+            ReplayedResponse: If the key was used with the same body.
         """
-        record = None if self.key is None else await self._claim(self.key, body)
-        created = answer.model_validate(await create(body))
-        headers = {"Location": f"{self.request.url.path}/{created.id}", "ETag": etag(created)}
-        self.response.headers.update(headers)
-        if record is not None:
-            record.headers, record.body = json.dumps(headers), created.model_dump_json()
-        return created
-
-    async def _claim(self, key: str, body: BaseModel) -> IdempotencyKey:
-        """Insert the key, or replay the response if the key exists."""
+        if self.key is None:
+            return
         who = self.request.scope.get("principal", "")  # Keys of different users are separate.
         record = IdempotencyKey(
-            id=_digest(f"{who} {self.request.method} {self.request.url.path} {key}"),
+            id=_digest(f"{who} {self.request.method} {self.request.url.path} {self.key}"),
             fingerprint=_digest(body.model_dump_json(exclude_unset=True)),
             expires_at=utc_now() + KEY_LIFETIME,
         )
@@ -105,7 +95,21 @@ class IdempotentRequest:
             if earlier.fingerprint != record.fingerprint:
                 raise IdempotencyKeyReused from None
             raise ReplayedResponse(earlier) from None
-        return record
+        self.record = record
+
+    def created(self, entity: Created) -> Created:
+        """Set the `Location` and `ETag` headers, and store the response with the key.
+
+        Raises:
+            RuntimeError: If the key was not claimed.
+        """
+        headers = {"Location": f"{self.request.url.path}/{entity.id}", "ETag": etag(entity)}
+        self.response.headers.update(headers)
+        if self.key is not None:
+            if self.record is None:
+                raise RuntimeError("Call claim() before created().")
+            self.record.headers, self.record.body = json.dumps(headers), entity.model_dump_json()
+        return entity
 
 
 def _digest(text: str) -> str:

@@ -24,8 +24,8 @@ class AccessToken:
     @property
     def scopes(self) -> frozenset[str]:
         """The scopes, from the standard claim (RFC 9068 §2.2.3) or from `scp`, which some providers use."""
-        said = self.claims.get("scope", self.claims.get("scp", ""))
-        return frozenset(map(str, said) if isinstance(said, list) else str(said).split())
+        value = self.claims.get("scope", self.claims.get("scp", ""))
+        return frozenset(map(str, value) if isinstance(value, list) else str(value).split())
 
     @property
     def expires_at(self) -> datetime:
@@ -62,10 +62,10 @@ async def read_access_token(providers: Providers, text: str) -> AccessToken:
 def _issuer(providers: Providers, text: str) -> Provider:
     """Return the provider that the token names as its issuer. The signature is not verified here."""
     try:
-        named = jwt.decode(text, options={"verify_signature": False}).get("iss")
+        issuer = jwt.decode(text, options={"verify_signature": False}).get("iss")
     except PyJWTError:
         raise InvalidToken from None
     for provider in providers:
-        if provider.settings.issuer == named:
+        if provider.settings.issuer == issuer:
             return provider
     raise InvalidToken

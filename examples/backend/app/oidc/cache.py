@@ -9,16 +9,14 @@ from app.core.exceptions import DomainError
 
 T = TypeVar("T")
 
-
 RETRY_SECONDS = 5  # An unavailable provider is requested at most this often, regardless of the load.
 STALE_SECONDS = 3600  # Until then, values up to this age are used.
 
 
 class Cached(Generic[T]):
-    """A value that is fetched once for all concurrent callers."""
+    """A value that is fetched on first use, once for all concurrent callers."""
 
     def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
-        """Store the function that fetches the value; it is called on first use."""
         self._fetch = fetch
         self._cached: tuple[T, float] | None = None
         self._last_failure: tuple[DomainError, float] | None = None

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from fastapi import Request, Response
 
-from app.core.config import Environment, Settings
+from app.core.config import Environment
+from app.core.runtime import runtime_of
 
 SESSION = "__Host-session"
 LOGIN = "__Host-login"
@@ -56,5 +57,5 @@ def _name(request: Request, name: str) -> str:
 
 
 def _is_production(request: Request) -> bool:
-    settings: Settings = request.app.state.settings
+    settings = runtime_of(request).settings
     return settings.env is Environment.PROD

@@ -16,7 +16,7 @@ LEEWAY_SECONDS = 30  # Tolerance for clock differences.
 
 # Never accept other algorithms from a token: `none` needs no key, and HS256 would use a public key as the secret.
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
-REQUIRED = ["iss", "aud", "sub", "exp"]
+REQUIRED_CLAIMS = ["iss", "aud", "sub", "exp"]
 
 logger = structlog.get_logger(__name__)
 
@@ -31,7 +31,6 @@ class Jwks:
     """The current signing keys of a provider."""
 
     def __init__(self, fetch: Callable[[], Awaitable[PyJWKSet]]) -> None:
-        """Store the function that fetches the key set."""
         self._keys = Cached(fetch)
 
     async def verify(self, token: str, issuer: str, audience: str) -> dict[str, Any]:
@@ -49,10 +48,10 @@ class Jwks:
                 issuer=issuer,
                 audience=audience,
                 leeway=LEEWAY_SECONDS,
-                options={"require": REQUIRED, "enforce_minimum_key_length": True},
+                options={"require": REQUIRED_CLAIMS, "enforce_minimum_key_length": True},
             )
         except PyJWTError as error:
-            logger.info("access token rejected", issuer=issuer, reason=type(error).__name__)
+            logger.info("token rejected", issuer=issuer, reason=type(error).__name__)
             raise InvalidToken from None
 
     async def _key(self, kid: str | None) -> PyJWK:

@@ -64,16 +64,15 @@ class ConfirmedLogin:
     """A successful login at the provider."""
 
     provider: str
-    person: ProviderUser
+    user: ProviderUser
     id_token: str
     return_to: str
 
 
 class Login:
-    """Login with one provider."""
+    """Login with one provider. `redirect_uri` is the callback URL of this service."""
 
     def __init__(self, database: Database, provider: Provider, redirect_uri: str) -> None:
-        """Set the provider and the callback URL of this service."""
         self.database = database
         self.provider = provider
         self.redirect_uri = redirect_uri
@@ -88,22 +87,22 @@ class Login:
         Raises:
             ProviderUnavailable: If the provider is unavailable.
         """
-        attempt, state = LoginSecrets(self.redirect_uri, nonce=new_secret(), code_verifier=new_secret()), new_secret()
-        url = await self.provider.login_url(attempt, state)
-        kept = LoginAttempt(
+        secrets, state = LoginSecrets(self.redirect_uri, nonce=new_secret(), code_verifier=new_secret()), new_secret()
+        url = await self.provider.login_url(secrets, state)
+        attempt = LoginAttempt(
             state=digest(state),
             browser=digest(browser),
             provider=self.provider.settings.name,
-            nonce=attempt.nonce,
-            code_verifier=attempt.code_verifier,
+            nonce=secrets.nonce,
+            code_verifier=secrets.code_verifier,
             return_to=return_to,
             expires_at=utc_now() + LOGIN_LIFETIME,
         )
         async with transaction(self.database.write) as session:
-            session.add(kept)
+            session.add(attempt)
         return url
 
-    async def finish(self, browser: str, answer: CallbackParams) -> ConfirmedLogin:
+    async def finish(self, browser: str, params: CallbackParams) -> ConfirmedLogin:
         """Finish a login, and return the user.
 
         Raises:
@@ -115,15 +114,15 @@ class Login:
         if not browser:
             raise LoginExpired
         async with transaction(self.database.write) as session:
-            kept = await self._pop_attempt(session, browser, answer.state)
-        if kept is None:
+            attempt = await self._pop_attempt(session, browser, params.state)
+        if attempt is None:
             raise LoginExpired
-        if answer.code is None or answer.error is not None:
-            logger.info("sign-in cancelled at the provider", provider=kept.provider, error=answer.error)
+        if params.code is None or params.error is not None:
+            logger.info("sign-in cancelled at the provider", provider=attempt.provider, error=params.error)
             raise LoginCancelled
-        attempt = LoginSecrets(self.redirect_uri, kept.nonce, kept.code_verifier)
-        person, id_token = await self.provider.exchange_code(answer.code, answer.issuer, attempt)
-        return ConfirmedLogin(kept.provider, person, id_token, kept.return_to)
+        secrets = LoginSecrets(self.redirect_uri, attempt.nonce, attempt.code_verifier)
+        user, id_token = await self.provider.exchange_code(params.code, params.issuer, secrets)
+        return ConfirmedLogin(attempt.provider, user, id_token, attempt.return_to)
 
     async def _pop_attempt(self, session: AsyncSession, browser: str, state: str) -> LoginAttempt | None:
         """Delete and return the login, if it belongs to this browser and provider."""

@@ -61,25 +61,25 @@ class Provider:
         self._http = httpx2.AsyncClient(transport=transport, timeout=timeout_seconds)
         self._metadata = Cached(self._discover)
 
-    async def login_url(self, attempt: LoginSecrets, state: str) -> str:
+    async def login_url(self, secrets: LoginSecrets, state: str) -> str:
         """Return the authorization URL.
 
         Raises:
             ProviderUnavailable: If the metadata of the provider cannot be fetched.
         """
         metadata = await self.metadata()
-        url, _ = self._client(metadata, attempt).create_authorization_url(
-            metadata.authorization_endpoint, state=state, nonce=attempt.nonce, code_verifier=attempt.code_verifier
+        url, _ = self._client(metadata, secrets).create_authorization_url(
+            metadata.authorization_endpoint, state=state, nonce=secrets.nonce, code_verifier=secrets.code_verifier
         )
         return str(url)
 
-    async def exchange_code(self, code: str, issuer: str | None, attempt: LoginSecrets) -> tuple[ProviderUser, str]:
+    async def exchange_code(self, code: str, issuer: str | None, secrets: LoginSecrets) -> tuple[ProviderUser, str]:
         """Exchange an authorization code for the user.
 
         Args:
             code: The authorization code from the callback.
             issuer: The issuer from the callback (RFC 9207).
-            attempt: The secrets of the login.
+            secrets: The secrets of the login in progress.
 
         Returns:
             The user, and the ID token.
@@ -94,14 +94,14 @@ class Provider:
             raise LoginRefused
         try:
             async with self._provider_errors():
-                tokens = await self._client(metadata, attempt).fetch_token(
+                tokens = await self._client(metadata, secrets).fetch_token(
                     metadata.token_endpoint,
                     grant_type="authorization_code",
                     code=code,
-                    code_verifier=attempt.code_verifier,
+                    code_verifier=secrets.code_verifier,
                 )
                 id_token, access_token = str(tokens["id_token"]), str(tokens["access_token"])
-            claims = await self._read_id_token(id_token, attempt.nonce)
+            claims = await self._read_id_token(id_token, secrets.nonce)
         except (OAuthError, InvalidToken) as error:
             logger.warning("sign-in rejected", provider=self.settings.name, error=str(error))
             raise LoginRefused from None
@@ -117,8 +117,8 @@ class Provider:
         if "email" not in claims and endpoint is not None:
             async with self._provider_errors():
                 headers = {"Authorization": f"Bearer {access_token}"}
-                answer = await self._http.get(endpoint, headers=headers)
-                more = {} if answer.is_client_error else dict(answer.raise_for_status().json())
+                response = await self._http.get(endpoint, headers=headers)
+                more = {} if response.is_client_error else dict(response.raise_for_status().json())
             if more.get("sub") == claims["sub"]:  # OpenID Connect Core §5.3.2: the response may be for another user
                 claims = more | claims
         return ProviderUser.from_claims(claims, self.settings.verified_claim)
@@ -166,7 +166,7 @@ class Provider:
             raise InvalidToken
         return claims
 
-    def _client(self, metadata: ProviderMetadata, attempt: LoginSecrets) -> AsyncOAuth2Client:
+    def _client(self, metadata: ProviderMetadata, secrets: LoginSecrets) -> AsyncOAuth2Client:
         """Create an OAuth client for one login. It stores tokens and must not be shared."""
         basic = "client_secret_basic" in metadata.token_endpoint_auth_methods_supported
         return AsyncOAuth2Client(
@@ -174,7 +174,7 @@ class Provider:
             self.settings.client_secret.get_secret_value(),
             token_endpoint_auth_method="client_secret_basic" if basic else "client_secret_post",
             scope=self.settings.scopes,
-            redirect_uri=attempt.redirect_uri,
+            redirect_uri=secrets.redirect_uri,
             code_challenge_method="S256",
             transport=self._transport,
             timeout=self._timeout_seconds,

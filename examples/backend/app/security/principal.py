@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # all others require `write`, and browsers need a CSRF token
+
 
 class Scope(StrEnum):
     """Permissions of a token or session."""

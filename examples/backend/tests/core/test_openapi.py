@@ -1,13 +1,15 @@
 """The OpenAPI document."""
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 
 from app.core.exceptions import ConflictError, DomainError, NotFoundError
-from app.core.openapi import problems
+from app.core.openapi import api_metadata, problems
 from app.main import create_app
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -34,6 +36,17 @@ def test_openapi_document_is_built_once() -> None:
     app: FastAPI = create_app()
 
     assert app.openapi() is app.openapi()
+
+
+def test_api_metadata_is_read_once() -> None:
+    """It is part of every event and email."""
+    assert api_metadata() is api_metadata()
+
+
+def test_committed_document_is_current(project: Path, description: dict[str, Any]) -> None:
+    """The document is committed once other teams depend on the API, see docs/contracts/README.md."""
+    for path in project.glob("docs/contracts/rest/openapi.json"):
+        assert json.loads(path.read_text(encoding="utf-8")) == description, "Run: uv run just openapi-export"
 
 
 def test_operation_ids_are_unique(description: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.schemas import EntityModel, RequestModel
 from app.db.base import Entity, utc_now
-from app.db.expiry import delete_expired
 from app.db.idempotency import KEY_LIFETIME, IdempotencyDep, IdempotencyKey
 
 
@@ -42,10 +41,18 @@ def numbers(app: FastAPI) -> Numbers:
 
     @app.post("/numbers", status_code=201)
     @app.post("/others", status_code=201)
-    async def create(body: NumberCreate, once: IdempotencyDep) -> NumberRead:
-        return await once(numbers.create, body, NumberRead)
+    async def create(body: NumberCreate, idempotency: IdempotencyDep) -> NumberRead:
+        await idempotency.claim(body)
+        return idempotency.created(NumberRead.model_validate(await numbers.create(body)))
 
     return numbers
+
+
+@pytest.fixture
+def incomplete_route(app: FastAPI) -> None:
+    @app.post("/numbers", status_code=201)
+    async def create(body: NumberCreate, idempotency: IdempotencyDep) -> NumberRead:
+        return idempotency.created(NumberRead.model_validate(Number(value=body.value)))
 
 
 async def post(client: AsyncClient, path: str = "/numbers", key: str | None = "key", value: int = 7) -> Response:
@@ -98,27 +105,14 @@ async def test_key_is_bound_to_the_body(client: AsyncClient, numbers: Numbers) -
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
 
 
+@pytest.mark.usefixtures("incomplete_route")
+async def test_route_must_claim_the_key(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    assert (await post(client)).status_code == 500
+    assert "Call claim() before created()." in caplog.text
+
+
 async def test_expired_key_can_be_reused(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
     await post(client)
     await age(session)
 
     assert (await post(client, value=8)).status_code == 201
-
-
-async def test_expired_keys_are_deleted(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
-    await post(client, key="old")
-    await age(session)
-    await post(client, key="new")
-
-    assert await delete_expired(session) == 1
-    assert await delete_expired(session) == 0
-
-
-async def test_expired_keys_are_deleted_in_batches(
-    client: AsyncClient, numbers: Numbers, session: AsyncSession
-) -> None:
-    for key in "abcde":
-        await post(client, key=key)
-    await age(session)
-
-    assert await delete_expired(session, batch_size=2) == 5

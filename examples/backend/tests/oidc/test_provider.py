@@ -5,9 +5,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 
 from app import oidc
+from app.core.config import Settings, load
+from app.core.runtime import Runtime
 from app.oidc.provider import LoginRefused, LoginSecrets, Provider, ProviderUnavailable
 from app.oidc.providers import Providers
 from tests.identity_provider import IdentityProvider
@@ -17,11 +18,10 @@ ATTEMPT = LoginSecrets(REDIRECT_URI, nonce="n" * 43, code_verifier="v" * 43)
 
 
 async def test_app_starts_without_contacting_providers() -> None:
-    app = FastAPI()
-    oidc.prepare_development()
-    oidc.setup(app)
-    async with oidc.lifespan(app):
-        [provider] = app.state.oidc
+    runtime = Runtime(load(Settings))
+    assert oidc.feature.lifespan is not None
+    async with oidc.feature.lifespan(runtime):
+        [provider] = runtime[Providers]
         assert provider.settings.name == "dev"
 
 

@@ -6,9 +6,8 @@ from fastapi import Request
 from app.core.config import ConfigurationError, Environment, load
 from app.core.exceptions import TooManyRequestsError
 from app.security.audit import fingerprint
-from app.security.counters import BoundedMemoryStorage
 from app.security.principal import Device
-from app.security.rate_limits import RateLimits, get_device
+from app.security.rate_limits import BoundedMemoryStorage, RateLimits, get_device
 from app.security.settings import SecuritySettings, is_safe_url
 
 
@@ -56,7 +55,7 @@ async def test_device_has_a_valid_address_or_none(client: tuple[str, int] | None
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The clock of the counters."""
     now = [1_000_000.0]
-    monkeypatch.setattr("app.security.counters.time.time", lambda: now[0])
+    monkeypatch.setattr("app.security.rate_limits.time.time", lambda: now[0])
     return now
 
 
@@ -67,8 +66,8 @@ async def test_counters_expire_and_are_evicted(clock: list[float]) -> None:
 
     for n in range(9):
         await counters.incr(f"{n}", 120)
-    await counters.incr("new", 60)  # evicts the two oldest counters
-    assert [await counters.get(key) for key in ("a", "0", "1", "8", "new")] == [0, 0, 1, 1, 1]
+    await counters.incr("new", 60)  # evicts the oldest counter
+    assert [await counters.get(key) for key in ("a", "0", "1", "8", "new")] == [0, 1, 1, 1, 1]
 
     for key in ("x", "y"):
         await counters.incr(key, 120)
@@ -93,6 +92,27 @@ async def test_expired_counters_are_evicted_first(clock: list[float]) -> None:
     await counters.incr("new", 60)
 
     assert [await counters.get(key) for key in ("long", "short", "longer", "new")] == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("seconds_per_key", [0, 1])
+async def test_new_keys_rarely_scan_a_full_storage(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch, seconds_per_key: int
+) -> None:
+    """Each request of an attacker can create a key, even while exactly one old counter expires."""
+    counters, scanned = BoundedMemoryStorage(most=1000), []
+    evict = counters._evict
+
+    def record_and_evict() -> None:
+        scanned.append(len(counters._counters))
+        evict()
+
+    monkeypatch.setattr(counters, "_evict", record_and_evict)
+    for n in range(3000):
+        await counters.incr(f"{n}", 1000)
+        clock[0] += seconds_per_key
+
+    assert 1000 <= sum(scanned) <= 2000 * 10 + 1000, "about ten entries for each key that is too many"
+    assert len(counters._counters) <= 1000
 
 
 @pytest.mark.parametrize("rate", ["often", "0/minute", "10/0 minutes", "10/15 minutes;5/second", "-1/minute"])
@@ -128,6 +148,21 @@ def test_production_rejects_unsafe_frontend_url(monkeypatch: pytest.MonkeyPatch,
 def test_http_is_allowed_for_localhost_outside_production() -> None:
     assert is_safe_url("http://127.0.0.1:8000", Environment.DEV)
     assert not is_safe_url("http://192.0.2.1:8000", Environment.DEV)
+
+
+async def test_successful_attempts_are_not_counted(limits: RateLimits) -> None:
+    for _ in range(10):
+        await limits.count("login", at("192.0.2.1"))
+        await limits.undo_count("login", at("192.0.2.1"))
+    assert limits.counters._counters == {}
+
+    for _ in range(2):
+        await limits.count("login", at("192.0.2.1"))
+    await limits.undo_count("login", at("192.0.2.1"))
+    for _ in range(2):
+        await limits.count("login", at("192.0.2.1"))
+    with pytest.raises(TooManyRequestsError):
+        await limits.count("login", at("192.0.2.1"))
 
 
 async def test_counter_can_be_reset(limits: RateLimits) -> None:

@@ -53,34 +53,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_todo_created_at", "todo", ["owner_id", "created_at", "id"])
     op.create_index("ix_todo_due_at", "todo", ["owner_id", "due_at", "id"])
-    op.create_table(
-        "todo_feed",
-        sa.Column("owner_id", sa.Uuid(), nullable=False),
-        sa.Column("last", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["user_account.id"], name=op.f("fk_todo_feed_owner_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("owner_id", name=op.f("pk_todo_feed")),
-    )
-    op.create_table(
-        "todo_change",
-        sa.Column("owner_id", sa.Uuid(), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.String(length=20), nullable=False),
-        sa.Column("todo_id", sa.Uuid(), nullable=False),
-        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["user_account.id"], name=op.f("fk_todo_change_owner_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("owner_id", "number", name=op.f("pk_todo_change")),
-    )
 
 
 def downgrade() -> None:
     """Take the change back."""
     for table in (
-        "todo_change",
-        "todo_feed",
         "todo",
         "user_account",
         "idempotency_key",

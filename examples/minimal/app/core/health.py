@@ -1,22 +1,18 @@
 """Health endpoints: liveness and readiness.
 
-Features register a check for each of their dependencies with `add_check`. Each check has
+Features register a check for each of their dependencies with `Runtime.add_check`. Each check has
 a timeout, which limits how long a hanging dependency delays the response.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Response, status
+from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel
 
 from app import __version__
-
-CHECK_TIMEOUT_SECONDS = 2.0
-
-HealthCheck = Callable[[FastAPI], Awaitable[None]]
+from app.core.runtime import HealthCheck, Runtime, runtime_of
 
 _abandoned_checks: set[asyncio.Future[None]] = set()  # asyncio keeps only weak references to tasks
 
@@ -45,11 +41,6 @@ class Health(BaseModel):
     checks: dict[str, Status]
 
 
-def add_check(app: FastAPI, name: str, check: HealthCheck, timeout_seconds: float = CHECK_TIMEOUT_SECONDS) -> None:
-    """Register a readiness check. `check` must raise an exception if its dependency is unavailable."""
-    app.state.health_checks[name] = check, timeout_seconds
-
-
 @router.get("/live", summary="Liveness probe")
 async def live() -> Liveness:
     """Return `ok` without checking any dependency. Restart the process if this fails."""
@@ -59,13 +50,13 @@ async def live() -> Liveness:
 @router.get("/ready", summary="Readiness probe", responses={503: {"model": Health}})
 async def ready(request: Request, response: Response) -> Health:
     """Check all dependencies. Send no traffic to this process while the response is 503."""
-    app: FastAPI = request.app
-    checks: dict[str, tuple[HealthCheck, float]] = app.state.health_checks
-    if app.state.stopping.is_set():
+    runtime = runtime_of(request)
+    checks = runtime.health_checks
+    if runtime.stopping.is_set():
         results = [Status.UNAVAILABLE for _ in checks]
     else:
-        results = await asyncio.gather(*(_run_check(app, name, *check) for name, check in checks.items()))
-    healthy = all(result is Status.OK for result in results) and not app.state.stopping.is_set()
+        results = await asyncio.gather(*(_run_check(runtime, name, *check) for name, check in checks.items()))
+    healthy = all(result is Status.OK for result in results) and not runtime.stopping.is_set()
     if not healthy:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return Health(
@@ -81,12 +72,12 @@ async def health(request: Request, response: Response) -> Health:
     return await ready(request, response)
 
 
-async def _run_check(app: FastAPI, name: str, check: HealthCheck, timeout_seconds: float) -> Status:
+async def _run_check(runtime: Runtime, name: str, check: HealthCheck, timeout_seconds: float) -> Status:
     """Run a check with its timeout. The reason for a failure is logged, not sent to the client.
 
     A check that times out is cancelled but not awaited, because its cleanup may hang as well.
     """
-    task = asyncio.ensure_future(check(app))
+    task = asyncio.ensure_future(check(runtime))
     await asyncio.wait({task}, timeout=timeout_seconds)
     if not task.done():
         _abandoned_checks.add(task)

@@ -1,7 +1,5 @@
 """The configured database. All other code imports from here and does not depend on the database."""
 
-from sqlalchemy.dialects.sqlite import insert
-
-from app.db.sqlite import DatabaseSettings, constraint_name, database_url, migration_engine, open_database
+from app.db.sqlite import DatabaseSettings, constraint_name, database_url, insert, migration_engine, open_database
 
 __all__ = ["DatabaseSettings", "constraint_name", "database_url", "insert", "migration_engine", "open_database"]

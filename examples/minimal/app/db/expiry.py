@@ -1,24 +1,28 @@
 """Deletes expired rows of all tables."""
 
+from collections.abc import AsyncGenerator
+
 from sqlalchemy import inspect
 from sqlmodel import col, delete, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import Expiring, utc_now
+from app.db.session import Database, transaction
 
-BATCH = 10_000  # limits the duration of a statement
-
-
-async def delete_expired(session: AsyncSession, batch_size: int = BATCH) -> int:
-    """Delete all expired rows in batches, and return their number."""
-    return sum([await _purge(session, table, batch_size) for table in Expiring.__subclasses__()])
+BATCH_SIZE = 10_000  # limits the duration of a statement, and how long it blocks other writers
 
 
-async def _purge(session: AsyncSession, table: type[Expiring], batch_size: int) -> int:
-    key, now, count = inspect(table).primary_key[0], utc_now(), 0
-    while True:
-        batch = select(key).where(col(table.expires_at) < now).limit(batch_size)
-        deleted = (await session.exec(delete(table).where(key.in_(batch)))).rowcount
-        count += deleted
-        if deleted < batch_size:
-            return count
+async def delete_expired(database: Database, batch_size: int = BATCH_SIZE) -> AsyncGenerator[tuple[str, int]]:
+    """Delete the rows that have expired by now, in batches.
+
+    Each batch is one transaction. After its commit, the name of the table and the number of deleted rows are yielded,
+    so that the caller can report the progress or stop.
+    """
+    now = utc_now()
+    for table in Expiring.__subclasses__():
+        key, deleted = inspect(table).primary_key[0], batch_size
+        while deleted == batch_size:
+            batch = select(key).where(col(table.expires_at) < now).limit(batch_size)
+            async with transaction(database.write) as session:
+                deleted = (await session.exec(delete(table).where(key.in_(batch)))).rowcount
+            if deleted:
+                yield str(table.__tablename__), deleted

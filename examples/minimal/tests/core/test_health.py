@@ -8,7 +8,12 @@ from httpx2 import AsyncClient
 
 from app import __version__
 from app.core import health
+from app.core.runtime import Runtime, runtime_of
 from tests.waiting import TIMEOUT_SECONDS, until_ready, wait_until
+
+
+class Absent:
+    """A type that no feature stores."""
 
 
 async def test_healthy_service_is_live_and_ready(client: AsyncClient) -> None:
@@ -21,10 +26,10 @@ async def test_healthy_service_is_live_and_ready(client: AsyncClient) -> None:
 
 
 async def test_failed_check_is_named_without_its_reason(app: FastAPI, client: AsyncClient) -> None:
-    async def broken(_: FastAPI) -> None:
+    async def broken(_: Runtime) -> None:
         raise ConnectionError("db.internal:5432")
 
-    health.add_check(app, "broker", broken)
+    runtime_of(app).add_check("broker", broken)
     answer = await client.get("/health/ready")
 
     assert answer.status_code == 503
@@ -37,7 +42,7 @@ async def test_failed_check_is_named_without_its_reason(app: FastAPI, client: As
 async def test_hanging_check_times_out(app: FastAPI, client: AsyncClient, fails: bool) -> None:
     may_end, ended = asyncio.Event(), asyncio.Event()
 
-    async def hanging(_: FastAPI) -> None:
+    async def hanging(_: Runtime) -> None:
         try:
             await asyncio.Event().wait()
         finally:
@@ -45,7 +50,7 @@ async def test_hanging_check_times_out(app: FastAPI, client: AsyncClient, fails:
             ended.set()
             assert not fails
 
-    health.add_check(app, "broker", hanging, timeout_seconds=0.01)
+    runtime_of(app).add_check("broker", hanging, timeout_seconds=0.01)
     async with asyncio.timeout(TIMEOUT_SECONDS):
         assert (await client.get("/health")).json()["checks"]["broker"] == "unavailable"
     assert not ended.is_set()
@@ -55,14 +60,24 @@ async def test_hanging_check_times_out(app: FastAPI, client: AsyncClient, fails:
     assert ended.is_set()
 
 
+def test_two_checks_with_one_name_are_rejected(app: FastAPI) -> None:
+    with pytest.raises(ValueError, match="There are two health checks with the name 'database'"):
+        runtime_of(app).add_check("database", runtime_of(app).health_checks["database"][0])
+
+
+def test_missing_object_is_explained(app: FastAPI) -> None:
+    with pytest.raises(LookupError, match=r"There is no Absent: is its feature in app/features\.py, and started\?"):
+        runtime_of(app)[Absent]
+
+
 async def test_stopping_service_is_not_ready(app: FastAPI, client: AsyncClient) -> None:
-    app.state.stopping.set()
+    runtime_of(app).stopping.set()
     answer = await client.get("/health/ready")
 
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
 
 
 async def test_app_without_checks_is_ready(app: FastAPI, client: AsyncClient) -> None:
-    app.state.health_checks.clear()
+    runtime_of(app).health_checks.clear()
 
     assert (await client.get("/health/ready")).json()["checks"] == {}

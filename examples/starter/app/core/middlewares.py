@@ -148,7 +148,8 @@ class SecurityHeaders(HttpMiddleware):
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(self.headers)
+                for name, value in self.headers.items():
+                    headers.setdefault(name, value)  # a route may set its own
                 headers.setdefault("Cache-Control", "private, no-cache")
                 if scope["path"] in DOCS_PATHS:
                     headers["Content-Security-Policy"] = DOCS_CSP

@@ -14,6 +14,8 @@ from types import FrameType
 
 from fastapi import Request
 
+from app.core.runtime import runtime_of
+
 
 @contextmanager
 def watch_shutdown_signals(stopping: asyncio.Event) -> Generator[None]:
@@ -40,11 +42,11 @@ def watch_shutdown_signals(stopping: asyncio.Event) -> Generator[None]:
 def should_continue(request: Request) -> bool:
     """Return whether an endless response may continue: the server is running, and the credentials are valid."""
     valid_until = request.scope.get("valid_until")
-    return not request.app.state.stopping.is_set() and (valid_until is None or datetime.now(UTC) < valid_until)
+    return not runtime_of(request).stopping.is_set() and (valid_until is None or datetime.now(UTC) < valid_until)
 
 
 async def sleep_or_stop(request: Request, seconds: float) -> None:
     """Wait for `seconds`, or until the server stops."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await request.app.state.stopping.wait()
+            await runtime_of(request).stopping.wait()

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app.core.config import load
-from app.core.health import add_check
+from app.core.runtime import Feature, Runtime
 from app.db import dialect, errors, idempotency, migrations
-from app.db.session import check
+from app.db.session import Database, check
 
 
 def prepare_development() -> None:
@@ -19,16 +19,19 @@ def prepare_development() -> None:
     migrations.upgrade()
 
 
-def setup(app: FastAPI) -> None:
+def _setup(app: FastAPI, runtime: Runtime) -> None:
     """Map database errors to responses, replay idempotent responses, and add a health check."""
     errors.add_exception_handlers(app)
     app.add_exception_handler(idempotency.ReplayedResponse, idempotency.replay_response)
-    add_check(app, "database", check)
+    runtime.add_check("database", check)
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+async def _lifespan(runtime: Runtime) -> AsyncGenerator[None]:
     """Open the connection pool. It connects on first use, so the app starts even if the database is unavailable."""
     async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
-        app.state.database = database
+        runtime[Database] = database
         yield
+
+
+feature = Feature(setup=_setup, lifespan=_lifespan, prepare_development=prepare_development, commands="app.db.commands")

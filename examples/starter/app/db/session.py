@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import anyio
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, Request
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.core.runtime import Runtime, runtime_of
 
 SessionFactory = async_sessionmaker[AsyncSession]
 
@@ -62,8 +64,7 @@ async def transaction(sessions: SessionFactory) -> AsyncGenerator[AsyncSession]:
 
 async def get_database(request: Request) -> Database:
     """Return the database of the app."""
-    database: Database = request.app.state.database
-    return database
+    return runtime_of(request)[Database]
 
 
 DatabaseDep = Annotated[Database, Depends(get_database)]
@@ -91,11 +92,11 @@ async def open_read_session(database: Database) -> AsyncGenerator[AsyncSession]:
             yield session
 
 
-async def check(app: FastAPI) -> None:
+async def check(runtime: Runtime) -> None:
     """Check the database connection.
 
     Raises:
         SQLAlchemyError: If the database is unavailable.
     """
-    async with transaction(app.state.database.health) as session:
+    async with transaction(runtime[Database].health) as session:
         await (await session.connection()).execute(text("SELECT 1"))

@@ -109,9 +109,16 @@ def message_for(event: OutboxMessage) -> Message[None]:
 
 @asynccontextmanager
 async def run_worker(
-    broker: RedisBroker, runner: JobRunner, settings: WorkerSettings, give_up_seconds: float = STOP_MARGIN_SECONDS
+    broker: RedisBroker,
+    runner: JobRunner,
+    settings: WorkerSettings,
+    queues: Sequence[Queue] = tuple(Queue),
+    give_up_seconds: float = STOP_MARGIN_SECONDS,
 ) -> AsyncGenerator[Worker]:
-    """Run jobs in the background of the block. At its end, wait for running jobs, then release them."""
+    """Run jobs in the background of the block. At its end, wait for running jobs, then release them.
+
+    The jobs of earlier `queues` are run first.
+    """
     loop = asyncio.get_running_loop()
     running_jobs: set[asyncio.Task[None]] = set()
 
@@ -131,7 +138,7 @@ async def run_worker(
         """Run a job on the event loop, and wait for it in a thread of dramatiq."""
         asyncio.run_coroutine_threadsafe(keep(job_id), loop).result()
 
-    for priority, queue in enumerate(Queue):
+    for priority, queue in enumerate(queues):
         Actor(
             run_job,
             broker=broker,
@@ -145,6 +152,7 @@ async def run_worker(
     try:
         yield worker
     finally:
+        runner.stopping.set()
         await _stop(worker, running_jobs, settings.stop_seconds, give_up_seconds)
         broker.client.close()
 

@@ -21,7 +21,6 @@ class InProcessDestination:
         self.runner = runner
         self.slots = asyncio.Semaphore(jobs)
         self.running_jobs: dict[UUID, asyncio.Task[None]] = {}
-        self.stopping = False
 
     async def send(self, events: Sequence[OutboxMessage]) -> None:
         """Start the jobs that are not running yet."""
@@ -36,7 +35,7 @@ class InProcessDestination:
     async def _run(self, job_id: UUID) -> None:
         try:
             async with self.slots:
-                if not self.stopping:
+                if not self.runner.stopping.is_set():
                     await self.runner.run(job_id)
         except Exception as error:  # noqa: BLE001 - most likely, the database is unavailable
             logger.warning("job interrupted, it will be sent again", job_id=str(job_id), error=type(error).__name__)
@@ -49,7 +48,7 @@ class InProcessDestination:
         try:
             yield
         finally:
-            self.stopping = True
+            self.runner.stopping.set()
             if tasks := set(self.running_jobs.values()):
                 _, late = await asyncio.wait(tasks, timeout=stop_seconds)
                 for task in late:

@@ -12,7 +12,7 @@ from structlog.contextvars import bound_contextvars
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.jobs.repository import JobRepository
-from app.jobs.task import Job, Task, UnknownTask, get_task
+from app.jobs.task import Job, Task, UnknownTask, WorkerStopping, get_task
 from app.outbox.background import finish_before_cancel
 from app.outbox.errors import RetryLater, describe_error, format_error_traceback
 from app.outbox.models import OutboxMessage
@@ -47,6 +47,7 @@ class JobRunner:
     def __init__(self, database: Database) -> None:
         """Run jobs of `database`."""
         self.database = database
+        self.stopping = asyncio.Event()
 
     async def run(self, job_id: UUID) -> None:
         """Run a job, unless it is finished or running elsewhere.
@@ -67,6 +68,8 @@ class JobRunner:
                 await self._leave_to_newer_worker(event, error)
             except LeaseLost:
                 logger.warning("job timed out and was taken over by another worker")
+            except WorkerStopping:
+                await finish_before_cancel(self._release(event))
             except asyncio.CancelledError:
                 await finish_before_cancel(self._release(event))
                 raise
@@ -105,7 +108,8 @@ class JobRunner:
             await task.function(session, **task.read(event.payload))
 
     async def _run_outside_transaction(self, task: Task[...], event: OutboxMessage) -> None:
-        await task.function(Job(event.id, event.attempts, self.database), **task.read(event.payload))
+        job = Job(event.id, event.attempts, self.database, self.stopping)
+        await task.function(job, **task.read(event.payload))
         async with transaction(self.database.write) as session:
             in_time = await JobRepository(session).complete(event)
         if not in_time:

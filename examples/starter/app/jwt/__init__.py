@@ -4,12 +4,11 @@ This package has no endpoints; these are in `app/modules/password` and `app/modu
 """
 
 import os
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from app.core.config import load
+from app.core.runtime import Feature, Runtime
 from app.jwt.access_tokens import AccessTokens
 from app.jwt.passwords import Passwords
 from app.jwt.settings import KEY_SETTINGS, JwtSettings, development_secret
@@ -22,15 +21,11 @@ def prepare_development() -> None:
         os.environ["JWT_SECRET_KEY"] = development_secret()
 
 
-def setup(app: FastAPI) -> None:
+def _setup(_: FastAPI, runtime: Runtime) -> None:
     """Load the keys. Changes to the key file require a restart."""
-    settings = load(JwtSettings)
-    app.state.jwt = settings
-    app.state.access_tokens = AccessTokens(settings, settings.signing_keys())
-    app.state.passwords = Passwords(settings)
+    settings = runtime[JwtSettings] = load(JwtSettings)
+    runtime[AccessTokens] = AccessTokens(settings, settings.signing_keys())
+    runtime[Passwords] = Passwords(settings)
 
 
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - part of the feature interface
-    """Do nothing: there are no connections to open."""
-    yield
+feature = Feature(setup=_setup, prepare_development=prepare_development, commands="app.jwt.commands")

@@ -30,12 +30,11 @@ class AccessTokens:
     """Issues and verifies access tokens."""
 
     def __init__(self, settings: JwtSettings, keys: SigningKeys) -> None:
-        """Set the keys, and the lifetime, issuer and audience from the settings."""
         self.keys = keys
         self.lifetime = timedelta(minutes=settings.access_token_minutes)
         self._issuer = settings.issuer
         self._audience = settings.audience
-        self._checked = lru_cache(CACHE_SIZE)(self._check)
+        self._cached_check = lru_cache(CACHE_SIZE)(self._check)
 
     def issue(self, user_id: UUID, session_id: UUID, scopes: Iterable[str]) -> str:
         """Issue an access token.
@@ -65,7 +64,7 @@ class AccessTokens:
         Raises:
             InvalidToken: If the token is invalid, for any reason.
         """
-        principal = self._checked(token)
+        principal = self._cached_check(token)
         if principal.expires_at <= datetime.now(UTC) - LEEWAY:
             raise InvalidToken
         return principal

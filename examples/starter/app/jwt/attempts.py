@@ -14,7 +14,6 @@ class AttemptLimiter:
     """
 
     def __init__(self, limits: RateLimits, settings: JwtSettings, device: Device) -> None:
-        """Set the client whose attempts are counted."""
         self.limits = limits
         self.settings = settings
         self.device = device
@@ -35,8 +34,13 @@ class AttemptLimiter:
             await self.limits.hit(self.settings.account_limit, action, "account", f"{whose} {self._network}")
             await self.limits.hit(self.settings.account_total_limit, action, "account", whose)
 
-    async def reset_count(self, action: str, account: str) -> None:
-        """Reset the attempts of this client on an account, after a successful one."""
+    async def record_success(self, action: str, account: str) -> None:
+        """Undo the count of a successful attempt, and reset the attempts of its network on the account.
+
+        Failures of the network on other accounts still count, because an attacker who guesses passwords may have an
+        account too. The total of the account over all networks is not reset.
+        """
+        await self.limits.undo_count(action, self.device)
         whose = f"{fingerprint(account)} {self._network}"
         await self.limits.reset_count(self.settings.account_limit, action, "account", whose)
 

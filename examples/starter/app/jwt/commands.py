@@ -18,6 +18,7 @@ DEFAULT_FILE = Path(".data/jwt-keys.json")
 PUBLIC_FILE = Path(".data/jwt-public-keys.json")
 
 commands = typer.Typer(no_args_is_help=True, help="Manage the keys that sign access tokens.")
+COMMANDS = {"keys": commands}
 
 
 @commands.command()

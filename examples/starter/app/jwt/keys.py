@@ -82,12 +82,12 @@ class SigningKeys:
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Return the public keys as a JWK set, which is empty for a secret."""
         keys = self._keys.values() if self.algorithm == "EdDSA" else ()
-        return {"keys": [{**_described(key), **_public(key)} for key in keys]}
+        return {"keys": [{**_metadata(key), **_public_jwk(key)} for key in keys]}
 
 
 def thumbprint(key: Key) -> str:
     """Return the thumbprint of a key (RFC 7638), which is used as its id."""
-    members = json.dumps(_public(key), sort_keys=True, separators=(",", ":"))
+    members = json.dumps(_public_jwk(key), sort_keys=True, separators=(",", ":"))
     return base64.urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()
 
 
@@ -147,7 +147,7 @@ def rotate(keys: Sequence[Ed25519PrivateKey]) -> list[Ed25519PrivateKey]:
 def dump_keys(keys: Sequence[Ed25519PrivateKey]) -> str:
     """Serialize keys as a private JWK set."""
     return json.dumps(
-        {"keys": [{**_described(key), **OKPAlgorithm.to_jwk(key, as_dict=True)} for key in keys]}, indent=2
+        {"keys": [{**_metadata(key), **OKPAlgorithm.to_jwk(key, as_dict=True)} for key in keys]}, indent=2
     )
 
 
@@ -156,11 +156,11 @@ def dump_public_keys(keys: Sequence[Ed25519PrivateKey]) -> str:
     return json.dumps(SigningKeys.ed25519(keys).jwks(), indent=2)
 
 
-def _described(key: Key) -> dict[str, str]:
+def _metadata(key: Key) -> dict[str, str]:
     return {"kid": thumbprint(key), "use": "sig", "alg": "EdDSA"}
 
 
-def _public(key: Key) -> dict[str, str]:
-    half = key.public_key() if isinstance(key, Ed25519PrivateKey) else key
-    public: dict[str, str] = OKPAlgorithm.to_jwk(half, as_dict=True)
-    return public
+def _public_jwk(key: Key) -> dict[str, str]:
+    public_key = key.public_key() if isinstance(key, Ed25519PrivateKey) else key
+    jwk: dict[str, str] = OKPAlgorithm.to_jwk(public_key, as_dict=True)
+    return jwk

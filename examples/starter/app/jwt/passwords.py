@@ -6,7 +6,7 @@ Both are CPU-intensive and run in threads, with limited concurrency: an Argon2 h
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import anyio.to_thread
@@ -18,7 +18,6 @@ from pydantic import Field, SecretStr
 
 from app.core.exceptions import InvalidError
 from app.core.openapi import api_metadata
-from app.jwt.guessing import estimate_strength
 from app.jwt.settings import JwtSettings
 
 T = TypeVar("T")
@@ -54,7 +53,7 @@ class Passwords:
         self._min_length = settings.password_min_length
         self._hasher = hasher or PasswordHash.recommended()
         self._hashing = CapacityLimiter(settings.hashing_threads)
-        self._judging = CapacityLimiter(1)  # zxcvbn is not thread-safe: it has global state
+        self._estimating = CapacityLimiter(1)  # zxcvbn is not thread-safe: it has global state
 
     async def hash(self, password: str) -> str:
         """Return the hash of a password."""
@@ -97,19 +96,38 @@ class Passwords:
             raise WeakPassword(
                 f"Password must have {self._min_length} to {MAX_LENGTH} characters. A few words make a good one."
             )
-        judged = await self._in_thread(
+        estimate = await self._in_thread(
             estimate_strength,
             text[:SCORED_LENGTH],
             _context_words((*context, api_metadata()["title"])),
-            limiter=self._judging,
+            limiter=self._estimating,
         )
-        if judged["score"] < REQUIRED_SCORE:
-            feedback = judged["feedback"]
+        if estimate["score"] < REQUIRED_SCORE:
+            feedback = estimate["feedback"]
             advice = [feedback["warning"], *(feedback["suggestions"] or [ADVICE])]
             raise WeakPassword(" ".join(["The password is easy to guess.", *filter(None, advice)]))
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any, limiter: CapacityLimiter | None = None) -> T:
         return await anyio.to_thread.run_sync(work, *arguments, limiter=limiter or self._hashing)
+
+
+def estimate_strength(text: str, words: Sequence[str]) -> dict[str, Any]:
+    """Estimate with zxcvbn how hard a text is to guess.
+
+    Its word lists take 12 MB of memory and 0.1 seconds to load, so they are imported on first use. Processes that only
+    verify passwords never load them.
+
+    Args:
+        text: The text. The time grows much faster than its length.
+        words: Additional words that are easy to guess.
+
+    Returns:
+        The result of zxcvbn, with `score`, `guesses_log10` and `feedback`.
+    """
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - see above
+
+    estimate: dict[str, Any] = zxcvbn(text, user_inputs=words)
+    return estimate
 
 
 def _nfkc(text: str) -> str:

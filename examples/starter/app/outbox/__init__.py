@@ -4,33 +4,38 @@ The row is deleted in the transaction that does the work. If a process crashes i
 a relay finds the row and sends it again. A rollback removes the row with everything else.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
 from app.core.config import load
+from app.core.runtime import Feature, Runtime
 from app.outbox.models import OutboxMessage
-from app.outbox.poller import OutboxPoller
+from app.outbox.poller import OutboxPoller, run_poller
 from app.outbox.settings import OutboxSettings
 
-__all__ = ["OutboxMessage", "OutboxPoller", "OutboxSettings", "lifespan", "prepare_development", "setup"]
+__all__ = ["OutboxMessage", "OutboxPoller", "OutboxSettings", "Wakers", "feature", "run_relay"]
 
 
-def prepare_development() -> None:
-    """Do nothing: the outbox is a table of the database."""
+class Wakers(list[Callable[[asyncio.Event], AbstractAsyncContextManager[None]]]):
+    """Ways to wake a relay: each sets an event while its block runs, in addition to polling."""
 
 
-def setup(app: FastAPI) -> None:
-    """Create the registries in which features add relays, checks before a relay starts, wakers, and schedulers."""
-    app.state.outbox = load(OutboxSettings)
-    app.state.relays = []
-    app.state.relay_checks = []  # called before a relay starts; they raise if it cannot work
-    app.state.relay_wakers = []
-    app.state.clocks = []
+def _setup(_: FastAPI, runtime: Runtime) -> None:
+    runtime[OutboxSettings] = load(OutboxSettings)
+    runtime[Wakers] = Wakers()
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - all features have the same interface
-    """Open nothing: relays run in separate processes."""
-    yield
+async def run_relay(relay: OutboxPoller, runtime: Runtime) -> AsyncGenerator[None]:
+    """Run a relay in the background of the block, woken by commits if the database supports notifications."""
+    async with AsyncExitStack() as stack:
+        for waking in runtime[Wakers]:
+            await stack.enter_async_context(waking(relay.wake))
+        await stack.enter_async_context(run_poller(relay))
+        yield
+
+
+feature = Feature(setup=_setup, commands="app.outbox.commands")

@@ -31,7 +31,9 @@ class SecuritySettings(EnvSettings):
         default=None, description="URL of the frontend, the target of links in emails and of redirects."
     )
     session_days: int = Field(default=14, ge=1, le=365, description="Session lifetime, in days.")
-    address_limit: Rate = Field(default="50/15 minutes", description="Limit per action and network address.")
+    address_limit: Rate = Field(
+        default="50/15 minutes", description="Limit per action and network; successful sign-ins do not count."
+    )
 
     @model_validator(mode="after")
     def _require_app_url(self) -> "SecuritySettings":

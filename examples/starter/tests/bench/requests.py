@@ -7,8 +7,9 @@ from uuid import uuid4
 
 from fastapi import APIRouter
 
+from app.core.runtime import runtime_of
 from app.db.base import utc_now
-from app.db.session import SessionDep
+from app.db.session import Database, SessionDep
 from app.jobs.models import ScheduleState
 from app.main import create_app
 from tests.bench.environment import Figure, Stage, look_at_the_clock
@@ -32,7 +33,7 @@ async def enqueue(session: SessionDep) -> None:
 async def measure(stage: Stage) -> list[Figure]:
     """Measure the time of this process; the client takes almost none."""
     app = create_app(routes=router)
-    app.state.database = stage.database
+    runtime_of(app)[Database] = stage.database
     spent: dict[str, list[tuple[float, float]]] = {"/write": [], "/enqueue": []}
     for _ in range(ROUNDS):
         for path, rounds in spent.items():

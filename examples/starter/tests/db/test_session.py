@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import select
 
 from app.core.exceptions import ConflictError
+from app.core.runtime import runtime_of
 from app.db.session import Database, SessionDep, open_read_session, transaction
 from app.main import create_app
 from app.modules.user.models import User
@@ -21,7 +22,7 @@ from app.modules.user.models import User
 async def probe(committing_database: Database, committing_client: AsyncClient) -> AsyncGenerator[AsyncClient]:
     """A client of an app with routes that commit; `committing_client` deletes the rows."""
     app = create_app()
-    app.state.database = committing_database
+    runtime_of(app)[Database] = committing_database
 
     @app.post("/returns")
     async def returns(session: SessionDep) -> None:

@@ -60,9 +60,22 @@ async def pass_default(job: Job, *, name: str) -> None:
     await pass_through(name)
 
 
+@non_transactional_task(queue=Queue.EMAIL)
+async def pass_email(job: Job, *, name: str) -> None:
+    await pass_through(name)
+
+
 @non_transactional_task(queue=Queue.LOW)
 async def pass_low(job: Job, *, name: str) -> None:
     await pass_through(name)
+
+
+@non_transactional_task(timeout_seconds=TIMEOUT_SECONDS)
+async def pass_in_steps(job: Job) -> None:
+    gate.begun.append("steps")
+    await job.worker_stopping.wait()
+    gate.ended.append("steps")
+    job.exit_if_stopping()
 
 
 @pytest.fixture
@@ -92,7 +105,7 @@ async def test_queued_jobs_are_found_and_not_sent_twice(
     assert await destination.find_queued([high, default]) == {high.id}
     await destination.send([high, default])
     assert await destination.find_queued([high, default]) == {high.id, default.id}
-    assert [waiting(broker, queue) for queue in QUEUES] == [1, 1, 0]
+    assert [queue for queue in QUEUES if waiting(broker, queue)] == [Queue.HIGH, Queue.DEFAULT]
 
 
 async def test_each_attempt_has_its_own_message(
@@ -123,7 +136,19 @@ async def test_worker_runs_jobs_of_relay(empty_database: Database, broker: Redis
         await wait_until(lambda: len(gate.ended) == 10)
     assert sorted(gate.ended, key=int) == [str(number) for number in range(10)]
     assert await outbox_rows(empty_database) == []
-    assert [waiting(broker, queue) for queue in QUEUES] == [0, 0, 0]
+    assert not any(waiting(broker, queue) for queue in QUEUES)
+
+
+async def test_worker_can_be_limited_to_some_queues(empty_database: Database, broker: RedisBroker) -> None:
+    for each in (pass_high, pass_email):
+        await enqueue(empty_database, each, name=each.name)
+
+    async with (
+        run_worker(broker, JobRunner(empty_database), settings_for("redis://unused"), [Queue.EMAIL]),
+        run_poller(relay_to(empty_database, broker)),
+    ):
+        await wait_until(lambda: len(gate.ended) == 1 and waiting(broker, Queue.HIGH) == 1)
+    assert gate.ended == ["pass_email"]
 
 
 async def open_gate_when_stopping(worker: dramatiq.Worker) -> None:
@@ -162,6 +187,16 @@ async def test_stopping_worker_finishes_running_jobs_and_returns_others(
     assert gate.ended == ["under way"]
     assert [(row.attempts, row.leased_until) for row in await outbox_rows(empty_database)] == [(0, None), (0, None)]
     assert waiting(broker) == 2
+
+
+async def test_long_task_is_released_when_stopping(empty_database: Database, broker: RedisBroker) -> None:
+    await enqueue(empty_database, pass_in_steps)
+    async with run_worker(broker, JobRunner(empty_database), settings_for("redis://unused", jobs=1)):
+        await relay_to(empty_database, broker).run_once()
+        await wait_until(lambda: gate.begun == ["steps"])
+
+    assert gate.ended == ["steps"]
+    assert [(row.attempts, row.leased_until) for row in await outbox_rows(empty_database)] == [(0, None)]
 
 
 async def test_jobs_that_exceed_stop_time_are_released(

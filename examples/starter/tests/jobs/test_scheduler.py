@@ -16,10 +16,11 @@ from app.db.idempotency import IdempotencyKey
 from app.db.session import Database, transaction
 from app.jobs.models import ScheduleState
 from app.jobs.purge import purge_expired
+from app.jobs.runner import JobRunner
 from app.jobs.schedule import MissedRuns, Schedule, schedules
 from app.jobs.scheduler import Scheduler, run_scheduler
 from app.jobs.task import task
-from tests.jobs.conftest import enqueue
+from tests.jobs.conftest import enqueue, enqueue_and_mark_sent
 from tests.outbox.conftest import outbox_rows
 from tests.run_jobs import run_pending_jobs
 from tests.waiting import wait_until
@@ -247,3 +248,15 @@ async def test_expired_rows_are_deleted_every_night(expired: Database) -> None:
     async with transaction(expired.snapshot) as session:
         assert (await session.exec(select(IdempotencyKey.id))).all() == ["new"]
     assert {"event": "expired rows deleted", "count": 1, "log_level": "info"} in lines
+
+
+async def test_deletion_of_expired_rows_ends_when_worker_stops(expired: Database) -> None:
+    runner = JobRunner(expired)
+    runner.stopping.set()
+    job_id = await enqueue_and_mark_sent(expired, purge_expired)
+    await runner.run(job_id)
+
+    async with transaction(expired.snapshot) as session:
+        assert (await session.exec(select(IdempotencyKey.id))).all() == ["new"]
+    [row] = await outbox_rows(expired)
+    assert (row.name, row.attempts, row.leased_until) == ("purge_expired", 0, None)

@@ -8,17 +8,19 @@ import pytest
 from fastapi import FastAPI
 
 from app import jwt
+from app.core.runtime import runtime_of
+from app.jwt.access_tokens import AccessTokens
 from app.jwt.keys import dump_keys, generate
-from app.jwt.settings import development_secret, new_secret_key
+from app.jwt.passwords import Passwords
+from app.jwt.settings import JwtSettings, development_secret, new_secret_key
 
 
-async def test_setup_provides_tokens_and_passwords() -> None:
-    app = FastAPI()
-    jwt.setup(app)
-    async with jwt.lifespan(app):
-        user_id = uuid4()
-        assert app.state.access_tokens.verify(app.state.access_tokens.issue(user_id, uuid4(), ())).user_id == user_id
-        assert app.state.passwords._hashing.total_tokens == app.state.jwt.hashing_threads
+def test_setup_provides_tokens_and_passwords(app: FastAPI) -> None:
+    user_id, runtime = uuid4(), runtime_of(app)
+    tokens = runtime[AccessTokens]
+
+    assert tokens.verify(tokens.issue(user_id, uuid4(), ())).user_id == user_id
+    assert runtime[Passwords]._hashing.total_tokens == runtime[JwtSettings].hashing_threads
 
 
 def test_development_secret_is_shared_by_reloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

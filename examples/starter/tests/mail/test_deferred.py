@@ -1,42 +1,73 @@
 """Deferred emails."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
+from app.db.session import Database, transaction
 from app.mail import Mail, deferred_email
-from app.mail.deferred import get_builder
+from app.mail.deferred import build_email, get_builder
+from app.modules.user.models import User
 
 ID, NOW = UUID(int=1), datetime(2030, 1, 31, 18, 0, 0, 123456, tzinfo=UTC)
 
 
 @deferred_email
-async def invitation(session: AsyncSession, *, user_id: UUID, name: str, at: datetime | None) -> Mail | None:
-    """Return an email that contains its arguments, if there is a name."""
-    return Mail("ada@example.com", "Hello", f"{user_id} {name} {at}") if name else None
+async def invitation(session: AsyncSession, *, user_id: UUID, to: str, at: datetime | None = None) -> Mail | None:
+    """Add a user; return an email that contains the arguments, if there is an address."""
+    session.add(User(email="ada@example.com", name="Ada"))
+    await session.flush()
+    return Mail(to, "Hello", f"{user_id} {at}") if to else None
 
 
-async def test_deferred_email_is_found_by_name(session: AsyncSession) -> None:
-    mail = await get_builder(invitation.name).write(session, user_id=ID, name="Ada", at=NOW)
+async def users(database: Database) -> int:
+    async with transaction(database.snapshot) as session:
+        return len((await session.exec(select(User))).all())
+
+
+async def test_deferred_email_is_built_by_name(database: Database) -> None:
+    mail = await build_email(database, get_builder(invitation.name)(user_id=ID, to="ada@example.com", at=NOW))
 
     assert mail is not None
-    assert mail.text == f"{ID} Ada {NOW}"
+    assert mail.text == f"{ID} {NOW}"
+    assert await users(database) == 1
 
 
-async def test_skipped_deferred_email_is_logged(session: AsyncSession) -> None:
+@pytest.mark.parametrize("arguments", [{}, {"user_id": ID, "to": "", "from": ""}])
+def test_arguments_must_fit_the_function(arguments: dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        invitation(**arguments)
+
+
+def test_arguments_are_not_shown() -> None:
+    assert "ada@" not in repr(invitation(user_id=ID, to="ada@example.com"))
+
+
+async def test_email_without_reason_is_skipped_and_logged(database: Database) -> None:
     with capture_logs() as lines:
-        assert await invitation.write(session, user_id=ID, name="", at=None) is None
+        assert await build_email(database, invitation(user_id=ID, to="")) is None
 
     assert lines == [
         {
             "event": "deferred email skipped: nothing left to send",
-            "letter": "tests.mail.test_deferred.invitation",
+            "builder": "tests.mail.test_deferred.invitation",
             "log_level": "info",
         }
     ]
+
+
+async def test_unusable_address_is_logged_and_rolls_back(database: Database) -> None:
+    with capture_logs() as lines:
+        assert await build_email(database, invitation(user_id=ID, to="ädä@example.com")) is None
+
+    assert [(line["event"], line["error"]) for line in lines] == [("email not sent", "UnusableAddress")]
+    assert "ädä" not in str(lines)
+    assert await users(database) == 0
 
 
 def test_unknown_deferred_email_is_explained() -> None:

@@ -110,22 +110,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_mailed_token_expires_at"), "mailed_token", ["expires_at"])
     op.create_index(op.f("ix_mailed_token_user_id"), "mailed_token", ["user_id"])
     op.create_table(
-        "todo",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("owner_id", sa.Uuid(), nullable=False),
-        sa.Column("title", sa.String(length=200), nullable=False),
-        sa.Column("notes", sa.String(length=10000), nullable=False),
-        sa.Column("status", sa.String(length=20), nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["owner_id"], ["user_account.id"], name=op.f("fk_todo_owner_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_todo")),
-    )
-    op.create_index("ix_todo_created_at", "todo", ["owner_id", "created_at", "id"])
-    op.create_index("ix_todo_due_at", "todo", ["owner_id", "due_at", "id"])
-    op.create_table(
         "todo_feed",
         sa.Column("owner_id", sa.Uuid(), nullable=False),
         sa.Column("last", sa.Integer(), nullable=False),
@@ -146,6 +130,22 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("owner_id", "number", name=op.f("pk_todo_change")),
     )
+    op.create_table(
+        "todo",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("notes", sa.String(length=10000), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["owner_id"], ["user_account.id"], name=op.f("fk_todo_owner_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_todo")),
+    )
+    op.create_index("ix_todo_created_at", "todo", ["owner_id", "created_at", "id"])
+    op.create_index("ix_todo_due_at", "todo", ["owner_id", "due_at", "id"])
     op.create_table(
         "outbox_message",
         sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -217,9 +217,9 @@ def downgrade() -> None:
     """Take the change back."""
     for table in (
         "reminder",
+        "todo",
         "todo_change",
         "todo_feed",
-        "todo",
         "daily_count",
         "processed_event",
         "schedule_state",

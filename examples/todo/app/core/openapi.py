@@ -4,7 +4,8 @@
 """
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -50,8 +51,9 @@ EVERY_ROUTE: Responses = {
 }
 
 
-def api_metadata() -> dict[str, str]:
-    """Read the title and description of the API from `about.toml`."""
+@cache
+def api_metadata() -> Mapping[str, str]:
+    """Return the name, title and description of the API from `about.toml`."""
     return tomllib.loads(files("app").joinpath("about.toml").read_text("utf-8"))
 
 

@@ -1,36 +1,106 @@
 """Background jobs: tasks, workers that run them, and a scheduler for periodic tasks.
 
-With `REDIS_URL` these run in separate processes: `app worker`, `app relay`, `app
-scheduler`. Without, in development and tests, the API process runs all of them.
+With `REDIS_URL`, separate processes do the work (`app/processes.py`). Without, in development and tests, the API
+process does. dramatiq and redis are imported only by the functions that use them, so API processes do not load them.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from app.core.config import load
-from app.jobs import processes, purge
-from app.jobs.settings import WorkerSettings
+from app.core.config import ConfigurationError, load
+from app.core.runtime import Background, Feature, Runtime
+from app.db.session import Database
+from app.jobs import purge
+from app.jobs.in_process import InProcessDestination
+from app.jobs.relay import JobRelay
+from app.jobs.runner import JobRunner
+from app.jobs.scheduler import Scheduler, run_scheduler
+from app.jobs.settings import EXAMPLE_URL, WorkerSettings
+from app.jobs.task import Queue
+from app.outbox import OutboxSettings, run_relay
 
-__all__ = ["lifespan", "prepare_development", "purge", "setup"]
+if TYPE_CHECKING:
+    from dramatiq.brokers.redis import RedisBroker
+
+__all__ = ["Queue", "enqueue_periodic_tasks", "feature", "purge", "relay_jobs", "require_redis", "run_jobs"]
 
 
-def prepare_development() -> None:
-    """Do nothing: without `REDIS_URL`, no server is needed."""
+def _setup(_: FastAPI, runtime: Runtime) -> None:
+    settings = runtime[WorkerSettings] = load(WorkerSettings)
+    if settings.redis_url is None:
+        runtime.in_process.append(_run_in_process)
 
 
-def setup(app: FastAPI) -> None:
-    """Register how jobs are run: by workers with Redis, or in the API process."""
-    app.state.workers = load(WorkerSettings)
-    if app.state.workers.redis_url is None:
-        app.state.by_itself.append(processes.everything)
-    else:
-        app.state.relays.append(processes.to_redis)
-        app.state.clocks.append(processes.schedule)
+def require_redis() -> None:
+    """Raise an error unless jobs run in separate processes.
+
+    Raises:
+        ConfigurationError: If `REDIS_URL` is not set.
+    """
+    if load(WorkerSettings).redis_url is None:
+        raise ConfigurationError(
+            "REDIS_URL is not set: in development, the API process runs the jobs.\n"
+            f"To run separate processes, set it for the API and for all of them. Example: {EXAMPLE_URL}"
+        )
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - all features have the same interface
-    """Open nothing: background tasks open what they need."""
-    yield
+async def _run_in_process(runtime: Runtime) -> AsyncGenerator[None]:
+    """Run the relay, the jobs, and the scheduler in this process."""
+    settings, database = runtime[WorkerSettings], runtime[Database]
+    jobs = InProcessDestination(JobRunner(database), settings.jobs)
+    async with (
+        jobs.running(settings.stop_seconds),
+        run_relay(JobRelay(database, jobs, runtime[OutboxSettings].poll_seconds), runtime),
+        run_scheduler(Scheduler(database)),
+    ):
+        yield
+
+
+@asynccontextmanager
+async def relay_jobs(runtime: Runtime) -> AsyncGenerator[None]:
+    """Send jobs to Redis. Without Redis, do nothing: the API process runs them."""
+    if runtime[WorkerSettings].redis_url is None:
+        yield
+        return
+    from app.jobs.broker import RedisDestination, make_broker  # noqa: PLC0415 - see above
+
+    broker = make_broker(runtime[WorkerSettings])
+    runtime.add_check("redis", lambda _: _ping(broker))
+    destination = RedisDestination(broker)
+    with closing(broker.client):
+        async with run_relay(JobRelay(runtime[Database], destination, runtime[OutboxSettings].poll_seconds), runtime):
+            yield
+
+
+def run_jobs(*queues: Queue) -> Background:
+    """Return background work that runs the jobs of some queues from Redis."""
+
+    @asynccontextmanager
+    async def run(runtime: Runtime) -> AsyncGenerator[None]:
+        from app.jobs.broker import make_broker, run_worker  # noqa: PLC0415 - see above
+
+        broker = make_broker(runtime[WorkerSettings])
+        runtime.add_check("redis", lambda _: _ping(broker))
+        async with run_worker(broker, JobRunner(runtime[Database]), runtime[WorkerSettings], queues):
+            yield
+
+    return run
+
+
+@asynccontextmanager
+async def enqueue_periodic_tasks(runtime: Runtime) -> AsyncGenerator[None]:
+    """Enqueue periodic tasks when they are due."""
+    async with run_scheduler(Scheduler(runtime[Database])):
+        yield
+
+
+async def _ping(broker: "RedisBroker") -> None:
+    await asyncio.to_thread(broker.client.ping)
+
+
+feature = Feature(setup=_setup, commands="app.jobs.commands")

@@ -11,8 +11,9 @@ changes happen exactly once, however often it is attempted. An `non_transactiona
 any transaction, for work that is slow or not in the database, such as sending email.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Concatenate, Generic, ParamSpec
@@ -36,10 +37,11 @@ P = ParamSpec("P")
 
 
 class Queue(StrEnum):
-    """Priority of a task: workers run the jobs in `high` first."""
+    """Queue of a task, in order of priority: workers run the jobs in `high` first."""
 
     HIGH = "high"
     DEFAULT = "default"
+    EMAIL = "email"  # separate, so that one process alone can send the emails
     LOW = "low"
 
 
@@ -50,6 +52,20 @@ class Job:
     id: UUID
     attempt: int
     database: Database
+    worker_stopping: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+
+    def exit_if_stopping(self) -> None:
+        """Leave the job to another worker if this one is stopping. A long task calls it where it can be interrupted.
+
+        Raises:
+            WorkerStopping: If the worker is stopping. The job is released and starts again; the attempt does not count.
+        """
+        if self.worker_stopping.is_set():
+            raise WorkerStopping
+
+
+class WorkerStopping(Exception):
+    """The worker is stopping, and the task has agreed to be interrupted."""
 
 
 class UnknownTask(RetryLater):
@@ -165,7 +181,7 @@ def task(
     Args:
         max_attempts: Maximum number of attempts before the job is a dead letter. Pauses grow from a second to an hour.
         timeout_seconds: Time limit of one attempt. When a worker crashes, another one gets the job after this time.
-        queue: Priority.
+        queue: Queue, which is also the priority.
         key: Name of an argument. Jobs with the same value run one at a time, in the order of enqueuing.
     """
     return lambda function: Task(

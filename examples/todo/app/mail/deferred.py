@@ -1,63 +1,95 @@
 """Deferred emails: built when they are sent, not when they are requested.
 
-Emails contain links with secrets, of which the database stores only digests. A queued email must not contain the
-secret, so the queue stores only the name of the function that builds it, and its arguments.
+Emails contain links with secrets, of which the database stores only digests. A pending email must not contain the
+secret, so it consists only of the name of the function that builds it, and its arguments.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, Generic, ParamSpec
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, Generic, ParamSpec
 
 import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.mail.message import Mail
+from app.db.session import Database, transaction
+from app.mail.message import Mail, UnusableAddress
 
 P = ParamSpec("P")
-Write = Callable[Concatenate[AsyncSession, P], Awaitable[Mail | None]]
+Build = Callable[Concatenate[AsyncSession, P], Awaitable[Mail | None]]
 
 _builders: dict[str, "EmailBuilder[...]"] = {}
 
 logger = structlog.get_logger(__name__)
 
 
-class EmailBuilder(Generic[P]):
-    """A named function that builds an email."""
+@dataclass(frozen=True)
+class DeferredEmail:
+    """A pending email: its builder, and the arguments, which may contain personal data."""
 
-    def __init__(self, function: Write[P]) -> None:
-        """Use the function's module and name, so emails queued before a rename cannot be sent."""
+    builder: "EmailBuilder[...]"
+    arguments: dict[str, Any] = field(repr=False)
+
+    async def build(self, session: AsyncSession) -> Mail | None:
+        """Build the email in the transaction of `session`; return None if there is no longer a reason to send it."""
+        return await self.builder.function(session, **self.arguments)
+
+
+class EmailBuilder(Generic[P]):
+    """A named function that builds an email. A call returns the pending email."""
+
+    def __init__(self, function: Build[P]) -> None:
+        """Use the function's module and name, so emails that are pending when it is renamed cannot be sent."""
         name: str = function.__name__  # ty: ignore[missing-attribute]
         self.name = f"{function.__module__}.{name}"
         self.function = function
 
-    async def write(self, session: AsyncSession, *args: P.args, **arguments: P.kwargs) -> Mail | None:
-        """Build the email inside the transaction of `session`.
+    def __call__(self, *args: P.args, **arguments: P.kwargs) -> DeferredEmail:
+        """Return an email to pass to `send`.
 
-        Returns:
-            The email, or None if there is no longer a reason to send it.
+        Raises:
+            TypeError: If the arguments do not fit the function.
         """
-        mail = await self.function(session, *args, **arguments)
-        if mail is None:
-            logger.info("deferred email skipped: nothing left to send", letter=self.name)
-        return mail
+        inspect.signature(self.function).bind(None, *args, **arguments)
+        return DeferredEmail(self, arguments)
 
 
-def deferred_email(function: Write[P]) -> EmailBuilder[P]:
+def deferred_email(function: Build[P]) -> EmailBuilder[P]:
     """Register a function that builds a deferred email.
 
-    For example `async def welcome(session, *, user_id: UUID) -> Mail | None`. It runs once per delivery attempt.
-    If there is no longer a reason to send the email, it returns None; that is not an error.
+    For example `async def welcome(session, *, user_id: UUID) -> Mail | None`. It runs after the commit, in a separate
+    transaction. With workers, it runs once per delivery attempt. If there is no longer a reason to send the email, it
+    returns None; that is not an error.
     """
-    made = EmailBuilder(function)
-    _builders[made.name] = made
-    return made
+    builder = EmailBuilder(function)
+    _builders[builder.name] = builder
+    return builder
 
 
 def get_builder(name: str) -> EmailBuilder[...]:
-    """Return a deferred email by name.
+    """Return a builder by name.
 
     Raises:
-        LookupError: If no deferred email has this name.
+        LookupError: If no builder has this name.
     """
     if name not in _builders:
-        raise LookupError(f"There is no deferred email {name}. It may have been renamed while emails were queued.")
+        raise LookupError(f"There is no deferred email {name}. It may have been renamed while emails were pending.")
     return _builders[name]
+
+
+async def build_email(database: Database, email: DeferredEmail) -> Mail | None:
+    """Build an email in a transaction, which is committed before the email is sent, so that its link works.
+
+    Returns:
+        The email, or None if there is nothing to send or the address is not supported; both are logged.
+    """
+    log = logger.bind(builder=email.builder.name)
+    try:
+        async with transaction(database.write) as session:
+            mail = await email.build(session)
+    except UnusableAddress:
+        log.error("email not sent", error="UnusableAddress")  # noqa: TRY400 - no traceback
+        return None
+    if mail is None:
+        log.info("deferred email skipped: nothing left to send")
+    return mail

@@ -1,64 +1,104 @@
-"""Emails as jobs: enqueued in the transaction that requests them, and sent by a worker."""
+"""Emails as jobs: enqueued in the transaction that requests them, and sent by a worker.
+
+Delivery is at least once. If a process dies after the server has accepted an email and before that is recorded, the
+email is sent again with the same Message-ID, so that mail servers can recognize the duplicate.
+"""
 
 import json
 from typing import Any
 
+import structlog
+from aiosmtplib import SMTPDataError, SMTPRecipientsRefused
+from fastapi import FastAPI
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.db.session import transaction
+from app.core.config import load
+from app.core.runtime import Feature, Runtime
 from app.jobs.arguments import arguments_model, parse_arguments
-from app.jobs.task import Job, non_transactional_task
-from app.mail import deferred, delivery, outbox
-from app.mail.deferred import EmailBuilder, P
-from app.mail.delivery import MailDeliveryDelayed, lifespan, prepare_development, setup
-from app.mail.message import Mail
+from app.jobs.task import Job, Queue, non_transactional_task
+from app.mail import outbox, preview
+from app.mail.deferred import DeferredEmail, build_email, deferred_email, get_builder
+from app.mail.message import Mail, compose
+from app.mail.settings import MailSettings, sender_address
+from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, transport
 from app.outbox.errors import RetryLater
-
-__all__ = ["MailDeliveryDelayed", "lifespan", "prepare_development", "send_deferred_email", "send_mail", "setup"]
 
 MAX_ATTEMPTS = 12  # within about half an hour
 SEND_TIMEOUT_SECONDS = 60  # a server may be slow with each of its responses
+
+logger = structlog.get_logger(__name__)
+
+
+class MailDeliveryDelayed(RetryLater):
+    """The SMTP server is unavailable, rejects the email temporarily, or rejects our login or settings."""
 
 
 class UnknownEmail(RetryLater):
     """This worker knows no deferred email of this name, for example because it runs an older version."""
 
 
-@non_transactional_task(max_attempts=MAX_ATTEMPTS, timeout_seconds=SEND_TIMEOUT_SECONDS)
-async def send_mail(job: Job, *, to: str, subject: str, text: str, html: str) -> None:
-    """Send an email."""
-    await delivery.send(str(job.id), Mail(to, subject, text, html))
+def _setup(app: FastAPI, _: Runtime) -> None:
+    """Check the settings and, in development, add the email preview."""
+    preview.attach(app, load(MailSettings))
 
 
-@non_transactional_task(max_attempts=MAX_ATTEMPTS, timeout_seconds=SEND_TIMEOUT_SECONDS)
-async def send_deferred_email(job: Job, *, letter: str, arguments: dict[str, Any]) -> None:
-    """Build and send a deferred email. Its changes are committed first, so that its link works when it arrives."""
-    found = _find(letter)
-    fitting = parse_arguments(arguments_model(found.function), json.dumps(arguments))
-    async with transaction(job.database.write) as session:
-        mail = await delivery.write(session, found, **fitting)
-    if mail is not None:
-        await delivery.send(str(job.id), mail)
-
-
-def _find(letter: str) -> EmailBuilder[...]:
-    try:
-        return deferred.get_builder(letter)
-    except LookupError as error:
-        raise UnknownEmail(*error.args) from None
+feature = Feature(setup=_setup)
 
 
 class JobBackend:
     """Enqueues each email as a job, in the transaction that requests it."""
 
-    def send(self, session: AsyncSession, mail: Mail) -> None:
-        send_mail.enqueue(session, to=mail.to, subject=mail.subject, text=mail.text, html=mail.html)
-
-    async def send_deferred_email(
-        self, session: AsyncSession, letter: EmailBuilder[P], /, *args: P.args, **arguments: P.kwargs
-    ) -> None:
-        packed = arguments_model(letter.function)(*args, **arguments).model_dump(mode="json")
-        send_deferred_email.enqueue(session, letter=letter.name, arguments=packed)
+    async def send(self, session: AsyncSession, email: Mail | DeferredEmail) -> None:
+        """Enqueue one job, after validating the arguments of a deferred email."""
+        if isinstance(email, Mail):
+            email = rendered(to=email.to, subject=email.subject, text=email.text, html=email.html)
+        arguments = arguments_model(email.builder.function)(**email.arguments).model_dump(mode="json")
+        send_email.enqueue(session, email=email.builder.name, arguments=arguments)
 
 
 outbox.set_default_backend(JobBackend())
+
+
+@deferred_email
+async def rendered(session: AsyncSession, *, to: str, subject: str, text: str, html: str) -> Mail:  # noqa: ARG001
+    """Return an email whose text is fixed."""
+    return Mail(to, subject, text, html)
+
+
+@non_transactional_task(max_attempts=MAX_ATTEMPTS, timeout_seconds=SEND_TIMEOUT_SECONDS, queue=Queue.EMAIL)
+async def send_email(job: Job, *, email: str, arguments: dict[str, Any]) -> None:
+    """Build an email and send it, without an open transaction."""
+    try:
+        builder = get_builder(email)
+    except LookupError as error:
+        raise UnknownEmail(*error.args) from None
+    parsed = parse_arguments(arguments_model(builder.function), json.dumps(arguments))
+    if mail := await build_email(job.database, builder(**parsed)):
+        await _deliver(mail, str(job.id))
+
+
+async def _deliver(mail: Mail, message_id: str) -> None:
+    """Deliver an email in one attempt; raise `MailDeliveryDelayed` if it should be retried.
+
+    A permanent error of this email is only logged. Neither the log nor the exception contains the address, so the
+    server's error text, which may quote it, is omitted.
+    """
+    settings = load(MailSettings)
+    sender = sender_address(settings.sender)
+    message = compose(mail, sender, f"<{message_id}@{sender.domain}>")
+    log = logger.bind(message_id=message["Message-ID"], to_domain=message["To"].addresses[0].domain)
+    try:
+        await transport(settings)(message)
+    except TRANSPORT_ERRORS as error:
+        failure = error
+    else:
+        log.info("email sent")
+        return
+    if not _is_permanent(failure):
+        raise MailDeliveryDelayed(" ".join(str(part) for part in failure_fields(failure).values() if part))
+    log.error("email not sent", **failure_fields(failure))
+
+
+def _is_permanent(error: Exception) -> bool:
+    """Return whether the server rejects this email permanently. Other errors concern our settings or the server."""
+    return isinstance(error, SMTPRecipientsRefused | SMTPDataError) and not is_temporary(error)

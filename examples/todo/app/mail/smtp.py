@@ -1,7 +1,6 @@
-"""Connection to the SMTP server."""
+"""Delivery of one email, to the SMTP server or in development to the terminal."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from email.message import EmailMessage
 from functools import partial
 
@@ -13,24 +12,13 @@ from app.mail.terminal import print_email
 
 MailTransport = Callable[[EmailMessage], Awaitable[None]]
 
-# Exceptions of `deliver`. aiosmtplib raises ValueError for settings or responses that it cannot interpret.
+# Exceptions of a transport. aiosmtplib raises ValueError for settings or responses that it cannot interpret.
 TRANSPORT_ERRORS = (SMTPException, OSError, ValueError)
 
 
-@asynccontextmanager
-async def open_transport(settings: MailSettings) -> AsyncGenerator[MailTransport]:
-    """Yield a function that delivers emails: to the SMTP server, or in development to the terminal."""
-    if settings.host is not None:
-        yield partial(deliver, settings)
-        return
-    try:
-        from app.mail.catcher import ADDRESS, catching  # noqa: PLC0415 - needs a development dependency
-    except ModuleNotFoundError:  # a container has no development dependencies, even with ENV=dev
-        yield print_email
-        return
-    async with catching() as port:
-        own = {"host": ADDRESS, "port": port, "tls": Tls.NONE, "username": None, "password": None}
-        yield partial(deliver, settings.model_copy(update=own))
+def transport(settings: MailSettings) -> MailTransport:
+    """Return the function that delivers emails: to the SMTP server, or in development to the terminal."""
+    return print_email if settings.host is None else partial(deliver, settings)
 
 
 async def deliver(settings: MailSettings, message: EmailMessage) -> None:

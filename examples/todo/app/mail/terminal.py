@@ -8,6 +8,10 @@ from app.mail.message import text_of
 
 RULE = "─" * 72
 KEPT = 50
+HINT = (
+    "Not sent, because SMTP_HOST is not set. Links lead to pages of your frontend.\n"
+    "Until it has them, send the token of a link with /docs."
+)
 
 printed_emails: deque[EmailMessage] = deque(maxlen=KEPT)  # newest first; `/dev/mails` shows them too
 
@@ -16,4 +20,4 @@ async def print_email(message: EmailMessage) -> None:
     """Print an email to standard error, next to the log but not as a log line."""
     printed_emails.appendleft(message)
     head = "\n".join(f"{name}: {message[name]}" for name in ("From", "To", "Subject"))
-    sys.stderr.write(f"\n{RULE}\n{head}\n\n{text_of(message)}\n{RULE}\n\n")
+    sys.stderr.write(f"\n{RULE}\n{head}\n\n{text_of(message)}\n{RULE}\n{HINT}\n\n")

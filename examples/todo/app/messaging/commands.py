@@ -1,4 +1,4 @@
-"""Commands that run consumers and manage topics."""
+"""The `topics` commands."""
 
 from typing import Annotated, NoReturn
 
@@ -7,39 +7,16 @@ import typer
 from app.core.config import ConfigurationError, load
 from app.db.commands import command_context
 from app.messaging import consumers, contracts
-from app.messaging.lag import lag
 from app.messaging.settings import EXAMPLE_SERVERS, KafkaConfig, KafkaSettings
-from app.messaging.topics import create_topics, ensure_topics_exist, missing_topics, underpartitioned
-from app.outbox import processes
+from app.messaging.topics import create_topics, ensure_topics_exist, lag, missing_topics, underpartitioned
 from app.outbox.poller import DestinationUnavailable
-from app.outbox.processes import Host, Port
 
-CONSUMER_PORT = 8104
-
-Only = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Run only this consumer; may be repeated.")]
-
-consumer = typer.Typer(subcommand_metavar="[list]")
 topics = typer.Typer(no_args_is_help=True, help="Manage Kafka topics.")
+COMMANDS = {"topics": topics}
 
 
-@consumer.callback(invoke_without_command=True)
-def _consume(context: typer.Context, only: Only = None, host: Host = "127.0.0.1", port: Port = CONSUMER_PORT) -> None:
-    """Run event consumers until stopped.
-
-    Start at most as many as there are partitions; KAFKA_BOOTSTRAP_SERVERS must be set.
-
-    Exit codes: 0 stopped by a signal; 1 the port is in use; 78 a setting is invalid or missing, or a topic is missing.
-    """
-    if context.invoked_subcommand is not None:
-        return
-    names = [_known(name) for name in only or ()]
-    with command_context() as settings:
-        _require_topics(_client())
-        processes.serve("app.consumers:create_consumer", settings, host, port, *names)
-
-
-@consumer.command("list")
-def list_consumers() -> None:
+@topics.command("lag")
+def show_lag() -> None:
     """Show the lag of each consumer by topic.
 
     If a lag does not fall, no process runs the consumer, or it is blocked; its log shows the reason.
@@ -92,13 +69,6 @@ def check() -> None:
                 "pending, because keys move to other partitions."
             )
     typer.echo("all topics exist")
-
-
-def _known(name: str) -> str:
-    try:
-        return consumers.get_consumer(name).name
-    except LookupError as error:
-        raise typer.BadParameter(str(error), param_hint="--only") from None
 
 
 def _client() -> KafkaConfig:

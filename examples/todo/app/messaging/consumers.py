@@ -39,13 +39,12 @@ class ContractViolation(Exception):
 class Consumer:
     """A group of functions with a common position in the topics: an event counts as handled after all have run."""
 
-    def __init__(self, name: str, *, one_by_one: bool = False) -> None:
+    def __init__(self, name: str, *, process: str = "consumer") -> None:
         """Register a consumer. Kafka stores the position under its name, so renaming it starts from the beginning.
 
         Args:
             name: Unique name.
-            one_by_one: Use a separate transaction for each event, for functions with effects outside of the database,
-                such as email: a rollback would not undo them, so another event's failure must not repeat them.
+            process: The process that runs it (`app/processes.py`).
 
         Raises:
             ValueError: If the name is taken.
@@ -53,7 +52,7 @@ class Consumer:
         if name in _consumers:
             raise ValueError(f"Another consumer has the name {name}.")
         self.name = name
-        self.one_by_one = one_by_one
+        self.process = process
         self._callbacks: defaultdict[str, list[BatchCallback]] = defaultdict(list)
         self._catch_all_callbacks: list[BatchCallback] = []
         _consumers[name] = self
@@ -99,8 +98,20 @@ class Consumer:
 
     @property
     def topics(self) -> list[Topic]:
-        """The topics it subscribes to, by name."""
+        """The topics it subscribes to, by name.
+
+        Raises:
+            ValueError: If one of them is compacted.
+        """
         found = {made.topic for made in contracts.all_contracts() if self._callbacks_for(made.type)}
+        for topic in found:
+            if topic.compacted:
+                raise ValueError(
+                    f"The consumer {self.name} cannot subscribe to {topic.name}, which is a compacted topic: Kafka keeps "
+                    "its events indefinitely, but the ids of handled events are deleted after a while, so an event that "
+                    "is delivered again could be handled again. Use a topic without compaction, or, in on_batch(), name "
+                    "the event classes of the other topics."
+                )
         return sorted(found, key=lambda topic: topic.name)
 
     def handles(self, envelope: CloudEvent) -> bool:

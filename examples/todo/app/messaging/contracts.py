@@ -66,15 +66,6 @@ class Contract(Generic[E]):
         data = {**envelope.data, "event_id": _uuid(envelope), "occurred_at": envelope.time}
         return self._adapter.validate_python(data)
 
-    def schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of the data."""
-        schema = self._adapter.json_schema(mode="serialization")
-        schema["properties"] = {
-            name: rule for name, rule in schema["properties"].items() if name not in ENVELOPE_FIELDS
-        }
-        schema["required"] = sorted(schema["properties"])  # fields with a default are always written
-        return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": self.type, **schema}
-
     @cached_property
     def _adapter(self) -> TypeAdapter[E]:
         """Cached, because creating it takes longer than everything else for an event."""
@@ -130,11 +121,6 @@ def contract_by_type(type: str) -> Contract[Any]:  # noqa: A002 - the term of Cl
 def all_contracts() -> Iterable[Contract[Any]]:
     """Return all contracts, by name."""
     return sorted(_by_type.values(), key=lambda made: made.type)
-
-
-def published_contracts() -> list[Contract[Any]]:
-    """Return the contracts that this service publishes: those in its own topics."""
-    return [made for made in all_contracts() if made.topic.owned]
 
 
 def all_topics() -> list[Topic]:

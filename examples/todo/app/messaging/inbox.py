@@ -14,33 +14,44 @@ from typing import TypeVar
 
 import structlog
 from pydantic import ValidationError
-from sqlmodel import col
+from sqlmodel import Field, col
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.contextvars import bound_contextvars
 
 from app.db import dialect
-from app.db.base import utc_now
+from app.db.base import Expiring, utc_now
 from app.db.errors import is_unavailable
 from app.db.session import Database, transaction
 from app.messaging.consumers import Consumer, ContractViolation
 from app.messaging.envelope import CloudEvent
-from app.messaging.models import ProcessedEvent
 from app.outbox.errors import RetryLater, describe_error, format_error_traceback
 from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository, truncate_error
 
 DESTINATION = "consumers"
 RETRY_DELAYS_SECONDS = (0.2, 1.0)
-# Longer than the retention of any topic: an event that is delivered later than this would be handled again.
-DEDUPLICATION_PERIOD = timedelta(days=30)
-# If a concurrent transaction has inserted the same id, this waits for its commit, and then skips the id.
-INSERT_NEW_IDS = dialect.insert(ProcessedEvent).on_conflict_do_nothing().returning(col(ProcessedEvent.id))
+# Event ids are kept for at least this long, and longer than Kafka keeps the events: an event whose id was deleted would
+# be handled again. Kafka deletes expired events a while after their retention period.
+MIN_DEDUPLICATION_PERIOD = timedelta(days=30)
+RETENTION_MARGIN = timedelta(days=1)
 # Time per batch for retries with pauses: Kafka considers a consumer dead that is busy for 5 minutes.
 RETRY_BUDGET_SECONDS = 60.0
 
 T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
+
+
+class ProcessedEvent(Expiring, table=True):
+    """An event that a consumer has handled. Kept longer than the event can be delivered again."""
+
+    __tablename__ = "processed_event"
+
+    id: str = Field(max_length=500, primary_key=True)  # consumer and event; one column for `db/expiry.py`
+
+
+# If a concurrent transaction has inserted the same id, this waits for its commit, and then skips the id.
+INSERT_NEW_IDS = dialect.insert(ProcessedEvent).on_conflict_do_nothing().returning(col(ProcessedEvent.id))
 
 
 class Inbox:
@@ -53,9 +64,15 @@ class Inbox:
         pauses_seconds: Sequence[float] = RETRY_DELAYS_SECONDS,
         patience_seconds: float = RETRY_BUDGET_SECONDS,
     ) -> None:
-        """Handle events of `consumer`. After `patience_seconds`, retries of a batch no longer pause."""
+        """Handle events of `consumer`. After `patience_seconds`, retries of a batch no longer pause.
+
+        Raises:
+            ValueError: If the consumer subscribes to a compacted topic.
+        """
+        longest = max((topic.retention for topic in consumer.topics), default=timedelta())
         self.database = database
         self.consumer = consumer
+        self.deduplication_period = max(MIN_DEDUPLICATION_PERIOD, longest + RETENTION_MARGIN)
         self.pauses_seconds = pauses_seconds
         self.patience_seconds = patience_seconds
 
@@ -78,12 +95,9 @@ class Inbox:
             else:
                 if self.consumer.handles(envelope):
                     envelopes.append(envelope)
+        if not envelopes:
+            return
         until = time.monotonic() + self.patience_seconds
-        for together in [[each] for each in envelopes] if self.consumer.one_by_one else filter(None, [envelopes]):
-            await self._process_together(together, until)
-
-    async def _process_together(self, envelopes: Sequence[CloudEvent], until: float) -> None:
-        """Handle events in one transaction; if that fails, one by one."""
         try:
             await self._process(envelopes)
         except Exception as error:
@@ -137,7 +151,7 @@ class Inbox:
 
         Ids are inserted in sorted order, so that two transactions with the same events cannot deadlock.
         """
-        until = utc_now() + DEDUPLICATION_PERIOD
+        until = utc_now() + self.deduplication_period
         connection = await session.connection()
         added = await connection.execute(INSERT_NEW_IDS, [{"id": name, "expires_at": until} for name in sorted(named)])
         new = set(added.scalars())

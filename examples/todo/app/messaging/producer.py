@@ -73,14 +73,6 @@ class EventProducer:
             raise DestinationUnavailable(f"Kafka: {delivery.failure}")
         return delivery
 
-    async def ping(self) -> None:
-        """Check that Kafka is reachable.
-
-        Raises:
-            KafkaException: If it is unreachable.
-        """
-        await asyncio.to_thread(lambda: self._get_producer().list_topics(timeout=2))
-
     def close(self) -> None:
         """Close the connection."""
         self._producer = None

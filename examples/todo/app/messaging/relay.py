@@ -5,19 +5,33 @@ check. If a relay crashes in between, events are sent twice with the same id, an
 skip the duplicates.
 """
 
-import structlog
-from sqlalchemy import text
+from collections.abc import Iterable, Sequence
 
+import structlog
+from sqlalchemy import select, text
+from sqlmodel import col, delete, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.db.base import utc_now
 from app.db.session import Database, transaction
-from app.messaging.producer import EventProducer
-from app.messaging.repository import EventRepository
+from app.messaging.producer import EventProducer, PendingEvent
+from app.messaging.publisher import DESTINATION
+from app.outbox.models import OutboxMessage
 from app.outbox.poller import OutboxPoller
+from app.outbox.repository import NOT_DEAD, truncate_error
 
 # Larger than a batch of jobs. At most 1 GB fits into the client's queue, and an event has at most 1 MB.
 BATCH = 1_000
 # Concurrent relays would change the order, so they take turns with an advisory lock. The number must be unique among
 # the advisory locks of the database. SQLite has none: run only one relay there.
 RELAY_LOCK = {"postgresql": "SELECT pg_try_advisory_xact_lock(5209271)", "sqlite": "SELECT true"}
+PENDING_EVENTS = select(
+    col(OutboxMessage.id),
+    col(OutboxMessage.queue),
+    col(OutboxMessage.name),
+    col(OutboxMessage.key),
+    col(OutboxMessage.payload),
+).where(col(OutboxMessage.destination) == DESTINATION, NOT_DEAD)
 
 logger = structlog.get_logger(__name__)
 
@@ -49,3 +63,26 @@ class EventRelay(OutboxPoller):
                     )
                     await repository.mark_rejected(event, reason)
         return len(delivery.delivered)
+
+
+class EventRepository:
+    """Finds pending events, and removes or rejects them."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Use the transaction of `session`."""
+        self.session = session
+
+    async def due(self, limit: int) -> Sequence[PendingEvent]:
+        """Return pending events, in the order in which they were added."""
+        query = PENDING_EVENTS.order_by(col(OutboxMessage.number)).limit(limit)
+        return [PendingEvent._make(row) for row in await (await self.session.connection()).execute(query)]
+
+    async def delete_delivered(self, events: Iterable[PendingEvent]) -> None:
+        """Delete events that Kafka has stored."""
+        ids = [event.id for event in events]
+        await self.session.exec(delete(OutboxMessage).where(col(OutboxMessage.id).in_(ids)))
+
+    async def mark_rejected(self, event: PendingEvent, reason: str) -> None:
+        """Make an event that Kafka rejects a dead letter. The next event with its key is then due."""
+        row = update(OutboxMessage).where(col(OutboxMessage.id) == event.id, NOT_DEAD)
+        await self.session.exec(row.values(dead_at=utc_now(), last_error=truncate_error(reason)))

@@ -1,4 +1,4 @@
-"""Commands that run the relay, inspect the outbox, and manage dead letters."""
+"""The `outbox` and `dead-letters` commands."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,32 +13,17 @@ from app.db import dialect
 from app.db.base import utc_now
 from app.db.commands import command_context
 from app.db.session import transaction
-from app.outbox import processes
 from app.outbox.models import OutboxMessage
-from app.outbox.processes import RELAY_PORT, Host, Port
 from app.outbox.repository import OutboxRepository
 
 T = TypeVar("T")
 
-relay = typer.Typer(subcommand_metavar="")
 outbox = typer.Typer(no_args_is_help=True, help="Inspect the outbox.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Manage permanently failed jobs and events.")
+COMMANDS = {"outbox": outbox, "dead-letters": dead_letters}
 
 Ids = Annotated[list[UUID] | None, typer.Argument(metavar="ID", help="Ids, as shown by `list`.")]
 All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
-
-
-@relay.callback(invoke_without_command=True)
-def _relay(host: Host = "127.0.0.1", port: Port = RELAY_PORT) -> None:
-    """Relay outbox messages to Redis and Kafka until stopped.
-
-    One relay is enough; several can run safely. While the database or a
-    destination is unavailable, it retries.
-
-    Exit codes: 0 stopped by a signal; 1 the port is in use; 78 a setting is invalid or missing.
-    """
-    with command_context() as settings:
-        processes.serve("app.relay:create_relay", settings, host, port)
 
 
 @outbox.command()

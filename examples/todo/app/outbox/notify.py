@@ -6,8 +6,7 @@ while a transaction with notifications commits, so this can be switched off.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import psycopg
 import structlog
@@ -18,7 +17,9 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from app.core.config import EnvSettings, load
+from app.core.runtime import Feature, Runtime
 from app.db import dialect
+from app.outbox import Wakers
 from app.outbox.background import run_in_background
 from app.outbox.repository import WAKE_RELAY
 
@@ -35,23 +36,13 @@ class NotifySettings(EnvSettings):
     notify: bool = Field(default=True, description="Wake the relay at each commit; otherwise it only polls.")
 
 
-def prepare_development() -> None:
-    """Do nothing: it uses the database server."""
-
-
-def setup(app: FastAPI) -> None:
+def _setup(_: FastAPI, runtime: Runtime) -> None:
     """Make commits of this process notify, and its relays listen."""
     if not load(NotifySettings).notify:
         return
-    app.state.relay_wakers.append(listen_for_commits)
+    runtime[Wakers].append(listen_for_commits)
     if not event.contains(Session, "before_commit", _notify):
         event.listen(Session, "before_commit", _notify)
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:  # noqa: ARG001 - all features have the same interface
-    """Open nothing: each relay opens its connection."""
-    yield
 
 
 def _notify(session: Session) -> None:
@@ -81,3 +72,6 @@ async def _listen(wake: asyncio.Event, again_seconds: float) -> None:
         except (psycopg.Error, OSError) as error:
             logger.warning("outbox: LISTEN connection lost, polling only", error=str(error).partition("\n")[0])
         await asyncio.sleep(again_seconds)
+
+
+feature = Feature(setup=_setup)

@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
-from fastapi import FastAPI
-
+from app.core.runtime import runtime_of
 from app.db.session import transaction
-from app.features import FEATURES
 from app.jobs.broker import RedisDestination, make_broker, run_worker
 from app.jobs.in_process import InProcessDestination
 from app.jobs.relay import Destination, JobRelay
 from app.jobs.runner import JobRunner
+from app.main import create_app
+from app.outbox import Wakers
 from app.outbox.poller import run_poller
 from app.outbox.settings import OutboxSettings
 from tests.bench.environment import Figure, Stage, began, look_at_the_clock
@@ -46,12 +46,7 @@ async def measure(stage: Stage) -> list[Figure]:
 
 def _wakers() -> Sequence[Waker]:
     """Return the relay wakers of the features; SQLite has none."""
-    app = FastAPI()
-    app.state.relay_wakers = []
-    for feature in FEATURES:
-        if getattr(feature, "__name__", "") == "app.outbox.notify":
-            feature.setup(app)
-    return app.state.relay_wakers
+    return runtime_of(create_app())[Wakers]
 
 
 @asynccontextmanager

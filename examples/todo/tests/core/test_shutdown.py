@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 
+from app.core.runtime import runtime_of
 from app.core.shutdown import should_continue, sleep_or_stop, watch_shutdown_signals
 from tests.conftest import run_in_thread
 from tests.waiting import TIMEOUT_SECONDS
@@ -65,6 +66,6 @@ async def test_endless_response_ends_when_the_server_stops(app: FastAPI) -> None
     await sleep_or_stop(request, 0)
     assert should_continue(request)
 
-    app.state.stopping.set()
+    runtime_of(app).stopping.set()
     await sleep_or_stop(request, 3600)
     assert not should_continue(request)

@@ -33,6 +33,15 @@ async def enter(job: Job) -> None:
         inside.remove(job.id)
 
 
+@non_transactional_task(timeout_seconds=TIMEOUT_SECONDS)
+async def work_in_steps(job: Job) -> None:
+    """Work until the worker stops."""
+    inside.append(job.id)
+    await job.worker_stopping.wait()
+    inside.remove(job.id)
+    job.exit_if_stopping()
+
+
 @pytest.fixture(autouse=True)
 async def _open_door() -> None:
     inside.clear()
@@ -86,6 +95,16 @@ async def test_unfinished_jobs_are_released(empty_database: Database, destinatio
 
     assert inside == []
     assert [(row.attempts, row.leased_until) for row in await outbox_rows(empty_database)] == [(0, None)] * 3
+
+
+async def test_long_task_is_released_when_stopping(empty_database: Database, destination: InProcessDestination) -> None:
+    await enqueue_and_mark_sent(empty_database, work_in_steps)
+    async with destination.running(stop_seconds=TIMEOUT_SECONDS):
+        await destination.send(await outbox_rows(empty_database))
+        await wait_until(lambda: len(inside) == 1)
+
+    assert inside == []
+    assert [(row.attempts, row.leased_until) for row in await outbox_rows(empty_database)] == [(0, None)]
 
 
 async def test_queued_jobs_are_not_started_when_stopping(

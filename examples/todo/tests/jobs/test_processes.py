@@ -3,28 +3,32 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from sqlmodel import select
+from sqlmodel import select, update
 
-from app import tasks
+from app.core.runtime import runtime_of
 from app.db.session import Database, transaction
 from app.jobs.broker import RedisDestination, make_broker
 from app.jobs.models import ScheduleState
 from app.jobs.purge import purge_expired
 from app.jobs.relay import JobRelay
-from app.mail import Mail, send_email_after_commit
+from app.jobs.task import Queue
+from app.mail import Mail, send
 from app.main import create_app
+from app.outbox import Wakers
 from app.outbox.models import OutboxMessage
-from app.relay import create_relay
+from app.processes import create
 from tests.jobs.conftest import delete_keys, settings_for
 from tests.outbox.conftest import outbox_rows
 from tests.processes import running_app, running_tasks, start_process
 from tests.waiting import until_ready, wait_until
 
+create_relay, create_worker, create_scheduler = (partial(create, name) for name in ("relay", "worker", "scheduler"))
 NOBODY_THERE = "redis://ada:hunter2@127.0.0.1:1/0"
 BOTH = {"database": "ok", "redis": "ok"}
 
@@ -59,7 +63,7 @@ async def ticks(database: Database) -> list[str]:
 
 
 def test_api_process_does_not_import_redis(imported_modules: set[str]) -> None:
-    assert "app.jobs.processes" in imported_modules
+    assert "app.jobs" in imported_modules
     assert not {"dramatiq", "redis"} & imported_modules
 
 
@@ -83,7 +87,7 @@ async def test_relay_is_woken_by_registered_wakers(empty_database: Database, mon
 
     def create() -> FastAPI:
         app = create_app()
-        app.state.relay_wakers.append(waking)
+        runtime_of(app)[Wakers].append(waking)
         return app
 
     async with running_app(create):
@@ -100,9 +104,9 @@ async def test_relay_is_woken_by_registered_wakers(empty_database: Database, mon
     ("create", "healthy", "does"),
     [
         (create_app, {"database": "ok"}, set()),
-        (tasks.create_worker, BOTH, set()),
+        (create_worker, BOTH, set()),
         (create_relay, BOTH, {"JobRelay"}),
-        (tasks.create_scheduler, {"database": "ok"}, {"Scheduler"}),
+        (create_scheduler, {"database": "ok"}, {"Scheduler"}),
     ],
 )
 async def test_with_redis_each_process_has_its_tasks(
@@ -119,17 +123,17 @@ async def test_with_redis_each_process_has_its_tasks(
         assert healthy.items() <= (await until_ready(client)).items()
         if create is create_relay:
             await wait_until(lambda: is_sent(empty_database))
-        elif create is tasks.create_scheduler:
+        elif create is create_scheduler:
             await wait_until(lambda: has_begun(empty_database))
         assert running_tasks() & {"JobRelay", "Scheduler"} == does
 
     [row] = await outbox_rows(empty_database)
     assert (row.sent_at is not None) is (create is create_relay)
-    assert bool(await ticks(empty_database)) is (create is tasks.create_scheduler)
+    assert bool(await ticks(empty_database)) is (create is create_scheduler)
     delete_keys(make_broker(settings_for(redis_url)))
 
 
-@pytest.mark.parametrize("create", [tasks.create_worker, create_relay])
+@pytest.mark.parametrize("create", [create_worker, create_relay])
 async def test_unavailable_redis_fails_health_check(
     empty_database: Database,
     monkeypatch: pytest.MonkeyPatch,
@@ -150,9 +154,9 @@ async def test_processes_run_job_and_stop_on_signal(
     tmp_path: Path,
 ) -> None:
     async with (
-        start_process("worker", tmp_path, REDIS_URL=redis_url) as worker,
-        start_process("relay", tmp_path, REDIS_URL=redis_url) as relay,
-        start_process("scheduler", tmp_path, REDIS_URL=redis_url) as scheduler,
+        start_process("run worker", tmp_path, REDIS_URL=redis_url) as worker,
+        start_process("run relay", tmp_path, REDIS_URL=redis_url) as relay,
+        start_process("run scheduler", tmp_path, REDIS_URL=redis_url) as scheduler,
     ):
         healthy = await asyncio.gather(*(each.checks() for each in (worker, relay, scheduler)))
         await enqueue(empty_database)
@@ -183,11 +187,12 @@ async def test_stopped_worker_releases_running_jobs(
     }
     async with transaction(empty_database.write) as session:
         for number in range(5):
-            send_email_after_commit(session, Mail("ada@example.com", str(number), "Hello", "<p>Hello</p>"))
+            await send(session, Mail("ada@example.com", str(number), "Hello", "<p>Hello</p>"))
+        await session.exec(update(OutboxMessage).values(queue=Queue.DEFAULT))  # any worker runs this queue
     broker = make_broker(settings_for(redis_url))
     await JobRelay(empty_database, RedisDestination(broker), poll_seconds=1).run_once()
     limits = {"WORKER_JOBS": "2", "WORKER_STOP_SECONDS": "1", "REDIS_URL": redis_url}
-    async with start_process("worker", tmp_path, **limits, **mail_server) as worker:
+    async with start_process("run worker", tmp_path, **limits, **mail_server) as worker:
         await wait_until(lambda: len(waiting) == 2)
 
     left: list[OutboxMessage] = await outbox_rows(empty_database)

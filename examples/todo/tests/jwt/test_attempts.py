@@ -1,5 +1,7 @@
 """Rate limits per account."""
 
+from contextlib import suppress
+
 import pytest
 
 from app.core.config import load
@@ -46,5 +48,29 @@ async def test_attempts_per_account_are_limited_across_networks(limits: RateLimi
 async def test_attempts_are_reset_after_success(limits: RateLimits) -> None:
     for _ in range(2):
         await of(limits, "192.0.2.1").count("login", EMAIL)
-        await of(limits, "192.0.2.1").reset_count("login", EMAIL)
-    await of(limits, "192.0.2.1").count("login")
+        await of(limits, "192.0.2.1").record_success("login", EMAIL)
+    await of(limits, "192.0.2.1").count("login", EMAIL)
+
+
+async def test_successful_attempts_do_not_count_for_their_network(
+    limits: RateLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "by_address", "3/minute")
+    for n in range(10):
+        await of(limits, "192.0.2.1").count("login", f"{n}@example.com")
+        await of(limits, "192.0.2.1").record_success("login", f"{n}@example.com")
+
+
+async def test_own_account_does_not_help_an_attacker_to_guess(
+    limits: RateLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sign-ins to the attacker's account reset neither the limit of the network nor that of another account."""
+    monkeypatch.setattr(limits, "by_address", "3/minute")
+    for n in range(3):
+        await of(limits, "192.0.2.1").count("login", f"{n}@example.com")
+        with suppress(TooManyRequestsError):
+            await of(limits, "192.0.2.1").count("login", "attacker@example.com")
+            await of(limits, "192.0.2.1").record_success("login", "attacker@example.com")
+
+    with pytest.raises(TooManyRequestsError):
+        await of(limits, "192.0.2.1").count("login", EMAIL)

@@ -240,23 +240,23 @@ async def test_minimum_length_is_configurable(hasher: CountingHasher) -> None:
 
 
 async def test_scoring_is_bounded_and_runs_in_a_thread(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads, lengths, really_judge = set(), set(), module.estimate_strength
+    threads, lengths, estimate = set(), set(), module.estimate_strength
 
-    def judge(text: str, words: list[str]) -> Any:
+    def recording_estimate(text: str, words: list[str]) -> Any:
         threads.add(threading.get_ident())
         lengths.update(map(len, [text, *words]))
-        return really_judge(text, words)
+        return estimate(text, words)
 
-    monkeypatch.setattr(module, "estimate_strength", judge)
+    monkeypatch.setattr(module, "estimate_strength", recording_estimate)
     await passwords.validate_new_password("0!5@|3!1%[#$2%#8/%0([0!#|4|@92+5" * 4, "ada@" + "example-" * 30 + ".com")
 
     assert threading.get_ident() not in threads
     assert max(lengths) == SCORED_LENGTH
-    assert passwords._judging.total_tokens == 1
+    assert passwords._estimating.total_tokens == 1
 
 
 def test_word_lists_are_not_loaded_at_import(imported_modules: set[str]) -> None:
-    assert "app.jwt.guessing" in imported_modules
+    assert "app.jwt.passwords" in imported_modules
     assert "zxcvbn" not in imported_modules
 
 

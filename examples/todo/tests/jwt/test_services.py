@@ -8,15 +8,26 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
-from app.core.config import ConfigurationError, load_all
+from app.core.config import ConfigurationError
+from app.core.runtime import runtime_of
 from app.db.session import Database
 from app.jwt.keys import NoSigningKey, dump_keys, dump_public_keys, generate
-from app.jwt.settings import JwtSettings, new_secret_key
-from app.services.api import create_api
-from app.services.auth import create_auth
+from app.jwt.settings import new_secret_key
+from app.main import create_app
+from app.processes import create
+from tests.messaging.conftest import impatient
 from tests.modules.token.credentials import credentials
 
+__all__ = ["impatient"]
+
 STATISTICS = "/api/v1/statistics"  # for administrators; other users get 403
+
+
+@pytest.fixture(autouse=True)
+def _servers(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unreachable servers, which are enough to create the applications."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
 
 
 @pytest.fixture
@@ -27,7 +38,7 @@ def signer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     (tmp_path / "public.json").write_text(dump_public_keys(keys), "utf-8")
     with monkeypatch.context() as its_own:
         its_own.setenv("JWT_KEYS_FILE", str(tmp_path / "keys.json"))
-        return create_auth()
+        return create("auth")
 
 
 @pytest.fixture
@@ -35,8 +46,8 @@ def checker(signer: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, da
     """A service with the public keys."""
     with monkeypatch.context() as its_own:
         its_own.setenv("JWT_PUBLIC_KEYS_FILE", str(tmp_path / "public.json"))
-        app = create_api()
-    app.state.database = database
+        app = create("api")
+    runtime_of(app)[Database] = database
     return app
 
 
@@ -58,7 +69,7 @@ async def test_token_signed_with_other_keys_is_rejected(
     for name, value in (("JWT_KEYS_FILE", str(tmp_path / "others.json")), ("JWT_SECRET_KEY", new_secret_key())):
         with monkeypatch.context() as elsewhere:
             elsewhere.setenv(name, value)
-            forger = create_auth()
+            forger = create("auth")
         assert (await client.get(STATISTICS, headers=await credentials(forger, uuid4()))).status_code == 401
 
 
@@ -67,18 +78,12 @@ async def test_other_service_cannot_sign(checker: FastAPI) -> None:
         await credentials(checker, uuid4())
 
 
-def test_production_rejects_a_shared_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JWT_SECRET_KEY", new_secret_key())
-    load_all(JwtSettings)
-
-    monkeypatch.setenv("ENV", "prod")
-    with pytest.raises(ConfigurationError, match="JWT_SECRET_KEY: must not be set, since every service could sign"):
-        load_all(JwtSettings)
-
-
-def test_production_accepts_a_key_file_for_several_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_rejects_a_shared_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However the application is started: `app run` checks all settings before."""
     monkeypatch.chdir(tmp_path)  # without the .env of the developer
-    (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
     monkeypatch.setenv("ENV", "prod")
-    monkeypatch.setenv("JWT_KEYS_FILE", str(tmp_path / "keys.json"))
-    load_all(JwtSettings)
+    monkeypatch.setenv("AUTH_APP_URL", "https://app.example.com")
+    monkeypatch.setenv("JWT_SECRET_KEY", new_secret_key())
+
+    with pytest.raises(ConfigurationError, match="JWT_SECRET_KEY is not allowed, since every service could sign"):
+        create_app()

@@ -1,12 +1,12 @@
 """Emails as jobs: enqueued in the transaction, sent at least once, without secrets in the database."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
 from aiosmtplib import SMTPResponseException
-from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
@@ -16,7 +16,10 @@ from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.jobs.repository import JobRepository
 from app.jobs.runner import JobRunner
-from app.mail import Mail, deferred_email, jobs, send_deferred_email, send_email_after_commit
+from app.jobs.task import Queue
+from app.mail import Mail, deferred_email, jobs
+from app.mail import send as send_after_commit
+from app.main import create_app
 from tests.mail.conftest import HOST, FakeMailServer
 from tests.outbox.conftest import outbox_rows
 
@@ -48,17 +51,18 @@ async def work(database: Database) -> None:
 
 async def send(database: Database) -> None:
     async with transaction(database.write) as session:
-        send_email_after_commit(session, MAIL)
+        await send_after_commit(session, MAIL)
 
 
 async def invite(database: Database, to: str = "ada@example.com") -> None:
     async with transaction(database.write) as session:
-        await send_deferred_email(session, invitation, to=to)
+        await send_after_commit(session, invitation(to=to))
 
 
-async def test_email_is_stored_and_sent_by_worker(database: Database, server: FakeMailServer) -> None:
+async def test_email_is_one_job_and_sent_by_worker(database: Database, server: FakeMailServer) -> None:
     await send(database)
     [job] = await outbox_rows(database)
+    assert (job.name, job.queue) == ("send_email", Queue.EMAIL)
     assert server.mails == []
     with capture_logs() as lines:
         await work(database)
@@ -74,8 +78,8 @@ async def test_rollback_discards_emails(database: Database) -> None:
     with suppress(ConflictError):
         async with transaction(database.write) as session:
             async with session.begin_nested():  # allowed here, because a rollback also removes the row
-                send_email_after_commit(session, MAIL)
-                await send_deferred_email(session, invitation, to=MAIL.to)
+                await send_after_commit(session, MAIL)
+                await send_after_commit(session, invitation(to=MAIL.to))
             raise ConflictError
 
     assert await outbox_rows(database) == []
@@ -173,7 +177,7 @@ async def test_rejected_login_or_sender_is_retried_then_dead_lettered(
         code, text = answer.split(maxsplit=1)
         raise SMTPResponseException(int(code), text)
 
-    monkeypatch.setattr("app.mail.smtp.deliver", refuse)
+    monkeypatch.setattr(jobs, "transport", lambda _: refuse)
     await send(database)
     for _ in range(jobs.MAX_ATTEMPTS):
         await work(database)
@@ -185,7 +189,7 @@ async def test_rejected_login_or_sender_is_retried_then_dead_lettered(
 
 async def test_unknown_deferred_email_is_retried(database: Database) -> None:
     async with transaction(database.write) as session:
-        jobs.send_deferred_email.enqueue(session, letter="app.gone", arguments={})
+        jobs.send_email.enqueue(session, email="app.gone", arguments={})
     await work(database)
 
     [job] = await outbox_rows(database)
@@ -195,27 +199,44 @@ async def test_unknown_deferred_email_is_retried(database: Database) -> None:
 async def test_invalid_arguments_of_deferred_email_are_rejected_immediately(database: Database) -> None:
     with pytest.raises(ValidationError):
         async with transaction(database.write) as session:
-            await send_deferred_email(session, invitation, to=1)  # ty: ignore[invalid-argument-type]
+            await send_after_commit(session, invitation(to=1))  # ty: ignore[invalid-argument-type]
 
 
-async def test_deferred_email_without_content_is_skipped(database: Database, server: FakeMailServer) -> None:
+async def test_deferred_email_without_content_ends_the_job(database: Database, server: FakeMailServer) -> None:
     await invite(database, to="")
-    with capture_logs() as lines:
-        await work(database)
+    await work(database)
 
-    assert lines[0]["event"] == "deferred email skipped: nothing left to send"
     assert await outbox_rows(database) == []
     assert server.mails == []
 
 
-async def test_deferred_email_to_unusable_address_is_not_retried(database: Database, server: FakeMailServer) -> None:
-    await invite(database, to="ädä@example.com")
-    with capture_logs() as lines:
-        await work(database)
+@pytest.mark.parametrize("ask", [send, invite])
+async def test_no_transaction_is_open_while_the_server_is_slow(
+    database: Database, server: FakeMailServer, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
+) -> None:
+    """With SQLite, it would block all other writers; with PostgreSQL, it would occupy a connection."""
+    open_transactions: list[AsyncSession] = []
 
-    assert (lines[0]["event"], lines[0]["error"]) == ("email not sent", "UnusableAddress")
-    assert "ädä" not in str(lines)
-    assert await outbox_rows(database) == []
+    @asynccontextmanager
+    async def counted(sessions: Any) -> AsyncGenerator[AsyncSession]:
+        async with transaction(sessions) as session:
+            open_transactions.append(session)
+            try:
+                yield session
+            finally:
+                open_transactions.remove(session)
+
+    async def deliver(_: EmailMessage) -> None:
+        seen.append(len(open_transactions))
+
+    seen: list[int] = []
+    for module in ("app.jobs.runner", "app.mail.deferred"):
+        monkeypatch.setattr(f"{module}.transaction", counted)
+    monkeypatch.setattr(jobs, "transport", lambda _: deliver)
+    await ask(database)
+    await work(database)
+
+    assert seen == [0]
 
 
 async def test_log_and_failed_job_contain_no_address(database: Database, server: FakeMailServer) -> None:
@@ -230,10 +251,6 @@ async def test_log_and_failed_job_contain_no_address(database: Database, server:
     assert "hunter" not in str(lines)
 
 
-async def test_feature_hooks_run_without_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preview_exists_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENV", "dev")
-    app = FastAPI()
-    jobs.prepare_development()
-    jobs.setup(app)
-    async with jobs.lifespan(app):
-        assert app.url_path_for("list_mails") == "/dev/mails"
+    assert create_app().url_path_for("list_mails") == "/dev/mails"

@@ -1,8 +1,6 @@
-"""Commands that run consumers and manage topics."""
+"""The `topics` commands."""
 
 import logging
-import re
-import socket
 from collections.abc import Generator
 from dataclasses import replace
 
@@ -25,7 +23,7 @@ from tests.messaging.conftest import (
     send_messages,
 )
 
-ALL = [("consumer",), ("consumer", "list"), ("topics", "create"), ("topics", "check")]
+ALL = [("topics", "lag"), ("topics", "create"), ("topics", "check")]
 
 
 @pytest.fixture(autouse=True)
@@ -45,15 +43,6 @@ def _a_kafka(monkeypatch: pytest.MonkeyPatch, kafka: KafkaConfig) -> None:
 def run(*arguments: str) -> Result:
     result: Result = run_in_thread(CliRunner().invoke, app, arguments)
     return result
-
-
-def test_help_shows_settings_and_exit_codes() -> None:
-    shown = run("consumer", "--help").output
-
-    assert re.search(r"until stopped\.", shown)
-    assert "KAFKA_BOOTSTRAP_SERVERS" in shown
-    assert "Exit codes: 0 " in shown
-    assert all(command in run("topics", "--help").output for command in ("create", "check"))
 
 
 @pytest.mark.parametrize("command", ALL)
@@ -78,7 +67,7 @@ def test_unavailable_kafka_is_reported(command: tuple[str, ...], monkeypatch: py
 
 
 @pytest.mark.usefixtures("_a_kafka")
-@pytest.mark.parametrize("command", [("consumer",), ("topics", "check")])
+@pytest.mark.parametrize("command", [("run", "consumer"), ("run", "relay"), ("topics", "check")])
 def test_missing_topics_are_named(command: tuple[str, ...]) -> None:
     declare(Topic("test-absent"), Topic("test-gone"))
     result = run(*command)
@@ -87,25 +76,11 @@ def test_missing_topics_are_named(command: tuple[str, ...]) -> None:
     assert result.stderr == "Missing Kafka topics: test-absent, test-gone.\nCreate them: app topics create\n"
 
 
-@pytest.mark.usefixtures("_a_kafka", "sample_event")
-@pytest.mark.parametrize("process", ["consumer", "relay"])
-def test_port_in_use_is_reported(kafka: KafkaConfig, process: str) -> None:
-    provide_topics(kafka, *contracts.all_topics())
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        result = run(process, "--port", str(port))
-
-    assert result.exit_code == 1
-    assert result.stderr == (
-        f"Cannot listen on 127.0.0.1, port {port}: Address already in use.\nChoose another, for example --port 8111.\n"
-    )
-
-
 @pytest.mark.usefixtures("_a_kafka")
-def test_consumer_list_shows_lag(kafka: KafkaConfig, topic: Topic, recording_consumer: RecordingConsumer) -> None:
+def test_lag_is_shown(kafka: KafkaConfig, topic: Topic, recording_consumer: RecordingConsumer) -> None:
     send_messages(kafka, topic, *(make_message_bytes(f"key-{number}", number) for number in range(7)))
     provide_topics(kafka, *contracts.all_topics())
-    shown = run("consumer", "list").output.splitlines()
+    shown = run("topics", "lag").output.splitlines()
 
     assert shown[0].split() == ["consumer", "topic", "behind"]
     assert [recording_consumer.consumer.name, topic.name, "7"] in [line.split() for line in shown]
@@ -115,17 +90,10 @@ def test_consumer_list_shows_lag(kafka: KafkaConfig, topic: Topic, recording_con
 def test_kafka_failure_during_list_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "ensure_topics_exist", lambda _: None)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    result = run("consumer", "list")
+    result = run("topics", "lag")
 
     assert result.exit_code == 1
     assert result.stderr.startswith("Kafka is unavailable: ")
-
-
-def test_unknown_consumer_is_rejected() -> None:
-    result = run("consumer", "--only", "statistics", "--only", "unknown")
-
-    assert result.exit_code == 2
-    assert "No consumer has the name unknown" in result.stderr
 
 
 @pytest.mark.usefixtures("_a_kafka")

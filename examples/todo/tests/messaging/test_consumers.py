@@ -90,6 +90,20 @@ def test_event_without_contract_is_rejected(register: Callable[..., Any]) -> Non
         register(Consumer(f"test-{uuid4().hex}"), Ended)(print)
 
 
+def test_compacted_topic_is_rejected(recording_consumer: RecordingConsumer, topic: Topic) -> None:
+    """Its events never expire, but the ids that the inbox keeps do."""
+    catch_all = Consumer(f"test-{uuid4().hex}")
+
+    @catch_all.on_batch()
+    async def count(session: AsyncSession, events: Sequence[Event]) -> None: ...
+
+    contract(Ended, "test.ended.v1", Topic("test-states", compacted=True), key="who")
+
+    assert recording_consumer.consumer.topics == [topic]
+    with pytest.raises(ValueError, match="cannot subscribe to test-states, which is a compacted topic"):
+        _ = catch_all.topics
+
+
 def test_registries_are_restored_after_each_test() -> None:
     assert not contracts.is_known_type(TYPE)
     assert [consumer for consumer in consumers.all_consumers() if consumer.name.startswith("test")] == []

@@ -4,6 +4,8 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -18,13 +20,20 @@ from app.db import dialect
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.messaging.consumers import Consumer
+from app.messaging.contracts import Topic
 from app.messaging.dead_letter_replay import DeadLetterReplay
-from app.messaging.inbox import Inbox
-from app.messaging.models import ProcessedEvent
+from app.messaging.inbox import Inbox, ProcessedEvent
 from app.outbox.errors import RetryLater
 from app.outbox.poller import run_poller
 from app.outbox.repository import OutboxRepository
-from tests.messaging.conftest import TYPE, RecordingConsumer, SampleEvent, make_message_bytes, recorded_effects
+from tests.messaging.conftest import (
+    TYPE,
+    RecordingConsumer,
+    SampleEvent,
+    declare,
+    make_message_bytes,
+    recorded_effects,
+)
 from tests.outbox.conftest import outbox_rows
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
@@ -134,11 +143,22 @@ async def test_each_consumer_handles_the_event(inbox: Inbox, recording_consumer:
     assert (recording_consumer.here, heard) == (["a 1"], [1])
 
 
-async def test_ids_are_stored_longer_than_retention(inbox: Inbox) -> None:
-    await inbox.process_batch([make_message_bytes("a", 1)])
+@pytest.mark.parametrize(("retention_days", "stored_days"), [(7, 30), (29, 30), (90, 91)])
+async def test_ids_are_stored_longer_than_retention(
+    inbox: Inbox, topic: Topic, retention_days: int, stored_days: int
+) -> None:
+    consumer = Consumer(f"test-{uuid4().hex}")
+    declare(replace(topic, retention=timedelta(days=retention_days)))
+    consumer.on_batch()(_nothing)
+    before = utc_now()
+    await Inbox(inbox.database, consumer).process_batch([make_message_bytes("a", 1, type="test.declared0.v1")])
 
     [row] = await remembered(inbox.database)
-    assert 29 <= (row.expires_at - utc_now()).days <= 30
+    assert timedelta() <= row.expires_at - before - timedelta(days=stored_days) < timedelta(hours=1)
+
+
+async def _nothing(_: AsyncSession, events: Sequence[object]) -> None:
+    """Handle events without any effect."""
 
 
 async def test_events_without_functions_are_skipped(inbox: Inbox, recording_consumer: RecordingConsumer) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,8 +12,8 @@ from confluent_kafka import KafkaException, Producer
 from fastapi import FastAPI
 from sqlmodel import select
 
-from app.consumers import create_consumer
 from app.core.config import ConfigurationError
+from app.core.runtime import runtime_of
 from app.db.session import Database, transaction
 from app.main import create_app
 from app.messaging import contracts
@@ -21,14 +22,17 @@ from app.messaging.development import broker
 from app.messaging.settings import KafkaConfig
 from app.modules.statistics.models import DailyCount
 from app.modules.user.events import UserRegistered
-from app.relay import create_relay
+from app.outbox import Wakers
+from app.processes import create
 from tests.messaging.conftest import declare, produced_events, provide_topics, publish
 from tests.outbox.conftest import outbox_rows
 from tests.people import as_admin
 from tests.processes import running_app, running_tasks, start_process
 from tests.waiting import TIMEOUT_SECONDS, until_ready, wait_until
 
-BOTH = {"database": "ok", "kafka": "ok"}
+create_relay, create_consumer = (partial(create, name) for name in ("relay", "consumer"))
+RELAY = {"database": "ok", "kafka-producer": "ok"}
+CONSUMER = {"database": "ok", "kafka-consumer": "ok"}
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +62,6 @@ async def are_counted(database: Database, count: int) -> bool:
         return sum(counts.all()) >= count
 
 
-def test_api_process_does_not_import_faststream(imported_modules: set[str]) -> None:
-    assert "app.messaging.processes" in imported_modules
-    assert "faststream" not in imported_modules
-
-
 async def test_without_kafka_api_process_runs_everything(empty_database: Database) -> None:
     async with running_app(create_app) as client:
         as_admin(client)
@@ -71,7 +70,7 @@ async def test_without_kafka_api_process_runs_everything(empty_database: Databas
         await wait_until(lambda: is_relayed(empty_database))
         await wait_until(lambda: are_counted(empty_database, 3))
         counts = (await client.get("/api/v1/statistics")).json()
-        assert await until_ready(client) == BOTH
+        assert await until_ready(client) == RELAY | CONSUMER
 
     assert [(each["type"], each["count"]) for each in counts] == [("UserRegistered", 3)]
 
@@ -83,7 +82,7 @@ async def test_with_kafka_api_process_relays_nothing(
     ids = await publish(empty_database, UserRegistered(user_id=uuid4()))
     async with running_app(create_app) as client:
         assert "EventRelay" not in running_tasks()
-        assert "kafka" not in await until_ready(client)
+        assert await until_ready(client) == {"database": "ok"}
 
     assert await waiting(empty_database) == [str(event_id) for event_id in ids]
 
@@ -103,7 +102,7 @@ async def test_relay_is_woken_by_registered_wakers(
 
     def create() -> FastAPI:
         app = create_relay()
-        app.state.relay_wakers.append(waking)
+        runtime_of(app)[Wakers].append(waking)
         return app
 
     async with running_app(create):
@@ -116,16 +115,16 @@ async def test_relay_is_woken_by_registered_wakers(
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("create", [create_relay, create_consumer])
+@pytest.mark.parametrize(("create", "check"), [(create_relay, "kafka-producer"), (create_consumer, "kafka-consumer")])
 async def test_unavailable_kafka_fails_health_check(
-    empty_database: Database, monkeypatch: pytest.MonkeyPatch, create: Callable[[], FastAPI]
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch, create: Callable[[], FastAPI], check: str
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     async with running_app(create) as client:
         answer = await client.get("/health")
 
     assert answer.status_code == 503
-    assert answer.json()["checks"] == {"database": "ok", "kafka": "unavailable"}
+    assert answer.json()["checks"] == {"database": "ok", check: "unavailable"}
 
 
 def test_relay_does_not_start_without_topics(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,10 +138,10 @@ async def test_relay_and_consumer_process_events(
     empty_database: Database, kafka: KafkaConfig, servers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
-    async with start_process("consumer", tmp_path) as consumer, running_app(create_relay) as relay:
+    async with start_process("run consumer", tmp_path) as consumer, running_app(create_relay) as relay:
         ids = await publish(empty_database, UserRegistered(user_id=uuid4()))
-        assert await until_ready(relay) == BOTH
-        assert await consumer.checks() == BOTH
+        assert await until_ready(relay) == RELAY
+        assert await consumer.checks() == CONSUMER
         await wait_until(lambda: are_counted(empty_database, 1))
 
     assert await is_relayed(empty_database)

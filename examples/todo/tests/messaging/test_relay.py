@@ -232,7 +232,3 @@ async def test_broken_producer_is_replaced(
     assert await relay.run_once() == 1
     assert ended == ["once"]
     assert set(numbers(produced_events(kafka, topic))["ada"]) == {1}
-
-
-async def test_ping_succeeds_if_kafka_is_reachable(way: EventProducer) -> None:
-    await way.ping()

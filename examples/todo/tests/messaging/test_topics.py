@@ -1,18 +1,25 @@
-"""Topics: checked before a start, and created as contracts declare them."""
+"""Topics: checked before a start, and created as contracts declare them; and the lag of consumers.
+
+`test_commands.py` tests the output of the commands.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer as KafkaConsumer
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
+from app.messaging import topics
 from app.messaging.contracts import Topic
 from app.messaging.settings import KafkaConfig
 from app.messaging.topics import create_topics, missing_topics, underpartitioned
 from app.outbox.poller import DestinationUnavailable
 from tests.messaging.conftest import GIVEN, Administered
+from tests.waiting import TIMEOUT_SECONDS
 
 COMPACTED = Topic("test-compacted", partitions=2, retention=timedelta(hours=1), compacted=True)
 
@@ -75,3 +82,34 @@ def test_real_kafka_creates_topics(kafka: KafkaConfig) -> None:
         create_topics(kafka, [], replicas=1)
     finally:
         admin.delete_topics([topic.name])[topic.name].result()
+
+
+class Asked:
+    """A client that raises errors with these codes before it returns positions."""
+
+    def __init__(self, *codes: int) -> None:
+        self.codes = list(codes)
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        if self.codes:
+            raise KafkaException(KafkaError(self.codes.pop(0)))
+        return partitions
+
+
+def ask(*codes: int, timeout_seconds: float = TIMEOUT_SECONDS) -> list[TopicPartition]:
+    reader = cast("KafkaConsumer", Asked(*codes))
+    return topics._committed(reader, [TopicPartition("users", 0)], timeout_seconds, again_seconds=0)
+
+
+def test_transient_errors_are_retried() -> None:
+    assert len(ask(KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE)) == 1
+
+
+def test_permanent_errors_are_raised() -> None:
+    with pytest.raises(KafkaException):
+        ask(KafkaError.GROUP_AUTHORIZATION_FAILED)
+
+
+def test_retries_end_at_timeout() -> None:
+    with pytest.raises(KafkaException):
+        ask(KafkaError.NOT_COORDINATOR, timeout_seconds=-1)

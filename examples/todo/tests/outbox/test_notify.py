@@ -12,12 +12,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from app import outbox as outbox_feature
 from app.core.config import load
 from app.core.exceptions import ConflictError
+from app.core.runtime import runtime_of
 from app.db import dialect
 from app.db.session import Database, transaction
-from app.outbox import notify
+from app.main import create_app
+from app.outbox import Wakers, notify
 from app.outbox.notify import listen_for_commits
 from app.outbox.poller import run_poller
 from app.outbox.repository import OutboxRepository
@@ -39,7 +40,7 @@ def _silent() -> Generator[None]:
 @pytest.fixture
 def notifying(app: FastAPI) -> None:
     """A process whose commits notify, which `create_app` enables."""
-    assert app.state.relay_wakers == [listen_for_commits]
+    assert runtime_of(app)[Wakers] == [listen_for_commits]
 
 
 @pytest.fixture
@@ -137,22 +138,17 @@ async def test_notifications_can_be_disabled(
     empty_database: Database, listener: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OUTBOX_NOTIFY", "false")
-    app = FastAPI()
-    outbox_feature.setup(app)
-    notify.setup(app)
-    async with notify.lifespan(app):
-        await commit_messages(empty_database, make_message("first"))
+    app = create_app()
+    await commit_messages(empty_database, make_message("first"))
 
-    assert app.state.relay_wakers == []
+    assert runtime_of(app)[Wakers] == []
     assert await heard(listener) == 0
 
 
 @pytest.mark.usefixtures("_silent")
 async def test_notifications_are_enabled_once(empty_database: Database, listener: psycopg.AsyncConnection) -> None:
     for _ in range(2):
-        app = FastAPI()
-        outbox_feature.setup(app)
-        notify.setup(app)
+        create_app()
     await commit_messages(empty_database, make_message("first"))
 
     assert await heard(listener) == 1

@@ -14,21 +14,23 @@ from app.messaging.development import broker
 from app.modules.user.models import User
 from app.modules.user.service import UserService
 from tests.factories import UserCreateFactory
+from tests.jobs.conftest import redis_url
 from tests.mail.conftest import HOST, FakeMailServer, server, start_server
 from tests.messaging.conftest import empty_database
 from tests.outbox.conftest import outbox_rows
 from tests.processes import start_process
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
-__all__ = ["empty_database", "server", "start_server"]
+__all__ = ["empty_database", "redis_url", "server", "start_server"]
 
 
 @pytest.fixture
-def variables(server: FakeMailServer) -> Iterator[dict[str, str]]:
+def variables(server: FakeMailServer, redis_url: str) -> Iterator[dict[str, str]]:
     """Environment variables of all processes."""
     with broker(contracts.all_topics()) as address:
         yield {
             "KAFKA_BOOTSTRAP_SERVERS": address,
+            "REDIS_URL": redis_url,
             "OUTBOX_POLL_SECONDS": "0.05",
             "SMTP_HOST": HOST,
             "SMTP_PORT": str(server.port),
@@ -43,7 +45,7 @@ async def register(database: Database, name: str) -> UUID:
 
 
 async def is_relayed(database: Database) -> bool:
-    return "kafka" not in {row.destination for row in await outbox_rows(database)}
+    return not await outbox_rows(database)
 
 
 async def written_to(server: FakeMailServer, *names: str) -> bool:
@@ -55,21 +57,21 @@ async def test_events_are_emailed_by_another_process_and_shutdown_loses_nothing(
 ) -> None:
     async with AsyncExitStack() as stack:
         for name in ("auth", "api", "scheduler"):
-            service = await stack.enter_async_context(start_process(f"service {name}", tmp_path, **variables))
+            service = await stack.enter_async_context(start_process(f"run {name}", tmp_path, **variables))
             await service.checks()
             me = httpx2.get(f"{service.url}/api/v1/auth/me", timeout=TIMEOUT_SECONDS)
             assert me.status_code == (401 if name == "auth" else 404)
         await register(empty_database, "ada")  # neither the relay nor the mailer is running
-        relay = await stack.enter_async_context(start_process("relay", tmp_path, **variables))
+        relay = await stack.enter_async_context(start_process("run relay", tmp_path, **variables))
         assert await relay.checks()
         await wait_until(lambda: is_relayed(empty_database))
         assert await written_to(server)
-        async with start_process("service mailer", tmp_path, **variables) as mailer:
+        async with start_process("run mailer", tmp_path, **variables) as mailer:
             assert await mailer.checks()
             await wait_until(lambda: written_to(server, "ada"))
         await register(empty_database, "eve")
         await wait_until(lambda: is_relayed(empty_database))
         assert await written_to(server, "ada")
-        async with start_process("service mailer", tmp_path, **variables) as mailer:
+        async with start_process("run mailer", tmp_path, **variables) as mailer:
             assert await mailer.checks()
             await wait_until(lambda: written_to(server, "ada", "eve"))

@@ -2,36 +2,28 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from app.main import create_app
-from app.services.api import create_api
-from app.services.auth import create_auth
-from app.services.mailer import create_mailer
-from app.services.scheduler import create_scheduler
+from app.processes import PROCESSES, create
 from tests.messaging.conftest import impatient
 
 __all__ = ["impatient"]
 
 ACCOUNTS = ("/api/v1/auth/", "/api/v1/users")
-CREATE: dict[str, Callable[[], FastAPI]] = {
-    "api": create_api,
-    "auth": create_auth,
-    "mailer": create_mailer,
-    "scheduler": create_scheduler,
-}
 
 
 @pytest.fixture(autouse=True)
-def _a_kafka(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unreachable Kafka, which is enough to create the applications."""
+def _servers(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unreachable servers, which are enough to create the applications."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
 
 
 def routes(app: FastAPI) -> set[str]:
@@ -39,19 +31,30 @@ def routes(app: FastAPI) -> set[str]:
 
 
 def test_routes_are_split_between_auth_and_api() -> None:
-    assert routes(create_auth())
-    assert all(path.startswith(ACCOUNTS) for path in routes(create_auth()))
-    assert not any(path.startswith(ACCOUNTS) for path in routes(create_api()))
+    assert routes(create("auth"))
+    assert all(path.startswith(ACCOUNTS) for path in routes(create("auth")))
+    assert not any(path.startswith(ACCOUNTS) for path in routes(create("api")))
 
 
-@pytest.mark.parametrize("name", ["mailer", "scheduler"])
-def test_other_services_have_only_health_routes(name: str) -> None:
-    assert routes(CREATE[name]()) == set()
-    assert "/health/live" in CREATE[name]().openapi()["paths"]
+def test_module_with_a_similar_path_belongs_to_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    authors = APIRouter(prefix="/authors")
+    authors.add_api_route("", list_authors)
+    both = APIRouter(prefix="/api/v1")
+    both.include_router(authors)
+    monkeypatch.setattr("app.processes.router", both)
+
+    assert routes(create("auth")) == set()
+    assert routes(create("api")) == {"/api/v1/authors"}
+
+
+def list_authors() -> None: ...
+
+
+list_authors.__module__ = "app.modules.authors.routes"
 
 
 def test_combined_openapi_equals_that_of_one_service() -> None:
-    assert together(create().openapi() for create in CREATE.values()) == create_app().openapi()
+    assert together(create(name).openapi() for name in PROCESSES) == create_app().openapi()
 
 
 def together(descriptions: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -74,5 +77,5 @@ def test_traefik_routes_each_path_to_its_service(project: Path) -> None:
     routers = yaml.safe_load((project / "deploy/traefik/routes.yml").read_text(encoding="utf-8"))["http"]["routers"]
     pattern = routers["auth"]["rule"].removeprefix("PathRegexp(`").removesuffix("`)")
 
-    assert all(re.search(pattern, path) for path in routes(create_auth()))
-    assert not any(re.search(pattern, path) for path in routes(create_api()) | {"/api/v1/authors", "/health"})
+    assert all(re.search(pattern, path) for path in routes(create("auth")))
+    assert not any(re.search(pattern, path) for path in routes(create("api")) | {"/api/v1/authors", "/health"})

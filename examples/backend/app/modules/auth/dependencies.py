@@ -1,7 +1,8 @@
-"""Current-user dependencies for the routes of all modules: `user: CurrentUser`, `admin: Administrator`."""
+"""Who calls a route, and who may: `user: CurrentUser`, or `dependencies=SIGNED_IN` for a whole router."""
 
 from datetime import timedelta
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Request, Security
 from fastapi.security import SecurityScopes
@@ -12,10 +13,9 @@ from app.db.base import utc_now
 from app.db.session import SessionDep
 from app.modules.auth.service import AuthService
 from app.modules.identity.dependencies import get_principal
-from app.security.principal import Principal, Scope
+from app.security.principal import SAFE_METHODS, Principal, Scope
 
 MAX_STREAM_DURATION = timedelta(minutes=15)
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class NotAllowed(ForbiddenError):
@@ -60,3 +60,11 @@ CurrentAdmin = Annotated[Principal, Security(authorize, scopes=[Scope.ADMIN])]
 SIGNED_IN = [Security(authorize)]
 ADMINISTRATORS = [Security(authorize, scopes=[Scope.ADMIN])]
 REFUSALS = problems(UnauthenticatedError, NotAllowed)
+
+
+async def get_owner(user: CurrentUser) -> UUID:
+    """Return the current user: users can only access their own data."""
+    return user.user_id
+
+
+OwnerId = Annotated[UUID, Depends(get_owner)]

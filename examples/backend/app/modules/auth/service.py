@@ -1,7 +1,6 @@
 """Business rules for sessions and roles."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from app.modules.user.models import User
 from app.modules.user.schemas import UserUpdate
 from app.modules.user.service import UserNotFound, UserService
 from app.security.audit import audit
-from app.security.principal import Device, Principal, Scope
+from app.security.principal import Device, Scope
 from app.security.settings import SecuritySettings
 
 
@@ -39,13 +38,11 @@ class InvalidScope(InvalidError):
 class AuthService:
     """Business rules for sessions and roles."""
 
-    def __init__(
-        self, session: AsyncSession, logins: AuthRepository | None = None, users: UserService | None = None
-    ) -> None:
-        """Use the transaction of `session`. Tests can pass another repository or user service."""
+    def __init__(self, session: AsyncSession) -> None:
+        """Use the transaction of `session`."""
         self.session = session
-        self.logins = logins or AuthRepository(session)
-        self.users = users or UserService(session)
+        self.logins = AuthRepository(session)
+        self.users = UserService(session)
 
     async def user(self, user_id: UUID) -> User:
         """Return the account of a signed-in user.
@@ -108,12 +105,6 @@ class AuthService:
             raise SessionNotFound
         audit("logout", user_id=user_id, session_id=str(session_id))
         await publish(self.session, SignedOut(user_id=user_id, session_id=session_id))
-
-    async def log_out(self, principal: Principal) -> None:
-        """Revoke the session of the current request, if any. A session that has already ended is not an error."""
-        if principal.session_id is not None:
-            with suppress(SessionNotFound):
-                await self.revoke_session(principal.user_id, principal.session_id)
 
     async def revoke_all_sessions(self, user_id: UUID, keep: UUID | None = None) -> None:
         """Revoke all sessions of a user, except `keep`."""

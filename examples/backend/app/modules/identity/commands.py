@@ -9,11 +9,8 @@ from app.core.config import load
 from app.db import dialect
 from app.db.commands import command_context
 from app.db.session import transaction
-from app.modules.auth.commands import commands, parse_account
-from app.modules.auth.models import Role
-from app.modules.auth.service import AuthService
+from app.modules.auth.commands import commands, grant_admin, parse_account
 from app.modules.user.schemas import UserCreate
-from app.modules.user.service import UserService
 
 
 @commands.command()
@@ -36,6 +33,4 @@ async def _create_admin(data: UserCreate) -> None:
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
         transaction(database.write) as session,
     ):
-        users = UserService(session)
-        user = await users.find(data.email) or await users.register(data)
-        await AuthService(session).grant_role(user.id, Role.ADMIN)
+        await grant_admin(session, data)

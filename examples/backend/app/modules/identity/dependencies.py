@@ -6,6 +6,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
+from app.core.runtime import runtime_of
 from app.db.session import DatabaseDep, open_read_session
 from app.modules.identity.service import IdentityService
 from app.oidc.bearer import AccessToken, read_access_token
@@ -13,10 +14,8 @@ from app.oidc.cookies import CSRF_HEADER, SESSION, has_csrf_token, read_cookie
 from app.oidc.login import Login
 from app.oidc.providers import Providers
 from app.security.audit import audit
-from app.security.principal import Principal
+from app.security.principal import SAFE_METHODS, Principal
 from app.security.settings import SecuritySettings
-
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 session_cookie = APIKeyCookie(
     name=SESSION,
@@ -47,8 +46,7 @@ class CsrfRefused(ForbiddenError):
 
 async def get_providers(request: Request) -> Providers:
     """Return the configured identity providers."""
-    providers: Providers = request.app.state.oidc
-    return providers
+    return runtime_of(request)[Providers]
 
 
 ProvidersDep = Annotated[Providers, Depends(get_providers)]
@@ -56,8 +54,7 @@ ProvidersDep = Annotated[Providers, Depends(get_providers)]
 
 async def get_security(request: Request) -> SecuritySettings:
     """Return the sign-in settings."""
-    settings: SecuritySettings = request.app.state.security
-    return settings
+    return runtime_of(request)[SecuritySettings]
 
 
 SecuritySettingsDep = Annotated[SecuritySettings, Depends(get_security)]

@@ -118,6 +118,8 @@ async def finish_login(
             secret = await _begin_session(database, confirmed, device)
     except DomainError as refused:
         return _redirect_with_error(security, login, refused)
+    for action in ("login", "login_callback"):
+        await limits.undo_count(action, device)
     response = _redirect(security.link(confirmed.return_to))
     cookies.set_cookie(request, response, cookies.SESSION, secret, timedelta(days=security.session_days))
     cookies.delete_cookie(request, response, cookies.LOGIN)
@@ -180,7 +182,7 @@ async def close_account(
     user: CurrentUser, _: SessionId, session: SessionDep, request: Request, response: Response
 ) -> None:
     """Delete your account and all its data."""
-    await IdentityService(session).close_account(user.user_id)
+    await IdentityService(session).delete_account(user.user_id)
     cookies.delete_cookie(request, response, cookies.SESSION)
 
 

@@ -39,10 +39,9 @@ class AccountNeeded(ForbiddenError):
 class IdentityService:
     """Business rules for identities."""
 
-    def __init__(self, session: AsyncSession, identities: IdentityRepository | None = None) -> None:
-        """Use the transaction of `session`. Tests can pass another repository."""
-        self.session = session
-        self.identities = identities or IdentityRepository(session)
+    def __init__(self, session: AsyncSession) -> None:
+        """Use the transaction of `session`."""
+        self.identities = IdentityRepository(session)
         self.users = UserService(session)
         self.auth = AuthService(session)
 
@@ -96,7 +95,7 @@ class IdentityService:
             EmailNotVerified: If the user is new here and the email address is not verified.
             ConflictError: If a concurrent request links the same identity or creates the same account.
         """
-        user, secret = await self.get_or_create_account(confirmed.person), new_secret()
+        user, secret = await self.get_or_create_account(confirmed.user), new_secret()
         login = await self.auth.start_session(user.id, device)
         cookie = SessionCookie(
             secret=digest(secret),
@@ -119,7 +118,7 @@ class IdentityService:
         await self.auth.revoke_session(user_id, session_id)
         return cookie
 
-    async def close_account(self, user_id: UUID) -> None:
+    async def delete_account(self, user_id: UUID) -> None:
         """Delete an account and all its data. The account at the identity provider is not affected."""
         await self.users.delete(user_id, Precondition(None))
         audit("account_deleted", user_id=user_id)

@@ -1,7 +1,6 @@
-"""Dependencies of the to-do routes: owner and filters."""
+"""Dependencies of the to-do routes."""
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Depends, Query
 
@@ -9,15 +8,9 @@ from app.modules.todo.models import TodoStatus
 from app.modules.todo.schemas import TodoFilter, UtcTimestamp
 
 # isort: split
-from app.modules.auth.dependencies import CurrentUser
+from app.modules.auth.dependencies import OwnerId
 
-
-async def get_owner(user: CurrentUser) -> UUID:
-    """Return the current user: users can only access their own to-dos."""
-    return user.user_id
-
-
-OwnerId = Annotated[UUID, Depends(get_owner)]
+__all__ = ["OwnerId", "TodoFilterDep"]
 
 
 async def get_filter(

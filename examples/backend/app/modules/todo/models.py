@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Index, String
 from sqlmodel import Field
 
-from app.db.base import Base, Entity, UtcDateTime, utc_now
+from app.db.base import Entity, UtcDateTime
 
 OWNER_FK = "fk_todo_owner_id"
 
@@ -36,24 +36,3 @@ class Todo(Entity, table=True):
     # Text instead of a database enum, so that a new status needs no migration that locks the table.
     status: TodoStatus = Field(default=TodoStatus.OPEN, sa_type=String(20))
     due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-
-
-class TodoFeed(Base, table=True):
-    """Number of the last change to an owner's to-dos."""
-
-    __tablename__ = "todo_feed"
-
-    owner_id: UUID = Field(primary_key=True, foreign_key="user_account.id", ondelete="CASCADE")
-    last: int
-
-
-class TodoChange(Base, table=True):
-    """A change for the feed. The change numbers of an owner have no gaps and follow the commit order."""
-
-    __tablename__ = "todo_change"
-
-    owner_id: UUID = Field(primary_key=True, foreign_key="user_account.id", ondelete="CASCADE")
-    number: int = Field(primary_key=True)
-    kind: str = Field(max_length=20)
-    todo_id: UUID
-    occurred_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

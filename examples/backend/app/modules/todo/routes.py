@@ -1,26 +1,19 @@
 """To-do endpoints."""
 
-from collections.abc import AsyncIterable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 
 from app.core.exceptions import NotFoundError, PreconditionFailedError
 from app.core.openapi import problems
 from app.core.pagination import InvalidCursor, Page, PageDep, set_next_link
 from app.core.preconditions import IfMatch, set_etag
-from app.core.shutdown import should_continue, sleep_or_stop
 from app.db.idempotency import IdempotencyDep, IdempotencyKeyReused
-from app.db.session import DatabaseDep, SessionDep, open_read_session
+from app.db.session import SessionDep
 from app.modules.todo.dependencies import OwnerId, TodoFilterDep
-from app.modules.todo.models import Todo, TodoChange
-from app.modules.todo.repository import CHANGES_PAGE_SIZE
-from app.modules.todo.schemas import TodoChangeRead, TodoCreate, TodoOrder, TodoRead, TodoUpdate
-from app.modules.todo.service import FeedPosition, IllegalTransition, TodoNotFound, TodoService
-
-FEED_POLL_SECONDS = 1.0
+from app.modules.todo.schemas import TodoCreate, TodoOrder, TodoRead, TodoUpdate
+from app.modules.todo.service import IllegalTransition, TodoNotFound, TodoService
 
 router = APIRouter(tags=["todo"])
 
@@ -41,7 +34,9 @@ TodoServiceDep = Annotated[TodoService, Depends(get_service)]
 )
 async def create_todo(data: TodoCreate, todos: TodoServiceDep, idempotency: IdempotencyDep) -> TodoRead:
     """Create a to-do. With an `Idempotency-Key` header, the request can be repeated safely."""
-    return await idempotency(todos.create, data, TodoRead)
+    await idempotency.claim(data)
+    todo = TodoRead.model_validate(await todos.create(data))
+    return idempotency.created(todo)
 
 
 @router.get("", summary="List to-dos", responses=problems(InvalidCursor))
@@ -59,51 +54,6 @@ async def list_todos(
     rows, cursor = await todos.page(filters, order, page)
     set_next_link(request, response, cursor)
     return Page[TodoRead].model_validate({"items": rows, "next": cursor})
-
-
-async def get_feed_position(
-    todos: TodoServiceDep,
-    last_event_id: Annotated[int | None, Header(ge=0, le=2**31 - 1, description="Continue after this event.")] = None,
-) -> FeedPosition:
-    """Return the start position of the feed. A dependency can still respond with an error, a stream cannot."""
-    return await todos.feed_position(last_event_id)
-
-
-@router.get(
-    "/feed", summary="Follow the changes", response_class=EventSourceResponse, responses=problems(NotFoundError)
-)
-async def follow_todos(
-    position: Annotated[FeedPosition, Depends(get_feed_position)],
-    owner_id: OwnerId,
-    database: DatabaseDep,
-    request: Request,
-) -> AsyncIterable[ServerSentEvent]:
-    """Stream changes as Server-Sent Events, from now on or after `Last-Event-ID`.
-
-    The feed polls for new changes every second and holds no database connection in between. It ends when the
-    server stops; browsers reconnect automatically and continue where they were. If the client was disconnected
-    for too long, the first event is `reset`: changes were missed, so list the to-dos again.
-    """
-    number = position.after
-    if position.missed:
-        yield ServerSentEvent(event="reset", id=str(number), data={})
-    while should_continue(request):
-        async with open_read_session(database) as session:
-            changes = await TodoService(session, owner_id).changes(after=number)
-        for change, todo in changes:
-            number = change.number
-            yield _event(change, todo)
-        if len(changes) < CHANGES_PAGE_SIZE:
-            await sleep_or_stop(request, FEED_POLL_SECONDS)
-
-
-def _event(change: TodoChange, todo: Todo | None) -> ServerSentEvent:
-    data = TodoChangeRead(
-        todo_id=change.todo_id,
-        occurred_at=change.occurred_at,
-        todo=TodoRead.model_validate(todo) if todo else None,
-    )
-    return ServerSentEvent(event=change.kind, id=str(change.number), data=data)
 
 
 @router.get("/{todo_id}", summary="Read a to-do", responses=problems(TodoNotFound))

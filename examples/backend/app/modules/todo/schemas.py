@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from app.core.schemas import EntityModel, RequestModel, ResponseModel, omittable
+from app.core.schemas import EntityModel, RequestModel, omittable
 from app.modules.todo.models import TodoStatus
 
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["Buy milk"])]
@@ -68,11 +68,3 @@ class TodoRead(EntityModel):
     notes: str = Field(examples=["The one in glass bottles."])
     status: TodoStatus
     due_at: datetime | None
-
-
-class TodoChangeRead(ResponseModel):
-    """A change in the feed. The event type is `created`, `changed`, or `deleted`."""
-
-    todo_id: UUID
-    occurred_at: datetime
-    todo: TodoRead | None = Field(description="Current state of the to-do; null if it was deleted.")

@@ -7,10 +7,9 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.db.base import utc_now
 from app.modules.auth.dependencies import CurrentAdmin
 from app.modules.auth.service import AuthService
-from app.security.principal import Device, Principal
+from app.security.principal import Device
 from tests.people import admin_headers, new_client, sign_in_new_user
 
 AUTH = "/api/v1/auth"
@@ -68,16 +67,6 @@ async def test_sessions_of_others_are_not_found(client: AsyncClient, me: UUID, s
     assert (await stranger.delete(f"{AUTH}/sessions/{login.id}")).status_code == 404
     assert (await stranger.delete(f"{AUTH}/sessions")).status_code == 204
     assert [entry.id for entry in await AuthService(session).sessions(me) if entry.id == login.id] == [login.id]
-
-
-async def test_logout_without_session_does_nothing(me: UUID, session: AsyncSession) -> None:
-    auth = AuthService(session)
-    login = await auth.start_session(me, ELSEWHERE)
-    await auth.log_out(Principal(me, frozenset(), utc_now()))
-    assert login in await auth.sessions(me)
-
-    await auth.log_out(Principal(me, frozenset(), utc_now(), session_id=login.id))
-    assert login not in await auth.sessions(me)
 
 
 async def test_route_can_require_admin_scope(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:

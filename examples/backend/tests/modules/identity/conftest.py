@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
+from app.core.runtime import runtime_of
 from app.oidc.providers import Providers
 from app.oidc.settings import OidcSettings, ProviderSettings
 from tests.identity_provider import IdentityProvider, Person
@@ -41,7 +42,9 @@ def provider_settings(provider: IdentityProvider, name: str = "acme") -> Provide
 @pytest.fixture
 def app(app: FastAPI, provider: IdentityProvider) -> FastAPI:
     """The application, connected to the provider without a network."""
-    app.state.oidc = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
+    runtime_of(app)[Providers] = Providers(
+        OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app())
+    )
     return app
 
 

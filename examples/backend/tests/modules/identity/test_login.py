@@ -11,6 +11,7 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import Environment, Settings
+from app.core.runtime import runtime_of
 from app.db.base import utc_now
 from app.modules.identity.models import Identity, SessionCookie
 from app.modules.identity.repository import IdentityRepository
@@ -94,8 +95,8 @@ async def test_unverified_email_is_rejected(
 
 
 async def test_verified_claim_is_configurable(app: FastAPI, browser: AsyncClient, provider: IdentityProvider) -> None:
-    settings = app.state.oidc.get("acme").settings.model_copy(update={"verified_claim": "xms_edov"})
-    app.state.oidc = Providers(OidcSettings(providers=(settings,)), ASGITransport(provider.app()))
+    settings = runtime_of(app)[Providers].get("acme").settings.model_copy(update={"verified_claim": "xms_edov"})
+    runtime_of(app)[Providers] = Providers(OidcSettings(providers=(settings,)), ASGITransport(provider.app()))
     assert redirected_error(await sign_in(browser)) == "email_not_verified"
 
     provider.tamper = lambda claims: {n: v for n, v in claims.items() if n != "email_verified"} | {"xms_edov": True}
@@ -150,7 +151,9 @@ async def test_concurrent_first_logins_create_one_account(
     committing_client: AsyncClient, provider: IdentityProvider
 ) -> None:
     app = app_of(committing_client)
-    app.state.oidc = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
+    runtime_of(app)[Providers] = Providers(
+        OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app())
+    )
     browsers = [open_browser(app, provider) for _ in range(5)]
     urls = [await log_in_at_provider(browser, await start_login(browser)) for browser in browsers]
     answers = await asyncio.gather(*(browser.get(url) for browser, url in zip(browsers, urls, strict=True)))
@@ -202,7 +205,7 @@ async def test_login_attempt_expires(browser: AsyncClient, session: AsyncSession
 async def test_provider_mix_up_is_rejected(browser: AsyncClient, app: FastAPI, provider: IdentityProvider) -> None:
     evil = IdentityProvider(issuer="https://evil.example")
     settings = OidcSettings(providers=(provider_settings(provider), provider_settings(evil, "evil")))
-    app.state.oidc = Providers(settings, ASGITransport(provider.app()))
+    runtime_of(app)[Providers] = Providers(settings, ASGITransport(provider.app()))
     url = URL(await log_in_at_provider(browser, await start_login(browser)))
 
     mixed_up = url.copy_with(path="/api/v1/auth/callback/evil")
@@ -369,13 +372,28 @@ async def test_provider_outage_during_login_is_reported(browser: AsyncClient, pr
 
 
 async def test_login_attempts_are_rate_limited(browser: AsyncClient, app: FastAPI) -> None:
-    app.state.rate_limits = RateLimits(SecuritySettings(address_limit="2/minute"))
+    runtime_of(app)[RateLimits] = RateLimits(SecuritySettings(address_limit="2/minute"))
     for _ in range(2):
         await start_login(browser)
 
     answer = await browser.get(f"{AUTH}/login/acme")
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_users_of_one_network_can_sign_in_without_limit(browser: AsyncClient, app: FastAPI) -> None:
+    runtime_of(app)[RateLimits] = RateLimits(SecuritySettings(address_limit="2/minute"))
+    for _ in range(5):
+        assert error_free(await sign_in(browser))
+
+
+async def test_failed_callbacks_are_rate_limited(browser: AsyncClient, app: FastAPI) -> None:
+    runtime_of(app)[RateLimits] = RateLimits(SecuritySettings(address_limit="2/minute"))
+    failed = f"{AUTH}/callback/acme?state=unknown&code=unknown"
+    for _ in range(2):
+        assert redirected_error(await browser.get(failed)) == "login_expired"
+
+    assert (await browser.get(failed)).status_code == 429
 
 
 # ── cookies and secrets ──
@@ -399,8 +417,8 @@ async def test_development_cookies_work_over_http(browser: AsyncClient) -> None:
 
 
 async def test_production_cookies_are_secure_and_bound_to_host(app: FastAPI, provider: IdentityProvider) -> None:
-    app.state.settings = Settings(env=Environment.PROD)
-    app.state.security = SecuritySettings(env=Environment.PROD, app_url="https://app.example.com")
+    runtime_of(app).settings = Settings(env=Environment.PROD)
+    runtime_of(app)[SecuritySettings] = SecuritySettings(env=Environment.PROD, app_url="https://app.example.com")
     provider.redirect_uris = ("https://app.example.com/api/v1/auth/callback/acme",)
     async with open_browser(app, provider, "https://app.example.com") as browser:
         first, last = await browser.get(f"{AUTH}/login/acme"), await sign_in(browser)
@@ -415,7 +433,7 @@ async def test_public_url_may_differ_from_application_url(
     browser: AsyncClient, app: FastAPI, provider: IdentityProvider
 ) -> None:
     settings = OidcSettings(providers=(provider_settings(provider),), public_url="https://api.example.com/")
-    app.state.oidc = Providers(settings, ASGITransport(provider.app()))
+    runtime_of(app)[Providers] = Providers(settings, ASGITransport(provider.app()))
     answer = await browser.get(f"{AUTH}/login/acme")
 
     redirect_uri = URL(answer.headers["location"]).params["redirect_uri"]

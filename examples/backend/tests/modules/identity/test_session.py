@@ -8,6 +8,7 @@ from httpx2 import URL, ASGITransport, AsyncClient
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.core.runtime import runtime_of
 from app.db.base import utc_now
 from app.modules.auth.models import LoginSession
 from app.modules.identity.models import Identity, SessionCookie
@@ -101,7 +102,9 @@ async def test_logout_works_without_provider_support(
     await sign_in(browser)
     headers = await csrf(browser)
     provider.metadata = metadata
-    app.state.oidc = Providers(OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app()))
+    runtime_of(app)[Providers] = Providers(
+        OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app())
+    )
 
     assert (await browser.post(f"{AUTH}/logout", headers=headers)).json() == {"logout_url": None}
     assert (await browser.get(f"{AUTH}/session")).status_code == 401
@@ -112,7 +115,7 @@ async def test_logout_works_after_provider_is_removed(
 ) -> None:
     await sign_in(browser)
     headers = await csrf(browser)
-    app.state.oidc = Providers(
+    runtime_of(app)[Providers] = Providers(
         OidcSettings(providers=(provider_settings(provider, "new"),)), ASGITransport(provider.app())
     )
 

@@ -1,1 +1,1 @@
-"""To-dos, the example module: a state machine, a list with filters, and a live feed."""
+"""To-dos, the example module: a state machine and a list with filters."""

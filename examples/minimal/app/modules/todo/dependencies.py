@@ -1,7 +1,6 @@
-"""Dependencies of the to-do routes: owner and filters."""
+"""Dependencies of the to-do routes."""
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Depends, Query
 
@@ -9,15 +8,9 @@ from app.modules.todo.models import TodoStatus
 from app.modules.todo.schemas import TodoFilter, UtcTimestamp
 
 # isort: split
-from fastapi import Path
+from app.modules.user.dependencies import OwnerId
 
-
-async def get_owner(owner_id: Annotated[UUID, Path(description="Owner of the to-dos.")]) -> UUID:
-    """Return the owner given in the path, because there is no authentication."""
-    return owner_id
-
-
-OwnerId = Annotated[UUID, Depends(get_owner)]
+__all__ = ["OwnerId", "TodoFilterDep"]
 
 
 async def get_filter(

@@ -1,21 +1,19 @@
 """Business rules for to-dos."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.core.events import publish, subscribe
+from app.core.events import publish
 from app.core.exceptions import ConflictError, NotFoundError
 from app.core.pagination import PageParams
 from app.core.preconditions import Precondition
 from app.db.keyset import Row
-from app.modules.todo.events import TodoChanged, TodoCompleted, TodoCreated, TodoDeleted, TodoEvent
-from app.modules.todo.models import Todo, TodoChange, TodoStatus
-from app.modules.todo.repository import MAX_STORED_CHANGES, TodoRepository
+from app.modules.todo.events import TodoChanged, TodoCompleted, TodoCreated, TodoDeleted
+from app.modules.todo.models import Todo, TodoStatus
+from app.modules.todo.repository import TodoRepository
 from app.modules.todo.schemas import TodoCreate, TodoFilter, TodoOrder, TodoUpdate
-from app.modules.user.service import UserService
 
 NEXT_STATUS: Mapping[TodoStatus, frozenset[TodoStatus]] = {
     TodoStatus.OPEN: frozenset({TodoStatus.IN_PROGRESS, TodoStatus.DONE, TodoStatus.CANCELLED}),
@@ -37,29 +35,14 @@ class IllegalTransition(ConflictError):
     message = "The status of the to-do cannot change to the requested one."
 
 
-@dataclass(frozen=True)
-class FeedPosition:
-    """Position of a client in the feed."""
-
-    after: int
-    missed: bool = False  # whether changes in between have been deleted
-
-
 class TodoService:
     """Business rules for the to-dos of one owner."""
 
-    def __init__(
-        self,
-        session: AsyncSession,
-        owner_id: UUID,
-        todos: TodoRepository | None = None,
-        users: UserService | None = None,
-    ) -> None:
-        """Use the transaction of `session`. Tests can pass another repository or user service."""
+    def __init__(self, session: AsyncSession, owner_id: UUID, todos: TodoRepository | None = None) -> None:
+        """Use the transaction of `session`. Tests can pass another repository."""
         self.session = session
         self.owner_id = owner_id
         self.todos = todos or TodoRepository(session)
-        self.users = users or UserService(session)
 
     async def create(self, data: TodoCreate) -> Todo:
         """Create a to-do.
@@ -118,34 +101,7 @@ class TodoService:
         await self.todos.delete(todo)
         await publish(self.session, TodoDeleted(owner_id=self.owner_id, todo_id=todo_id))
 
-    async def feed_position(self, last_seen: int | None) -> FeedPosition:
-        """Return the position from which a client should start reading the feed.
-
-        Args:
-            last_seen: Number of the last change the client received. None starts with the next change.
-
-        Raises:
-            UserNotFound: If the owner does not exist.
-        """
-        await self.users.get(self.owner_id)
-        last = await self.todos.last_change(self.owner_id)
-        if last_seen is None:
-            return FeedPosition(after=last)
-        if last - MAX_STORED_CHANGES <= last_seen <= last:
-            return FeedPosition(after=last_seen)
-        return FeedPosition(after=last, missed=True)
-
-    async def changes(self, after: int) -> Sequence[tuple[TodoChange, Todo | None]]:
-        """Return the changes after a change number, oldest first."""
-        return await self.todos.changes(self.owner_id, after)
-
 
 def _check_transition(now: TodoStatus, then: TodoStatus) -> None:
     if then != now and then not in NEXT_STATUS[TodoStatus(now)]:
         raise IllegalTransition(f"The status of a to-do cannot change from {now} to {then}.")
-
-
-@subscribe(TodoEvent)
-async def record_change(session: AsyncSession, event: TodoEvent) -> None:
-    """Store each change for the feed, in the transaction that makes the change."""
-    await TodoRepository(session).add_change(event.owner_id, event.todo_id, event.kind)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from pydantic import TypeAdapter, ValidationError
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import load
 from app.db import dialect
@@ -12,15 +13,12 @@ from app.db.commands import command_context
 from app.db.session import transaction
 from app.modules.auth.models import Role
 from app.modules.auth.service import AuthService
+from app.modules.user.models import User
 from app.modules.user.schemas import Email, UserCreate
 from app.modules.user.service import UserService
 
 commands = typer.Typer(no_args_is_help=True, help="Manage user accounts.")
-
-
-@commands.callback()
-def _users() -> None:
-    """Keep `users` a command group even if it has only one command."""
+COMMANDS = {"users": commands}
 
 
 @commands.command()
@@ -42,6 +40,14 @@ async def _remove_admin(email: str) -> bool:
         if user is not None:
             await AuthService(session).revoke_role(user.id, Role.ADMIN)
         return user is not None
+
+
+async def grant_admin(session: AsyncSession, data: UserCreate) -> User:
+    """Grant the administrator role to the account with this email address; create the account if there is none."""
+    users = UserService(session)
+    user = await users.find(data.email) or await users.register(data)
+    await AuthService(session).grant_role(user.id, Role.ADMIN)
+    return user
 
 
 def parse_account(email: str, name: str) -> UserCreate:

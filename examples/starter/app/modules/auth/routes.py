@@ -18,7 +18,7 @@ router = APIRouter(tags=["auth"], responses=REFUSALS)
 @router.get("/me", summary="Read your account")
 async def get_me(user: CurrentUser, auth: AuthServiceDep, response: Response) -> MeRead:
     """Return your account and your scopes."""
-    return await _answer(user, auth, response)
+    return await _me(user, auth, response)
 
 
 @router.patch("/me", summary="Change your account", responses=problems(PreconditionFailedError))
@@ -27,10 +27,10 @@ async def update_me(
 ) -> MeRead:
     """Change the given fields. With `If-Match`, the request fails if the account has changed in the meantime."""
     await auth.update(user.user_id, data, if_match)
-    return await _answer(user, auth, response)
+    return await _me(user, auth, response)
 
 
-async def _answer(principal: Principal, auth: AuthService, response: Response) -> MeRead:
+async def _me(principal: Principal, auth: AuthService, response: Response) -> MeRead:
     user = await auth.user(principal.user_id)
     set_etag(response, user)
     return MeRead(**user.model_dump(), scopes=sorted(principal.scopes))

@@ -13,12 +13,9 @@ from app.db.commands import command_context
 from app.db.session import transaction
 from app.jwt.passwords import Passwords
 from app.jwt.settings import JwtSettings
-from app.modules.auth.commands import commands, parse_account
-from app.modules.auth.models import Role
-from app.modules.auth.service import AuthService
+from app.modules.auth.commands import commands, grant_admin, parse_account
 from app.modules.password.repository import PasswordRepository
 from app.modules.user.schemas import UserCreate
-from app.modules.user.service import UserService
 
 
 @commands.command()
@@ -45,11 +42,9 @@ async def _create_admin(data: UserCreate, passwords: Passwords) -> None:
             known = await PasswordRepository(session).find(data.email)
         hashed = None if known else await _read_password(data, passwords)
         async with transaction(database.write) as session:
-            users = UserService(session)
-            user = await users.find(data.email) or await users.register(data)
+            user = await grant_admin(session, data)
             if hashed is not None:
                 await PasswordRepository(session).set_password(user.id, hashed)
-            await AuthService(session).grant_role(user.id, Role.ADMIN)
     typer.echo(f"{data.email} is an administrator" + (", the password is unchanged" if known else ""))
 
 

@@ -7,8 +7,7 @@ from app.core.openapi import Responses, problems
 from app.jwt.passwords import WeakPassword
 from app.mail import UnusableAddress
 from app.modules.auth.dependencies import REFUSALS, CurrentUser
-from app.modules.password import mails
-from app.modules.password.dependencies import AfterAnswering, AttemptLimiterDep, PasswordServiceDep
+from app.modules.password.dependencies import AttemptLimiterDep, PasswordServiceDep
 from app.modules.password.repository import InvalidMailToken
 from app.modules.password.schemas import (
     Accepted,
@@ -36,11 +35,10 @@ EMAIL_TAKEN: Responses = {status.HTTP_409_CONFLICT: {"description": "`email_take
     summary="Register",
     responses=problems(UnusableAddress),
 )
-async def register(data: RegisterRequest, after_answering: AfterAnswering, attempts: AttemptLimiterDep) -> Accepted:
+async def register(data: RegisterRequest, service: PasswordServiceDep, attempts: AttemptLimiterDep) -> Accepted:
     """Request an account. To create it, follow the link in the email and choose a password."""
     await attempts.count("register", data.email)
-    mails.check_address(data.email)
-    after_answering(lambda service: service.register(data))
+    await service.register(data)
     return Accepted()
 
 
@@ -58,11 +56,11 @@ async def verify_email(data: VerifyEmailRequest, service: PasswordServiceDep, at
 
 @router.post("/forgot-password", status_code=status.HTTP_202_ACCEPTED, summary="Request a password reset")
 async def forgot_password(
-    data: ForgotPasswordRequest, after_answering: AfterAnswering, attempts: AttemptLimiterDep
+    data: ForgotPasswordRequest, service: PasswordServiceDep, attempts: AttemptLimiterDep
 ) -> Accepted:
     """Request an email with a link to choose a new password."""
     await attempts.count("forgot_password", data.email)
-    after_answering(lambda service: service.request_password_reset(data.email))
+    await service.request_password_reset(data.email)
     return Accepted()
 
 

@@ -11,18 +11,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.events import publish, subscribe
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
 from app.core.preconditions import Precondition
+from app.db.base import utc_now
 from app.db.session import Database, open_read_session
 from app.jwt.passwords import Passwords
-from app.mail import send_deferred_email, send_email_after_commit
+from app.mail import send
 from app.modules.auth.service import AuthService
 from app.modules.password import mails
-from app.modules.password.events import (
-    EmailChangeRequested,
-    PasswordChanged,
-    PasswordResetRequested,
-    RegistrationRepeated,
-    RegistrationRequested,
-)
+from app.modules.password.events import PasswordChanged
 from app.modules.password.models import Purpose
 from app.modules.password.repository import PasswordRepository
 from app.modules.password.schemas import RegisterRequest
@@ -48,18 +43,12 @@ class WrongPassword(ForbiddenError):
 class PasswordService:
     """Business rules for accounts with a password."""
 
-    def __init__(
-        self,
-        session: AsyncSession,
-        database: Database,
-        passwords: Passwords,
-        repository: PasswordRepository | None = None,
-    ) -> None:
+    def __init__(self, session: AsyncSession, database: Database, passwords: Passwords) -> None:
         """Write in the transaction of `session`; read the inputs of slow hashing from `database` beforehand."""
         self.session = session
         self.database = database
         self.passwords = passwords
-        self.repository = repository or PasswordRepository(session)
+        self.repository = PasswordRepository(session)
         self.users = UserService(session)
         self.auth = AuthService(session)
 
@@ -108,13 +97,17 @@ class PasswordService:
             return await AuthService(session).user(user_id)
 
     async def register(self, data: RegisterRequest) -> None:
-        """Request an account. The rest happens by email, so that it is not disclosed whether the account exists."""
-        if user := await self.users.find(data.email):
-            audit("register", user_id=user.id, outcome="account_exists")
-            await publish(self.session, RegistrationRepeated(user_id=user.id))
-            return
+        """Request an account. The rest happens by email.
+
+        Whether the account exists is checked after the commit, when the email is built. Until then, everything is the
+        same for every address, so neither the response nor its timing discloses it.
+
+        Raises:
+            UnusableAddress: If no email can be sent to the address.
+        """
+        mails.check_address(data.email)
         audit("register", account=fingerprint(data.email))
-        await publish(self.session, RegistrationRequested(email=data.email, name=data.name))
+        await send(self.session, mails.registration(email=data.email, name=data.name))
 
     async def verify_email(self, token: str, password: str) -> User:
         """Create the account of a verified email address.
@@ -135,11 +128,9 @@ class PasswordService:
         return user
 
     async def request_password_reset(self, email: str) -> None:
-        """Send a link to choose a new password, if the account exists."""
-        user = await self.users.find(email)
-        audit("password_reset_requested", user_id=user.id if user else None, account=fingerprint(email))
-        if user:
-            await publish(self.session, PasswordResetRequested(user_id=user.id))
+        """Send a link to choose a new password, if the account exists. As in `register`, that is checked later."""
+        audit("password_reset_requested", account=fingerprint(email))
+        await send(self.session, mails.reset_password(email=email, requested_at=utc_now()))
 
     async def reset_password(self, token: str, new: str) -> None:
         """Set a new password with the token from an email, and revoke all sessions.
@@ -170,21 +161,28 @@ class PasswordService:
         await self._store_password(user_id, hashed, keep)
 
     async def _store_password(self, user_id: UUID, password_hash: str, keep: UUID | None) -> None:
+        """Store the password, revoke links and sessions, and warn the owner, in case the change was not theirs."""
         await self.repository.set_password(user_id, password_hash)
         await self.repository.delete_tokens(user_id)
         await self.auth.revoke_all_sessions(user_id, keep)
         audit("password_changed", user_id=user_id)
         await publish(self.session, PasswordChanged(user_id=user_id))
+        await send(self.session, mails.PASSWORD_CHANGED.render((await self.users.get(user_id)).email))
 
     async def change_email(self, user_id: UUID, current: str, email: str) -> None:
         """Send a confirmation link to a new email address. The address is changed when the link is used.
 
         Raises:
             WrongPassword: If the password is wrong.
+            UnusableAddress: If no email can be sent to the new address.
         """
-        await self.confirm_password(user_id, current)
+        user = await self.confirm_password(user_id, current)
+        mails.check_address(email)
         audit("email_change_requested", user_id=user_id, account=fingerprint(email))
-        await publish(self.session, EmailChangeRequested(user_id=user_id, email=email))
+        await send(
+            self.session,
+            mails.confirm_email(user_id=user_id, old_email=user.email, email=email, requested_at=utc_now()),
+        )
 
     async def confirm_email(self, token: str) -> None:
         """Change the email address of an account to the confirmed new one.
@@ -207,54 +205,10 @@ class PasswordService:
         audit("account_deleted", user_id=user_id)
 
 
-@subscribe(RegistrationRequested)
-async def send_verification_link(session: AsyncSession, event: RegistrationRequested) -> None:
-    """Send the link that verifies the email address."""
-    await send_deferred_email(session, mails.verify_email, email=event.email, name=event.name)
-
-
-@subscribe(RegistrationRepeated)
-async def notify_account_exists(session: AsyncSession, event: RegistrationRepeated) -> None:
-    """Inform the owner by email; the response to the request does not disclose the account."""
-    user = await UserService(session).get(event.user_id)
-    send_email_after_commit(session, mails.ACCOUNT_EXISTS.render(user.email))
-
-
-@subscribe(PasswordResetRequested)
-async def send_reset_link(session: AsyncSession, event: PasswordResetRequested) -> None:
-    """Send the link to choose a new password."""
-    user = await UserService(session).get(event.user_id)
-    await send_deferred_email(
-        session, mails.reset_password, user_id=user.id, email=user.email, requested_at=event.occurred_at
-    )
-
-
-@subscribe(EmailChangeRequested)
-async def send_confirmation_link(session: AsyncSession, event: EmailChangeRequested) -> None:
-    """Send the link that confirms the new email address, if email can be sent to it."""
-    mails.check_address(event.email)
-    user = await UserService(session).get(event.user_id)
-    await send_deferred_email(
-        session,
-        mails.confirm_email,
-        user_id=user.id,
-        old_email=user.email,
-        email=event.email,
-        requested_at=event.occurred_at,
-    )
-
-
-@subscribe(PasswordChanged)
-async def notify_password_changed(session: AsyncSession, event: PasswordChanged) -> None:
-    """Warn the owner, in case the change was not theirs."""
-    user = await UserService(session).get(event.user_id)
-    send_email_after_commit(session, mails.PASSWORD_CHANGED.render(user.email))
-
-
 @subscribe(EmailChanged)
 async def revoke_old_address_access(session: AsyncSession, event: EmailChanged) -> None:
     """Warn the owner at the old address, even if an administrator made the change; revoke all links and sessions."""
     await PasswordRepository(session).delete_tokens(event.user_id)
     await AuthService(session).revoke_all_sessions(event.user_id)
     audit("email_changed", user_id=event.user_id)
-    send_email_after_commit(session, mails.EMAIL_CHANGED.render(event.old_email))
+    await send(session, mails.EMAIL_CHANGED.render(event.old_email))

@@ -1,5 +1,6 @@
 """Business rules for tokens: issuing and refreshing."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -8,13 +9,13 @@ from app.core.exceptions import ConflictError, UnauthenticatedError
 from app.db.base import utc_now
 from app.jwt.access_tokens import AccessTokens
 from app.modules.auth.models import LoginSession
-from app.modules.auth.service import AuthService, InvalidScope
+from app.modules.auth.service import AuthService, InvalidScope, SessionNotFound
 from app.modules.password.service import PasswordService
 from app.modules.token.models import RefreshToken
 from app.modules.token.repository import TokenRepository
 from app.modules.token.schemas import Tokens
 from app.security.audit import audit
-from app.security.principal import Device
+from app.security.principal import Device, Principal
 from app.security.secrets import digest, new_secret
 
 
@@ -33,21 +34,14 @@ class RefreshedJustNow(ConflictError):
 class TokenService:
     """Business rules for tokens."""
 
-    def __init__(
-        self,
-        session: AsyncSession,
-        access_tokens: AccessTokens,
-        grace: timedelta,
-        tokens: TokenRepository | None = None,
-    ) -> None:
+    def __init__(self, session: AsyncSession, access_tokens: AccessTokens, grace: timedelta) -> None:
         """Use the transaction of `session`. Reuse of a refresh token within `grace` does not end the session."""
-        self.session = session
         self.access_tokens = access_tokens
         self.grace = grace
-        self.tokens = tokens or TokenRepository(session)
+        self.tokens = TokenRepository(session)
         self.auth = AuthService(session)
 
-    async def log_in(
+    async def sign_in(
         self, passwords: PasswordService, email: str, password: str, wanted: frozenset[str], device: Device
     ) -> Tokens:
         """Check the password, start a session, and issue its first tokens.
@@ -64,6 +58,12 @@ class TokenService:
             raise
         audit("login", user_id=user.id, session_id=str(login.id))
         return await self._issue_tokens(login)
+
+    async def sign_out(self, principal: Principal) -> None:
+        """Revoke the session of an access token. A session that has already ended is not an error."""
+        if principal.session_id is not None:
+            with suppress(SessionNotFound):
+                await self.auth.revoke_session(principal.user_id, principal.session_id)
 
     async def refresh(self, secret: str) -> Tokens | None:
         """Exchange a refresh token for new tokens.

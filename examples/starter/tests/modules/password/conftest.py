@@ -6,8 +6,8 @@ import pytest
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from app.mail import Mail
-from app.mail.outbox import use_post_function
+from app.mail import Mail, use_backend
+from tests.mail.recording import RecordingBackend
 
 
 @pytest.fixture(autouse=True)
@@ -18,14 +18,8 @@ def fast_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the work after the response without a delay."""
-    monkeypatch.setattr("app.modules.password.dependencies.DELAY_SECONDS", (0, 0))
-
-
-@pytest.fixture(autouse=True)
 def sent_emails() -> Generator[list[Mail]]:
-    """The emails sent during the test."""
-    sent: list[Mail] = []
-    with use_post_function(sent.append):
-        yield sent
+    """The emails about passwords that are sent during the test."""
+    backend = RecordingBackend("app.modules.password.")
+    with use_backend(backend):
+        yield backend.mails

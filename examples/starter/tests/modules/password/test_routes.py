@@ -13,8 +13,9 @@ from structlog.testing import capture_logs
 
 from app.core import openapi
 from app.core.preconditions import Precondition
+from app.core.runtime import runtime_of
 from app.db.base import utc_now
-from app.db.session import transaction
+from app.db.session import Database, transaction
 from app.mail import Mail
 from app.modules.auth.models import LoginSession
 from app.modules.auth.service import AuthService
@@ -422,7 +423,7 @@ async def test_concurrent_verifications_create_one_account(
 
 
 async def test_concurrent_password_resets_succeed_once(committing_client: AsyncClient, sent_emails: list[Mail]) -> None:
-    async with transaction(app_of(committing_client).state.database.write) as session:
+    async with transaction(runtime_of(app_of(committing_client))[Database].write) as session:
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
     await forgot(committing_client)
     [mail] = sent_emails
@@ -452,5 +453,5 @@ async def test_login_during_password_reset_starts_no_session(
     may_go_on.set()
 
     assert [(await answer).status_code for answer in (logging_in, resetting)] == [200, 204]
-    async with transaction(app_of(committing_client).state.database.write) as session:
+    async with transaction(runtime_of(app_of(committing_client))[Database].write) as session:
         assert (await session.exec(select(LoginSession))).all() == []

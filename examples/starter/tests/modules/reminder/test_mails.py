@@ -23,7 +23,7 @@ async def remind(session: AsyncSession, **fields: Any) -> Mail | None:
     todo.sqlmodel_update(fields)
     session.add(todo)
     await session.flush()
-    return await reminder.write(session, todo_id=todo.id, due_at=DUE)
+    return await reminder(todo_id=todo.id, due_at=DUE).build(session)
 
 
 async def test_reminder_contains_title_and_due_date(session: AsyncSession) -> None:
@@ -51,7 +51,7 @@ async def test_closed_or_rescheduled_todo_gets_no_reminder(session: AsyncSession
 
 
 async def test_deleted_todo_gets_no_reminder(session: AsyncSession) -> None:
-    assert await reminder.write(session, todo_id=uuid4(), due_at=DUE) is None
+    assert await reminder(todo_id=uuid4(), due_at=DUE).build(session) is None
 
 
 def test_due_date_is_formatted_in_utc() -> None:

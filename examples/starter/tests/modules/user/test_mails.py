@@ -12,11 +12,11 @@ async def test_welcome_email_contains_name(session: AsyncSession) -> None:
     user = User(email="ada@example.com", name="Ada <3")
     session.add(user)
     await session.flush()
-    mail = await welcome.write(session, user_id=user.id)
+    mail = await welcome(user_id=user.id).build(session)
 
     assert mail is not None
     assert (mail.to, "Hello Ada <3," in mail.text, "Hello Ada &lt;3," in mail.html) == (user.email, True, True)
 
 
 async def test_deleted_user_gets_no_welcome_email(session: AsyncSession) -> None:
-    assert await welcome.write(session, user_id=uuid4()) is None
+    assert await welcome(user_id=uuid4()).build(session) is None

@@ -1,7 +1,7 @@
 """Emails about accounts with a password. Their texts are in `templates/`.
 
-Emails with a link are deferred emails, which create their secret when they are sent. The others are rendered when
-the event happens, for the current address of the account.
+Emails with a link are deferred emails, which create their secret when they are sent. The others are rendered
+immediately, for the current address of the account.
 """
 
 from datetime import datetime
@@ -15,6 +15,7 @@ from app.mail.template import EXAMPLE_LINK
 from app.modules.password.models import Purpose
 from app.modules.password.repository import PasswordRepository
 from app.modules.user.models import User
+from app.modules.user.service import UserService
 from app.security.settings import SecuritySettings
 
 VERIFY_EMAIL = MailTemplate(__name__, "verify_email", link=EXAMPLE_LINK)
@@ -35,18 +36,21 @@ def check_address(to: str) -> None:
 
 
 @deferred_email
-async def verify_email(session: AsyncSession, *, email: str, name: str) -> Mail:
-    """Send the link that verifies the email address of a new account."""
+async def registration(session: AsyncSession, *, email: str, name: str) -> Mail:
+    """Send the link that verifies the address of a new account, or inform the owner that the account already exists."""
+    if await UserService(session).find(email):
+        return ACCOUNT_EXISTS.render(email)
     secret = await PasswordRepository(session).add_registration(email, name)
     return VERIFY_EMAIL.render(email, link=_link("/verify-email", secret))
 
 
 @deferred_email
-async def reset_password(session: AsyncSession, *, user_id: UUID, email: str, requested_at: datetime) -> Mail | None:
-    """Send a link to choose a new password."""
-    if not await _link_still_valid(session, user_id, email, requested_at):
+async def reset_password(session: AsyncSession, *, email: str, requested_at: datetime) -> Mail | None:
+    """Send a link to choose a new password, if the account exists."""
+    user = await UserService(session).find(email)
+    if user is None or not await _link_still_valid(session, user.id, email, requested_at):
         return None
-    secret = await PasswordRepository(session).add_token(user_id, Purpose.RESET_PASSWORD, email)
+    secret = await PasswordRepository(session).add_token(user.id, Purpose.RESET_PASSWORD, email)
     return RESET_PASSWORD.render(email, link=_link("/reset-password", secret))
 
 

@@ -7,8 +7,10 @@ from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from app.core.exceptions import UnauthenticatedError
+from app.core.runtime import runtime_of
 from app.db.session import SessionDep
 from app.jwt.access_tokens import AccessTokens
+from app.jwt.settings import JwtSettings
 from app.modules.token.service import TokenService
 from app.security.principal import SCOPES, Principal
 
@@ -19,8 +21,7 @@ bearer = OAuth2PasswordBearer(
 
 async def get_access_tokens(request: Request) -> AccessTokens:
     """Return the object that signs and verifies access tokens."""
-    access_tokens: AccessTokens = request.app.state.access_tokens
-    return access_tokens
+    return runtime_of(request)[AccessTokens]
 
 
 AccessTokensDep = Annotated[AccessTokens, Depends(get_access_tokens)]
@@ -39,7 +40,9 @@ async def get_principal(token: Annotated[str | None, Depends(bearer)], access_to
 
 async def get_service(request: Request, session: SessionDep, access_tokens: AccessTokensDep) -> TokenService:
     """Return a service that uses the transaction of the request."""
-    return TokenService(session, access_tokens, timedelta(seconds=request.app.state.jwt.refresh_grace_seconds))
+    return TokenService(
+        session, access_tokens, timedelta(seconds=runtime_of(request)[JwtSettings].refresh_grace_seconds)
+    )
 
 
 TokenServiceDep = Annotated[TokenService, Depends(get_service)]

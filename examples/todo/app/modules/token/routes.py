@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Response, status
 from app.core.exception_handlers import error_response
 from app.core.exceptions import TooManyRequestsError
 from app.core.openapi import problems
-from app.modules.auth.dependencies import REFUSALS, AnyPrincipal, AuthServiceDep
+from app.modules.auth.dependencies import REFUSALS, AnyPrincipal
 from app.modules.auth.service import InvalidScope
 from app.modules.password.dependencies import AttemptLimiterDep, PasswordServiceDep
 from app.modules.password.service import WrongCredentials
@@ -30,12 +30,12 @@ async def log_in(
 ) -> Tokens:
     """Sign in with email address and password; returns an access token and a refresh token."""
     await attempts.count("login", form.username)
-    answered = await tokens.log_in(
+    issued = await tokens.sign_in(
         passwords, form.username, form.password.get_secret_value(), frozenset(form.scope.split()), attempts.device
     )
-    await attempts.reset_count("login", form.username)
+    await attempts.record_success("login", form.username)
     response.headers.update(NO_STORE)
-    return answered
+    return issued
 
 
 @router.post(
@@ -54,9 +54,9 @@ async def refresh(data: RefreshRequest, tokens: TokenServiceDep, response: Respo
 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT, summary="Sign out", responses=REFUSALS)
-async def log_out(user: AnyPrincipal, auth: AuthServiceDep) -> None:
+async def log_out(user: AnyPrincipal, tokens: TokenServiceDep) -> None:
     """End this session. Its refresh token is revoked; its access token is valid until it expires in a few minutes."""
-    await auth.log_out(user)
+    await tokens.sign_out(user)
 
 
 @router.get("/jwks", summary="Read the public keys")

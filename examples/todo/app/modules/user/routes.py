@@ -34,7 +34,9 @@ UserServiceDep = Annotated[UserService, Depends(get_service)]
 )
 async def register_user(data: UserCreate, users: UserServiceDep, idempotency: IdempotencyDep) -> UserRead:
     """Create an account. With an `Idempotency-Key` header, the request can be repeated safely."""
-    return await idempotency(users.register, data, UserRead)
+    await idempotency.claim(data)
+    user = UserRead.model_validate(await users.register(data))
+    return idempotency.created(user)
 
 
 @router.get("", summary="List accounts", responses=problems(InvalidCursor))

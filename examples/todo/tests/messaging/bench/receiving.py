@@ -10,17 +10,18 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import TopicPartition
-from fastapi import FastAPI
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.events import publish
+from app.core.runtime import runtime_of
 from app.db.session import transaction
-from app.features import FEATURES
+from app.main import create_app
 from app.messaging.consumers import Consumer
-from app.messaging.listening import BATCH, listening
 from app.messaging.producer import EventProducer
 from app.messaging.relay import EventRelay
 from app.messaging.settings import KafkaConfig
+from app.messaging.subscription import BATCH, run_consumers
+from app.outbox import Wakers
 from app.outbox.poller import run_poller
 from app.outbox.settings import OutboxSettings
 from tests.messaging.bench.environment import EVENTS, ROUNDS, TOPIC, Figure, Measured, Stage
@@ -54,7 +55,7 @@ async def consuming(stage: Stage) -> list[Figure]:
     for _ in range(ROUNDS):
         (waiting, rate), watch = await asyncio.to_thread(_read, stage.kafka), Watch()
         bare.append(rate)
-        async with listening(stage.database, stage.kafka, [watch.consumer]):
+        async with run_consumers(stage.database, stage.kafka, [watch.consumer]):
             while watch.count < waiting:  # noqa: ASYNC110 - what is waited for is a list
                 await asyncio.sleep(0.005)
         mine.append(_rate(watch.batches))
@@ -73,7 +74,7 @@ async def latency(stage: Stage) -> list[Figure]:
         for waking in _wakers():
             await stack.enter_async_context(waking(relay.wake))
         await stack.enter_async_context(run_poller(relay))
-        await stack.enter_async_context(listening(stage.database, stage.kafka, [watch.consumer]))
+        await stack.enter_async_context(run_consumers(stage.database, stage.kafka, [watch.consumer]))
         await _one(stage, watch, -1)  # wait until all subscriptions are active
         for number in range(EVENTS, EVENTS + ALONE):
             waited.append(await _one(stage, watch, number))  # noqa: PERF401 - one after the other
@@ -83,12 +84,7 @@ async def latency(stage: Stage) -> list[Figure]:
 
 def _wakers() -> list:
     """Return the relay wakers of the features; SQLite has none."""
-    app = FastAPI()
-    app.state.relay_wakers = []
-    for feature in FEATURES:
-        if getattr(feature, "__name__", "") == "app.outbox.notify":
-            feature.setup(app)
-    return app.state.relay_wakers
+    return runtime_of(create_app())[Wakers]
 
 
 async def _one(stage: Stage, watch: Watch, number: int) -> float:

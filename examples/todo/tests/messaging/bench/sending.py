@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from app.core.events import publish
 from app.db.base import utc_now
 from app.db.session import transaction
-from app.messaging.models import ProcessedEvent
+from app.messaging.inbox import ProcessedEvent
 from app.messaging.producer import PRODUCER_CONFIG, EventProducer
 from app.messaging.relay import EventRelay
 from app.outbox.models import OutboxMessage

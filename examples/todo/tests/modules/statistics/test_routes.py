@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from httpx2 import AsyncClient
 
+from app.core.runtime import runtime_of
 from app.db.base import utc_now
-from app.db.session import transaction
+from app.db.session import Database, transaction
 from app.modules.statistics.service import StatisticsService
 from tests.people import app_of, as_admin
 
@@ -21,7 +22,7 @@ def client(client: AsyncClient) -> AsyncClient:
 
 async def test_counts_are_listed_newest_first(client: AsyncClient) -> None:
     now = utc_now()
-    async with transaction(app_of(client).state.database.write) as session:
+    async with transaction(runtime_of(app_of(client))[Database].write) as session:
         await StatisticsService(session).count(
             [(now, "Opened"), (now, "Opened"), (now - timedelta(days=6), "Opened"), (now - timedelta(days=7), "Opened")]
         )

@@ -12,8 +12,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
 from app.core.config import load
+from app.core.runtime import runtime_of
 from app.db.base import utc_now
-from app.db.session import transaction
+from app.db.session import Database, transaction
+from app.jwt.access_tokens import AccessTokens
 from app.jwt.keys import dump_keys, generate, rotate
 from app.jwt.passwords import Passwords
 from app.jwt.settings import JwtSettings
@@ -22,9 +24,13 @@ from app.modules.auth.models import LoginSession, Role
 from app.modules.auth.service import AuthService
 from app.modules.password.repository import PasswordRepository
 from app.modules.token.models import RefreshToken
+from app.modules.token.service import TokenService
 from app.modules.user.schemas import UserCreate
 from app.modules.user.service import UserService
+from app.security.principal import Device, Principal
+from app.security.rate_limits import RateLimits
 from app.security.secrets import digest
+from app.security.settings import SecuritySettings
 from tests.people import app_of
 
 AUTH = "/api/v1/auth"
@@ -33,9 +39,9 @@ EMAIL, PASSWORD = "ada@example.com", "orbit-walnut-teapot-47"
 
 async def open_account(client: AsyncClient, *roles: Role) -> None:
     """Create an account with a password, without email verification."""
-    state = app_of(client).state
-    hashed = await state.passwords.hash(PASSWORD)
-    async with transaction(state.database.write) as session:
+    runtime = runtime_of(app_of(client))
+    hashed = await runtime[Passwords].hash(PASSWORD)
+    async with transaction(runtime[Database].write) as session:
         user = await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
         await PasswordRepository(session).set_password(user.id, hashed)
         for role in roles:
@@ -81,7 +87,7 @@ async def test_login_returns_tokens(client: AsyncClient) -> None:
 )
 async def test_failed_login_response_does_not_reveal_the_cause(client: AsyncClient, email: str, password: str) -> None:
     await open_account(client)
-    async with transaction(app_of(client).state.database.write) as session:
+    async with transaction(runtime_of(app_of(client))[Database].write) as session:
         await UserService(session).register(UserCreate(email="old@example.com", name="Without a password"))
     answer = await log_in(client, username=email, password=password)
 
@@ -122,7 +128,7 @@ async def test_login_verifies_a_hash_even_without_account(client: AsyncClient, e
             verified.append(password)
             return await super().verify(password, stored)
 
-    app_of(client).state.passwords = Noting(load(JwtSettings))
+    runtime_of(app_of(client))[Passwords] = Noting(load(JwtSettings))
     await log_in(client, username=email, password="orbit-walnut-teapot-48")
     assert verified == ["orbit-walnut-teapot-48"]
 
@@ -133,13 +139,13 @@ async def test_password_change_during_login_is_detected(client: AsyncClient) -> 
     class Interrupted(Passwords):
         async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
             right = await super().verify(password, stored)
-            async with transaction(app_of(client).state.database.write) as session:
+            async with transaction(runtime_of(app_of(client))[Database].write) as session:
                 user = await UserService(session).find(EMAIL)
                 assert user is not None
                 await PasswordRepository(session).set_password(user.id, "another hash")
             return right
 
-    app_of(client).state.passwords = Interrupted(load(JwtSettings))
+    runtime_of(app_of(client))[Passwords] = Interrupted(load(JwtSettings))
     assert (await log_in(client)).status_code == 401
 
 
@@ -150,7 +156,7 @@ async def test_outdated_hash_is_replaced(client: AsyncClient, session: AsyncSess
         async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
             return True, "a better hash"
 
-    app_of(client).state.passwords = Outdated(load(JwtSettings))
+    runtime_of(app_of(client))[Passwords] = Outdated(load(JwtSettings))
     assert (await log_in(client)).status_code == 200
     found = await PasswordRepository(session).find(EMAIL)
     assert found is not None
@@ -305,6 +311,20 @@ async def test_sessions_are_listed_with_the_current_one(client: AsyncClient) -> 
     assert (there["client"], there["address"]) == (("A telephone" * 50)[:200], "127.0.0.1")
 
 
+async def test_logout_without_session_does_nothing(client: AsyncClient, session: AsyncSession) -> None:
+    await open_account(client)
+    user = await UserService(session).find(EMAIL)
+    assert user is not None
+    auth, tokens = AuthService(session), TokenService(session, runtime_of(app_of(client))[AccessTokens], timedelta())
+    login = await auth.start_session(user.id, Device("A telephone", "192.0.2.1"))
+    await tokens.sign_out(Principal(user.id, frozenset(), utc_now()))
+    assert login in await auth.sessions(user.id)
+
+    for _ in range(2):
+        await tokens.sign_out(Principal(user.id, frozenset(), utc_now(), session_id=login.id))
+    assert login not in await auth.sessions(user.id)
+
+
 async def test_sign_in_attempts_are_limited(client: AsyncClient) -> None:
     await open_account(client)
     answers = [(await log_in(client, password="wrong")).status_code for _ in range(11)]
@@ -321,6 +341,25 @@ async def test_successful_login_resets_the_attempt_count(client: AsyncClient) ->
         for _ in range(9):
             await log_in(client, password="wrong")
         assert (await log_in(client)).status_code == 200
+
+
+async def test_users_of_one_network_can_sign_in_without_limit(client: AsyncClient) -> None:
+    runtime_of(app_of(client))[RateLimits] = RateLimits(SecuritySettings(address_limit="2/minute"))
+    await open_account(client)
+    for _ in range(5):
+        assert (await log_in(client)).status_code == 200
+
+
+async def test_failed_logins_of_one_network_are_limited(client: AsyncClient) -> None:
+    """An account of the attacker does not help to guess the passwords of others."""
+    runtime_of(app_of(client))[RateLimits] = RateLimits(SecuritySettings(address_limit="3/minute"))
+    await open_account(client)
+    answers = []
+    for n in range(4):
+        answers.append((await log_in(client, username=f"{n}@example.com")).status_code)
+        answers.append((await log_in(client)).status_code)
+
+    assert answers == [401, 200, 401, 200, 401, 429, 429, 429]
 
 
 async def test_key_rotation_keeps_users_signed_in(
@@ -345,7 +384,7 @@ async def test_key_rotation_keeps_users_signed_in(
 def restarted(client: AsyncClient) -> AsyncClient:
     """Return a client of a new application instance with the same database."""
     app = create_app()
-    app.state.database = app_of(client).state.database
+    runtime_of(app)[Database] = runtime_of(app_of(client))[Database]
     return AsyncClient(transport=ASGITransport(app), base_url="http://test")
 
 

@@ -1,0 +1,88 @@
+"""What the parts of a running application share, and how features take part in it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+
+from app.core.config import Settings
+
+CHECK_TIMEOUT_SECONDS = 2.0
+
+T = TypeVar("T")
+Background = Callable[["Runtime"], AbstractAsyncContextManager[None]]  # work that goes on while its block runs
+HealthCheck = Callable[["Runtime"], Awaitable[None]]
+
+
+@dataclass
+class Runtime:
+    """What the parts of one application share.
+
+    Features store their objects by type: `runtime[Database] = database`. Dependencies read them:
+    `runtime_of(request)[Database]`.
+
+    Attributes:
+        settings: Core settings.
+        stopping: Set as soon as the process has been asked to stop.
+        in_process: Background work for which no separate process is configured, as is usual in development.
+        background: Background work of this process.
+        health_checks: Readiness checks by name, each with its time limit in seconds.
+    """
+
+    settings: Settings
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    in_process: list[Background] = field(default_factory=list)
+    background: Sequence[Background] = ()
+    health_checks: dict[str, tuple[HealthCheck, float]] = field(default_factory=dict)
+    _objects: dict[type, Any] = field(default_factory=dict)
+
+    def __getitem__(self, kind: type[T]) -> T:
+        """Return the object of a type.
+
+        Raises:
+            LookupError: If no feature has stored one.
+        """
+        try:
+            return self._objects[kind]
+        except KeyError:
+            raise LookupError(f"There is no {kind.__name__}: is its feature in app/features.py, and started?") from None
+
+    def __setitem__(self, kind: type[T], value: T) -> None:
+        """Store the object of a type; it replaces an earlier one."""
+        self._objects[kind] = value
+
+    def add_check(self, name: str, check: HealthCheck, timeout_seconds: float = CHECK_TIMEOUT_SECONDS) -> None:
+        """Register a readiness check, which must raise an exception if its dependency is unavailable.
+
+        Raises:
+            ValueError: If another check has the name; one of them would not run.
+        """
+        if name in self.health_checks:
+            raise ValueError(f"There are two health checks with the name {name!r}.")
+        self.health_checks[name] = check, timeout_seconds
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A package of `app` that takes part in starting the application. Each hook may be left out.
+
+    Attributes:
+        setup: Adds routes, exception handlers, middleware and settings while the application is built.
+        lifespan: Keeps the resources of the feature open while the application runs.
+        prepare_development: Sets missing environment variables before the development server starts (`ENV=dev`).
+        commands: Name of a module whose `COMMANDS` the command line offers.
+    """
+
+    setup: Callable[[FastAPI, Runtime], None] | None = None
+    lifespan: Background | None = None
+    prepare_development: Callable[[], None] | None = None
+    commands: str | None = None
+
+
+def runtime_of(source: FastAPI | Request) -> Runtime:
+    """Return the runtime of an application, or of the one that handles a request."""
+    app: FastAPI = source.app if isinstance(source, Request) else source
+    return app.state.runtime

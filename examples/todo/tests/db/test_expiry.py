@@ -1,0 +1,65 @@
+"""Deletion of expired rows, in batches."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlmodel import col, delete, select
+
+from app.db.base import utc_now
+from app.db.expiry import delete_expired
+from app.db.idempotency import IdempotencyKey
+from app.db.session import Database, transaction
+
+TABLE = "idempotency_key"
+
+
+@pytest.fixture
+async def expired(committing_database: Database) -> AsyncGenerator[Database]:
+    """A database with five expired keys and a valid one."""
+    async with transaction(committing_database.write) as session:
+        for name, hours in (*((f"old {number}", -1) for number in range(5)), ("new", 1)):
+            session.add(IdempotencyKey(id=name, fingerprint="", expires_at=utc_now() + timedelta(hours=hours)))
+    yield committing_database
+    async with transaction(committing_database.write) as session:
+        await session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.id) != ""))
+
+
+async def keys(database: Database) -> list[str]:
+    async with transaction(database.snapshot) as session:
+        return sorted((await session.exec(select(IdempotencyKey.id))).all())
+
+
+async def test_expired_rows_are_deleted(expired: Database) -> None:
+    assert [batch async for batch in delete_expired(expired)] == [(TABLE, 5)]
+    assert [batch async for batch in delete_expired(expired)] == []
+    assert await keys(expired) == ["new"]
+
+
+async def test_expired_rows_are_deleted_in_batches(expired: Database) -> None:
+    assert [batch async for batch in delete_expired(expired, batch_size=2)] == [(TABLE, 2), (TABLE, 2), (TABLE, 1)]
+    assert await keys(expired) == ["new"]
+
+
+async def test_deleted_rows_stay_deleted_after_an_interruption(expired: Database) -> None:
+    deletions = 0
+
+    def cancel_second_batch(_: Any, __: Any, statement: str, *___: Any) -> None:
+        nonlocal deletions
+        deletions += statement.startswith("DELETE FROM idempotency_key")
+        if deletions == 2:
+            raise asyncio.CancelledError
+
+    engine = expired.write.kw["bind"].sync_engine
+    event.listen(engine, "after_cursor_execute", cancel_second_batch)
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            [batch async for batch in delete_expired(expired, batch_size=2)]
+    finally:
+        event.remove(engine, "after_cursor_execute", cancel_second_batch)
+
+    assert len(await keys(expired)) == 4
+    assert [batch async for batch in delete_expired(expired)] == [(TABLE, 3)]
