@@ -115,7 +115,7 @@ def test_imports_are_declared_dependencies(project: Path) -> None:
         if file.suffix == ".py":
             runtime = file.parts[0] in {"app", "alembic"} and file not in DEVELOPMENT_ONLY
             allowed = declared["runtime"] | (set() if runtime else declared["dev"])
-            needed = {distribution(package) for package in imports(project / file)} - {"app", "tests"}
+            needed = {distribution(package) for package in imports(project / file)} - {"app", "tests", "tools"}
             assert needed <= allowed, file
 
 

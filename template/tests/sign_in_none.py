@@ -1,4 +1,4 @@
-"""Nobody signs in: without authentication, all requests are allowed."""
+"""There is no sign-in: all requests are allowed."""
 
 from uuid import UUID
 

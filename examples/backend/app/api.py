@@ -17,8 +17,8 @@ router = APIRouter(prefix="/api/v1", responses=EVERY_ROUTE)
 # … and include their routes below this one. Then no update of the template gets in their way.
 
 # The template's modules.
-router.include_router(user.router, prefix="/users", dependencies=ADMINISTRATORS, responses=REFUSALS)
 router.include_router(identity.router, prefix="/auth")
 router.include_router(auth.router, prefix="/auth", dependencies=SIGNED_IN)
+router.include_router(user.router, prefix="/users", dependencies=ADMINISTRATORS, responses=REFUSALS)
 router.include_router(feed.router, prefix="/todos", dependencies=SIGNED_IN, responses=REFUSALS)
 router.include_router(todo.router, prefix="/todos", dependencies=SIGNED_IN, responses=REFUSALS)

@@ -29,7 +29,7 @@ class Process:
     Attributes:
         help: What it does, for `app run --help`.
         port: Port of its health endpoints and routes.
-        background: Work that goes on while it runs.
+        background: Background work of the process.
         checks: Checks before it starts; each raises `ConfigurationError`.
         serves: Whether it serves the routes of a module, given the module's name.
     """
@@ -79,7 +79,7 @@ PROCESSES = {
     ),
 }
 
-ACCOUNT_MODULES = frozenset({"auth", "identity", "password", "token", "user"})
+ACCOUNT_MODULES = frozenset({"auth", "password", "token", "user"})
 
 PROCESSES |= {
     "mailer": Process(

@@ -16,7 +16,7 @@ from app.core.config import ConfigurationError
 from app.core.runtime import runtime_of
 from app.db.session import Database, transaction
 from app.main import create_app
-from app.messaging import contracts
+from app.messaging import consume_events, contracts
 from app.messaging.contracts import Topic
 from app.messaging.development import broker
 from app.messaging.settings import KafkaConfig
@@ -147,6 +147,13 @@ async def test_relay_and_consumer_process_events(
     assert await is_relayed(empty_database)
     assert str(ids[0]) in {each.id for each in produced_events(kafka, Topic("users", partitions=4))}
     assert '"event": "events processed"' in consumer.log_text
+
+
+async def test_process_without_consumers_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    with pytest.raises(ConfigurationError, match='No consumer is declared with process="absent"'):
+        async with running_app(partial(create_app, background=[consume_events("absent")])):
+            pass
 
 
 def test_development_broker_has_topics_and_stops() -> None:

@@ -13,7 +13,7 @@ from app.core.config import Settings
 CHECK_TIMEOUT_SECONDS = 2.0
 
 T = TypeVar("T")
-Background = Callable[["Runtime"], AbstractAsyncContextManager[None]]  # work that goes on while its block runs
+Background = Callable[["Runtime"], AbstractAsyncContextManager[None]]  # work that runs during its block
 HealthCheck = Callable[["Runtime"], Awaitable[None]]
 
 
