@@ -62,7 +62,7 @@ def update(folder: Path, *arguments: str, **answers: object) -> str:
     """
     output = copier(folder, "update", "--defaults", *arguments, *data(**answers))
     left = conflicts(folder)
-    assert not left, "\n".join([f"conflicts in {left}", *((folder / each).read_text(encoding="utf-8") for each in left)])
+    assert not left, f"conflicts in {left}"
     return output
 
 
