@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlmodel import col, select, update
+from sqlmodel import Field, col, select, update
 
-from app.db.base import utc_now
+from app.db.base import Base, UtcDateTime, utc_now
 from app.db.session import Database, transaction
-from app.jobs.models import ScheduleState
 from app.jobs.repository import JobRepository
 from app.jobs.schedule import MissedRuns, Schedule, schedules
 from app.outbox.background import finish_before_cancel, run_in_background
@@ -27,6 +26,15 @@ CHECK_SECONDS = 15.0
 MAX_CLOCK_CORRECTION = timedelta(hours=25)
 
 logger = structlog.get_logger(__name__)
+
+
+class ScheduleState(Base, table=True):
+    """The time up to which the runs of a schedule are handled."""
+
+    __tablename__ = "schedule_state"
+
+    name: str = Field(primary_key=True, max_length=200)
+    handled_until: datetime = Field(sa_type=UtcDateTime)
 
 
 class Scheduler:

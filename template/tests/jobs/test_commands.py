@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.db.session import Database, transaction
-from app.jobs.models import ScheduleState
+from app.jobs.scheduler import ScheduleState
 from tests.command_line import run_command
 
 

@@ -14,9 +14,9 @@ from sqlmodel import select, update
 from app.core.runtime import runtime_of
 from app.db.session import Database, transaction
 from app.jobs.broker import RedisDestination, make_broker
-from app.jobs.models import ScheduleState
 from app.jobs.purge import purge_expired
 from app.jobs.relay import JobRelay
+from app.jobs.scheduler import ScheduleState
 from app.jobs.task import Queue
 from app.mail import Mail, send
 from app.main import create_app

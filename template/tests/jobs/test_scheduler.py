@@ -14,11 +14,10 @@ from structlog.testing import capture_logs
 from app.db.base import utc_now
 from app.db.idempotency import IdempotencyKey
 from app.db.session import Database, transaction
-from app.jobs.models import ScheduleState
 from app.jobs.purge import purge_expired
 from app.jobs.runner import JobRunner
 from app.jobs.schedule import MissedRuns, Schedule, schedules
-from app.jobs.scheduler import Scheduler, run_scheduler
+from app.jobs.scheduler import Scheduler, ScheduleState, run_scheduler
 from app.jobs.task import task
 from tests.jobs.conftest import enqueue, enqueue_and_mark_sent
 from tests.outbox.conftest import outbox_rows
