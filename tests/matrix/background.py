@@ -1,5 +1,6 @@
 """The processes of a project other than the API: relay, workers, consumers, scheduler."""
 
+import re
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -51,7 +52,8 @@ class Background:
         """Run every process during the block, and expect each to stop cleanly."""
         with ExitStack() as stack:
             services = [
-                stack.enter_context(serving(self.project, self.log(name), settings, name)) for name in self.processes
+                stack.enter_context(serving(self.project, self.log(name), settings, f"run {name}"))
+                for name in self.processes
             ]
             yield services
             for service in services:
@@ -81,7 +83,7 @@ class Background:
 @contextmanager
 def background(project: Path, settings: Mapping[str, str]) -> Generator[Background]:
     """Start the servers that background work needs, and add their settings to the given ones."""
-    features = {name for name in ("jobs", "messaging", "services", "mail") if (project / "app" / name).is_dir()}
+    features = {name for name in ("jobs", "messaging", "mail") if (project / "app" / name).is_dir()}
     new_settings: dict[str, str] = {}
     inbox: Mailbox | None = None
     with ExitStack() as stack:
@@ -94,16 +96,13 @@ def background(project: Path, settings: Mapping[str, str]) -> Generator[Backgrou
         if "mail" in features and "SMTP_HOST" not in settings:
             inbox = stack.enter_context(mailbox())
             new_settings |= inbox.settings()
-        yield Background(project, new_settings, tuple(_processes(features)), inbox)
+        yield Background(project, new_settings, tuple(_processes(project)), inbox)
 
 
-def _processes(features: set[str]) -> Generator[str]:
-    """Yield the commands of the background processes."""
-    if features & {"jobs", "messaging"}:
-        yield "relay"
-    if "jobs" in features:
-        yield "worker"
-    if "messaging" in features:
-        yield "consumer"
-    if "jobs" in features:
-        yield "scheduler"
+def _processes(project: Path) -> Generator[str]:
+    """Yield the processes with background work, as the table of the project lists them."""
+    table = project / "app/processes.py"
+    source = table.read_text(encoding="utf-8") if table.exists() else ""
+    for name, fields in re.findall(r'^    "(\w+)": Process\((.*?)^    \),', source, re.MULTILINE | re.DOTALL):
+        if "background=" in fields:
+            yield name

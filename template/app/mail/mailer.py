@@ -107,7 +107,8 @@ class InMemoryBackend:
         """Build an email and deliver it. Retry after temporary errors, also of the database."""
         message: EmailMessage | None = None
         log = logger if isinstance(email, Mail) else logger.bind(builder=email.builder.name)
-        for pause in (*self._pauses_seconds, None):
+        pauses = iter(self._pauses_seconds)
+        while True:
             try:
                 async with self._slots:
                     if message is None:
@@ -118,6 +119,7 @@ class InMemoryBackend:
                         log = logger.bind(message_id=message["Message-ID"], to_domain=message["To"].addresses[0].domain)
                     await self._deliver(message)
             except Exception as error:  # noqa: BLE001 - a builder may raise anything
+                pause = next(pauses, None)
                 if pause is None or not (is_temporary(error) or is_unavailable(error)):
                     log.error("email not sent", **failure_fields(error), **_traceback(error))  # noqa: TRY400 - see below
                     return

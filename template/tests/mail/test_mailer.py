@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from app.core.config import Settings, load
 from app.core.exceptions import ConflictError
-from app.core.runtime import Runtime
+from app.core.runtime import Runtime, runtime_of
 from app.db.session import Database, SessionDep, transaction
 from app.mail import Mail, deferred_email, send, use_backend
 from app.mail import mailer as module
@@ -130,7 +130,7 @@ async def test_sending_inside_savepoint_is_rejected(server: FakeMailServer, data
 
 async def test_only_successful_requests_send_emails(server: FakeMailServer, database: Database) -> None:
     app: FastAPI = create_app()
-    app.state.database = database
+    runtime_of(app)[Database] = database
 
     @app.post("/mails")
     async def register(session: SessionDep, fail: bool = False) -> None:
