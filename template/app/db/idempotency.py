@@ -71,7 +71,7 @@ class IdempotentRequest:
         self.record: IdempotencyKey | None = None
 
     async def claim(self, body: BaseModel) -> None:
-        """Store the key, if the request has one. A repeated request ends here, with the stored response.
+        """Store the key, if the request has one. A repeated request is answered with the stored response.
 
         Raises:
             IdempotencyKeyReused: If the key was used with another body.
@@ -79,7 +79,9 @@ class IdempotentRequest:
         """
         if self.key is None:
             return
-        who = self.request.scope.get("principal", "")  # Keys of different users are separate.
+        who = self.request.scope.get(
+            "principal", ""
+        )  # Users have separate keys; all clients without credentials share theirs.
         record = IdempotencyKey(
             id=_digest(f"{who} {self.request.method} {self.request.url.path} {self.key}"),
             fingerprint=_digest(body.model_dump_json(exclude_unset=True)),

@@ -203,7 +203,7 @@ async def test_scheduler_runs_until_stopped(empty_database: Database) -> None:
             looks.append(now)
             return await super().run_once(now)
 
-    scheduler = FailingAtFirst(empty_database, [Schedule(chime, "* * * * *", MissedRuns.ONCE)], look_seconds=0.01)
+    scheduler = FailingAtFirst(empty_database, [Schedule(chime, "* * * * *", MissedRuns.ONCE)], check_seconds=0.01)
     began = utc_now()
     with capture_logs() as lines:
         async with run_scheduler(scheduler):

@@ -44,6 +44,11 @@ def test_arguments_must_fit_the_function(arguments: dict[str, Any]) -> None:
         invitation(**arguments)
 
 
+def test_positional_arguments_are_rejected() -> None:
+    with pytest.raises(TypeError, match="by name"):
+        invitation(ID)  # ty: ignore[too-many-positional-arguments, missing-argument]
+
+
 def test_arguments_are_not_shown() -> None:
     assert "ada@" not in repr(invitation(user_id=ID, to="ada@example.com"))
 
@@ -54,7 +59,7 @@ async def test_email_without_reason_is_skipped_and_logged(database: Database) ->
 
     assert lines == [
         {
-            "event": "deferred email skipped: nothing left to send",
+            "event": "deferred email skipped, nothing to send",
             "builder": "tests.mail.test_deferred.invitation",
             "log_level": "info",
         }

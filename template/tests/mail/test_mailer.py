@@ -169,7 +169,7 @@ async def test_deferred_email_without_content_is_skipped(server: FakeMailServer,
         async with sending_to(server, database) as backend:
             backend.post(greeting(name=""))
 
-    assert [line["event"] for line in lines] == ["deferred email skipped: nothing left to send"]
+    assert [line["event"] for line in lines] == ["deferred email skipped, nothing to send"]
     assert server.mails == []
 
 
