@@ -76,6 +76,7 @@ class IdempotentRequest:
         Raises:
             IdempotencyKeyReused: If the key was used with another body.
             ReplayedResponse: If the key was used with the same body.
+            RuntimeError: If the route forgets to call `created`.
         """
         if self.key is None:
             return
@@ -96,6 +97,8 @@ class IdempotentRequest:
             earlier = await self.session.get_one(IdempotencyKey, record.id)
             if earlier.fingerprint != record.fingerprint:
                 raise IdempotencyKeyReused from None
+            if not earlier.body:
+                raise RuntimeError("The first request with this key called claim() but not created().") from None
             raise ReplayedResponse(earlier) from None
         self.record = record
 

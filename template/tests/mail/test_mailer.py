@@ -81,7 +81,7 @@ async def test_email_is_sent_after_commit(server: FakeMailServer, either: Databa
     assert subjects(server) == ["First", "Second"]
 
 
-async def test_email_is_sent_without_other_statements(server: FakeMailServer, either: Database) -> None:
+async def test_email_is_sent_if_transaction_has_no_statements(server: FakeMailServer, either: Database) -> None:
     async with sending_to(server, either), transaction(either.write) as session:
         await send(session, FIRST)
 
