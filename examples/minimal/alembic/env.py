@@ -17,13 +17,12 @@ from app.core.logging import configure_logging
 from app.db import dialect
 from app.db.base import Base, UtcDateTime
 
-# What SQLite says about columns, in words that other databases understand as well: a migration that drops a table has
-# its columns from there.
+# SQLite's column types, and types that work with other databases, too. Migrations that drop a table contain them.
 SQLITE_TYPES = {"CHAR(32)": "sa.Uuid()", "DATETIME": "sa.DateTime(timezone=True)"}
 
 
 def render_item(type_: str, item: Any, autogenerate: AutogenContext) -> str | Literal[False]:
-    """Write our own column types as the SQL they stand for, so that a migration outlives them."""
+    """Render custom column types as SQL types, so that migrations do not import the application."""
     if type_ == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
     if type_ == "type" and isinstance(item, AutoString):
@@ -34,7 +33,7 @@ def render_item(type_: str, item: Any, autogenerate: AutogenContext) -> str | Li
 
 
 def order_drops(_context: object, _revision: object, scripts: list[MigrationScript]) -> None:
-    """Let a table go before those that it refers to: alembic finds tables that are gone in any order."""
+    """Drop referencing tables first. Alembic lists dropped tables in any order."""
     for script in scripts:
         assert script.upgrade_ops is not None  # noqa: S101 - `revision --autogenerate` has one
         assert script.downgrade_ops is not None  # noqa: S101
@@ -63,9 +62,9 @@ def migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
-    # SQLite migrates without foreign keys (see `sqlite.migration_engine`); nothing may point nowhere now.
+    # SQLite migrates without foreign key checks, so check them here.
     if sqlite and (orphans := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
-        raise CommandError(f"Rows refer to what is not there; nothing was changed: {orphans[:5]}")
+        raise CommandError(f"The migration violates foreign keys and was rolled back: {orphans[:5]}")
 
 
 async def connect_and_migrate() -> None:

@@ -13,7 +13,7 @@ GC_THRESHOLD = 50_000
 
 def main() -> None:
     """Run the command line."""
-    with _for_good():
+    with _excluded_from_gc():
         from app.cli import app  # noqa: PLC0415 - importing is faster without the garbage collector
 
     app()
@@ -21,14 +21,14 @@ def main() -> None:
 
 def create_app() -> FastAPI:
     """Create the app of a server process. With several workers, these start here and not in `main`."""
-    with _for_good():
+    with _excluded_from_gc():
         from app.main import create_app as create  # noqa: PLC0415 - as above
 
         return create()
 
 
 @contextmanager
-def _for_good() -> Generator[None]:
+def _excluded_from_gc() -> Generator[None]:
     """Exclude the objects that the block creates from garbage collection.
 
     Otherwise they are scanned while importing, during requests, and at exit, which takes a

@@ -112,7 +112,7 @@ def _add_command(name: str, process: Process) -> None:
     ) -> None:
         with command_context() as settings:
             app = create(name)
-            server.ensure_port_is_free(host, port, host_from="--host", another="--port 8111")
+            server.ensure_port_is_free(host, port, host_setting="--host", port_example="--port 8111")
             server.run(lambda: app, settings, host, port)
 
 

@@ -68,7 +68,14 @@ async def start_process(command: str, folder: Path, **variables: str) -> AsyncGe
     log = folder / f"{port}.log"  # see tests/test_cli.py
     with log.open("w") as file:
         started = await asyncio.create_subprocess_exec(
-            program, *command.split(), "--port", str(port), cwd=folder, env=os.environ | variables, stderr=file
+            program,
+            *command.split(),
+            "--port",
+            str(port),
+            cwd=folder,
+            env=os.environ | variables,
+            stdout=file,
+            stderr=file,
         )
     shown = RunningProcess(started, f"http://127.0.0.1:{port}", log)
     try:

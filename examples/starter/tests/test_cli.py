@@ -1,7 +1,6 @@
 """The command-line interface."""
 
 import json
-import logging
 import os
 import secrets
 import shutil
@@ -17,15 +16,12 @@ from typing import Any
 
 import httpx2
 import pytest
-import structlog
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
-from typer.testing import CliRunner, Result
 
-from app.cli import app
 from app.db import migrations
 from app.db.commands import EXIT_CONFIGURATION
-from tests.conftest import run_in_thread
+from tests.command_line import run_command
 from tests.database import create_database
 from tests.waiting import TIMEOUT_SECONDS
 
@@ -44,19 +40,6 @@ def empty(shared_folder: Path, worker_id: str, monkeypatch: pytest.MonkeyPatch) 
     """An empty database, instead of the one of the tests."""
     monkeypatch.delenv("DATABASE_URL")
     monkeypatch.setenv("DATABASE_URL", create_database(shared_folder, f"cli_{worker_id}"))
-
-
-@pytest.fixture(autouse=True)
-def _logging_restored() -> Generator[None]:
-    handlers = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = handlers
-    structlog.reset_defaults()
-
-
-def run(*arguments: str) -> Result:
-    result: Result = run_in_thread(CliRunner().invoke, app, arguments)
-    return result
 
 
 def free_port() -> int:
@@ -101,7 +84,7 @@ def test_help_lists_all_commands() -> None:
         ((), ("serve", "db", "openapi")),
         (("db",), ("upgrade", "downgrade", "check", "purge")),
     ):
-        shown = run(*arguments, "--help").output
+        shown = run_command(*arguments, "--help").output
         assert all(command in shown for command in commands)
 
 
@@ -120,14 +103,14 @@ def test_serve_starts_the_database_in_development(folder: Path, project: Path) -
         for options in ((), ("--reload",)):
             with serving(folder, *options) as url:
                 assert httpx2.get(f"{url}/openapi.json", timeout=TIMEOUT_SECONDS).status_code == 200
-        assert run("db", "check").exit_code == 0
+        assert run_command("db", "check").exit_code == 0
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [".data"]
 
 
 def test_port_in_use_is_explained() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        result = run("serve", "--port", str(port))
+        result = run_command("serve", "--port", str(port))
 
     assert result.exit_code == 1
     assert result.output == (
@@ -137,7 +120,7 @@ def test_port_in_use_is_explained() -> None:
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "2001:db8::1"])
 def test_invalid_host_is_explained(host: str) -> None:
-    result = run("serve", "--host", host)
+    result = run_command("serve", "--host", host)
 
     assert result.exit_code == 1
     assert f"Cannot listen on {host}, port 8000: " in result.output
@@ -163,7 +146,7 @@ def test_invalid_settings_are_explained_without_their_values(
         if value is not None:
             monkeypatch.setenv(name, value)
 
-    result = run("db", "upgrade")
+    result = run_command("db", "upgrade")
     assert result.exit_code == EXIT_CONFIGURATION
     assert said in result.output
     assert "hunter2" not in result.output
@@ -175,32 +158,32 @@ def test_unavailable_database_is_explained(monkeypatch: pytest.MonkeyPatch) -> N
         raise OperationalError("SELECT 1", None, Exception("connection refused\nmore"))
 
     monkeypatch.setattr(migrations, "upgrade", fail)
-    result = run("db", "upgrade")
+    result = run_command("db", "upgrade")
 
     assert result.exit_code == 1
     assert "Database unavailable: connection refused\nCheck DATABASE_URL" in result.output
 
 
 def test_migrations_upgrade_and_downgrade(empty: None) -> None:
-    behind = run("db", "check")
+    behind = run_command("db", "check")
     assert behind.exit_code == 1
     assert "not up to date" in behind.output
 
-    assert run("db", "upgrade").exit_code == 0
-    assert run("db", "check").exit_code == 0
-    assert run("db", "downgrade", "-1").exit_code == 0
-    assert run("db", "downgrade", "base").exit_code == 0
+    assert run_command("db", "upgrade").exit_code == 0
+    assert run_command("db", "check").exit_code == 0
+    assert run_command("db", "downgrade", "-1").exit_code == 0
+    assert run_command("db", "downgrade", "base").exit_code == 0
 
 
 def test_migration_is_generated_from_the_models(empty: None, folder: Path) -> None:
     newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
-    assert run("db", "generate", "nothing new").exit_code == 0
+    assert run_command("db", "generate", "nothing new").exit_code == 0
 
     [written] = (folder / "alembic/versions").glob("*_nothing_new.py")
     assert f'down_revision = "{newest}"' in written.read_text(encoding="utf-8")
 
 
 def test_openapi_document_is_exported(tmp_path: Path) -> None:
-    assert run("openapi", "export", str(tmp_path / "new/api.json")).exit_code == 0
+    assert run_command("openapi", "export", str(tmp_path / "new/api.json")).exit_code == 0
 
     assert json.loads((tmp_path / "new/api.json").read_text(encoding="utf-8"))["openapi"].startswith("3.")

@@ -29,10 +29,9 @@ app.add_typer(openapi, name="openapi")
 
 
 def _command_modules() -> Iterator[ModuleType]:
-    """Import the modules with commands: of the features, of the processes, and of the domain modules."""
-    names = [feature.commands for feature in FEATURES if feature.commands]
-    names += filter(find_spec, ["app.processes"])  # which only projects with background work have
-    yield from map(import_module, names)
+    """Import the modules with commands: of the processes, of the features, and of the domain modules."""
+    yield from map(import_module, filter(find_spec, ["app.processes"]))  # only projects with background work have it
+    yield from (import_module(feature.commands) for feature in FEATURES if feature.commands)
     yield from discover("commands")
 
 

@@ -17,11 +17,11 @@ class ImmediateDestination:
     def __init__(self, runner: JobRunner) -> None:
         self.runner = runner
 
-    async def send(self, events: Sequence[OutboxMessage]) -> None:
-        for event in events:
-            await self.runner.run(event.id)
+    async def send(self, rows: Sequence[OutboxMessage]) -> None:
+        for row in rows:
+            await self.runner.run(row.id)
 
-    async def find_queued(self, events: Sequence[OutboxMessage]) -> set[UUID]:
+    async def find_queued(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
         return set()
 
 

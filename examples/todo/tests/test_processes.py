@@ -1,32 +1,21 @@
 """The processes of the service, and the commands that run them."""
 
-import logging
 import socket
-from collections.abc import Generator
 from importlib.util import find_spec
 
 import pytest
-import structlog
 from httpx2 import ASGITransport, AsyncClient
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from app.cli import app
 from app.core.config import EnvSettings
 from app.processes import PROCESSES, create
-from tests.conftest import run_in_thread, settings_variables
+from tests.command_line import run_command
+from tests.conftest import settings_variables
 
 # The servers that a project may have; nothing answers at these addresses.
 SERVERS = {"REDIS_URL": "redis://127.0.0.1:1", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
 each_process = pytest.mark.parametrize("name", sorted(PROCESSES))
-
-
-@pytest.fixture(autouse=True)
-def _logging_restored() -> Generator[None]:
-    handlers = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = handlers
-    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +31,7 @@ def _servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> Result:
-    result: Result = run_in_thread(CliRunner().invoke, app, ["run", *arguments])
-    return result
+    return run_command("run", *arguments)
 
 
 @each_process

@@ -71,14 +71,14 @@ class Settings(EnvSettings):
     @model_validator(mode="after")
     def _reject_unsafe_production(self) -> "Settings":
         """Reject settings in production that are meant for development only."""
-        lax = {
+        unsafe = {
             "DEBUG: must be false in production; it shows tracebacks to clients": self.debug,
             "CORS_ORIGINS: must be a list of https origins in production; * is not allowed": any(
                 not origin.startswith("https://") for origin in self.cors_origins
             ),
         }
-        if self.env is Environment.PROD and any(lax.values()):
-            raise ValueError("\n  ".join(reason for reason, applies in lax.items() if applies))
+        if self.env is Environment.PROD and any(unsafe.values()):
+            raise ValueError("\n  ".join(reason for reason, applies in unsafe.items() if applies))
         return self
 
 

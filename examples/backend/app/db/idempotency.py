@@ -71,15 +71,18 @@ class IdempotentRequest:
         self.record: IdempotencyKey | None = None
 
     async def claim(self, body: BaseModel) -> None:
-        """Store the key, if the request has one. A repeated request ends here, with the stored response.
+        """Store the key, if the request has one. A repeated request is answered with the stored response.
 
         Raises:
             IdempotencyKeyReused: If the key was used with another body.
             ReplayedResponse: If the key was used with the same body.
+            RuntimeError: If the route forgets to call `created`.
         """
         if self.key is None:
             return
-        who = self.request.scope.get("principal", "")  # Keys of different users are separate.
+        who = self.request.scope.get(
+            "principal", ""
+        )  # Users have separate keys; all clients without credentials share theirs.
         record = IdempotencyKey(
             id=_digest(f"{who} {self.request.method} {self.request.url.path} {self.key}"),
             fingerprint=_digest(body.model_dump_json(exclude_unset=True)),
@@ -94,6 +97,8 @@ class IdempotentRequest:
             earlier = await self.session.get_one(IdempotencyKey, record.id)
             if earlier.fingerprint != record.fingerprint:
                 raise IdempotencyKeyReused from None
+            if not earlier.body:
+                raise RuntimeError("The first request with this key called claim() but not created().") from None
             raise ReplayedResponse(earlier) from None
         self.record = record
 

@@ -32,9 +32,9 @@ class BoundedMemoryStorage(Storage):
     STORAGE_SCHEME = ["async+bounded-memory"]  # noqa: RUF012 - `limits` reads it from the class
     base_exceptions = ValueError
 
-    def __init__(self, most: int = 100_000) -> None:
+    def __init__(self, capacity: int = 100_000) -> None:
         super().__init__()
-        self._capacity = most
+        self._capacity = capacity
         self._counters: dict[str, tuple[int, float]] = {}  # oldest first: count, end
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
@@ -119,21 +119,21 @@ class RateLimits:
         """
         await self.counters.decr(parse(self.by_address).key_for(action, "address", network_key(device.address)))
 
-    async def hit(self, rate: str, action: str, kind: str, whose: str) -> None:
+    async def hit(self, rate: str, action: str, key_type: str, key: str) -> None:
         """Count an attempt against a limit.
 
         Raises:
             TooManyRequestsError: If the limit is exceeded.
         """
         limit = parse(rate)
-        if not await self.limiter.hit(limit, action, kind, whose):
-            audit(action, outcome="too_many_requests", counted_by=kind, whose=whose)
-            window = await self.limiter.get_window_stats(limit, action, kind, whose)
+        if not await self.limiter.hit(limit, action, key_type, key):
+            audit(action, outcome="too_many_requests", counted_by=key_type, whose=key)
+            window = await self.limiter.get_window_stats(limit, action, key_type, key)
             raise TooManyRequestsError(max(1, round(window.reset_time - utc_now().timestamp())))
 
-    async def reset_count(self, rate: str, action: str, kind: str, whose: str) -> None:
+    async def reset_count(self, rate: str, action: str, key_type: str, key: str) -> None:
         """Reset the counter of a limit."""
-        await self.limiter.clear(parse(rate), action, kind, whose)
+        await self.limiter.clear(parse(rate), action, key_type, key)
 
 
 def network_key(address: str) -> str:

@@ -55,6 +55,14 @@ def incomplete_route(app: FastAPI) -> None:
         return idempotency.created(NumberRead.model_validate(Number(value=body.value)))
 
 
+@pytest.fixture
+def forgetful_route(app: FastAPI) -> None:
+    @app.post("/numbers", status_code=201)
+    async def create(body: NumberCreate, idempotency: IdempotencyDep) -> NumberRead:
+        await idempotency.claim(body)
+        return NumberRead.model_validate(Number(value=body.value))
+
+
 async def post(client: AsyncClient, path: str = "/numbers", key: str | None = "key", value: int = 7) -> Response:
     return await client.post(path, json={"value": value}, headers={"Idempotency-Key": key} if key else {})
 
@@ -109,6 +117,13 @@ async def test_key_is_bound_to_the_body(client: AsyncClient, numbers: Numbers) -
 async def test_route_must_claim_the_key(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     assert (await post(client)).status_code == 500
     assert "Call claim() before created()." in caplog.text
+
+
+@pytest.mark.usefixtures("forgetful_route")
+async def test_route_must_store_the_response(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    assert (await post(client)).status_code == 201
+    assert (await post(client)).status_code == 500
+    assert "called claim() but not created()" in caplog.text
 
 
 async def test_expired_key_can_be_reused(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:

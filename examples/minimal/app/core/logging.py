@@ -33,8 +33,8 @@ _FOREIGN_PROCESSORS = (*_SHARED_PROCESSORS, structlog.stdlib.ExtraAdder(), _drop
 
 def configure_logging(settings: Settings) -> None:
     """Configure logging of this process; everything goes through structlog."""
-    for_people = settings.env is Environment.DEV
-    stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if for_people else "iso", utc=not for_people)
+    human_readable = settings.env is Environment.DEV
+    stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if human_readable else "iso", utc=not human_readable)
     structlog.configure(
         processors=[*_SHARED_PROCESSORS, stamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

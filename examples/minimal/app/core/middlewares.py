@@ -218,8 +218,8 @@ class ErrorBoundary(HttpMiddleware):
                 return  # The response has started: the server closes the connection, so the client notices the error.
             more: dict[str, Any] = {"traceback": traceback.format_exc().splitlines()} if self.debug else {}
             detail = "Internal server error. Include the request id when you report it."
-            answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail, **more)
-            await answer(scope, receive, send)
+            response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail, **more)
+            await response(scope, receive, send)
 
 
 class BodySizeLimit(HttpMiddleware):

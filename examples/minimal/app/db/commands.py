@@ -65,7 +65,7 @@ def check() -> None:
 
 @commands.command()
 def generate(message: Annotated[str, typer.Argument(help="Short description of the change.")]) -> None:
-    """Generate a migration from the difference between models and database."""
+    """Apply pending migrations, then generate one from the difference between models and database."""
     with command_context():
         migrations.generate(message)
 

@@ -1,4 +1,4 @@
-"""What the parts of a running application share, and how features take part in it."""
+"""Objects that the parts of a running application share, and the hooks of features."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,7 +13,7 @@ from app.core.config import Settings
 CHECK_TIMEOUT_SECONDS = 2.0
 
 T = TypeVar("T")
-Background = Callable[["Runtime"], AbstractAsyncContextManager[None]]  # work that runs during its block
+Background = Callable[["Runtime"], AbstractAsyncContextManager[None]]  # background work during its block
 HealthCheck = Callable[["Runtime"], Awaitable[None]]
 
 
@@ -27,7 +27,7 @@ class Runtime:
     Attributes:
         settings: Core settings.
         stopping: Set as soon as the process has been asked to stop.
-        in_process: Background work for which no separate process is configured, as is usual in development.
+        in_process: Background work of the server process, where no separate process is configured, as in development.
         background: Background work of this process.
         health_checks: Readiness checks by name, each with its time limit in seconds.
     """
@@ -48,7 +48,9 @@ class Runtime:
         try:
             return self._objects[kind]
         except KeyError:
-            raise LookupError(f"There is no {kind.__name__}: is its feature in app/features.py, and started?") from None
+            raise LookupError(
+                f"No {kind.__name__} is available: its feature must be in app/features.py, and running."
+            ) from None
 
     def __setitem__(self, kind: type[T], value: T) -> None:
         """Store the object of a type; it replaces an earlier one."""
@@ -61,7 +63,7 @@ class Runtime:
             ValueError: If another check has the name; one of them would not run.
         """
         if name in self.health_checks:
-            raise ValueError(f"There are two health checks with the name {name!r}.")
+            raise ValueError(f"A health check with the name {name!r} is already registered.")
         self.health_checks[name] = check, timeout_seconds
 
 

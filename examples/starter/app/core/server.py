@@ -13,21 +13,21 @@ from fastapi import FastAPI
 from app.core.config import Settings
 
 
-def ensure_port_is_free(host: str, port: int, host_from: str = "HOST", another: str = "PORT=8001") -> None:
+def ensure_port_is_free(host: str, port: int, host_setting: str = "HOST", port_example: str = "PORT=8001") -> None:
     """Exit with an explanation if the port is in use, before anything else is started.
 
     Args:
         host: Address to listen on.
         port: Port to listen on.
-        host_from: Name of the setting or option that defines the address.
-        another: Example of how to choose another port.
+        host_setting: Name of the setting or option that defines the address.
+        port_example: Example of how to choose another port.
     """
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        advice = f"Choose another, for example {another}." if taken else f"Check {host_from}."
+        advice = f"Choose another, for example {port_example}." if taken else f"Check {host_setting}."
         reason = str(error.strerror).partition(" (")[0]
         typer.echo(f"Cannot listen on {host}, port {port}: {reason}.\n{advice}", err=True)
         raise typer.Exit(1) from None

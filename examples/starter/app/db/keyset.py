@@ -40,11 +40,11 @@ async def fetch_page(
     Raises:
         InvalidCursor: If the cursor is malformed or belongs to another sort order.
     """
-    things = (await session.exec(_page_query(query, model, order, params))).all()
-    if len(things) <= params.limit:
-        return things, None
-    last = things[params.limit - 1]
-    return things[:-1], _cursor(order, getattr(last, order.removeprefix("-")), last.id)
+    entities = (await session.exec(_page_query(query, model, order, params))).all()
+    if len(entities) <= params.limit:
+        return entities, None
+    last = entities[params.limit - 1]
+    return entities[:-1], _cursor(order, getattr(last, order.removeprefix("-")), last.id)
 
 
 async def fetch_rows(
@@ -73,8 +73,8 @@ def _page_query(
     descending = order.startswith("-")
     columns = (col(getattr(model, order.removeprefix("-"))), col(model.id))
     if params.cursor is not None:
-        place, after = tuple_(*columns), _parse_position(columns, order, params.cursor)
-        query = query.where(place < after if descending else place > after)
+        position, after = tuple_(*columns), _parse_position(columns, order, params.cursor)
+        query = query.where(position < after if descending else position > after)
     ordering = [column.desc() if descending else column.asc() for column in columns]
     return query.order_by(*ordering).limit(params.limit + 1)
 

@@ -41,10 +41,10 @@ class Database:
 
     @classmethod
     def from_engines(
-        cls, writing: AsyncEngine, reading: AsyncEngine, looking: AsyncEngine, probing: AsyncEngine
+        cls, write: AsyncEngine, snapshot: AsyncEngine, read_only: AsyncEngine, health: AsyncEngine
     ) -> "Database":
         """Create the session factories from four engines for the same database."""
-        return cls(_sessions(writing), _sessions(reading), _sessions(looking), _sessions(probing))
+        return cls(_sessions(write), _sessions(snapshot), _sessions(read_only), _sessions(health))
 
 
 def _sessions(engine: AsyncEngine) -> SessionFactory:

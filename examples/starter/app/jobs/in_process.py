@@ -22,15 +22,15 @@ class InProcessDestination:
         self.slots = asyncio.Semaphore(jobs)
         self.running_jobs: dict[UUID, asyncio.Task[None]] = {}
 
-    async def send(self, events: Sequence[OutboxMessage]) -> None:
+    async def send(self, rows: Sequence[OutboxMessage]) -> None:
         """Start the jobs that are not running yet."""
-        for event in events:
-            if event.id not in self.running_jobs:
-                self.running_jobs[event.id] = asyncio.create_task(self._run(event.id))
+        for row in rows:
+            if row.id not in self.running_jobs:
+                self.running_jobs[row.id] = asyncio.create_task(self._run(row.id))
 
-    async def find_queued(self, events: Sequence[OutboxMessage]) -> set[UUID]:
+    async def find_queued(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
         """Return the ids of those that are queued or running."""
-        return {event.id for event in events} & self.running_jobs.keys()
+        return {row.id for row in rows} & self.running_jobs.keys()
 
     async def _run(self, job_id: UUID) -> None:
         try:

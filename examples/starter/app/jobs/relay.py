@@ -26,14 +26,14 @@ logger = structlog.get_logger(__name__)
 class Destination(Protocol):
     """Receives jobs to run: Redis, or this process."""
 
-    async def send(self, events: Sequence[OutboxMessage]) -> None:
+    async def send(self, rows: Sequence[OutboxMessage]) -> None:
         """Accept jobs, except those that it already has for the same attempt.
 
         Raises:
-            DestinationDestinationUnavailable: If it cannot be reached. All jobs will be sent again.
+            DestinationUnavailable: If it cannot be reached. All jobs will be sent again.
         """
 
-    async def find_queued(self, events: Sequence[OutboxMessage]) -> set[UUID]:
+    async def find_queued(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
         """Return the ids of the jobs that it still has.
 
         Raises:
@@ -69,18 +69,18 @@ class JobRelay(OutboxPoller):
         try:
             async with transaction(self.database.write) as session:
                 outbox = JobRepository(session)
-                events = await outbox.due(BATCH)
-                await outbox.mark_sent(events)
+                rows = await outbox.due(BATCH)
+                await outbox.mark_sent(rows)
         except IntegrityError:
             logger.debug("jobs: another relay sent a job with the same key")
             return 0
         try:
-            await self.destination.send(events)
+            await self.destination.send(rows)
         except DestinationUnavailable:
             async with transaction(self.database.write) as session:
-                await JobRepository(session).requeue(events)
+                await JobRepository(session).requeue(rows)
             raise
-        return len(events)
+        return len(rows)
 
     async def _requeue_lost(self) -> int:
         """Requeue jobs that the destination no longer has, for example because Redis lost its data."""
@@ -89,8 +89,8 @@ class JobRelay(OutboxPoller):
         held = await self.destination.find_queued(suspects)
         async with transaction(self.database.write) as session:
             outbox = JobRepository(session)
-            await outbox.mark_checked(event for event in suspects if event.id in held)
-            count = await outbox.requeue(event for event in suspects if event.id not in held)
+            await outbox.mark_checked(row for row in suspects if row.id in held)
+            count = await outbox.requeue(row for row in suspects if row.id not in held)
         if count:
             logger.warning("jobs: missing in Redis, requeued", count=count)
         return count

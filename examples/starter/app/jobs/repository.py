@@ -50,9 +50,9 @@ class JobRepository:
         left = or_(exists().where(*_lease_expired()), exists().where(*_possibly_lost(suspect_after)))
         return bool((await self.session.exec(select(left))).one())
 
-    async def mark_sent(self, events: Iterable[OutboxMessage]) -> None:
+    async def mark_sent(self, rows: Iterable[OutboxMessage]) -> None:
         """Mark jobs as sent."""
-        await self._update(_with_ids(events), sent_at=utc_now())
+        await self._update(_with_ids(rows), sent_at=utc_now())
 
     async def possibly_lost(self, suspect_after: timedelta, limit: int) -> Sequence[OutboxMessage]:
         """Return jobs that were sent a while ago and are not running, oldest first."""
@@ -64,14 +64,14 @@ class JobRepository:
         )
         return (await self.session.exec(query)).all()
 
-    async def mark_checked(self, events: Iterable[OutboxMessage]) -> None:
+    async def mark_checked(self, rows: Iterable[OutboxMessage]) -> None:
         """Mark that the destination still has these jobs, so that others are checked first."""
         sent = col(OutboxMessage.sent_at).is_not(None)
-        await self._update([*_with_ids(events), sent, *NOT_LEASED], sent_at=utc_now())
+        await self._update([*_with_ids(rows), sent, *NOT_LEASED], sent_at=utc_now())
 
-    async def requeue(self, events: Iterable[OutboxMessage]) -> int:
+    async def requeue(self, rows: Iterable[OutboxMessage]) -> int:
         """Send jobs again that a destination has lost; return their number."""
-        return await self._update([*_with_ids(events), *NOT_LEASED], sent_at=None)
+        return await self._update([*_with_ids(rows), *NOT_LEASED], sent_at=None)
 
     async def requeue_expired_leases(self) -> int:
         """Send jobs again whose worker did not finish in time; return their number.
@@ -81,40 +81,40 @@ class JobRepository:
         late = select(col(OutboxMessage.number)).where(*_lease_expired()).with_for_update(skip_locked=True)
         return await self._update([col(OutboxMessage.number).in_(late)], sent_at=None, leased_until=None)
 
-    async def find(self, event_id: UUID) -> OutboxMessage | None:
+    async def find(self, job_id: UUID) -> OutboxMessage | None:
         """Lock and return a job that was sent and is not running, or return None."""
         free = or_(col(OutboxMessage.leased_until).is_(None), col(OutboxMessage.leased_until) < utc_now())
         query = select(OutboxMessage).where(
-            col(OutboxMessage.id) == event_id,
+            col(OutboxMessage.id) == job_id,
             col(OutboxMessage.sent_at).is_not(None),
             col(OutboxMessage.dead_at).is_(None),
             free,
         )
         return (await self.session.exec(query.with_for_update())).one_or_none()
 
-    async def complete(self, event: OutboxMessage) -> bool:
+    async def complete(self, row: OutboxMessage) -> bool:
         """Delete a finished job; return False if another worker has taken it over."""
-        if event.key is not None:
+        if row.key is not None:
             wake_relay(self.session)  # the next job with this key is due
-        deleted = await self.session.exec(delete(OutboxMessage).where(*_is_current_attempt(event)))
+        deleted = await self.session.exec(delete(OutboxMessage).where(*_is_current_attempt(row)))
         return bool(deleted.rowcount)
 
-    async def schedule_retry(self, event: OutboxMessage, at: datetime, error: str) -> None:
+    async def schedule_retry(self, row: OutboxMessage, at: datetime, error: str) -> None:
         """Schedule the next attempt."""
         values = {"sent_at": None, "leased_until": None, "next_attempt_at": at, "last_error": truncate_error(error)}
-        await self._update([*_is_current_attempt(event)], **values)
+        await self._update([*_is_current_attempt(row)], **values)
 
-    async def release(self, event: OutboxMessage, at: datetime, why: str = "") -> None:
+    async def release(self, row: OutboxMessage, at: datetime, why: str = "") -> None:
         """Release a job, to be sent again from `at` on. The attempt does not count."""
-        values = {"sent_at": None, "leased_until": None, "next_attempt_at": at, "attempts": event.attempts - 1}
-        values["last_error"] = why or event.last_error
-        await self._update([*_is_current_attempt(event)], **values)
+        values = {"sent_at": None, "leased_until": None, "next_attempt_at": at, "attempts": row.attempts - 1}
+        values["last_error"] = why or row.last_error
+        await self._update([*_is_current_attempt(row)], **values)
 
-    async def move_to_dead_letters(self, event: OutboxMessage, error: str) -> None:
+    async def move_to_dead_letters(self, row: OutboxMessage, error: str) -> None:
         """Make a job a dead letter. The next job with its key is then due."""
         wake_relay(self.session)
         await self._update(
-            [*_is_current_attempt(event)], leased_until=None, dead_at=utc_now(), last_error=truncate_error(error)
+            [*_is_current_attempt(row)], leased_until=None, dead_at=utc_now(), last_error=truncate_error(error)
         )
 
     async def has_pending(self, key: str) -> bool:
@@ -155,13 +155,13 @@ def _possibly_lost(after: timedelta) -> tuple[ColumnElement[bool], ...]:
     return IS_JOB, col(OutboxMessage.sent_at) < utc_now() - after, *NOT_LEASED
 
 
-def _is_current_attempt(event: OutboxMessage) -> tuple[ColumnElement[bool], ...]:
+def _is_current_attempt(row: OutboxMessage) -> tuple[ColumnElement[bool], ...]:
     """Match a job only while this attempt runs: each attempt increments the number that is compared."""
     taken = col(OutboxMessage.leased_until).is_not(None)
     # By id: SQLite reuses the numbers of deleted rows.
-    return col(OutboxMessage.id) == event.id, col(OutboxMessage.attempts) == event.attempts, taken
+    return col(OutboxMessage.id) == row.id, col(OutboxMessage.attempts) == row.attempts, taken
 
 
-def _with_ids(events: Iterable[OutboxMessage]) -> tuple[ColumnElement[bool], ...]:
+def _with_ids(rows: Iterable[OutboxMessage]) -> tuple[ColumnElement[bool], ...]:
     """Match by id: SQLite reuses the numbers of deleted rows."""
-    return (col(OutboxMessage.id).in_([event.id for event in events]),)
+    return (col(OutboxMessage.id).in_([row.id for row in rows]),)

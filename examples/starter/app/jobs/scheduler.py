@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlmodel import col, select, update
+from sqlmodel import Field, col, select, update
 
-from app.db.base import utc_now
+from app.db.base import Base, UtcDateTime, utc_now
 from app.db.session import Database, transaction
-from app.jobs.models import ScheduleState
 from app.jobs.repository import JobRepository
 from app.jobs.schedule import MissedRuns, Schedule, schedules
 from app.outbox.background import finish_before_cancel, run_in_background
@@ -29,16 +28,25 @@ MAX_CLOCK_CORRECTION = timedelta(hours=25)
 logger = structlog.get_logger(__name__)
 
 
+class ScheduleState(Base, table=True):
+    """The time up to which the runs of a schedule are handled."""
+
+    __tablename__ = "schedule_state"
+
+    name: str = Field(primary_key=True, max_length=200)
+    handled_until: datetime = Field(sa_type=UtcDateTime)
+
+
 class Scheduler:
     """Enqueues periodic tasks when they are due."""
 
     def __init__(
-        self, database: Database, todo: Sequence[Schedule] | None = None, look_seconds: float = CHECK_SECONDS
+        self, database: Database, only: Sequence[Schedule] | None = None, check_seconds: float = CHECK_SECONDS
     ) -> None:
-        """Handle all schedules, or only those of `todo`."""
+        """Handle all schedules, or only some."""
         self.database = database
-        self.schedules = schedules() if todo is None else todo
-        self.look_seconds = look_seconds
+        self.schedules = schedules() if only is None else only
+        self.check_seconds = check_seconds
 
     async def run(self) -> None:
         """Enqueue due tasks until cancelled. Every error is logged and retried."""
@@ -46,10 +54,10 @@ class Scheduler:
             try:
                 pause = await finish_before_cancel(self.run_once(utc_now()))
             except (SQLAlchemyError, OSError) as error:
-                pause = self.look_seconds
+                pause = self.check_seconds
                 logger.warning("scheduler: database unavailable, retrying", error=type(error).__name__)
             except Exception as error:  # noqa: BLE001 - the scheduler survives any error
-                pause = self.look_seconds
+                pause = self.check_seconds
                 logger.error(  # noqa: TRY400 - the traceback must not repeat arguments
                     "scheduler: check failed, retrying",
                     error=describe_error(error),
@@ -59,10 +67,10 @@ class Scheduler:
 
     async def run_once(self, now: datetime) -> float:
         """Enqueue the tasks that are due, and return the number of seconds until the next check."""
-        ticks = await self.load_states()
+        states = await self.load_states()
         for schedule in self.schedules:
             try:
-                await self._process_schedule(schedule, ticks.get(schedule.name), now)
+                await self._process_schedule(schedule, states.get(schedule.name), now)
             except (SQLAlchemyError, OSError):
                 raise
             except Exception as error:  # noqa: BLE001 - it must not affect other schedules
@@ -73,7 +81,7 @@ class Scheduler:
                     exception=format_error_traceback(error),
                 )
         next_run = [(schedule.next_run(now) - now).total_seconds() for schedule in self.schedules]
-        return min([self.look_seconds, *next_run])
+        return min([self.check_seconds, *next_run])
 
     async def load_states(self) -> dict[str, datetime]:
         """Return the time up to which each schedule is handled."""
@@ -97,12 +105,12 @@ class Scheduler:
             logger.debug("scheduler: schedule already created by another process", schedule=schedule.name)
 
     async def _enqueue_due(self, schedule: Schedule, last: datetime, now: datetime) -> None:
-        times, seen_to = schedule.runs_to_enqueue(last, now)
+        times, handled_until = schedule.runs_to_enqueue(last, now)
         async with transaction(self.database.write) as session:
             row = update(ScheduleState).where(
                 col(ScheduleState.name) == schedule.name, col(ScheduleState.handled_until) == last
             )
-            if not (await session.exec(row.values(handled_until=seen_to))).rowcount:
+            if not (await session.exec(row.values(handled_until=handled_until))).rowcount:
                 return
             if schedule.missed is not MissedRuns.EACH and await JobRepository(session).has_pending(schedule.key):
                 times = []

@@ -7,7 +7,7 @@
 
 `enqueue` adds a row in the caller's transaction: a commit makes the job run, a rollback
 discards it. A `task` runs in the transaction that also completes the job, so its database
-changes happen exactly once, however often it is attempted. An `non_transactional_task` runs outside of
+changes happen exactly once, however often it is attempted. A `non_transactional_task` runs outside of
 any transaction, for work that is slow or not in the database, such as sending email.
 """
 
@@ -135,7 +135,7 @@ class Task(Generic[P]):
         self, session: AsyncSession, arguments: BaseModel, *, at: datetime | None = None, key: str | None = None
     ) -> UUID:
         """Add the job. `key` replaces the key that the arguments determine."""
-        event = OutboxMessage(
+        row = OutboxMessage(
             destination=DESTINATION,
             queue=self.queue,
             name=self.name,
@@ -145,11 +145,11 @@ class Task(Generic[P]):
             due_at=at or utc_now(),
             next_attempt_at=at,
         )
-        OutboxRepository(session).add(event)
-        return event.id
+        OutboxRepository(session).add(row)
+        return row.id
 
     def _key(self, arguments: BaseModel) -> str | None:
-        """Say which jobs follow each other; refuse now what the database would refuse at the commit."""
+        """Return the key of a job. Reject here what the database would reject at the commit."""
         if self.key is None:
             return None
         key = f"{self.name} {getattr(arguments, self.key)}"

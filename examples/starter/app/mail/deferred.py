@@ -50,7 +50,9 @@ class EmailBuilder(Generic[P]):
         Raises:
             TypeError: If the arguments do not fit the function.
         """
-        inspect.signature(self.function).bind(None, *args, **arguments)
+        if args:
+            raise TypeError("Pass the arguments of a deferred email by name.")
+        inspect.signature(self.function).bind(None, **arguments)
         return DeferredEmail(self, arguments)
 
 
@@ -91,5 +93,5 @@ async def build_email(database: Database, email: DeferredEmail) -> Mail | None:
         log.error("email not sent", error="UnusableAddress")  # noqa: TRY400 - no traceback
         return None
     if mail is None:
-        log.info("deferred email skipped: nothing left to send")
+        log.info("deferred email skipped, nothing to send")
     return mail

@@ -9,14 +9,23 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
-from app.core.config import load
+from app.core.config import EnvSettings, load
 from app.core.runtime import Feature, Runtime
 from app.outbox.models import OutboxMessage
 from app.outbox.poller import OutboxPoller, run_poller
-from app.outbox.settings import OutboxSettings
 
 __all__ = ["OutboxMessage", "OutboxPoller", "OutboxSettings", "Wakers", "feature", "run_relay"]
+
+
+class OutboxSettings(EnvSettings):
+    """How often the relay polls the outbox, in addition to notifications."""
+
+    model_config = SettingsConfigDict(env_prefix="OUTBOX_")
+
+    poll_seconds: float = Field(default=0.25, gt=0, le=60, description="Seconds between two polls of an idle relay.")
 
 
 class Wakers(list[Callable[[asyncio.Event], AbstractAsyncContextManager[None]]]):

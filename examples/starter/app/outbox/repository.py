@@ -26,9 +26,9 @@ class OutboxRepository:
         """Use the transaction of `session`."""
         self.session = session
 
-    def add(self, event: OutboxMessage) -> None:
+    def add(self, message: OutboxMessage) -> None:
         """Add a message that is processed after the commit; a rollback discards it."""
-        self.session.add(event)
+        self.session.add(message)
         wake_relay(self.session)
 
     async def list_dead_letters(self, limit: int) -> Sequence[OutboxMessage]:
@@ -36,9 +36,9 @@ class OutboxRepository:
         query = select(OutboxMessage).where(col(OutboxMessage.dead_at).is_not(None)).order_by(col(OutboxMessage.number))
         return (await self.session.exec(query.limit(limit))).all()
 
-    async def get_dead_letter(self, event_id: UUID) -> OutboxMessage | None:
+    async def get_dead_letter(self, message_id: UUID) -> OutboxMessage | None:
         """Return a dead letter by id, or None."""
-        return (await self.session.exec(select(OutboxMessage).where(*_is_dead([event_id])))).one_or_none()
+        return (await self.session.exec(select(OutboxMessage).where(*_is_dead([message_id])))).one_or_none()
 
     async def replay(self, ids: Sequence[UUID] | None) -> int:
         """Retry the dead letters with these ids (None: all of them), and return their number."""

@@ -15,9 +15,8 @@ from app.jobs.in_process import InProcessDestination
 from app.jobs.relay import Destination, JobRelay
 from app.jobs.runner import JobRunner
 from app.main import create_app
-from app.outbox import Wakers
+from app.outbox import OutboxSettings, Wakers
 from app.outbox.poller import run_poller
-from app.outbox.settings import OutboxSettings
 from tests.bench.environment import Figure, Stage, began, look_at_the_clock
 
 ROUNDS, JOBS = 5, 12

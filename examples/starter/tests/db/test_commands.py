@@ -1,27 +1,15 @@
 """The purge command; tests/test_cli.py tests the others."""
 
-import logging
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
-import structlog
 from sqlmodel import col, delete
-from typer.testing import CliRunner, Result
 
-from app.cli import app
 from app.db.base import utc_now
 from app.db.idempotency import IdempotencyKey
 from app.db.session import Database, transaction
-from tests.conftest import run_in_thread
-
-
-@pytest.fixture(autouse=True)
-def _logging_restored() -> Generator[None]:
-    handlers = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = handlers
-    structlog.reset_defaults()
+from tests.command_line import run_command
 
 
 @pytest.fixture
@@ -36,8 +24,7 @@ async def expired(committing_database: Database) -> AsyncGenerator[None]:
 
 
 def purge() -> str:
-    result: Result = run_in_thread(CliRunner().invoke, app, ["db", "purge"])
-    return result.output
+    return run_command("db", "purge").output
 
 
 @pytest.mark.usefixtures("expired")

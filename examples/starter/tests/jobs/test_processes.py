@@ -13,10 +13,11 @@ from sqlmodel import select, update
 
 from app.core.runtime import runtime_of
 from app.db.session import Database, transaction
+from app.jobs import relay_jobs
 from app.jobs.broker import RedisDestination, make_broker
-from app.jobs.models import ScheduleState
 from app.jobs.purge import purge_expired
 from app.jobs.relay import JobRelay
+from app.jobs.scheduler import ScheduleState
 from app.jobs.task import Queue
 from app.mail import Mail, send
 from app.main import create_app
@@ -131,6 +132,11 @@ async def test_with_redis_each_process_has_its_tasks(
     assert (row.sent_at is not None) is (create is create_relay)
     assert bool(await ticks(empty_database)) is (create is create_scheduler)
     delete_keys(make_broker(settings_for(redis_url)))
+
+
+async def test_relay_without_redis_does_nothing(app: FastAPI) -> None:
+    async with relay_jobs(runtime_of(app)):
+        assert "redis" not in runtime_of(app).health_checks
 
 
 @pytest.mark.parametrize("create", [create_worker, create_relay])

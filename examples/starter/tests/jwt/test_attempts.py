@@ -61,7 +61,7 @@ async def test_successful_attempts_do_not_count_for_their_network(
         await of(limits, "192.0.2.1").record_success("login", f"{n}@example.com")
 
 
-async def test_own_account_does_not_help_an_attacker_to_guess(
+async def test_success_does_not_reset_failures_of_other_accounts(
     limits: RateLimits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sign-ins to the attacker's account reset neither the limit of the network nor that of another account."""

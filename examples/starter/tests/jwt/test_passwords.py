@@ -100,7 +100,7 @@ async def test_same_work_is_done_without_a_stored_hash(passwords: Passwords, has
         assert len(hasher.operations) == 1
 
 
-async def test_oversized_password_is_wrong_and_costs_the_same(passwords: Passwords, hasher: CountingHasher) -> None:
+async def test_oversized_password_fails_after_the_same_work(passwords: Passwords, hasher: CountingHasher) -> None:
     stored = await passwords.hash("x" * MAX_LENGTH)
     assert await passwords.verify("x" * MAX_LENGTH, stored) == (True, None)
     hasher.operations.clear()

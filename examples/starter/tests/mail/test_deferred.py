@@ -44,17 +44,22 @@ def test_arguments_must_fit_the_function(arguments: dict[str, Any]) -> None:
         invitation(**arguments)
 
 
-def test_arguments_are_not_shown() -> None:
+def test_positional_arguments_are_rejected() -> None:
+    with pytest.raises(TypeError, match="by name"):
+        invitation(ID)  # ty: ignore[too-many-positional-arguments, missing-argument]
+
+
+def test_repr_hides_arguments() -> None:
     assert "ada@" not in repr(invitation(user_id=ID, to="ada@example.com"))
 
 
-async def test_email_without_reason_is_skipped_and_logged(database: Database) -> None:
+async def test_builder_returning_none_sends_nothing(database: Database) -> None:
     with capture_logs() as lines:
         assert await build_email(database, invitation(user_id=ID, to="")) is None
 
     assert lines == [
         {
-            "event": "deferred email skipped: nothing left to send",
+            "event": "deferred email skipped, nothing to send",
             "builder": "tests.mail.test_deferred.invitation",
             "log_level": "info",
         }

@@ -60,7 +60,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def test_counters_expire_and_are_evicted(clock: list[float]) -> None:
-    counters = BoundedMemoryStorage(most=10)
+    counters = BoundedMemoryStorage(capacity=10)
     assert [await counters.incr("a", 60) for _ in range(2)] == [1, 2]
     assert await counters.get_expiry("a") == clock[0] + 60
 
@@ -85,7 +85,7 @@ async def test_counters_expire_and_are_evicted(clock: list[float]) -> None:
 
 
 async def test_expired_counters_are_evicted_first(clock: list[float]) -> None:
-    counters = BoundedMemoryStorage(most=3)
+    counters = BoundedMemoryStorage(capacity=3)
     for key, seconds in (("long", 3600), ("short", 1), ("longer", 7200)):
         await counters.incr(key, seconds)
     clock[0] += 2
@@ -99,7 +99,7 @@ async def test_new_keys_rarely_scan_a_full_storage(
     clock: list[float], monkeypatch: pytest.MonkeyPatch, seconds_per_key: int
 ) -> None:
     """Each request of an attacker can create a key, even while exactly one old counter expires."""
-    counters, scanned = BoundedMemoryStorage(most=1000), []
+    counters, scanned = BoundedMemoryStorage(capacity=1000), []
     evict = counters._evict
 
     def record_and_evict() -> None:

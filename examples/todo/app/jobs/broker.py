@@ -56,54 +56,54 @@ class RedisDestination:
         """Use the connection and the namespace of `broker`."""
         self.broker = broker
 
-    async def send(self, events: Sequence[OutboxMessage]) -> None:
+    async def send(self, rows: Sequence[OutboxMessage]) -> None:
         """Append the jobs that are not queued yet, in one transaction."""
-        held = await self.find_queued(events)
-        await self._run_in_thread(self._append, [event for event in events if event.id not in held])
+        held = await self.find_queued(rows)
+        await self._run_in_thread(self._append, [row for row in rows if row.id not in held])
 
-    async def find_queued(self, events: Sequence[OutboxMessage]) -> set[UUID]:
+    async def find_queued(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
         """Return the ids of the jobs that are queued in Redis or fetched by a worker."""
-        return await self._run_in_thread(self._find, events)
+        return await self._run_in_thread(self._find, rows)
 
-    def _append(self, events: Sequence[OutboxMessage]) -> None:
+    def _append(self, rows: Sequence[OutboxMessage]) -> None:
         with self.broker.client.pipeline() as pipe:
-            for event in events:
-                message = message_for(event)
-                pipe.hset(self._key(event.queue, ".msgs"), _message_id(event), message.encode())
-                pipe.rpush(self._key(event.queue), _message_id(event))
+            for row in rows:
+                message = message_for(row)
+                pipe.hset(self._key(row.queue, ".msgs"), _message_id(row), message.encode())
+                pipe.rpush(self._key(row.queue), _message_id(row))
             pipe.execute()
 
-    def _find(self, events: Sequence[OutboxMessage]) -> set[UUID]:
+    def _find(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
         with self.broker.client.pipeline() as pipe:
-            for event in events:
-                pipe.hexists(self._key(event.queue, ".msgs"), _message_id(event))
-            return {event.id for event, there in zip(events, pipe.execute(), strict=True) if there}
+            for row in rows:
+                pipe.hexists(self._key(row.queue, ".msgs"), _message_id(row))
+            return {row.id for row, there in zip(rows, pipe.execute(), strict=True) if there}
 
     def _key(self, queue: str, suffix: str = "") -> str:
         return f"{self.broker.namespace}:{queue}{suffix}"
 
     async def _run_in_thread(
-        self, function: Callable[[Sequence[OutboxMessage]], T], events: Sequence[OutboxMessage]
+        self, function: Callable[[Sequence[OutboxMessage]], T], rows: Sequence[OutboxMessage]
     ) -> T:
         try:
-            return await asyncio.to_thread(function, events)
+            return await asyncio.to_thread(function, rows)
         except RedisError as error:
             raise DestinationUnavailable(f"Redis: {error}") from error
 
 
-def _message_id(event: OutboxMessage) -> str:
+def _message_id(row: OutboxMessage) -> str:
     """Return an id for a job and its attempt: the previous attempt's message may not be acknowledged yet."""
-    return f"{event.id}:{event.attempts}"
+    return f"{row.id}:{row.attempts}"
 
 
-def message_for(event: OutboxMessage) -> Message[None]:
+def message_for(row: OutboxMessage) -> Message[None]:
     """Create the message that makes a worker run a job."""
     return Message(
-        queue_name=event.queue,
-        actor_name=f"{ACTOR}_{event.queue}",
-        args=(str(event.id),),
+        queue_name=row.queue,
+        actor_name=f"{ACTOR}_{row.queue}",
+        args=(str(row.id),),
         kwargs={},
-        options={"redis_message_id": _message_id(event)},
+        options={"redis_message_id": _message_id(row)},
     )
 
 

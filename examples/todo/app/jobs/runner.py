@@ -56,96 +56,96 @@ class JobRunner:
             CancelledError: If it was cancelled. The job is released; if the cancellation interrupts a query of its row,
                 the job is sent again when its lease expires.
         """
-        event = await self._lease(job_id)
-        if event is None:
+        row = await self._lease(job_id)
+        if row is None:
             logger.debug("job skipped: finished or running elsewhere", job_id=str(job_id))
             return
-        with bound_contextvars(**_log_context(event)):
+        with bound_contextvars(**_log_context(row)):
             began = time.monotonic()
             try:
-                await self._execute(event)
+                await self._execute(row)
             except UnknownTask as error:
-                await self._leave_to_newer_worker(event, error)
+                await self._leave_to_newer_worker(row, error)
             except LeaseLost:
                 logger.warning("job timed out and was taken over by another worker")
             except WorkerStopping:
-                await finish_before_cancel(self._release(event))
+                await finish_before_cancel(self._release(row))
             except asyncio.CancelledError:
-                await finish_before_cancel(self._release(event))
+                await finish_before_cancel(self._release(row))
                 raise
             except Exception as error:  # noqa: BLE001 - a task may raise anything
-                await self._handle_failure(event, error)
+                await self._handle_failure(row, error)
             else:
                 logger.info("job finished", duration_seconds=round(time.monotonic() - began, 3))
 
     async def _lease(self, job_id: UUID) -> OutboxMessage | None:
         """Count the attempt before it starts, so that a job that crashes its worker is not retried forever."""
         async with transaction(self.database.write) as session:
-            event = await JobRepository(session).find(job_id)
-            if event is None:
+            row = await JobRepository(session).find(job_id)
+            if row is None:
                 return None
-            event.attempts += 1
-            event.leased_until = utc_now() + timedelta(seconds=_timeout_seconds(event.name)) + LEASE_MARGIN
-        return event
+            row.attempts += 1
+            row.leased_until = utc_now() + timedelta(seconds=_timeout_seconds(row.name)) + LEASE_MARGIN
+        return row
 
-    async def _execute(self, event: OutboxMessage) -> None:
-        task = get_task(event.name)
-        if event.attempts > task.max_attempts:
+    async def _execute(self, row: OutboxMessage) -> None:
+        task = get_task(row.name)
+        if row.attempts > task.max_attempts:
             raise WorkerDied(f"the worker crashed in each of {task.max_attempts} attempts")
         try:
             async with asyncio.timeout(task.timeout_seconds) as limit:
-                await (self._run_in_transaction if task.in_transaction else self._run_outside_transaction)(task, event)
+                await (self._run_in_transaction if task.in_transaction else self._run_outside_transaction)(task, row)
         except TimeoutError:
             if limit.expired():
                 raise JobTimeout(f"did not finish within {task.timeout_seconds:g} seconds") from None
             raise
 
-    async def _run_in_transaction(self, task: Task[...], event: OutboxMessage) -> None:
+    async def _run_in_transaction(self, task: Task[...], row: OutboxMessage) -> None:
         """Delete the job first: a second worker with the same job waits here, and then finds it finished."""
         async with transaction(self.database.write) as session:
-            if not await JobRepository(session).complete(event):
+            if not await JobRepository(session).complete(row):
                 raise LeaseLost
-            await task.function(session, **task.read(event.payload))
+            await task.function(session, **task.read(row.payload))
 
-    async def _run_outside_transaction(self, task: Task[...], event: OutboxMessage) -> None:
-        job = Job(event.id, event.attempts, self.database, self.stopping)
-        await task.function(job, **task.read(event.payload))
+    async def _run_outside_transaction(self, task: Task[...], row: OutboxMessage) -> None:
+        job = Job(row.id, row.attempts, self.database, self.stopping)
+        await task.function(job, **task.read(row.payload))
         async with transaction(self.database.write) as session:
-            in_time = await JobRepository(session).complete(event)
+            in_time = await JobRepository(session).complete(row)
         if not in_time:
             raise LeaseLost
 
-    async def _handle_failure(self, event: OutboxMessage, error: Exception) -> None:
+    async def _handle_failure(self, row: OutboxMessage, error: Exception) -> None:
         """Schedule a retry, or give up. The row stores the error without its traceback."""
         why = describe_error(error)
         log = logger.bind(
             error=why, **({} if isinstance(error, RetryLater) else {"exception": format_error_traceback(error)})
         )
-        pause = backoff_seconds(event.attempts)
+        pause = backoff_seconds(row.attempts)
         async with transaction(self.database.write) as session:
             outbox = JobRepository(session)
-            if event.attempts < get_task(event.name).max_attempts:
+            if row.attempts < get_task(row.name).max_attempts:
                 log.warning("job failed", retry_in_seconds=round(pause, 1))
-                await outbox.schedule_retry(event, utc_now() + timedelta(seconds=pause), why)
+                await outbox.schedule_retry(row, utc_now() + timedelta(seconds=pause), why)
             else:
                 log.error("job failed permanently")
-                await outbox.move_to_dead_letters(event, why)
+                await outbox.move_to_dead_letters(row, why)
 
-    async def _leave_to_newer_worker(self, event: OutboxMessage, error: UnknownTask) -> None:
+    async def _leave_to_newer_worker(self, row: OutboxMessage, error: UnknownTask) -> None:
         """Leave the job to a worker that knows the task. The attempt does not count."""
         async with transaction(self.database.write) as session:
             outbox = JobRepository(session)
-            if event.due_at > utc_now() - UNKNOWN_TASK_GIVE_UP_AFTER:
+            if row.due_at > utc_now() - UNKNOWN_TASK_GIVE_UP_AFTER:
                 logger.warning("unknown task, job left to a newer worker", error=describe_error(error))
-                await outbox.release(event, utc_now() + UNKNOWN_TASK_PAUSE, describe_error(error))
+                await outbox.release(row, utc_now() + UNKNOWN_TASK_PAUSE, describe_error(error))
             else:
                 logger.error("job failed permanently", error=describe_error(error))
-                await outbox.move_to_dead_letters(event, describe_error(error))
+                await outbox.move_to_dead_letters(row, describe_error(error))
 
-    async def _release(self, event: OutboxMessage) -> None:
+    async def _release(self, row: OutboxMessage) -> None:
         logger.info("job released, worker is stopping")
         async with transaction(self.database.write) as session:
-            await JobRepository(session).release(event, utc_now() + RELEASE_DELAY)
+            await JobRepository(session).release(row, utc_now() + RELEASE_DELAY)
 
 
 def backoff_seconds(attempts: int) -> float:
@@ -154,10 +154,10 @@ def backoff_seconds(attempts: int) -> float:
     return random.uniform(longest / 2, longest)  # noqa: S311 - for jitter, not for security
 
 
-def _log_context(event: OutboxMessage) -> dict[str, object]:
+def _log_context(row: OutboxMessage) -> dict[str, object]:
     """Return the log fields of a job, including the request that enqueued it."""
-    asked = {"request_id": event.request_id} if event.request_id else {}
-    return {"job_id": str(event.id), "task": event.name, "attempt": event.attempts, **asked}
+    asked = {"request_id": row.request_id} if row.request_id else {}
+    return {"job_id": str(row.id), "task": row.name, "attempt": row.attempts, **asked}
 
 
 def _timeout_seconds(name: str) -> float:

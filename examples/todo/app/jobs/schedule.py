@@ -1,6 +1,6 @@
 """Schedules of periodic tasks.
 
-    @periodic("17 3 * * *", missed=Missed.ONCE)
+    @periodic("17 3 * * *", missed=MissedRuns.ONCE)
     @task()
     async def purge(session: AsyncSession) -> None: ...
 

@@ -30,9 +30,9 @@ class AttemptLimiter:
         """
         await self.limits.count(action, self.device)
         if account is not None:
-            whose = fingerprint(account)
-            await self.limits.hit(self.settings.account_limit, action, "account", f"{whose} {self._network}")
-            await self.limits.hit(self.settings.account_total_limit, action, "account", whose)
+            key = fingerprint(account)
+            await self.limits.hit(self.settings.account_limit, action, "account", f"{key} {self._network}")
+            await self.limits.hit(self.settings.account_total_limit, action, "account", key)
 
     async def record_success(self, action: str, account: str) -> None:
         """Undo the count of a successful attempt, and reset the attempts of its network on the account.
@@ -41,8 +41,8 @@ class AttemptLimiter:
         account too. The total of the account over all networks is not reset.
         """
         await self.limits.undo_count(action, self.device)
-        whose = f"{fingerprint(account)} {self._network}"
-        await self.limits.reset_count(self.settings.account_limit, action, "account", whose)
+        key = f"{fingerprint(account)} {self._network}"
+        await self.limits.reset_count(self.settings.account_limit, action, "account", key)
 
     @property
     def _network(self) -> str:

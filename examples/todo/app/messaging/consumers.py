@@ -11,6 +11,7 @@ happen once, however often the event is delivered. Events with the same key are 
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -119,18 +120,17 @@ class Consumer:
         return contracts.is_known_type(envelope.type) and bool(self._callbacks_for(envelope.type))
 
     async def handle(self, session: AsyncSession, envelopes: Sequence[CloudEvent]) -> None:
-        """Handle events in the transaction of `session`.
+        """Handle events in the transaction of `session`, in their order.
 
         Raises:
             ContractViolation: If an event does not match its contract.
         """
-        batches: dict[BatchCallback, list[Received]] = {}
-        for envelope in envelopes:
-            event = _parse_event(envelope)
-            for called in self._callbacks_for(envelope.type):
-                batches.setdefault(called, []).append((envelope, event))
-        for called, batch in batches.items():
-            await called(session, batch)
+        received = [(envelope, _parse_event(envelope)) for envelope in envelopes]
+        # Only consecutive events are passed together: other functions may handle those in between, of the same key.
+        for callbacks, consecutive in groupby(received, lambda each: self._callbacks_for(each[0].type)):
+            batch = list(consecutive)
+            for callback in callbacks:
+                await callback(session, batch)
 
     def _register_callback(self, called: BatchCallback, events: Iterable[type[Event]]) -> None:
         types = [_contract(event).type for event in events]

@@ -40,19 +40,19 @@ def status() -> None:
 @dead_letters.command("list")
 def list_dead_letters_command(limit: Annotated[int, typer.Option(min=1, help="Maximum number to show.")] = 50) -> None:
     """List dead letters, oldest first. Arguments are omitted; use `show`."""
-    for event in _run(lambda outbox: outbox.list_dead_letters(limit)):
+    for message in _run(lambda outbox: outbox.list_dead_letters(limit)):
         typer.echo(
-            f"{event.id}  {event.dead_at:%Y-%m-%d %H:%M}  {event.name}  {' '.join(event.last_error.split())[:100]}"
+            f"{message.id}  {message.dead_at:%Y-%m-%d %H:%M}  {message.name}  {' '.join(message.last_error.split())[:100]}"
         )
 
 
 @dead_letters.command()
 def show(id: Annotated[UUID, typer.Argument(metavar="ID")]) -> None:  # noqa: A002 - the name in the help text
     """Show one dead letter with its arguments, which may contain personal data."""
-    event = _run(lambda outbox: outbox.get_dead_letter(id))
-    if event is None:
+    message = _run(lambda outbox: outbox.get_dead_letter(id))
+    if message is None:
         _exit_with_error(f"No dead letter with the id {id}.")
-    typer.echo("\n".join(f"{name + ':':12} {value}" for name, value in _describe_fields(event)))
+    typer.echo("\n".join(f"{name + ':':12} {value}" for name, value in _describe_fields(message)))
 
 
 @dead_letters.command()
@@ -98,18 +98,18 @@ def _run(work: Callable[[OutboxRepository], Awaitable[T]]) -> T:
         return asyncio.run(run())
 
 
-def _describe_fields(event: OutboxMessage) -> list[tuple[str, object]]:
+def _describe_fields(message: OutboxMessage) -> list[tuple[str, object]]:
     return [
-        ("id", event.id),
-        ("name", event.name),
-        ("queue", event.queue),
-        ("arguments", event.payload),
-        ("key", event.key or "-"),
-        ("request", event.request_id or "-"),
-        ("due", f"{event.due_at:%Y-%m-%d %H:%M:%S}"),
-        ("died", f"{event.dead_at:%Y-%m-%d %H:%M:%S}"),
-        ("attempts", event.attempts),
-        ("error", event.last_error),
+        ("id", message.id),
+        ("name", message.name),
+        ("queue", message.queue),
+        ("arguments", message.payload),
+        ("key", message.key or "-"),
+        ("request", message.request_id or "-"),
+        ("due", f"{message.due_at:%Y-%m-%d %H:%M:%S}"),
+        ("died", f"{message.dead_at:%Y-%m-%d %H:%M:%S}"),
+        ("attempts", message.attempts),
+        ("error", message.last_error),
     ]
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from app.core.runtime import runtime_of
 from app.db.base import utc_now
 from app.db.session import Database, SessionDep
-from app.jobs.models import ScheduleState
+from app.jobs.scheduler import ScheduleState
 from app.main import create_app
 from tests.bench.environment import Figure, Stage, look_at_the_clock
 

@@ -133,14 +133,14 @@ class RecordingDestination:
         self.queued: set[UUID] = set()
         self.unavailable = False
 
-    async def send(self, events: Sequence[OutboxMessage]) -> None:
+    async def send(self, rows: Sequence[OutboxMessage]) -> None:
         if self.unavailable:
             raise DestinationUnavailable("connection refused")
-        self.sent.extend(event.name for event in events)
-        self.queued |= {event.id for event in events}
+        self.sent.extend(row.name for row in rows)
+        self.queued |= {row.id for row in rows}
 
-    async def find_queued(self, events: Sequence[OutboxMessage]) -> set[UUID]:
-        return {event.id for event in events} & self.queued
+    async def find_queued(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
+        return {row.id for row in rows} & self.queued
 
 
 @pytest.fixture

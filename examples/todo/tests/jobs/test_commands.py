@@ -1,36 +1,18 @@
 """The `jobs` commands."""
 
-import logging
 import re
-from collections.abc import Generator
 from datetime import UTC, datetime
 
 import pytest
-import structlog
-from typer.testing import CliRunner, Result
 
-from app.cli import app
 from app.db.session import Database, transaction
-from app.jobs.models import ScheduleState
-from tests.conftest import run_in_thread
-
-
-@pytest.fixture(autouse=True)
-def _logging_restored() -> Generator[None]:
-    handlers = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = handlers
-    structlog.reset_defaults()
-
-
-def run(*arguments: str) -> Result:
-    result: Result = run_in_thread(CliRunner().invoke, app, arguments)
-    return result
+from app.jobs.scheduler import ScheduleState
+from tests.command_line import run_command
 
 
 def test_invalid_settings_are_reported_without_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "hunter2")
-    result = run("run", "worker")
+    result = run_command("run", "worker")
 
     assert result.exit_code == 78
     assert "REDIS_URL: must be a Redis URL" in result.stderr
@@ -38,10 +20,10 @@ def test_invalid_settings_are_reported_without_values(monkeypatch: pytest.Monkey
 
 
 async def test_schedules_are_listed(empty_database: Database) -> None:
-    before = run("jobs", "schedule").output
+    before = run_command("jobs", "schedule").output
     async with transaction(empty_database.write) as session:
         session.add(ScheduleState(name="purge_expired", handled_until=datetime(2030, 1, 31, 3, 17, tzinfo=UTC)))
-    after = run("jobs", "schedule").output
+    after = run_command("jobs", "schedule").output
 
     assert before.splitlines()[0].split() == ["task", "cron", "missed", "last", "next"]
     assert re.search(r"^purge_expired +17 3 \* \* \* +once +never +\d{4}-\d\d-\d\d 03:17$", before, re.MULTILINE)

@@ -212,10 +212,10 @@ async def test_relay_survives_unexpected_errors(empty_database: Database) -> Non
     bugs = [KeyError("attic")]
 
     class Buggy(RecordingDestination):
-        async def send(self, events: Sequence[OutboxMessage]) -> None:
+        async def send(self, rows: Sequence[OutboxMessage]) -> None:
             if bugs:
                 raise bugs.pop()
-            await super().send(events)
+            await super().send(rows)
 
     shelf = Buggy()
     relay = JobRelay(empty_database, shelf, poll_seconds=0.01)
@@ -248,13 +248,13 @@ async def test_job_that_failed_during_check_is_not_marked_as_sent(empty_database
     """Between the check and the update, a worker may run the job and fail."""
 
     class Slow(RecordingDestination):
-        async def find_queued(self, events: Sequence[OutboxMessage]) -> set[UUID]:
-            taken = await lease_row(empty_database, events[0])
+        async def find_queued(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
+            taken = await lease_row(empty_database, rows[0])
             await in_repository(
                 empty_database,
                 lambda repository: repository.schedule_retry(taken, utc_now() + timedelta(minutes=1), "no"),
             )
-            return await super().find_queued(events)
+            return await super().find_queued(rows)
 
     relay = JobRelay(empty_database, Slow(), poll_seconds=0.01)
     await commit_messages(empty_database, make_message("first"))

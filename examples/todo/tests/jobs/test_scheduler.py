@@ -14,11 +14,10 @@ from structlog.testing import capture_logs
 from app.db.base import utc_now
 from app.db.idempotency import IdempotencyKey
 from app.db.session import Database, transaction
-from app.jobs.models import ScheduleState
 from app.jobs.purge import purge_expired
 from app.jobs.runner import JobRunner
 from app.jobs.schedule import MissedRuns, Schedule, schedules
-from app.jobs.scheduler import Scheduler, run_scheduler
+from app.jobs.scheduler import Scheduler, ScheduleState, run_scheduler
 from app.jobs.task import task
 from tests.jobs.conftest import enqueue, enqueue_and_mark_sent
 from tests.outbox.conftest import outbox_rows
@@ -204,7 +203,7 @@ async def test_scheduler_runs_until_stopped(empty_database: Database) -> None:
             looks.append(now)
             return await super().run_once(now)
 
-    scheduler = FailingAtFirst(empty_database, [Schedule(chime, "* * * * *", MissedRuns.ONCE)], look_seconds=0.01)
+    scheduler = FailingAtFirst(empty_database, [Schedule(chime, "* * * * *", MissedRuns.ONCE)], check_seconds=0.01)
     began = utc_now()
     with capture_logs() as lines:
         async with run_scheduler(scheduler):

@@ -1,19 +1,14 @@
 """The `topics` commands."""
 
-import logging
-from collections.abc import Generator
 from dataclasses import replace
 
 import pytest
-import structlog
 from confluent_kafka import KafkaError, KafkaException
-from typer.testing import CliRunner, Result
 
-from app.cli import app
 from app.messaging import commands, contracts
 from app.messaging.contracts import Topic
 from app.messaging.settings import KafkaConfig
-from tests.conftest import run_in_thread
+from tests.command_line import run_command
 from tests.messaging.conftest import (
     Administered,
     RecordingConsumer,
@@ -26,28 +21,15 @@ from tests.messaging.conftest import (
 ALL = [("topics", "lag"), ("topics", "create"), ("topics", "check")]
 
 
-@pytest.fixture(autouse=True)
-def _logging_restored() -> Generator[None]:
-    handlers = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = handlers
-    structlog.reset_defaults()
-
-
 @pytest.fixture
 def _a_kafka(monkeypatch: pytest.MonkeyPatch, kafka: KafkaConfig) -> None:
     """A Kafka without the topics of the service."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", str(kafka["bootstrap.servers"]))
 
 
-def run(*arguments: str) -> Result:
-    result: Result = run_in_thread(CliRunner().invoke, app, arguments)
-    return result
-
-
 @pytest.mark.parametrize("command", ALL)
 def test_without_kafka_command_is_rejected(command: tuple[str, ...]) -> None:
-    result = run(*command)
+    result = run_command(*command)
 
     assert result.exit_code == 78
     assert result.stderr.startswith("KAFKA_BOOTSTRAP_SERVERS is not set: in development, the API process runs")
@@ -58,7 +40,7 @@ def test_without_kafka_command_is_rejected(command: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("command", ALL)
 def test_unavailable_kafka_is_reported(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    result = run(*command)
+    result = run_command(*command)
 
     assert result.exit_code == 1
     assert "Kafka is unavailable: " in result.stderr
@@ -70,7 +52,7 @@ def test_unavailable_kafka_is_reported(command: tuple[str, ...], monkeypatch: py
 @pytest.mark.parametrize("command", [("run", "consumer"), ("run", "relay"), ("topics", "check")])
 def test_missing_topics_are_named(command: tuple[str, ...]) -> None:
     declare(Topic("test-absent"), Topic("test-gone"))
-    result = run(*command)
+    result = run_command(*command)
 
     assert result.exit_code == 78
     assert result.stderr == "Missing Kafka topics: test-absent, test-gone.\nCreate them: app topics create\n"
@@ -80,7 +62,7 @@ def test_missing_topics_are_named(command: tuple[str, ...]) -> None:
 def test_lag_is_shown(kafka: KafkaConfig, topic: Topic, recording_consumer: RecordingConsumer) -> None:
     send_messages(kafka, topic, *(make_message_bytes(f"key-{number}", number) for number in range(7)))
     provide_topics(kafka, *contracts.all_topics())
-    shown = run("topics", "lag").output.splitlines()
+    shown = run_command("topics", "lag").output.splitlines()
 
     assert shown[0].split() == ["consumer", "topic", "behind"]
     assert [recording_consumer.consumer.name, topic.name, "7"] in [line.split() for line in shown]
@@ -90,7 +72,7 @@ def test_lag_is_shown(kafka: KafkaConfig, topic: Topic, recording_consumer: Reco
 def test_kafka_failure_during_list_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "ensure_topics_exist", lambda _: None)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    result = run("topics", "lag")
+    result = run_command("topics", "lag")
 
     assert result.exit_code == 1
     assert result.stderr.startswith("Kafka is unavailable: ")
@@ -101,14 +83,14 @@ def test_existing_topics_are_not_changed(topic: Topic) -> None:
     declare(topic)
 
     for command in ("check", "create"):
-        result = run("topics", command)
+        result = run_command("topics", command)
         assert (result.exit_code, result.output) == (0, "all topics exist\n")
 
 
 @pytest.mark.usefixtures("_a_kafka")
 def test_too_few_partitions_are_reported(topic: Topic) -> None:
     declare(replace(topic, partitions=9))
-    result = run("topics", "check")
+    result = run_command("topics", "check")
 
     assert result.exit_code == 78
     assert result.stderr.startswith(f"Too few partitions: {topic.name} has 4 of 9 partitions.\n")
@@ -118,7 +100,7 @@ def test_too_few_partitions_are_reported(topic: Topic) -> None:
 def test_missing_topics_are_created(topic: Topic, administered: type[Administered]) -> None:
     absent = Topic("test-absent", partitions=3)
     declare(absent, topic)
-    result = run("topics", "create", "--replicas", "1")
+    result = run_command("topics", "create", "--replicas", "1")
 
     assert (result.exit_code, result.output) == (0, "created: test-absent, 3 partitions, retention 7 days\n")
     [created] = administered.wanted
@@ -129,8 +111,8 @@ def test_missing_topics_are_created(topic: Topic, administered: type[Administere
 def test_topics_of_other_services_are_not_created() -> None:
     declare(Topic("test-absent", owned=False))
 
-    assert run("topics", "create").output == "all topics exist\n"
-    assert run("topics", "check").stderr.startswith("Missing Kafka topics: test-absent (of another service).\n")
+    assert run_command("topics", "create").output == "all topics exist\n"
+    assert run_command("topics", "check").stderr.startswith("Missing Kafka topics: test-absent (of another service).\n")
 
 
 @pytest.mark.usefixtures("_a_kafka")
@@ -138,7 +120,7 @@ def test_error_of_kafka_is_reported(administered: type[Administered]) -> None:
     reason = "Replication factor is 3 but there is 1 server"
     administered.refusal = KafkaException(KafkaError(KafkaError.INVALID_REPLICATION_FACTOR, reason))
     declare(Topic("test-absent"))
-    result = run("topics", "create")
+    result = run_command("topics", "create")
 
     assert result.exit_code == 1
     assert result.stderr.startswith("Kafka cannot create the topic test-absent: Replication factor is 3")
@@ -149,7 +131,7 @@ def test_invalid_settings_are_reported_without_values(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_PASSWORD", "hunter2")
-    result = run(*command)
+    result = run_command(*command)
 
     assert result.exit_code == 78
     assert "KAFKA_PASSWORD: has no effect" in result.stderr

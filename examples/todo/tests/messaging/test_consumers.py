@@ -48,9 +48,35 @@ async def test_functions_get_events_of_their_classes(session: AsyncSession) -> N
         session, read(make_message_bytes("a"), make_message_bytes("b"), make_message_bytes("c", type="test.ended.v1"))
     )
 
-    assert heard == ["one a", "one b", "many ['a', 'b', 'c']", "all 3"]
+    assert heard == ["one a", "one b", "many ['a', 'b']", "all 2", "many ['c']", "all 1"]
     assert set(consumer.topics) == set(contracts.all_topics())
     assert ended in consumer.topics
+
+
+async def test_events_are_handled_in_order_by_different_functions(
+    session: AsyncSession, sample_event: type[SampleEvent], topic: Topic
+) -> None:
+    contract(Ended, "test.ended.v1", topic, key="who")
+    consumer, heard = Consumer(f"test-{uuid4().hex}"), []
+
+    @consumer.on(SampleEvent)
+    async def began(_: AsyncSession, event: SampleEvent) -> None:
+        heard.append(f"began {event.who}")
+
+    @consumer.on(Ended)
+    async def ended(_: AsyncSession, event: Ended) -> None:
+        heard.append(f"ended {event.who}")
+
+    await consumer.handle(
+        session,
+        read(
+            make_message_bytes("a", type="test.ended.v1"),
+            make_message_bytes("b"),
+            make_message_bytes("b", type="test.ended.v1"),
+        ),
+    )
+
+    assert heard == ["ended a", "began b", "ended b"]
 
 
 async def test_empty_batch_calls_no_function(

@@ -16,14 +16,14 @@ from app.core.config import ConfigurationError
 from app.core.runtime import runtime_of
 from app.db.session import Database, transaction
 from app.main import create_app
-from app.messaging import consume_events, contracts
+from app.messaging import consume_events, consumers, contracts, relay_events
 from app.messaging.contracts import Topic
 from app.messaging.development import broker
 from app.messaging.settings import KafkaConfig
 from app.modules.statistics.models import DailyCount
 from app.modules.user.events import UserRegistered
 from app.outbox import Wakers
-from app.processes import create
+from app.processes import PROCESSES, create
 from tests.messaging.conftest import declare, produced_events, provide_topics, publish
 from tests.outbox.conftest import outbox_rows
 from tests.people import as_admin
@@ -147,6 +147,15 @@ async def test_relay_and_consumer_process_events(
     assert await is_relayed(empty_database)
     assert str(ids[0]) in {each.id for each in produced_events(kafka, Topic("users", partitions=4))}
     assert '"event": "events processed"' in consumer.log_text
+
+
+def test_every_consumer_belongs_to_a_process() -> None:
+    assert {consumer.process for consumer in consumers.all_consumers()} <= PROCESSES.keys()
+
+
+async def test_relay_without_kafka_does_nothing(app: FastAPI) -> None:
+    async with relay_events(runtime_of(app)):
+        assert "kafka-producer" not in runtime_of(app).health_checks
 
 
 async def test_process_without_consumers_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,34 +1,16 @@
 """Commands for the outbox and for dead letters."""
 
-import logging
-from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import structlog
-from typer.testing import CliRunner, Result
 
-from app.cli import app
 from app.db.base import utc_now
 from app.db.session import Database
 from app.outbox.models import OutboxMessage
-from tests.conftest import run_in_thread
+from tests.command_line import run_command
 from tests.outbox.conftest import commit_messages, make_message, outbox_rows
-
-
-@pytest.fixture(autouse=True)
-def _logging_restored() -> Generator[None]:
-    handlers = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = handlers
-    structlog.reset_defaults()
-
-
-def run(*arguments: object) -> Result:
-    result: Result = run_in_thread(CliRunner().invoke, app, [str(argument) for argument in arguments])
-    return result
 
 
 def dead(name: str, **fields: Any) -> OutboxMessage:
@@ -64,7 +46,7 @@ async def test_status_shows_counts_and_ages(empty_database: Database) -> None:
         make_message("running", **ago(minutes=5), sent_at=now, leased_until=now),
         dead("dead", **ago(seconds=0)),
     )
-    lines = run("outbox", "status").output.splitlines()
+    lines = run_command("outbox", "status").output.splitlines()
 
     assert [line.split()[:2] for line in lines] == [["pending", "2"], ["sent", "1"], ["running", "1"], ["dead", "1"]]
     assert [line.partition("oldest: ")[2] for line in lines[:3]] == ["2 d", "3 h", "5 min"]
@@ -72,34 +54,34 @@ async def test_status_shows_counts_and_ages(empty_database: Database) -> None:
 
 
 def test_status_of_empty_outbox_shows_no_age(empty_database: Database) -> None:
-    assert run("outbox", "status").output.splitlines()[0].split() == ["pending", "0"]
+    assert run_command("outbox", "status").output.splitlines()[0].split() == ["pending", "0"]
 
 
 async def test_dead_letters_are_listed_without_their_arguments(graveyard: Database) -> None:
     [welcome, remind, _] = await outbox_rows(graveyard)
-    result = run("dead-letters", "list")
+    result = run_command("dead-letters", "list")
 
     assert result.output.splitlines() == [
         f"{row.id}  {row.dead_at:%Y-%m-%d %H:%M}  {row.name}  RuntimeError: no luck" for row in (welcome, remind)
     ]
-    assert len(run("dead-letters", "list", "--limit", 1).output.splitlines()) == 1
+    assert len(run_command("dead-letters", "list", "--limit", 1).output.splitlines()) == 1
 
 
 async def test_show_prints_all_fields(graveyard: Database) -> None:
     [welcome, remind, alive] = await outbox_rows(graveyard)
-    shown = run("dead-letters", "show", welcome.id).output
+    shown = run_command("dead-letters", "show", welcome.id).output
     for said in ("welcome", "ada@example.com", "abc", "RuntimeError: no\nluck", f"{welcome.id}"):
         assert said in shown
-    assert "key:         -" in run("dead-letters", "show", remind.id).output
+    assert "key:         -" in run_command("dead-letters", "show", remind.id).output
 
-    nothing = run("dead-letters", "show", alive.id)
+    nothing = run_command("dead-letters", "show", alive.id)
     assert nothing.exit_code == 1
     assert nothing.stderr == f"No dead letter with the id {alive.id}.\n"
 
 
 async def test_replay_resets_attempts(graveyard: Database) -> None:
     [welcome, *_] = await outbox_rows(graveyard)
-    result = run("dead-letters", "replay", welcome.id)
+    result = run_command("dead-letters", "replay", welcome.id)
 
     assert (result.exit_code, result.output) == (0, "1 will be retried\n")
     [welcome, remind, _] = await outbox_rows(graveyard)
@@ -109,7 +91,7 @@ async def test_replay_resets_attempts(graveyard: Database) -> None:
 
 async def test_drop_deletes_dead_letter(graveyard: Database) -> None:
     [_, remind, _] = await outbox_rows(graveyard)
-    result = run("dead-letters", "drop", remind.id, remind.id)
+    result = run_command("dead-letters", "drop", remind.id, remind.id)
 
     assert (result.exit_code, result.output) == (0, "1 deleted\n")
     assert [row.name for row in await outbox_rows(graveyard)] == ["welcome", "alive"]
@@ -117,16 +99,16 @@ async def test_drop_deletes_dead_letter(graveyard: Database) -> None:
 
 @pytest.mark.parametrize(("command", "left"), [("replay", ["welcome", "remind", "alive"]), ("drop", ["alive"])])
 async def test_all_selects_every_dead_letter(graveyard: Database, command: str, left: list[str]) -> None:
-    assert run("dead-letters", command, "--all").output.startswith("2 ")
+    assert run_command("dead-letters", command, "--all").output.startswith("2 ")
     assert [row.name for row in await outbox_rows(graveyard)] == left
-    assert run("dead-letters", "list").output == ""
-    assert run("dead-letters", command, "--all").exit_code == 0, "an empty selection is no error"
+    assert run_command("dead-letters", "list").output == ""
+    assert run_command("dead-letters", command, "--all").exit_code == 0, "an empty selection is no error"
 
 
 @pytest.mark.parametrize("command", ["replay", "drop"])
 async def test_pending_messages_are_not_changed(graveyard: Database, command: str) -> None:
     [welcome, _, alive] = await outbox_rows(graveyard)
-    result = run("dead-letters", command, welcome.id, alive.id, uuid4())
+    result = run_command("dead-letters", command, welcome.id, alive.id, uuid4())
 
     assert result.exit_code == 1
     assert result.stdout.startswith("1 ")
@@ -137,7 +119,7 @@ async def test_pending_messages_are_not_changed(graveyard: Database, command: st
 @pytest.mark.parametrize("command", ["replay", "drop"])
 @pytest.mark.parametrize("arguments", [[], [UUID(int=1), "--all"]])
 def test_ids_or_all_are_required(empty_database: Database, command: str, arguments: list[object]) -> None:
-    result = run("dead-letters", command, *arguments)
+    result = run_command("dead-letters", command, *arguments)
 
     assert (result.exit_code, result.stderr) == (2, "Give ids, or --all.\n")
 
@@ -147,7 +129,7 @@ def test_invalid_settings_are_reported_without_values(
     monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "hunter2")
-    result = run(*command)
+    result = run_command(*command)
 
     assert result.exit_code == 78
     assert "DATABASE_URL: is not a URL" in result.stderr

@@ -31,6 +31,6 @@ async def test_changes_contain_current_state_of_todo(session: AsyncSession, owne
 async def test_old_changes_are_deleted(session: AsyncSession, owner: User) -> None:
     feed = FeedRepository(session)
     for _ in range(5):
-        await feed.add_change(owner.id, owner.id, "changed", kept=2, forget_every=2)
+        await feed.add_change(owner.id, owner.id, "changed", max_changes=2, prune_interval=2)
 
     assert [change.number for change, _ in await feed.changes(owner.id, after=0)] == [3, 4, 5]

@@ -6,13 +6,12 @@ import pytest
 from httpx2 import AsyncClient
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from app.cli import app
 from app.db.session import Database, transaction
 from app.modules.auth.models import Role, UserRole
 from app.modules.user.models import User
-from tests.conftest import run_in_thread
+from tests.command_line import run_command
 
 
 @pytest.fixture
@@ -23,8 +22,7 @@ async def stored(committing_client: AsyncClient, committing_database: Database) 
 
 
 def run(*arguments: str) -> Result:
-    result: Result = run_in_thread(CliRunner().invoke, app, ("users", *arguments))
-    return result
+    return run_command("users", *arguments)
 
 
 async def test_create_admin_is_idempotent(stored: AsyncSession) -> None:

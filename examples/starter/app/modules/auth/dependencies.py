@@ -1,4 +1,4 @@
-"""Who calls a route, and who may: `user: CurrentUser`, or `dependencies=SIGNED_IN` for a whole router."""
+"""Authentication and authorization: `user: CurrentUser`, or `dependencies=SIGNED_IN` for a whole router."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -40,8 +40,8 @@ async def authorize(
         raise NotAllowed
     # Idempotency keys are scoped to the principal. A live feed ends at `valid_until`, so that a client whose access was
     # revoked cannot listen indefinitely (app/core/shutdown.py).
-    lasts = min(principal.expires_at, utc_now() + MAX_STREAM_DURATION)
-    request.scope.update(principal=str(principal.user_id), valid_until=lasts)
+    valid_until = min(principal.expires_at, utc_now() + MAX_STREAM_DURATION)
+    request.scope.update(principal=str(principal.user_id), valid_until=valid_until)
     return principal
 
 

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.core.events import subscribe
 from app.db.session import Database, open_read_session
 from app.modules.feed.models import TodoChange
 from app.modules.feed.repository import CHANGES_PAGE_SIZE, MAX_STORED_CHANGES, FeedRepository
@@ -87,9 +86,3 @@ async def stream_changes(
             yield change, todo
         if len(changes) < page_size:
             await pause()
-
-
-@subscribe(*KINDS)
-async def record_change(session: AsyncSession, event: TodoEvent) -> None:
-    """Record each change of a to-do, in the transaction that makes the change."""
-    await FeedService(session, event.owner_id).record(event)

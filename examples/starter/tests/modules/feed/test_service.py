@@ -9,7 +9,8 @@ from app.core.exceptions import NotFoundError
 from app.core.preconditions import Precondition
 from app.db.session import Database
 from app.modules.feed.repository import MAX_STORED_CHANGES
-from app.modules.feed.service import FeedPosition, FeedService, record_change, stream_changes
+from app.modules.feed.service import FeedPosition, FeedService, stream_changes
+from app.modules.feed.subscribers import record_change
 from app.modules.todo.events import TodoChanged
 from app.modules.todo.models import TodoStatus
 from app.modules.todo.schemas import TodoCreate, TodoUpdate

@@ -6,9 +6,8 @@ from collections.abc import Generator
 import pytest
 import typer
 from sqlmodel import select
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from app.cli import app
 from app.core.config import load
 from app.db import dialect
 from app.db.base import Base
@@ -18,6 +17,7 @@ from app.modules.password.models import PasswordHash
 from app.modules.user.models import User
 from app.modules.user.schemas import UserCreate
 from app.modules.user.service import UserService
+from tests.command_line import run_command
 from tests.conftest import run_in_thread
 
 EMAIL, PASSWORD = "ada@example.com", "orbit-walnut-teapot-47"
@@ -56,8 +56,7 @@ async def register() -> None:
 
 
 def users(*arguments: str, typed: str = "") -> Result:
-    result: Result = run_in_thread(lambda: CliRunner().invoke(app, ["users", *arguments], input=typed))
-    return result
+    return run_command("users", *arguments, typed=typed)
 
 
 def create_admin(*arguments: str, typed: str = f"{PASSWORD}\n") -> Result:

@@ -33,10 +33,10 @@ class FeedRepository:
         owner_id: UUID,
         todo_id: UUID,
         kind: str,
-        kept: int = MAX_STORED_CHANGES,
-        forget_every: int = PRUNE_INTERVAL,
+        max_changes: int = MAX_STORED_CHANGES,
+        prune_interval: int = PRUNE_INTERVAL,
     ) -> None:
-        """Store a change. Every `forget_every` changes, delete the oldest.
+        """Store a change. Every `prune_interval` changes, delete the oldest.
 
         Incrementing the number locks the owner's counter until the commit. So changes become visible in the
         order of their numbers, and a client of the feed never misses one.
@@ -45,8 +45,8 @@ class FeedRepository:
         number = (await connection.execute(_NEXT_CHANGE_NUMBER, {"owner_id": owner_id})).scalar_one()
         change = {"owner_id": owner_id, "number": number, "kind": kind, "todo_id": todo_id, "occurred_at": utc_now()}
         await connection.execute(insert(TodoChange), change)
-        if number % forget_every == 0:
-            of_owner, old = col(TodoChange.owner_id) == owner_id, col(TodoChange.number) <= number - kept
+        if number % prune_interval == 0:
+            of_owner, old = col(TodoChange.owner_id) == owner_id, col(TodoChange.number) <= number - max_changes
             await connection.execute(delete(TodoChange).where(of_owner, old))
 
     async def last_change(self, owner_id: UUID) -> int:

@@ -1,4 +1,4 @@
-"""Feed endpoint."""
+"""Feed endpoint. `app/api.py` includes it before the to-dos, whose path `/{todo_id}` would match `/feed`."""
 
 from collections.abc import AsyncIterable
 from functools import partial

@@ -68,20 +68,20 @@ class PasswordService:
         async with open_read_session(self.database) as session:
             found = await PasswordRepository(session).find(email.strip().lower())
         user, stored = found or (None, None)
-        right, renewed = await self.passwords.verify(password, stored.hash if stored else None)
-        if user is None or stored is None or not right or not await self._is_current(user.id, stored.hash, renewed):
+        matches, new_hash = await self.passwords.verify(password, stored.hash if stored else None)
+        if user is None or stored is None or not matches or not await self._is_current(user.id, stored.hash, new_hash):
             audit(attempt, user_id=user.id if user else None, outcome="wrong_credentials", account=fingerprint(email))
             raise WrongCredentials
         return user
 
-    async def _is_current(self, user_id: UUID, seen: str, renewed: str | None) -> bool:
+    async def _is_current(self, user_id: UUID, seen: str, new_hash: str | None) -> bool:
         """Return whether the password hash is still `seen`; replace it if it uses outdated parameters."""
         await self.repository.lock_account(user_id)
         stored = await self.repository.get(user_id)
         if stored is None or stored.hash != seen:
             return False
-        if renewed is not None:
-            stored.hash = renewed
+        if new_hash is not None:
+            stored.hash = new_hash
         return True
 
     async def confirm_password(self, user_id: UUID, password: str) -> User:
@@ -118,11 +118,11 @@ class PasswordService:
             EmailTaken: If an account with the address has been created since.
         """
         async with open_read_session(self.database) as session:
-            wanted = await PasswordRepository(session).registration(token)
-        await self.passwords.validate_new_password(password, wanted.email, wanted.name)
+            registration = await PasswordRepository(session).registration(token)
+        await self.passwords.validate_new_password(password, registration.email, registration.name)
         hashed = await self.passwords.hash(password)
         await self.repository.use_registration(token)
-        user = await self.users.register(UserCreate(email=wanted.email, name=wanted.name))
+        user = await self.users.register(UserCreate(email=registration.email, name=registration.name))
         await self.repository.set_password(user.id, hashed)
         audit("email_verified", user_id=user.id)
         return user

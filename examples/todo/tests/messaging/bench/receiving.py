@@ -21,9 +21,8 @@ from app.messaging.producer import EventProducer
 from app.messaging.relay import EventRelay
 from app.messaging.settings import KafkaConfig
 from app.messaging.subscription import BATCH, run_consumers
-from app.outbox import Wakers
+from app.outbox import OutboxSettings, Wakers
 from app.outbox.poller import run_poller
-from app.outbox.settings import OutboxSettings
 from tests.messaging.bench.environment import EVENTS, ROUNDS, TOPIC, Figure, Measured, Stage
 
 ALONE = 100
