@@ -16,7 +16,7 @@ from app.core.config import ConfigurationError
 from app.core.runtime import runtime_of
 from app.db.session import Database, transaction
 from app.main import create_app
-from app.messaging import consume_events, consumers, contracts, relay_events
+from app.messaging import check_topics, consume_events, consumers, contracts, relay_events
 from app.messaging.contracts import Topic
 from app.messaging.development import broker
 from app.messaging.settings import KafkaConfig
@@ -154,6 +154,7 @@ def test_every_consumer_belongs_to_a_process() -> None:
 
 
 async def test_relay_without_kafka_does_nothing(app: FastAPI) -> None:
+    check_topics()
     async with relay_events(runtime_of(app)):
         assert "kafka-producer" not in runtime_of(app).health_checks
 

@@ -70,11 +70,13 @@ async def stream_changes(
 ) -> AsyncGenerator[tuple[TodoChange, Todo | None]]:
     """Poll for changes and yield them. No database connection is held while the client reads or during a pause.
 
+    The stream ends when `should_continue` returns False, or if the client was too slow to receive all stored changes.
+
     Args:
         database: Each poll opens a session, because the session of the request has ended.
         owner_id: Whose changes to read.
         after: Number of the last change the client received.
-        should_continue: Checked before each poll; the stream ends when it returns False.
+        should_continue: Checked before each poll.
         pause: Waits until the next poll. It is not called while there is a backlog.
         page_size: How many changes a poll reads at most.
     """
@@ -82,6 +84,8 @@ async def stream_changes(
         async with open_read_session(database) as session:
             changes = await FeedService(session, owner_id).changes(after, page_size)
         for change, todo in changes:
+            if change.number != after + 1:
+                return  # changes in between have been deleted: the client reconnects, and learns that it missed some
             after = change.number
             yield change, todo
         if len(changes) < page_size:

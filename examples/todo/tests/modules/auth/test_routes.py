@@ -1,15 +1,16 @@
 """Endpoints for the user's own account and sessions, with any kind of sign-in."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.modules.auth.dependencies import CurrentAdmin
+from app.db.base import utc_now
+from app.modules.auth.dependencies import CurrentAdmin, get_owner
 from app.modules.auth.service import AuthService
-from app.security.principal import Device
+from app.security.principal import Device, Principal
 from tests.people import admin_headers, new_client, sign_in_new_user
 
 AUTH = "/api/v1/auth"
@@ -78,3 +79,8 @@ async def test_route_can_require_admin_scope(app: FastAPI, client: AsyncClient, 
     assert (await client.get("/administrators")).status_code == 403
     answer = await client.get("/administrators", headers=await admin_headers(app))
     assert answer.status_code == 200
+
+
+async def test_owner_is_the_current_user() -> None:
+    user = Principal(uuid4(), frozenset(), utc_now())
+    assert await get_owner(user) == user.user_id

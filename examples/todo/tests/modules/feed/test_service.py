@@ -3,11 +3,13 @@
 from uuid import UUID
 
 import pytest
+from sqlmodel import col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.exceptions import NotFoundError
 from app.core.preconditions import Precondition
 from app.db.session import Database
+from app.modules.feed.models import TodoChange
 from app.modules.feed.repository import MAX_STORED_CHANGES
 from app.modules.feed.service import FeedPosition, FeedService, stream_changes
 from app.modules.feed.subscribers import record_change
@@ -65,6 +67,18 @@ async def test_backlog_is_sent_without_pause(session: AsyncSession, owner_id: UU
         seen.append(change.number)
 
     assert seen == [1, 2, 3, 4, 5, "pause"]
+
+
+async def test_stream_ends_where_changes_are_missing(session: AsyncSession, owner_id: UUID, database: Database) -> None:
+    await record_changes(session, owner_id, 3)
+    await session.exec(delete(TodoChange).where(col(TodoChange.number) == 2))
+    await session.commit()
+
+    async def pause() -> None:
+        raise AssertionError
+
+    stream = stream_changes(database, owner_id, 0, lambda: True, pause)
+    assert [change.number async for change, _ in stream] == [1]
 
 
 async def record_changes(session: AsyncSession, owner_id: UUID, count: int) -> None:
