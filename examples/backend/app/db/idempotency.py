@@ -80,9 +80,8 @@ class IdempotentRequest:
         """
         if self.key is None:
             return
-        who = self.request.scope.get(
-            "principal", ""
-        )  # Users have separate keys; all clients without credentials share theirs.
+        # Users have separate keys; clients without credentials share theirs.
+        who = self.request.scope.get("principal", "")
         record = IdempotencyKey(
             id=_digest(f"{who} {self.request.method} {self.request.url.path} {self.key}"),
             fingerprint=_digest(body.model_dump_json(exclude_unset=True)),
