@@ -106,7 +106,9 @@ def test_new_settings_are_listed_after_update(history: Path, tmp_path: Path) -> 
     known = env_keys(project)
     output = update(project, "--vcs-ref", ":current:", auth="oidc")
 
-    assert "delete the following" not in output
+    deleted = re.search(r"delete the following[^\n]*\n\n((?: .*\n)+)", output)
+    assert deleted
+    assert deleted[1].split() == ["tests/sign_in_none.py"]
     new = re.search(r"New settings, explained in .env.example:\n\n((?: .*\n)+)", output)
     assert new
     assert set(new[1].split()) == env_keys(project) - known
