@@ -42,7 +42,6 @@ DELETED = {
     "app/mail/catcher.py",
     "app/security/counters.py",
     "tests/db/test_transfer.py",
-    "tests/modules/todo/test_repository.py",
 }
 """Files of 0.2.0 that are deleted even if they were edited, as the changelog says."""
 

@@ -17,11 +17,11 @@ IDENTIFIERS = {
     r"|password_hash|(forgot|reset|change)-password|argon|pwdlib|zxcvbn|multipart",
     "oidc": r"oidc|app[./]oidc|modules[./]identity|authlib|login_attempt|session_cookie|csrf|/callback/",
     "mail": r"smtp|app[./]mail",
-    "outbox": r"app[./](outbox|relay)|outbox_|dead.?letter",
-    "workers": r"app[./](jobs|tasks)|dramatiq|\bredis(?!tribut)|valkey|cronsim|schedule_state|\benqueue",
+    "outbox": r"app[./](outbox|processes)|outbox_|dead.?letter",
+    "workers": r"app[./]jobs|dramatiq|\bredis(?!tribut)|valkey|cronsim|schedule_state|\benqueue",
     "events": r"app[./](messaging|consumers)|tools[./]contracts|kafka|confluent|cloud_?event|asyncapi|processed_event|daily_count"
     r"|modules[./]statistics|traceparent",
-    "services": r"app[./](services|topology)|\btopology\b|traefik|mailpit",
+    "services": r"\btopology\b|traefik|mailpit|ACCOUNT_MODULES|run[, ]+(auth|api|mailer)\b|process=\"mailer\"",
     "reminder": r"modules[./]reminder|\breminder",
 }
 """Identifiers of each feature in the code."""
@@ -177,7 +177,7 @@ def test_patterns_match_enabled_features(feature: str, render: Callable[[Answers
     """Otherwise the search would prove nothing."""
     project = render(ENABLING_ANSWERS.get(feature, {"workers": True}))
     assert (
-        sum(1 for file in files(project) for _ in matching_lines(text(project / file), [], IDENTIFIERS[feature])) > 15
+        sum(1 for file in files(project) for _ in matching_lines(text(project / file), [], IDENTIFIERS[feature])) > 30
     )
 
 
