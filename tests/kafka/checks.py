@@ -15,8 +15,8 @@ from app.messaging.subscription import run_consumers
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
+from tests.command_line import run_command
 from tests.messaging.conftest import RecordingConsumer, make_message_bytes
-from tests.messaging.test_commands import run
 from tests.waiting import wait_until
 
 
@@ -43,12 +43,15 @@ def declared(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> Generator[l
 
 
 def test_topics_are_created_as_they_are_declared(kafka: KafkaConfig, declared: list[Topic]) -> None:
-    first, second = run("topics", "create", "--replicas", "1"), run("topics", "create", "--replicas", "1")
+    first, second = (
+        run_command("topics", "create", "--replicas", "1"),
+        run_command("topics", "create", "--replicas", "1"),
+    )
 
     assert first.exit_code == 0, first.output
     assert [line.split(",")[0] for line in first.output.splitlines()] == [f"created: {each.name}" for each in declared]
     assert (second.exit_code, second.output) == (0, "all topics exist\n")
-    assert run("topics", "check").output == "all topics exist\n"
+    assert run_command("topics", "check").output == "all topics exist\n"
     admin = AdminClient(kafka)
     for topic, policy in zip(declared, ("delete", "compact"), strict=True):
         assert len(admin.list_topics(topic.name).topics[topic.name].partitions) == topic.partitions
@@ -59,7 +62,7 @@ def test_topics_are_created_as_they_are_declared(kafka: KafkaConfig, declared: l
 
 
 def test_more_replicas_than_servers_are_refused(declared: list[Topic]) -> None:
-    refused = run("topics", "create")
+    refused = run_command("topics", "create")
 
     assert refused.exit_code == 1
     assert f"Kafka cannot create the topic {declared[0].name}: " in refused.stderr
@@ -68,7 +71,7 @@ def test_more_replicas_than_servers_are_refused(declared: list[Topic]) -> None:
 
 @pytest.mark.parametrize("command", [("topics", "check"), ("run", "consumer")])
 def test_without_its_topics_nothing_starts(declared: list[Topic], command: tuple[str, ...]) -> None:
-    refused = run(*command)
+    refused = run_command(*command)
 
     assert refused.exit_code == 78, refused.output
     assert f"Missing Kafka topics: {declared[0].name}, {declared[1].name}." in refused.stderr
@@ -76,9 +79,9 @@ def test_without_its_topics_nothing_starts(declared: list[Topic], command: tuple
 
 
 def test_too_few_partitions_are_told(declared: list[Topic]) -> None:
-    assert run("topics", "create", "--replicas", "1").exit_code == 0
+    assert run_command("topics", "create", "--replicas", "1").exit_code == 0
     declared[0] = replace(declared[0], partitions=12)
-    refused = run("topics", "check")
+    refused = run_command("topics", "check")
 
     assert refused.exit_code == 78
     assert f"{declared[0].name} has 6 of 12 partitions" in refused.stderr
