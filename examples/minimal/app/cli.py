@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -29,9 +28,8 @@ app.add_typer(openapi, name="openapi")
 
 
 def _command_modules() -> Iterator[ModuleType]:
-    """Import the modules with commands: of the processes, of the features, and of the domain modules."""
-    yield from map(import_module, filter(find_spec, ["app.processes"]))  # only projects with background work have it
-    yield from (import_module(feature.commands) for feature in FEATURES if feature.commands)
+    """Import the modules with commands: those of the features, and `commands.py` of the domain modules."""
+    yield from (import_module(name) for feature in FEATURES for name in feature.commands)
     yield from discover("commands")
 
 

@@ -34,4 +34,6 @@ async def _lifespan(runtime: Runtime) -> AsyncGenerator[None]:
         yield
 
 
-feature = Feature(setup=_setup, lifespan=_lifespan, prepare_development=prepare_development, commands="app.db.commands")
+feature = Feature(
+    setup=_setup, lifespan=_lifespan, prepare_development=prepare_development, commands=("app.db.commands",)
+)

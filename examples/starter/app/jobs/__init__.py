@@ -103,4 +103,4 @@ async def _ping(broker: "RedisBroker") -> None:
     await asyncio.to_thread(broker.client.ping)
 
 
-feature = Feature(setup=_setup, commands="app.jobs.commands")
+feature = Feature(setup=_setup, commands=("app.jobs.commands",))

@@ -9,7 +9,7 @@ from app.mail.message import text_of
 RULE = "─" * 72
 KEPT = 50
 HINT = (
-    "Not sent, because SMTP_HOST is not set. Links lead to pages of your frontend.\n"
+    "Printed instead of sent, because SMTP_HOST is not set. Links lead to pages of your frontend.\n"
     "Until it has them, send the token of a link with /docs."
 )
 

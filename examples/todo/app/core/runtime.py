@@ -75,13 +75,13 @@ class Feature:
         setup: Adds routes, exception handlers, middleware and settings while the application is built.
         lifespan: Keeps the resources of the feature open while the application runs.
         prepare_development: Sets missing environment variables before the development server starts (`ENV=dev`).
-        commands: Name of a module whose `COMMANDS` the command line offers.
+        commands: Names of modules whose `COMMANDS` the command line offers.
     """
 
     setup: Callable[[FastAPI, Runtime], None] | None = None
     lifespan: Background | None = None
     prepare_development: Callable[[], None] | None = None
-    commands: str | None = None
+    commands: tuple[str, ...] = ()
 
 
 def runtime_of(source: FastAPI | Request) -> Runtime:

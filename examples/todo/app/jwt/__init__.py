@@ -28,4 +28,4 @@ def _setup(_: FastAPI, runtime: Runtime) -> None:
     runtime[Passwords] = Passwords(settings)
 
 
-feature = Feature(setup=_setup, prepare_development=prepare_development, commands="app.jwt.commands")
+feature = Feature(setup=_setup, prepare_development=prepare_development, commands=("app.jwt.commands",))

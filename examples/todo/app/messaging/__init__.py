@@ -111,4 +111,4 @@ def consume_events(process: str | None = None) -> Background:
     return run
 
 
-feature = Feature(setup=_setup, commands="app.messaging.commands")
+feature = Feature(setup=_setup, commands=("app.messaging.commands",))
