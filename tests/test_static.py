@@ -135,6 +135,16 @@ def test_listed_paths_have_no_trailing_slash() -> None:
     assert not [path for feature in features().values() for path in feature["files"] if path.endswith("/")]
 
 
+def test_files_that_updates_leave_alone_are_the_intended_ones() -> None:
+    """Copier matches a pattern without a slash in every folder: a `docs/README.md` would never be updated."""
+    paths = {rendered_path(file).removeprefix("/") for file in FILES}
+    patterns = config()["_skip_if_exists"]
+    assert {path for path in paths if any(Path(path).match(pattern) for pattern in patterns)} == {
+        *("README.md", "CHANGELOG.md", "ROADMAP.md"),
+        *(path for path in paths if path.startswith("alembic/versions/")),
+    }
+
+
 def test_no_folder_is_empty() -> None:
     """A folder of which every file is optional must itself be listed, or it is rendered empty."""
     for name, feature in features().items():

@@ -197,7 +197,7 @@ def test_killed_update_can_be_undone(project: OutdatedProject) -> None:
 
 
 def test_removed_files_are_listed_as_in_guide(once: BuildOnce, history: Path, tmp_path: Path) -> None:
-    folder = once("with-example", lambda folder: begin(history, folder, {**SMALL, "example": True}, NEXT))
+    folder = once("with-example", lambda folder: begin(history, folder, {"docs_site": False}, NEXT))
     project = Path(shutil.copytree(folder, tmp_path / "project"))
     output = copier(project, "update", "--defaults", "--vcs-ref", ":current:", "--data", "example=false")
     text = (GUIDE.with_name("answers.md")).read_text(encoding="utf-8")

@@ -44,7 +44,7 @@ def test_api_metadata_is_read_once() -> None:
 
 
 def test_committed_document_is_current(project: Path, description: dict[str, Any]) -> None:
-    """The document is committed once other teams depend on the API, see docs/contracts/README.md."""
+    """The document is committed once other teams depend on the API, see docs/contracts.md."""
     for path in project.glob("docs/contracts/rest/openapi.json"):
         assert json.loads(path.read_text(encoding="utf-8")) == description, "Run: uv run just openapi-export"
 
