@@ -61,7 +61,7 @@ def downgrade() -> None:
 from httpx2 import AsyncClient
 
 from tests.factories import UserCreateFactory
-from tests.people import lead
+from tests.users import lead
 
 
 async def test_joined_is_a_day_in_words(client: AsyncClient) -> None:

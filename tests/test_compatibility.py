@@ -36,16 +36,6 @@ VALID_TEXTS = (
 """Answers to free-text questions that some release accepts."""
 
 
-DELETED = {
-    "app/db/lines.py",
-    "app/db/transfer.py",
-    "app/mail/catcher.py",
-    "app/security/counters.py",
-    "tests/db/test_transfer.py",
-}
-"""Files of 0.2.0 that are deleted even if they were edited, as the changelog says."""
-
-
 @dataclass(frozen=True)
 class Move:
     """A move in a migration: the old path of a file, and the new one, empty if the file was deleted."""
@@ -147,7 +137,7 @@ def lost_files(old: Template, new: Template) -> Iterator[str]:
             change, where = f"is now removed if {new.owner(path)} is disabled", ""
         else:
             continue
-        if path not in DELETED and not any(contains(move.old, path) for move in later):
+        if not any(contains(move.old, path) for move in later):
             yield (
                 f"{path} was in {old.version} and {change}. Projects may have edits in it: add to copier.yml "
                 "(nothing after the colon if the template no longer has the file):\n"
@@ -283,11 +273,6 @@ def test_rules_read_releases(version: str, recorded: Callable[[str], Template], 
     assert old.owner("app/security/principal.py") == "auth"
     (problem,) = lost_files(old, replace(new, paths=new.paths - {"app/main.py"}))
     assert problem.startswith("app/main.py was in")
-
-
-def test_deleted_files_were_released(recorded: Callable[[str], Template], new: Template) -> None:
-    assert recorded("0.2.0").paths >= DELETED
-    assert not new.paths & DELETED
 
 
 def test_migrations_are_valid(new: Template) -> None:
@@ -446,7 +431,7 @@ def test_renamed_question_keeps_answer_without_trust(history: Path, tmp_path: Pa
     commit(template, "Rename", tag="999.1.0")
     commit(template, "Nothing", tag="999.2.0")
     answers = {"auth": "none", "example": False}
-    project = begin(template, tmp_path / "project", {**answers, ASKED: False}, released()[0])
+    project = begin(template, tmp_path / "project", {**answers, ASKED: False}, NEXT)
 
     update(project, "--vcs-ref", "999.1.0")
     assert recorded_answers(project).get(RENAMED) is False

@@ -141,8 +141,8 @@ class Stack:
         """Return what all containers have written."""
         return self.compose("logs", "--no-log-prefix")
 
-    def mails(self) -> str:
-        """Return the mails: from Mailpit where it is, otherwise they are printed."""
+    def emails(self) -> str:
+        """Return the emails: from Mailpit where it is, otherwise they are printed."""
         if "mailpit" not in self.services():
             return self.terminal()
         listed = self._mailpit("/api/v1/messages").json()["messages"]
@@ -289,7 +289,7 @@ def test_everything_starts_stops_and_keeps_what_it_has(whole: Stack) -> None:
     due = datetime.now(UTC) + timedelta(seconds=2)
     noted = whole.request("POST", "/api/v1/todos", {"title": "Buy milk", "due_at": due.isoformat()}, administrator)
     assert noted.status == 201, noted
-    assert wait_for(lambda: "Reminder: Buy milk" in whole.mails(), PATIENCE_SECONDS), whole.terminal()
+    assert wait_for(lambda: "Reminder: Buy milk" in whole.emails(), PATIENCE_SECONDS), whole.terminal()
     assert wait_for(lambda: len(counted(whole, administrator)) == 3, seconds=PATIENCE_SECONDS), whole.terminal()
     before = counted(whole, administrator)
     assert [line["count"] for line in before] == [1, 1, 1], before
@@ -328,7 +328,7 @@ def check_keys(stack: Stack) -> None:
 
 def appoint(stack: Stack) -> Headers:
     """Register by the front door, read the mail, and become an administrator."""
-    newcomer = sign_up(stack.port, stack.mails)
+    newcomer = sign_up(stack.port, stack.emails)
     email = stack.request("GET", f"{AUTH}/me", headers=newcomer).json()["email"]
     accounts = "auth" if stack.door() == "traefik" else "api"
     stack.compose("exec", "-T", accounts, "app", "users", "create-admin", email)

@@ -21,7 +21,7 @@ from hypothesis.vendor.pretty import RepresentationPrinter
 from tests.questionnaire import config
 from tests.releases import commit, released
 from tests.rendering import Answers
-from tests.updating import NEXT, begin, conflicts, copier, tree
+from tests.updating import NEXT, begin, conflicts, copier, copier_update, tree
 
 pytestmark = pytest.mark.complete
 
@@ -130,11 +130,19 @@ class VersionPair:
         return {name for name in self.old if any(Path(name).match(pattern) for pattern in patterns)}
 
     @cached_property
+    def new_names(self) -> dict[str, str]:
+        """The names of the files of the older version in the newer one, which may have moved them."""
+        commands = [migration["command"] for migration in config()["_migrations"]]
+        moves = dict(part.split(":", 1) for command in commands for part in command if ".py:" in part or ".md:" in part)
+        names = {name: name if name in self.new else moves.get(name, "") for name in self.old}
+        return {name: new_name for name, new_name in names.items() if new_name in self.new}
+
+    @cached_property
     def hunks(self) -> dict[str, list[Hunk]]:
         """The changes of each file that both versions have."""
-        both = sorted(name for name in self.old.keys() & self.new.keys())
         return {
-            name: [] if name in self.never_updated else list(hunks(self.old[name], self.new[name])) for name in both
+            name: [] if name in self.never_updated else list(hunks(self.old[name], self.new[new_name]))
+            for name, new_name in sorted(self.new_names.items())
         }
 
     @cached_property
@@ -165,8 +173,10 @@ class VersionPair:
         start = {**self.new, **{name: self.old[name] for name in self.never_updated}}
         for name in {place.file for place in edits.replacements}:
             moved = (lambda line: line) if name in self.never_updated else self.moved(name)
-            start[name] = edits.apply_to(name, split(start[name]), moved)
-        return {**{name: content for name, content in start.items() if name not in edits.deleted}, **edits.added}
+            new_name = self.new_names[name]
+            start[new_name] = edits.apply_to(name, split(start[new_name]), moved)
+        deleted = {self.new_names.get(name) for name in edits.deleted}
+        return {**{name: content for name, content in start.items() if name not in deleted}, **edits.added}
 
 
 def split(content: bytes) -> Lines:
@@ -293,7 +303,7 @@ def test_edits_one_line_from_changes_are_kept(pair: tuple[VersionPair, str], dat
         folder = shutil.copytree(versions.before, Path(name, "project"))
         apply_edits(edits, versions, folder)
         commit(folder, "Work")
-        copier(folder, "update", "--defaults", "--vcs-ref", newer)
+        copier_update(folder, "--vcs-ref", newer)
         wrong = differences(versions.expected(edits), files(folder))
         assert not wrong, wrong
         assert conflicts(folder) == []

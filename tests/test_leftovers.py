@@ -64,7 +64,7 @@ ALLOWED = {
     "tests/oidc/test_identity_provider.py": ['{"grant_type": "password"}'],
     # One file hides the differences of sign-in from the other tests, so that those are the same in all projects.
     "tests/sign_in_none.py": ["no sign-in"],
-    "tests/people.py": ["cover the actual sign-in"],
+    "tests/users.py": ["cover the actual sign-in"],
     "tests/test_contract.py": ["administrator", "/auth/"],
     "tests/security/test_protection.py": ["auth/forgot-password", "auth/reset-password", "/api/v1/auth/"],
     # Shared by both kinds of sign-in.

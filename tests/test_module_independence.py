@@ -11,7 +11,7 @@ from tests.rendering import Answers
 
 Render = Callable[[Answers], Path]
 
-WORKER_FILES = ("app/modules/reminder/", "app/modules/user/mails.py", "app/modules/user/subscribers.py")
+WORKER_FILES = ("app/modules/reminder/", "app/modules/user/emails.py", "app/modules/user/subscribers.py")
 
 
 def module_files(project: Path) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +14,12 @@ from tests.markdown import blocks
 from tests.matrix.processes import StepError, environment, run
 from tests.matrix.service import Service, free_port, wait_until
 from tests.matrix.sign_in import sign_up
-from tests.releases import commit, released
+from tests.outdated_project import LATER, prepare
+from tests.releases import commit
 from tests.rendering import ROOT, recorded_answers, snapshot
 from tests.updating import NEXT, begin, conflicts
+
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 
 INSTALL_SECONDS = 300
 STOP_SECONDS = 300
@@ -118,12 +121,13 @@ def test_ci_runs_the_documented_test_command() -> None:
     assert (ROOT / ".ci/run").stat().st_mode & 0o111, "not executable"
 
 
-def test_the_commands_that_update_a_project(history: Path, tmp_path: Path) -> None:
-    project = begin(history, tmp_path / "project", {}, released()[0])
+def test_the_commands_that_update_a_project(once: BuildOnce, history: Path, tmp_path: Path) -> None:
+    template = once("outdated-project", lambda folder: prepare(folder, history)) / "template"
+    folder = begin(template, tmp_path / "my-service", {}, NEXT)
     for marker, expected in {"update": {}, "answer": {"database": "postgres"}, "remove": {"example": False}}.items():
         for command in written(marker):
-            run(project, "bash", "-c", command)
-        assert conflicts(project) == []
-        assert expected.items() <= recorded_answers(project).items()
-        assert recorded_answers(project)["_commit"] == NEXT
-        commit(project, marker)
+            run(folder, "bash", "-c", command)
+        assert conflicts(folder) == []
+        assert expected.items() <= recorded_answers(folder).items()
+        assert recorded_answers(folder)["_commit"] == LATER
+        commit(folder, marker)

@@ -42,7 +42,7 @@ def test_patched_copier_matches_original(history: Path, tmp_path: Path) -> None:
     """Most tests use `tests.fast_copier`; users run the original."""
     patched = begin(history, tmp_path / "patched", {}, released()[0])
     plain = Path(shutil.copytree(patched, tmp_path / "plain"))
-    options = ("update", "--defaults", "--data", "database=postgres")
+    options = ("update", "--defaults", "--trust", "--data", "database=postgres")
 
     updating.copier(patched, *options)  # the full name, because pytest-copier has a fixture `copier`
     run(plain, sys.executable, "-m", "copier", *options, timeout=300, **ISOLATED)

@@ -9,7 +9,7 @@ import pytest
 from tests.markdown import Block, blocks
 from tests.outdated_project import GUIDE, LATER, OLD, OURS, SMALL, THEIRS, OutdatedProject, replace_once
 from tests.releases import commit
-from tests.updating import NEXT, begin, conflicts, copier, tree
+from tests.updating import NEXT, begin, conflicts, copier_update, tree
 
 pytestmark = pytest.mark.complete
 
@@ -138,13 +138,15 @@ def test_files_renamed_by_user_are_updated(project: OutdatedProject) -> None:
 
 
 def test_edited_email_texts_conflict_as_documented(history: Path, tmp_path: Path) -> None:
-    """Version 0.3.0 moves the email texts into separate files."""
+    """Version 0.3.0 moves the email texts into separate files, and the module that contained them."""
     project = begin(history, tmp_path / "project", {"auth": "jwt"}, "0.2.0")
-    mails = project / "app/modules/password/mails.py"
-    replace_once(mails, "has forgotten the password of your account", "does not remember the password")
+    emails = project / "app/modules/password/emails.py"
+    replace_once(
+        emails.with_name("mails.py"), "has forgotten the password of your account", "does not remember the password"
+    )
     commit(project, "Edit an email")
-    copier(project, "update", "--defaults")
-    assert conflicts(project) == [mails.relative_to(project).as_posix()]
-    ours, theirs = mails.read_text(encoding="utf-8").split("=======\n", 1)
-    assert "does not remember the password" in ours
-    assert "RESET_PASSWORD.render(" in theirs
+    copier_update(project)
+    assert conflicts(project) == [emails.relative_to(project).as_posix()]
+    text = emails.read_text(encoding="utf-8")
+    assert "does not remember the password" in text.split("=======\n", 1)[0]
+    assert "RESET_PASSWORD.render(" in text

@@ -55,10 +55,10 @@ ALLOWED = {
         "Features of your own:": "owners add lines below it, so it has not changed since version 0.1.0",
     },
     "template/app/mail/__init__.py": {
-        '"Mail"': "a class",
+        '"Email"': "a class",
     },
     "template/app/mail/deferred.py": {
-        "UUID) -> Mail | None": "a class",
+        "UUID) -> Email | None": "a class",
     },
     "template/.github/workflows/ci.yml": {
         "python: floor": "a value of the test matrix",

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from tests.matrix.processes import run, scratch
-from tests.releases import commit, git
+from tests.releases import commit, git, version_key
 from tests.rendering import ROOT, Answers, recorded_answers
 
 NEXT = "999.0.0"
@@ -53,6 +53,16 @@ def begin(template: Path, folder: Path, answers: Answers, version: str) -> Path:
     return folder
 
 
+def copier_update(folder: Path, *arguments: str) -> str:
+    """Run `copier update`, and return its output. Updates to 0.3.0, which moves files, need the user's trust.
+
+    Raises:
+        StepError: If Copier fails.
+    """
+    moves_files = version_key(recorded_answers(folder)["_commit"]) < version_key("0.3.0")
+    return copier(folder, "update", "--defaults", *(["--trust"] if moves_files else []), *arguments)
+
+
 def update(folder: Path, *arguments: str, **answers: object) -> str:
     """Update to the newest version of the template, and change the given answers.
 
@@ -60,7 +70,7 @@ def update(folder: Path, *arguments: str, **answers: object) -> str:
         StepError: If Copier fails.
         AssertionError: If there are conflicts; Copier does not report those as an error.
     """
-    output = copier(folder, "update", "--defaults", *arguments, *data(**answers))
+    output = copier_update(folder, *arguments, *data(**answers))
     left = conflicts(folder)
     assert not left, f"conflicts in {left}"
     return output

@@ -6,19 +6,19 @@ from uuid import UUID
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.mail import Mail, MailTemplate, deferred_email
+from app.mail import Email, EmailTemplate, deferred_email
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.user.models import User
 
 CLOSED_STATUSES = (TodoStatus.DONE, TodoStatus.CANCELLED)
 
-REMINDER = MailTemplate(
+REMINDER = EmailTemplate(
     __name__, "reminder", name="Ada Lovelace", todo="Buy milk", due="Thursday, 31 January 2030, 17:00 UTC"
 )
 
 
 @deferred_email
-async def reminder(session: AsyncSession, *, todo_id: UUID, due_at: datetime) -> Mail | None:
+async def reminder(session: AsyncSession, *, todo_id: UUID, due_at: datetime) -> Email | None:
     """Remind the owner of a to-do, unless it has been closed, rescheduled, or deleted in the meantime."""
     query = select(Todo, User).join(User, col(User.id) == col(Todo.owner_id)).where(col(Todo.id) == todo_id)
     found = (await session.exec(query)).one_or_none()

@@ -16,27 +16,27 @@ from app.core.config import Settings, load
 from app.core.exceptions import ConflictError
 from app.core.runtime import Runtime, runtime_of
 from app.db.session import Database, SessionDep, transaction
-from app.mail import Mail, deferred_email, send, use_backend
-from app.mail import mailer as module
-from app.mail.mailer import MAX_CONNECTIONS, InMemoryBackend, MailerSettings
+from app.mail import Email, deferred_email, send, use_backend
+from app.mail import in_memory as module
+from app.mail.in_memory import MAX_CONNECTIONS, InMemoryBackend, InMemorySettings
 from app.main import create_app
 from app.modules.user.models import User
 from tests.mail.conftest import FakeMailServer, settings_for
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
-MAIL = Mail("ada@example.com", "Hello", "https://app.example.com/verify#hunter2")
-FIRST, SECOND = Mail("ada@example.com", "First", "1"), Mail("ada@example.com", "Second", "2")
+EMAIL = Email("ada@example.com", "Hello", "https://app.example.com/verify#hunter2")
+FIRST, SECOND = Email("ada@example.com", "First", "1"), Email("ada@example.com", "Second", "2")
 failures: list[Exception] = []
 
 
 @deferred_email
-async def greeting(session: AsyncSession, *, name: str) -> Mail | None:
+async def greeting(session: AsyncSession, *, name: str) -> Email | None:
     """Store a user, and return a greeting if there is a name."""
     if failures:
         raise failures.pop()
     session.add(User(email="ada@example.com", name="Ada"))
     await session.flush()
-    return Mail("ada@example.com", "Hello", name) if name else None
+    return Email("ada@example.com", "Hello", name) if name else None
 
 
 @pytest.fixture(params=["committing_database", "database"])
@@ -46,15 +46,15 @@ def either(request: pytest.FixtureRequest) -> Database:
     return database
 
 
-def mailer_settings(server: FakeMailServer, **more: Any) -> MailerSettings:
-    return MailerSettings(**settings_for(server).model_dump(), **{"drain_seconds": TIMEOUT_SECONDS, **more})
+def in_memory_settings(server: FakeMailServer, **more: Any) -> InMemorySettings:
+    return InMemorySettings(**settings_for(server).model_dump(), **{"drain_seconds": TIMEOUT_SECONDS, **more})
 
 
 @asynccontextmanager
 async def sending_to(
     server: FakeMailServer, database: Database, pauses: Sequence[float] = (0.01, 0.02, 0.03), **settings: Any
 ) -> AsyncGenerator[InMemoryBackend]:
-    backend = InMemoryBackend(database, mailer_settings(server, **settings), pauses)
+    backend = InMemoryBackend(database, in_memory_settings(server, **settings), pauses)
     with use_backend(backend):
         yield backend
         await backend.drain()
@@ -65,7 +65,7 @@ async def touch(session: AsyncSession) -> None:
 
 
 def subjects(server: FakeMailServer) -> list[str]:
-    return sorted(mail["Subject"] for mail in server.mails)
+    return sorted(email["Subject"] for email in server.emails)
 
 
 async def test_email_is_sent_after_commit(server: FakeMailServer, either: Database) -> None:
@@ -132,7 +132,7 @@ async def test_only_successful_requests_send_emails(server: FakeMailServer, data
     app: FastAPI = create_app()
     runtime_of(app)[Database] = database
 
-    @app.post("/mails")
+    @app.post("/emails")
     async def register(session: SessionDep, fail: bool = False) -> None:
         await send(session, SECOND if fail else FIRST)
         if fail:
@@ -142,8 +142,8 @@ async def test_only_successful_requests_send_emails(server: FakeMailServer, data
         sending_to(server, database),
         AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
     ):
-        assert (await client.post("/mails?fail=true")).status_code == 409
-        assert (await client.post("/mails")).status_code == 200
+        assert (await client.post("/emails?fail=true")).status_code == 409
+        assert (await client.post("/emails")).status_code == 200
 
     assert subjects(server) == ["First"]
 
@@ -159,7 +159,7 @@ async def test_deferred_email_is_built_after_commit_in_another_transaction(
             await send(session, greeting(name=""))
             await session.rollback()
 
-    assert [mail.get_content().strip() for mail in server.mails] == ["Ada"]
+    assert [email.get_content().strip() for email in server.emails] == ["Ada"]
     async with transaction(database.snapshot) as session:
         assert len((await session.exec(select(User))).all()) == 1
 
@@ -170,7 +170,7 @@ async def test_deferred_email_without_content_is_skipped(server: FakeMailServer,
             backend.post(greeting(name=""))
 
     assert [line["event"] for line in lines] == ["deferred email skipped, nothing to send"]
-    assert server.mails == []
+    assert server.emails == []
 
 
 async def test_unavailable_database_is_retried(server: FakeMailServer, database: Database) -> None:
@@ -200,23 +200,23 @@ async def test_concurrent_connections_are_limited(server: FakeMailServer, databa
     server.proceed.clear()
     async with sending_to(server, database) as backend:
         for _ in range(3 * MAX_CONNECTIONS):
-            backend.post(MAIL)
+            backend.post(EMAIL)
         await wait_until(lambda: server.connections == MAX_CONNECTIONS)
         server.proceed.set()
 
     assert server.at_the_same_time == MAX_CONNECTIONS
-    assert len(server.mails) == 3 * MAX_CONNECTIONS
+    assert len(server.emails) == 3 * MAX_CONNECTIONS
 
 
 async def test_email_is_sent_after_server_recovers(server: FakeMailServer, database: Database) -> None:
     await server.stop()
     with capture_logs() as lines:
         async with sending_to(server, database, pauses=(0.01,) * 30_000) as backend:
-            backend.post(MAIL)
+            backend.post(EMAIL)
             await wait_until(lambda: bool(lines))
             await server.start()
 
-    assert len(server.mails) == 1
+    assert len(server.emails) == 1
     assert (lines[0]["event"], lines[0]["error"]) == ("email delivery failed, retrying", "SMTPConnectError")
     assert lines[-1]["event"] == "email sent"
 
@@ -226,11 +226,11 @@ async def test_temporary_rejection_is_retried_with_same_message_id(server: FakeM
     server.data_replies = ["451 later"]
     with capture_logs() as lines:
         async with sending_to(server, database) as backend:
-            backend.post(MAIL)
+            backend.post(EMAIL)
 
-    assert len(server.mails) == 1
+    assert len(server.emails) == 1
     assert [line["event"] for line in lines] == ["email delivery failed, retrying"] * 2 + ["email sent"]
-    assert {line["message_id"] for line in lines} == {server.mails[0]["Message-ID"]}
+    assert {line["message_id"] for line in lines} == {server.emails[0]["Message-ID"]}
     assert [line.get("retry_in_seconds") for line in lines] == [0.01, 0.02, None]
 
 
@@ -238,19 +238,19 @@ async def test_rejected_recipient_is_not_retried(server: FakeMailServer, databas
     server.recipient_replies = ["550 no ada@example.com here"]
     with capture_logs() as lines:
         async with sending_to(server, database) as backend:
-            backend.post(MAIL)
+            backend.post(EMAIL)
 
     [line] = lines
     assert (line["event"], line["log_level"], line["error"]) == ("email not sent", "error", "SMTPRecipientsRefused")
     assert line["to_domain"] == "example.com"
-    assert server.mails == []
+    assert server.emails == []
 
 
 async def test_retries_are_limited(server: FakeMailServer, database: Database) -> None:
     await server.stop()
     with capture_logs() as lines:
         async with sending_to(server, database) as backend:
-            backend.post(MAIL)
+            backend.post(EMAIL)
 
     assert [line["event"] for line in lines] == ["email delivery failed, retrying"] * 3 + ["email not sent"]
 
@@ -259,9 +259,9 @@ async def test_log_contains_no_address_or_content(server: FakeMailServer, databa
     server.recipient_replies = ["451 try ada@example.com later", "550 ada@example.com is gone"]
     with capture_logs() as lines:
         async with sending_to(server, database) as backend:
-            backend.post(MAIL)
+            backend.post(EMAIL)
             await backend.drain()
-            backend.post(MAIL)
+            backend.post(EMAIL)
 
     assert len(lines) == 3
     for secret in ("ada@example.com", "ada", "hunter2", "Hello"):
@@ -272,8 +272,8 @@ async def test_shutdown_logs_number_of_lost_emails(server: FakeMailServer, datab
     server.proceed.clear()
     with capture_logs() as lines:
         async with sending_to(server, database, drain_seconds=0) as backend:
-            backend.post(MAIL)
-            backend.post(MAIL)
+            backend.post(EMAIL)
+            backend.post(EMAIL)
 
     assert lines == [{"event": "emails not sent, service is stopping", "count": 2, "log_level": "error"}]
     assert backend._pending == set()
@@ -282,18 +282,18 @@ async def test_shutdown_logs_number_of_lost_emails(server: FakeMailServer, datab
 @pytest.mark.parametrize("fail", [False, True])
 async def test_shutdown_waits_for_delivery(server: FakeMailServer, database: Database, fail: bool) -> None:
     runtime = Runtime(load(Settings))
-    runtime[MailerSettings], runtime[Database] = mailer_settings(server), database
+    runtime[InMemorySettings], runtime[Database] = in_memory_settings(server), database
     assert module.feature.lifespan is not None
     with suppress(KeyError):
         async with module.feature.lifespan(runtime):
             async with transaction(database.write) as session:
-                await send(session, MAIL)
+                await send(session, EMAIL)
             if fail:
                 raise KeyError
 
-    assert server.mails[0].get_content().splitlines() == MAIL.text.splitlines()
+    assert server.emails[0].get_content().splitlines() == EMAIL.text.splitlines()
 
 
 def test_preview_is_added_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENV", "dev")
-    assert create_app().url_path_for("list_mails") == "/dev/mails"
+    assert create_app().url_path_for("list_emails") == "/dev/emails"

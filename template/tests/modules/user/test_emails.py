@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.modules.user.mails import welcome
+from app.modules.user.emails import welcome
 from app.modules.user.models import User
 
 
@@ -12,10 +12,10 @@ async def test_welcome_email_contains_name(session: AsyncSession) -> None:
     user = User(email="ada@example.com", name="Ada <3")
     session.add(user)
     await session.flush()
-    mail = await welcome(user_id=user.id).build(session)
+    email = await welcome(user_id=user.id).build(session)
 
-    assert mail is not None
-    assert (mail.to, "Hello Ada <3," in mail.text, "Hello Ada &lt;3," in mail.html) == (user.email, True, True)
+    assert email is not None
+    assert (email.to, "Hello Ada <3," in email.text, "Hello Ada &lt;3," in email.html) == (user.email, True, True)
 
 
 async def test_deleted_user_gets_no_welcome_email(session: AsyncSession) -> None:

@@ -13,14 +13,14 @@ from structlog.testing import capture_logs
 
 from app.core.preconditions import Precondition
 from app.db.session import Database, transaction
-from app.mail import DeferredEmail, Mail, use_backend
+from app.mail import DeferredEmail, Email, use_backend
 from app.mail.deferred import build_email
 from app.modules.password.models import MailedToken, Registration
 from app.modules.password.repository import PasswordRepository
 from app.modules.user.schemas import UserCreate, UserUpdate
 from app.modules.user.service import UserService
 from tests.modules.password.test_routes import EMAIL, OTHER, PASSWORD, forgot, register, reset, token_in, verify
-from tests.people import new_client
+from tests.users import new_client
 
 AUTH = "/api/v1/auth"
 
@@ -30,19 +30,19 @@ class PendingEmails:
 
     def __init__(self) -> None:
         self.deferred: list[DeferredEmail] = []
-        self.mails: list[Mail] = []
+        self.emails: list[Email] = []
 
-    async def send(self, session: AsyncSession, email: Mail | DeferredEmail) -> None:
-        if isinstance(email, Mail):
-            self.mails.append(email)
+    async def send(self, session: AsyncSession, email: Email | DeferredEmail) -> None:
+        if isinstance(email, Email):
+            self.emails.append(email)
         elif email.builder.name.startswith("app.modules.password."):
             self.deferred.append(email)
 
-    async def build(self, database: Database) -> list[Mail]:
+    async def build(self, database: Database) -> list[Email]:
         """Build the pending emails and return them."""
         built = [await build_email(database, email) for email in self.deferred]
         self.deferred.clear()
-        return [mail for mail in built if mail]
+        return [email for email in built if email]
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def statements() -> Generator[list[str]]:
 
 async def open_account(client: AsyncClient, pending: PendingEmails, database: Database) -> None:
     await register(client)
-    [mail] = await pending.build(database)
-    await verify(client, mail)
+    [email] = await pending.build(database)
+    await verify(client, email)
     signed_in = await client.post(f"{AUTH}/token", data={"username": EMAIL, "password": PASSWORD})
     client.headers["Authorization"] = f"Bearer {signed_in.json()['access_token']}"
 
@@ -85,14 +85,14 @@ async def test_queued_emails_contain_no_secret(
     await register(client)
     before = str(list(map(asdict, pending.deferred)))
     assert (await session.exec(select(Registration))).all() == []
-    [mail] = await pending.build(database)
-    await verify(client, mail)
+    [email] = await pending.build(database)
+    await verify(client, email)
     await forgot(client)
     before += str(list(map(asdict, pending.deferred)))
     assert (await session.exec(select(MailedToken))).all() == []
     [link] = await pending.build(database)
 
-    for sent in (mail, link):
+    for sent in (email, link):
         assert token_in(sent) not in before
     assert (await reset(client, link)).status_code == 204
 
@@ -142,7 +142,7 @@ async def test_account_without_password_gets_reset_email(
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
     await forgot(client)
 
-    assert [mail.to for mail in await pending.build(database)] == [EMAIL]
+    assert [email.to for email in await pending.build(database)] == [EMAIL]
 
 
 @pytest.mark.parametrize("ask", [register, forgot])
@@ -181,8 +181,8 @@ async def test_existing_account_is_found_when_the_email_is_built(
     await verify(client, link)
     pending.deferred = [again]
 
-    [mail] = await pending.build(database)
-    assert mail.subject.endswith(": You already have an account")
+    [email] = await pending.build(database)
+    assert email.subject.endswith(": You already have an account")
 
 
 async def test_warning_is_sent_to_current_address(
@@ -193,7 +193,7 @@ async def test_warning_is_sent_to_current_address(
     assert (await client.post(f"{AUTH}/change-password", json=changed)).status_code == 204
 
     # An attacker who changes the password may change the address next, so the warning must not wait.
-    assert [mail.to for mail in pending.mails] == [EMAIL]
+    assert [email.to for email in pending.emails] == [EMAIL]
     assert pending.deferred == []
 
 

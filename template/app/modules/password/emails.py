@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import load
-from app.mail import Mail, MailTemplate, deferred_email
+from app.mail import Email, EmailTemplate, deferred_email
 from app.mail.template import EXAMPLE_LINK
 from app.modules.password.models import Purpose
 from app.modules.password.repository import PasswordRepository
@@ -18,12 +18,12 @@ from app.modules.user.models import User
 from app.modules.user.service import UserService
 from app.security.settings import SecuritySettings
 
-VERIFY_EMAIL = MailTemplate(__name__, "verify_email", link=EXAMPLE_LINK)
-ACCOUNT_EXISTS = MailTemplate(__name__, "account_exists")
-RESET_PASSWORD = MailTemplate(__name__, "reset_password", link=EXAMPLE_LINK)
-PASSWORD_CHANGED = MailTemplate(__name__, "password_changed")
-CONFIRM_EMAIL = MailTemplate(__name__, "confirm_email", link=EXAMPLE_LINK)
-EMAIL_CHANGED = MailTemplate(__name__, "email_changed")
+VERIFY_EMAIL = EmailTemplate(__name__, "verify_email", link=EXAMPLE_LINK)
+ACCOUNT_EXISTS = EmailTemplate(__name__, "account_exists")
+RESET_PASSWORD = EmailTemplate(__name__, "reset_password", link=EXAMPLE_LINK)
+PASSWORD_CHANGED = EmailTemplate(__name__, "password_changed")
+CONFIRM_EMAIL = EmailTemplate(__name__, "confirm_email", link=EXAMPLE_LINK)
+EMAIL_CHANGED = EmailTemplate(__name__, "email_changed")
 
 
 def check_address(to: str) -> None:
@@ -32,11 +32,11 @@ def check_address(to: str) -> None:
     Raises:
         UnusableAddress: If no email can be sent to the address.
     """
-    Mail(to, "", "")
+    Email(to, "", "")
 
 
 @deferred_email
-async def registration(session: AsyncSession, *, email: str, name: str) -> Mail:
+async def registration(session: AsyncSession, *, email: str, name: str) -> Email:
     """Send the link that verifies the address of a new account, or inform the owner that the account already exists."""
     if await UserService(session).find(email):
         return ACCOUNT_EXISTS.render(email)
@@ -45,7 +45,7 @@ async def registration(session: AsyncSession, *, email: str, name: str) -> Mail:
 
 
 @deferred_email
-async def reset_password(session: AsyncSession, *, email: str, requested_at: datetime) -> Mail | None:
+async def reset_password(session: AsyncSession, *, email: str, requested_at: datetime) -> Email | None:
     """Send a link to choose a new password, if the account exists."""
     user = await UserService(session).find(email)
     if user is None or not await _link_still_valid(session, user.id, email, requested_at):
@@ -57,7 +57,7 @@ async def reset_password(session: AsyncSession, *, email: str, requested_at: dat
 @deferred_email
 async def confirm_email(
     session: AsyncSession, *, user_id: UUID, old_email: str, email: str, requested_at: datetime
-) -> Mail | None:
+) -> Email | None:
     """Send the link that confirms a new email address."""
     if not await _link_still_valid(session, user_id, old_email, requested_at):
         return None

@@ -7,15 +7,15 @@ from uuid import uuid4
 import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.mail import Mail
-from app.modules.reminder.mails import format_due_date, reminder
+from app.mail import Email
+from app.modules.reminder.emails import format_due_date, reminder
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.user.models import User
 
 DUE = datetime(2030, 1, 31, 17, 5, tzinfo=UTC)
 
 
-async def remind(session: AsyncSession, **fields: Any) -> Mail | None:
+async def remind(session: AsyncSession, **fields: Any) -> Email | None:
     owner = User(email="ada@example.com", name="Ada")
     session.add(owner)
     await session.flush()
@@ -27,14 +27,14 @@ async def remind(session: AsyncSession, **fields: Any) -> Mail | None:
 
 
 async def test_reminder_contains_title_and_due_date(session: AsyncSession) -> None:
-    mail = await remind(session)
+    email = await remind(session)
 
-    assert mail is not None
-    assert mail.to == "ada@example.com"
-    assert mail.subject.endswith(": Reminder: Buy <tea>")
+    assert email is not None
+    assert email.to == "ada@example.com"
+    assert email.subject.endswith(": Reminder: Buy <tea>")
     for part in ("Hello Ada,", "Thursday, 31 January 2030, 17:05 UTC", "“Buy <tea>”"):
-        assert part in mail.text
-    assert "“Buy &lt;tea&gt;”" in mail.html
+        assert part in email.text
+    assert "“Buy &lt;tea&gt;”" in email.html
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from app.core.runtime import Feature, Runtime
 from app.db.errors import is_unavailable
 from app.db.session import Database
 from app.mail import preview
+from app.mail.after_commit import use_backend
 from app.mail.deferred import DeferredEmail, build_email
-from app.mail.message import Mail, compose
-from app.mail.outbox import use_backend
+from app.mail.message import Email, compose
 from app.mail.settings import MailSettings, sender_address
 from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, transport
 
@@ -34,7 +34,7 @@ PENDING_EMAILS = "emails to send after the commit"
 logger = structlog.get_logger(__name__)
 
 
-class MailerSettings(MailSettings):
+class InMemorySettings(MailSettings):
     """Settings for sending from this process."""
 
     drain_seconds: float = Field(default=5, ge=0, description="Time limit to finish sending at shutdown.")
@@ -42,14 +42,14 @@ class MailerSettings(MailSettings):
 
 def _setup(app: FastAPI, runtime: Runtime) -> None:
     """Load the settings and, in development, add the email preview."""
-    settings = runtime[MailerSettings] = load(MailerSettings)
+    settings = runtime[InMemorySettings] = load(InMemorySettings)
     preview.attach(app, settings)
 
 
 @asynccontextmanager
 async def _lifespan(runtime: Runtime) -> AsyncGenerator[None]:
     """Send emails while the application runs, and wait for unfinished ones at its end."""
-    backend = InMemoryBackend(runtime[Database], runtime[MailerSettings])
+    backend = InMemoryBackend(runtime[Database], runtime[InMemorySettings])
     with use_backend(backend):
         try:
             yield
@@ -65,7 +65,7 @@ class InMemoryBackend:
     """
 
     def __init__(
-        self, database: Database, settings: MailerSettings, pauses_seconds: Sequence[float] = RETRY_DELAYS_SECONDS
+        self, database: Database, settings: InMemorySettings, pauses_seconds: Sequence[float] = RETRY_DELAYS_SECONDS
     ) -> None:
         """Build emails with `database`; after a temporary error, retry after each of the pauses."""
         self._database = database
@@ -76,7 +76,7 @@ class InMemoryBackend:
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._pending: set[asyncio.Task[None]] = set()  # asyncio keeps only weak references to tasks
 
-    async def send(self, session: AsyncSession, email: Mail | DeferredEmail) -> None:
+    async def send(self, session: AsyncSession, email: Email | DeferredEmail) -> None:
         """Keep an email with the session until the commit.
 
         Raises:
@@ -86,7 +86,7 @@ class InMemoryBackend:
             raise RuntimeError("Emails cannot be sent inside begin_nested. Send them outside of it.")
         session.info.setdefault(PENDING_EMAILS, []).append((self, email))
 
-    def post(self, email: Mail | DeferredEmail) -> None:
+    def post(self, email: Email | DeferredEmail) -> None:
         """Start sending an email, without waiting for it."""
         task = asyncio.create_task(self._send(email))
         self._pending.add(task)
@@ -103,19 +103,19 @@ class InMemoryBackend:
             logger.error("emails not sent, service is stopping", count=len(late))
             await asyncio.wait(late)
 
-    async def _send(self, email: Mail | DeferredEmail) -> None:
+    async def _send(self, email: Email | DeferredEmail) -> None:
         """Build an email and deliver it. Retry after temporary errors, also of the database."""
         message: EmailMessage | None = None
-        log = logger if isinstance(email, Mail) else logger.bind(builder=email.builder.name)
+        log = logger if isinstance(email, Email) else logger.bind(builder=email.builder.name)
         pauses = iter(self._pauses_seconds)
         while True:
             try:
                 async with self._slots:
                     if message is None:
-                        mail = email if isinstance(email, Mail) else await build_email(self._database, email)
-                        if mail is None:
+                        built = email if isinstance(email, Email) else await build_email(self._database, email)
+                        if built is None:
                             return
-                        message = compose(mail, self._sender)
+                        message = compose(built, self._sender)
                         log = logger.bind(message_id=message["Message-ID"], to_domain=message["To"].addresses[0].domain)
                     await self._deliver(message)
             except Exception as error:  # noqa: BLE001 - a builder may raise anything

@@ -10,20 +10,20 @@ from typing import Protocol
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.mail.deferred import DeferredEmail
-from app.mail.message import Mail
+from app.mail.message import Email
 
 
-class MailBackend(Protocol):
+class EmailBackend(Protocol):
     """Keeps emails until the commit."""
 
-    async def send(self, session: AsyncSession, email: Mail | DeferredEmail) -> None:
+    async def send(self, session: AsyncSession, email: Email | DeferredEmail) -> None:
         """Send an email after the transaction of `session` commits; discard it on rollback."""
 
 
-_backends: list[MailBackend] = []  # global, because event handlers have no access to the application
+_backends: list[EmailBackend] = []  # global, because event handlers have no access to the application
 
 
-async def send(session: AsyncSession, email: Mail | DeferredEmail) -> None:
+async def send(session: AsyncSession, email: Email | DeferredEmail) -> None:
     """Send an email after the transaction of `session` commits; a rollback discards it.
 
     With workers, the email is stored in the database until it is sent. Use a deferred email if it contains a secret.
@@ -32,17 +32,17 @@ async def send(session: AsyncSession, email: Mail | DeferredEmail) -> None:
         RuntimeError: If no backend is active; without workers also inside `begin_nested`.
     """
     if not _backends:
-        raise RuntimeError("No email backend is active. The lifespan of app.mail.mailer must be running.")
+        raise RuntimeError("No email backend is active. The lifespan of app.mail.in_memory must be running.")
     await _backends[-1].send(session, email)
 
 
-def set_default_backend(backend: MailBackend) -> None:
+def set_default_backend(backend: EmailBackend) -> None:
     """Use this backend unless another one is active."""
     _backends.insert(0, backend)
 
 
 @contextmanager
-def use_backend(backend: MailBackend) -> Generator[None]:
+def use_backend(backend: EmailBackend) -> Generator[None]:
     """Use this backend while the block runs."""
     _backends.append(backend)
     try:
