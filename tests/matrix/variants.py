@@ -21,7 +21,7 @@ WORDS = ("preset", "license")
 """The questions that reach no code, only the defaults of others and what is said: their pairs may be in any variant."""
 
 COUNTED_ON = "3.14"
-"""The Python version of the variants that count lines, except the default: the first on which counting is almost free."""
+"""The Python version of the variants that measure coverage: the first on which that costs almost nothing."""
 
 AWKWARD_NAME = "Łódź \"Café\" \\ '混沌' 🚀 # 1: & <b>"
 """What the projects of the covering array are called, since somebody will call theirs so."""
@@ -43,7 +43,7 @@ class Variant:
 
 @cache
 def variants() -> tuple[Variant, ...]:
-    """Return every variant once: the default, the examples, and two covering arrays.
+    """Return every variant once: the default, the examples, two covering arrays, and the default as users get it.
 
     The first array has every pair of choices that affect the code, and measures coverage on one version of Python. The
     second has the remaining pairs, above all those with the other versions, and every combination of FULL_PRODUCT.
@@ -54,15 +54,16 @@ def variants() -> tuple[Variant, ...]:
         {**_row(number), **row, "python_version": COUNTED_ON}
         for number, row in enumerate(_covering_array(code, given=rows))
     ]
-    others = _covering_array(choices(), given=[*rows, *counted], together=FULL_PRODUCT)
+    unchanged = Variant("default-answers", {}, in_full=False)
+    others = _covering_array(choices(), given=[*rows, *counted, answered(unchanged)], together=FULL_PRODUCT)
     # The largest first, so that the run does not end with one of them.
     others.sort(key=_files, reverse=True)
-    return (*named(), *map(_named, counted), *(replace(_named(row), in_full=False) for row in others))
+    return (*named(), *map(_named, counted), unchanged, *(replace(_named(row), in_full=False) for row in others))
 
 
 def named() -> tuple[Variant, ...]:
-    """Return the variants that have a name: the default, and the examples on the Python version that measures coverage."""
-    return (Variant("default", {}), *_examples())
+    """Return the default and the examples, on the Python version of the variants that measure coverage."""
+    return (Variant("default", {"python_version": COUNTED_ON}), *_examples())
 
 
 def everything_on() -> Variant:
