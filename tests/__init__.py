@@ -1,1 +1,1 @@
-"""Tests of the template: what is rendered, and that it works."""
+"""Tests of the template and of the projects rendered from it."""

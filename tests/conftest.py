@@ -1,4 +1,4 @@
-"""What every test may ask for: the template as it is now, and projects rendered from it."""
+"""Fixtures for all tests: the template of the working tree, and projects rendered from it."""
 
 import atexit
 import hashlib
@@ -22,26 +22,28 @@ from tests.updating import NEXT
 pytest_plugins = ["tests.costs"]
 
 LONG = ("execution", "containers")
-MEMORY = Path("/dev/shm")  # noqa: S108 - tempfile makes a folder of its own in it
-"""Where temporary files go if there is room, since tests write and delete many thousand small ones.
+MEMORY = Path("/dev/shm")  # noqa: S108 - tempfile creates a separate folder in it
+"""In-memory file system for temporary files, if it is large enough: tests write and delete many thousand small files.
 
-Nothing is left afterwards. To look at what a failed test leaves, choose another folder: `TMPDIR=/tmp just test`.
+All files are deleted after the run. To keep the files of a failed test, use another folder: `TMPDIR=/tmp just test`.
 """
 ROOM = 8 * 2**30
-"""Bytes that must be free there, and as many for programs: a whole run has used up to 6.5 GB at a time."""
+"""Bytes that must be free in MEMORY, and again for processes. A complete run has used up to 6.5 GB."""
 
 
 def pytest_configure() -> None:
-    """Choose where temporary files go, once for all processes, and patch Copier."""
+    """Choose the folder for temporary files, once for all processes, and patch Copier."""
     if "TMPDIR" not in os.environ and memory_has_room():
         os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="tests-", dir=MEMORY)
-        Path(tempfile.tempdir).chmod(0o755)  # under root, PostgreSQL runs as another user and reads in it
+        Path(tempfile.tempdir).chmod(
+            0o755
+        )  # if the tests run as root, PostgreSQL runs as another user, who must read it
         atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
     patch_copier()
 
 
 def memory_has_room() -> bool:
-    """Return whether this machine has a large enough folder in memory, from which programs can be run."""
+    """Return whether MEMORY is large enough and allows to execute programs."""
     try:
         system = os.statvfs(MEMORY)
     except OSError:
@@ -51,7 +53,7 @@ def memory_has_room() -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the long tests first, so that the run does not end with one of them; the crash tests take longest.
+    """Start the long tests first, so that the run does not end with one of them. The crash tests take longest.
 
     `--dist worksteal` gives each process the next part of the list, so each part gets its share of the long tests.
     """
@@ -69,7 +71,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 @pytest.fixture(scope="session")
 def once(shared: Path) -> Callable[[str, Callable[[Path], object]], Path]:
-    """Fill a shared folder by whoever comes first: `once(name, fill)`."""
+    """Return a function that fills a shared folder only once per test run: `once(name, fill)`."""
 
     def fill_once(name: str, fill: Callable[[Path], object]) -> Path:
         folder, done = shared / name, shared / f"{name}.done"
@@ -90,7 +92,7 @@ def template(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def history(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    """The template as a repository: every release, and the working tree as the newest. Copy it before you change it."""
+    """A repository with every release of the template, and the working tree as the newest. Copy it before you change it."""
 
     def rebuild(folder: Path) -> None:
         releases.history(folder)
@@ -101,7 +103,7 @@ def history(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def render(template: Path, once: Callable[[str, Callable[[Path], object]], Path]) -> Callable[[Answers], Path]:
-    """Render a project, once for the same answers: copy it (`shutil.copytree`) before you change it."""
+    """Return a function that renders a project, once for each set of answers. Copy the project before you change it."""
 
     def render_once(answers: Answers) -> Path:
         key = hashlib.sha256(json.dumps(dict(answers), sort_keys=True).encode()).hexdigest()[:16]

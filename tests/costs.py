@@ -1,4 +1,4 @@
-"""Shows what a run of the tests costs: a line for each long test when it ends, and CPU seconds for each file of tests."""
+"""Pytest plugin that reports each long test when it ends, and the CPU seconds of each test file."""
 
 import os
 from collections import defaultdict
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 LONG_SECONDS = 20
-"""Tests that take longer get a line of their own when they end: the run of a variant takes a minute."""
+"""Longer tests are reported when they end. Running a variant takes about a minute."""
 
 STARTED = pytest.StashKey[float]()
 
@@ -20,13 +20,13 @@ def cpu_seconds() -> float:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register what prints."""
+    """Register the reporter."""
     config.pluginmanager.register(Costs(config))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Note when a test starts."""
+    """Record the CPU seconds used before a test."""
     item.stash[STARTED] = cpu_seconds()
 
 
@@ -34,7 +34,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the CPU seconds of a test to its last report: that reaches the process that prints."""
+    """Add the CPU seconds of a test to its last report, which pytest-xdist sends to the main process."""
     report = yield
     if call.when == "teardown":
         report.user_properties.append(("cpu", cpu_seconds() - item.stash[STARTED]))
@@ -42,14 +42,14 @@ def pytest_runtest_makereport(
 
 
 class Costs:
-    """Prints, in the process that has the terminal."""
+    """Prints the results, in the main process."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Show that a long test has ended, and add up CPU seconds."""
+        """Report a long test, and add its CPU seconds to those of its file."""
         if report.when == "teardown":
             measured: dict[str, Any] = dict(report.user_properties)
             self.seconds[report.nodeid.partition("::")[0]] += measured.get("cpu", 0)
@@ -59,8 +59,8 @@ class Costs:
             terminal.write_line(f"{report.outcome} in {report.duration:.0f} s: {report.nodeid}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the files of tests by CPU seconds."""
-        terminalreporter.section("CPU seconds, with those of started processes")
+        """Print the CPU seconds of each test file."""
+        terminalreporter.section("CPU seconds, including child processes")
         for file, seconds in sorted(self.seconds.items(), key=itemgetter(1), reverse=True):
             terminalreporter.write_line(f"{seconds:8.1f}  {file}")
         terminalreporter.write_line(f"{sum(self.seconds.values()):8.1f}  all")

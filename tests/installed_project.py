@@ -54,7 +54,7 @@ class InstalledProject:
         just(self.folder, "test", "tests/db/test_migrations.py")
 
     def check_all(self) -> None:
-        """Run what CI runs, without coverage, which other tests check for the same answers."""
+        """Run the checks of CI, without coverage, which other tests measure for the same answers."""
         self.app("db", "check")
         just(self.folder, "check")
 
@@ -76,7 +76,7 @@ def change_answers(folder: Path, **answers: object) -> None:
 
 
 def create_todo(service: Service, path: str, headers: Headers) -> None:
-    """Create a to-do, with a path that depends on the kind of sign-in."""
+    """Create a to-do; the path depends on the authentication method."""
     added = service.request("POST", path, {"title": TITLE}, headers)
     assert added.status == 201, added
 

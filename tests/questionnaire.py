@@ -1,4 +1,4 @@
-"""What copier.yml asks, and what follows from the answers, read the way Copier reads it."""
+"""Questions, defaults and validators of copier.yml, evaluated like Copier does."""
 
 import re
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ BOOLEANS = (True, False)
 
 @dataclass(frozen=True)
 class Question:
-    """One question, or one computed value (`when: false`)."""
+    """A question, or a computed value (`when: false`)."""
 
     name: str
     type: str
     default: Any
     help: str
-    choices: tuple[Any, ...]  # none: free text
-    labels: tuple[str, ...]  # what a person reads instead of the choices
-    when: str  # asked if this is true; nothing: always
-    validator: str  # says what is wrong with an answer
+    choices: tuple[Any, ...]  # empty for free text
+    labels: tuple[str, ...]  # the texts shown for the choices
+    when: str  # the condition for asking; empty means always
+    validator: str  # renders to the reason if an answer is invalid
     computed: bool
 
 
 @cache
 def config() -> dict[str, Any]:
-    """Return copier.yml."""
+    """Return the parsed copier.yml."""
     return yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 
 
@@ -47,30 +47,30 @@ def environment() -> SandboxedEnvironment:
 
 @cache
 def everything() -> tuple[Question, ...]:
-    """Return the questions and the computed values, in their order."""
+    """Return all questions and computed values, in order."""
     return tuple(_read(name, what) for name, what in config().items() if not name.startswith("_"))
 
 
 def questions() -> list[Question]:
-    """Return what a person is asked."""
+    """Return the questions, without computed values."""
     return [question for question in everything() if not question.computed]
 
 
 def choices() -> dict[str, tuple[Any, ...]]:
-    """Return the possible answers of each question that has a limited number of them."""
+    """Return the choices of each question that has choices."""
     return {question.name: question.choices for question in questions() if question.choices}
 
 
 @cache
 def conditions() -> dict[str, set[str]]:
-    """Return the questions of which not every choice can always be given, with those that decide about it."""
+    """Return the questions whose valid choices depend on other answers, with the names of those other questions."""
     rules = {each.name: f"{each.when} {each.validator}" for each in questions() if each.choices}
     deciding = {name: meta.find_undeclared_variables(environment().parse(rule)) for name, rule in rules.items()}
     return {name: others - {name} for name, others in deciding.items() if others - {name}}
 
 
 def possible(answers: Answers, *names: str) -> bool:
-    """Tell whether some answers, or all of them, are asked for and not refused."""
+    """Return whether answers are asked for and valid: those with the given names, by default all."""
     limited = [question for question in questions() if question.choices and question.name in (names or answers)]
     values = {**defaults(), **answers}
     asked = all(values[each.name] == defaults()[each.name] or _is_asked(each, values) for each in limited)
@@ -79,12 +79,12 @@ def possible(answers: Answers, *names: str) -> bool:
 
 @cache
 def defaults() -> dict[str, Any]:
-    """Return what is answered by whoever answers nothing."""
+    """Return the default answers."""
     return resolve({})
 
 
 def resolve(answers: Answers) -> dict[str, Any]:
-    """Add to some answers the defaults of the others, and everything computed, as for a new project."""
+    """Return answers completed with the defaults of the other questions and all computed values, as for a new project."""
     values = {"previous": {}, **answers}
     for question in everything():
         if question.name not in values:
@@ -93,13 +93,13 @@ def resolve(answers: Answers) -> dict[str, Any]:
 
 
 def asked(answers: Answers) -> list[Question]:
-    """Return what a person is asked who gives these answers: some questions make no sense with some others."""
+    """Return the questions that are asked with these answers. Some are skipped because they are irrelevant."""
     values = resolve(answers)
     return [question for question in questions() if _is_asked(question, values)]
 
 
 def refusals(answers: Answers) -> dict[str, str]:
-    """Return why some answers cannot be given together, by question; nothing, if they can."""
+    """Return the reasons why answers are invalid, by question; empty if all are valid."""
     values = resolve(answers)
     said = {question.name: _refusal(question, values) for question in questions() if question.name in answers}
     return {name: reason for name, reason in said.items() if reason}
@@ -111,7 +111,7 @@ def _read(name: str, what: dict[str, Any]) -> Question:
         name=name,
         type=what["type"],
         default=what.get("default"),
-        help=" ".join(re.sub(r"\{\{.*?\}\}", "", str(what.get("help", ""))).split()),  # what it says in a new project
+        help=" ".join(re.sub(r"\{\{.*?\}\}", "", str(what.get("help", ""))).split()),  # without what only updates show
         choices=values,
         labels=labels,
         when=what["when"] if isinstance(what.get("when"), str) else "",
@@ -121,7 +121,7 @@ def _read(name: str, what: dict[str, Any]) -> Question:
 
 
 def _choices(what: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-    """Return labels and values; Copier takes a list, a mapping from labels, and values with a validator."""
+    """Return labels and values. Copier accepts a list, a mapping from labels to values, and values with a validator."""
     if what["type"] == "bool":
         return ("yes", "no"), BOOLEANS
     given = what.get("choices", [])
@@ -135,7 +135,7 @@ def _is_asked(question: Question, values: dict[str, Any]) -> bool:
 
 
 def _refusal(question: Question, values: dict[str, Any]) -> str:
-    """Say what is wrong with an answer; nothing if it is right."""
+    """Return why an answer is invalid, empty if it is valid."""
     reason = _compiled(question.validator).render(values).strip()
     return "" if reason == "None" else reason
 
@@ -154,5 +154,5 @@ def _default(question: Question, values: dict[str, Any]) -> Any:
 
 @cache
 def _parsed(text: str) -> Any:
-    """Read YAML, and the same text once: nobody changes what comes of it."""
+    """Parse YAML, once for each text. The cached result must not be changed."""
     return yaml.safe_load(text)

@@ -1,4 +1,4 @@
-"""Sign-in can be added to a service later; users and their data are kept.
+"""Authentication can be added to a service later; users and their data are kept.
 
 As docs/how-to/answers.md describes, `copier update` changes the answer, and the project generates one migration.
 """
@@ -23,7 +23,7 @@ from tests.matrix.sign_in import password_sign_in, provider_sign_in
 
 @pytest.fixture
 def project(request: pytest.FixtureRequest, history: Path, tmp_path: Path) -> Generator[InstalledProject]:
-    """A project without sign-in, with a database."""
+    """A project without authentication, with a database."""
     folder = create_project(history, tmp_path / "project", auth="none", database=request.param, docs_site=False)
     with database(folder) as url:
         yield InstalledProject(folder, url)

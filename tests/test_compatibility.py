@@ -1,4 +1,4 @@
-"""Projects of every release can be updated: nothing is removed without a migration.
+"""Projects of every release can be updated: nothing that they depend on is removed without a migration.
 
 Each rule is a function that compares a release with the working tree, and yields problems with their solution. Each has a
 test that violates it.
@@ -128,7 +128,7 @@ def choices(question: dict[str, Any]) -> list[Any]:
 
 
 def lost_files(old: Template, new: Template) -> Iterator[str]:
-    """A file that is removed from projects may have edits, which need a migration."""
+    """Yield files that are removed from projects without a migration, although they may have edits."""
     later = [move for move in new.moves if version_key(move.version) > version_key(old.version)]
     for path in sorted(old.paths):
         if path not in new.paths:
@@ -161,7 +161,7 @@ def disappears_for_some_answers(old: Template, before: str, new: Template, now: 
 
 
 def invalid_migrations(new: Template, versions: Sequence[str]) -> Iterator[str]:
-    """A migration must run migrations/moves.py for the version of a release, with current paths."""
+    """Yield migrations that do not run migrations/moves.py for the version of a release with current paths."""
     for migration in new.settings.get("_migrations", []):
         if not is_move_migration(migration):
             yield f"{migration}: only migrations/moves.py is allowed; copy the declaration from its docstring"
@@ -179,7 +179,7 @@ def invalid_migrations(new: Template, versions: Sequence[str]) -> Iterator[str]:
 
 
 def lost_questions(old: Template, new: Template) -> Iterator[str]:
-    """A recorded answer must be kept, or become the default of a new question."""
+    """Yield recorded questions that are removed and whose answer is not the default of a new question."""
     defaults = " ".join(str(question.get("default")) for name, question in new.settings.items() if name[0] != "_")
     for name, question in old.questions.items():
         now = new.questions.get(name, {})
@@ -201,7 +201,7 @@ def lost_questions(old: Template, new: Template) -> Iterator[str]:
 
 
 def stricter_questions(old: Template, new: Template) -> Iterator[str]:
-    """A validator must accept every answer that it accepted before."""
+    """Yield validators that reject answers which they accepted before."""
     lenient = environment().overlay(undefined=ChainableUndefined)
     known = resolve({})
 
@@ -217,7 +217,7 @@ def stricter_questions(old: Template, new: Template) -> Iterator[str]:
 
 
 def lost_guarantees(old: Template, new: Template) -> Iterator[str]:
-    """Files that updates do not change, and features, must not be removed."""
+    """Yield features that are removed, and files that updates change although they did not before."""
     for path in old.settings["_skip_if_exists"]:
         if path not in new.settings["_skip_if_exists"]:
             yield f"{path}: {old.version} did not change it in updates; add it to _skip_if_exists in copier.yml again"

@@ -1,6 +1,7 @@
-"""The image is built and the compose file is started for real: on each database, and with Kafka in each topology.
+"""The Docker image and the compose file of projects: with each database, and with Kafka in each topology.
 
-Needs a Docker engine, which `.ci/containers up` brings; without one these tests are skipped. `uv run pytest -m containers` runs them alone.
+These tests need a Docker engine, which `.ci/containers up` can start; without one, they are skipped. To run only these tests:
+`uv run pytest -m containers`.
 """
 
 import json
@@ -32,7 +33,7 @@ Render = Callable[[Mapping[str, object]], Path]
 
 
 def docker(*arguments: str, folder: Path | None = None) -> str:
-    """Run docker and return what it said; what it complained about is the failure."""
+    """Run a docker command that must succeed, and return its output."""
     result = subprocess.run(
         ["docker", *arguments],
         cwd=folder,
@@ -48,7 +49,7 @@ def docker(*arguments: str, folder: Path | None = None) -> str:
 
 @cache
 def engine_missing() -> bool:
-    """Tell whether no Docker engine answers."""
+    """Return whether no Docker engine is available."""
     return shutil.which("docker") is None or (
         subprocess.run(["docker", "info"], capture_output=True, check=False).returncode != 0
     )
@@ -57,15 +58,15 @@ def engine_missing() -> bool:
 pytestmark = [
     pytest.mark.complete,
     pytest.mark.containers,
-    pytest.mark.skipif(engine_missing(), reason="no Docker engine answers `docker info` on this machine"),
+    pytest.mark.skipif(engine_missing(), reason="no Docker engine is running on this machine"),
 ]
 
 
 @cache
 def build_options() -> dict[str, Any]:
-    """Return what a build needs beyond the project's own compose file: on an ordinary engine, nothing.
+    """Return additional build options for the compose file.
 
-    The engine of `.ci/containers` has no default network, so its builds use the machine's.
+    The engine of `.ci/containers` has no default network, so its builds use the network of the host.
     """
     networks = docker("network", "ls", "--format", "{{.Name}}").split()
     return {} if "bridge" in networks else {"network": "host"}
@@ -73,7 +74,7 @@ def build_options() -> dict[str, Any]:
 
 @cache
 def why_not(image: str) -> str:
-    """Tell why an image cannot be had; nothing, if it can."""
+    """Return why an image is not available, empty if it is."""
     if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode == 0:
         return ""
     pulled = subprocess.run(["docker", "pull", "--quiet", image], capture_output=True, text=True, check=False)
@@ -82,7 +83,7 @@ def why_not(image: str) -> str:
 
 @dataclass(frozen=True)
 class Stack:
-    """One rendered project under compose, apart from every other: own name, own ports, own images."""
+    """A rendered project under Docker Compose, isolated from others by its own name, ports and images."""
 
     folder: Path
     name: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:12]}")
@@ -90,11 +91,11 @@ class Stack:
     mailpit: int = field(default_factory=free_port)
 
     def compose(self, *arguments: str) -> str:
-        """Run docker compose on this stack."""
+        """Run a docker compose command for this stack."""
         return docker("compose", "--project-name", self.name, "--file", "stack.yml", *arguments, folder=self.folder)
 
     def define(self, change: Callable[[dict[str, Any]], None] | None = None) -> None:
-        """Write stack.yml: the project's compose file on this stack's ports, with `change` done to what is built here."""
+        """Write stack.yml, the compose file of the project with other ports. `change` edits the services with their own image."""
         stack = yaml.safe_load((self.folder / "docker-compose.yml").read_text(encoding="utf-8"))
         for service in (service for service in stack["services"].values() if "build" in service):
             service["build"] = {"context": service["build"], **build_options()}
@@ -106,15 +107,15 @@ class Stack:
         (self.folder / "stack.yml").write_text(yaml.safe_dump(stack), encoding="utf-8")
 
     def services(self) -> dict[str, Any]:
-        """Return what the project's compose file says about each container."""
+        """Return the services of the compose file."""
         return yaml.safe_load((self.folder / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 
     def door(self) -> str:
-        """Return the container that people reach."""
+        """Return the service that receives requests from outside."""
         return "traefik" if "traefik" in self.services() else "api"
 
     def start(self) -> None:
-        """Build, migrate, start, and wait until the service is healthy."""
+        """Build the images, start all containers, and wait until they are healthy."""
         try:
             self.compose("up", "--build", "--detach", "--wait", "--wait-timeout", str(PATIENCE_SECONDS))
         except AssertionError as failure:
@@ -122,11 +123,11 @@ class Stack:
             raise
 
     def request(self, method: str, path: str, body: object = None, headers: Headers | None = None) -> Answer:
-        """Send a request to the front door."""
+        """Send a request to the published port."""
         return ask(HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS), method, path, body, headers)
 
     def get(self, path: str, headers: Headers | None = None) -> int:
-        """Return the status of an answer."""
+        """Return the status of a GET request."""
         return self.request("GET", path, headers=headers).status
 
     def container(self, service: str = "api") -> str:
@@ -134,15 +135,15 @@ class Stack:
         return self.compose("ps", "--all", "--quiet", service).strip()
 
     def logs(self) -> list[str]:
-        """Return the lines the api container wrote, without what compose adds to them."""
+        """Return the log lines of the api container."""
         return docker("logs", self.container()).splitlines()
 
     def terminal(self) -> str:
-        """Return what all containers have written."""
+        """Return the output of all containers."""
         return self.compose("logs", "--no-log-prefix")
 
     def emails(self) -> str:
-        """Return the emails: from Mailpit where it is, otherwise they are printed."""
+        """Return the emails, from Mailpit if the project has it, otherwise from the output."""
         if "mailpit" not in self.services():
             return self.terminal()
         listed = self._mailpit("/api/v1/messages").json()["messages"]
@@ -152,20 +153,20 @@ class Stack:
         return ask(HTTPConnection("127.0.0.1", self.mailpit, timeout=PATIENCE_SECONDS), "GET", path)
 
     def inspect(self, service: str, what: str) -> Any:
-        """Return a part of what the engine knows about a container."""
+        """Return a value from `docker inspect` for a container."""
         return json.loads(docker("inspect", "--format", f"{{{{json .{what}}}}}", self.container(service)))
 
     def api(self, what: str) -> Any:
-        """Return a part of what the engine knows about the api container."""
+        """Return a value from `docker inspect` for the api container."""
         return self.inspect("api", what)
 
 
-PATIENCE_SECONDS = 300  # a busy machine takes long; what waits ends with what it waits for
+PATIENCE_SECONDS = 300  # for a busy machine
 PROJECTS = {"sqlite": {}, "postgres-workers": {"database": "postgres", "workers": True}}
 
 
 def images(stack: Stack) -> set[str]:
-    """Return the images that the compose file and the Dockerfile start from."""
+    """Return the external images that the compose file and the Dockerfile use."""
     dockerfile = (stack.folder / "Dockerfile").read_text(encoding="utf-8")
     defaults = dict(re.findall(r'^ARG (\w+)="(.+)"$', dockerfile, flags=re.MULTILINE))
     based_on = {Template(name).substitute(defaults) for name in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)}
@@ -174,7 +175,7 @@ def images(stack: Stack) -> set[str]:
 
 @contextmanager
 def copied(project: Path, folder: Path) -> Generator[Stack]:
-    """Give a project that may be changed and started; nothing of it is left afterwards."""
+    """Copy a project, and remove its containers, volumes and images after the block."""
     stack = Stack(shutil.copytree(project, folder))
     stack.define()
     if reasons := [reason for image in sorted(images(stack)) if (reason := why_not(image))]:
@@ -187,21 +188,21 @@ def copied(project: Path, folder: Path) -> Generator[Stack]:
 
 @pytest.fixture(params=PROJECTS)
 def stack(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Iterator[Stack]:
-    """A project."""
+    """A project with each database."""
     with copied(render(PROJECTS[request.param]), tmp_path / "project") as stack:
         yield stack
 
 
 @pytest.fixture(params=choices()["topology"])
 def whole(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Iterator[Stack]:
-    """A project with all that there is."""
+    """A project with PostgreSQL, workers and Kafka, in each topology."""
     answers = {"database": "postgres", "workers": True, "kafka": True, "topology": request.param}
     with copied(render(answers), tmp_path / "project") as stack:
         yield stack
 
 
 def produce(service: dict[str, Any]) -> None:
-    """Turn a service for development into one for production: the image's own code and settings."""
+    """Change a service to production mode, with the code in the image and the required settings."""
     service["environment"]["ENV"] = "prod"
     service["environment"]["DATABASE_URL"] = service["environment"]["DATABASE_URL"].replace("change-me", "a-real-one")
     service["environment"] |= {
@@ -216,7 +217,7 @@ def produce(service: dict[str, Any]) -> None:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Tell whether something comes true in time."""
+    """Wait until a condition is true, and return whether that happened in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -241,7 +242,7 @@ def test_development_starts_migrated_and_reloads(stack: Stack) -> None:
     assert wait_for(lambda: stack.get("/health/ready") == 200, seconds=PATIENCE_SECONDS)
 
 
-def test_production_runs_locked_down_and_stops_in_time(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_container_is_hardened_and_stops_in_time(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGRES_PASSWORD", "a-real-one")
     stack.define(produce)
     stack.start()
@@ -253,10 +254,10 @@ def test_production_runs_locked_down_and_stops_in_time(stack: Stack, monkeypatch
 
     stack.compose("stop", "api")
     assert stack.api("State.ExitCode") == 0, "killed, because it had not stopped within its grace period"
-    assert all("event" in json.loads(line) for line in stack.logs()), "production logs one JSON object a line"
+    assert all("event" in json.loads(line) for line in stack.logs()), "production logs one JSON object per line"
 
 
-def test_image_holds_what_production_needs_and_no_more(stack: Stack) -> None:
+def test_image_contains_only_production_files(stack: Stack) -> None:
     stack.compose("build", "api")
     python = (
         "import importlib.util as u, os, shutil;"
@@ -274,11 +275,11 @@ try:
 except FileNotFoundError:
     print("no key")
 """
-BY_ITS_SIGNAL = {"kafka": 143}  # so a Java program ends that has stopped in order
+BY_ITS_SIGNAL = {"kafka": 143}  # Java exits with this code after SIGTERM
 
 
-def test_everything_starts_stops_and_keeps_what_it_has(whole: Stack) -> None:
-    # As `app keys secret` writes it. Services have other keys, and must start all the same.
+def test_all_services_start_stop_and_keep_data(whole: Stack) -> None:
+    # As `app keys secret` writes it. With `topology=services`, other keys are used and the secret must be ignored.
     (whole.folder / ".env").write_text(f"ENV=dev\nJWT_SECRET_KEY={secrets.token_urlsafe(64)}\n", encoding="utf-8")
     whole.start()
     check_order(whole)
@@ -301,13 +302,13 @@ def test_everything_starts_stops_and_keeps_what_it_has(whole: Stack) -> None:
     whole.compose("down")
     whole.start()
     assert whole.request("GET", "/api/v1/todos", headers=administrator).json()["items"][0]["title"] == "Buy milk"
-    assert counted(whole, administrator) == before, "what had been done was done again"
+    assert counted(whole, administrator) == before, "events were processed again"
     assert [line.split()[-1] for line in positions(whole)] == ["0"] * len(positions(whole))
     assert "created" not in whole.compose("logs", "topics")
 
 
 def check_order(stack: Stack) -> None:
-    """See that who waits for something began when it had ended well."""
+    """Check that services started after the one-off containers that they depend on had succeeded."""
     for name, service in stack.services().items():
         for awaited, how in service.get("depends_on", {}).items():
             if how["condition"] == "service_completed_successfully":
@@ -317,7 +318,7 @@ def check_order(stack: Stack) -> None:
 
 
 def check_keys(stack: Stack) -> None:
-    """See who can sign: one service, and nobody else in its container."""
+    """Check that only the auth service can read the private keys."""
     running = [
         name for name, each in stack.services().items() if "build" in each and stack.inspect(name, "State.Running")
     ]
@@ -327,7 +328,7 @@ def check_keys(stack: Stack) -> None:
 
 
 def appoint(stack: Stack) -> Headers:
-    """Register by the front door, read the mail, and become an administrator."""
+    """Register a user with the emailed link, and make the user an administrator."""
     newcomer = sign_up(stack.port, stack.emails)
     email = stack.request("GET", f"{AUTH}/me", headers=newcomer).json()["email"]
     accounts = "auth" if stack.door() == "traefik" else "api"
@@ -338,12 +339,12 @@ def appoint(stack: Stack) -> Headers:
 
 
 def counted(stack: Stack, administrator: Headers) -> list[dict[str, Any]]:
-    """Return what the consumer has counted."""
+    """Return the statistics that the consumer has stored."""
     answer = stack.request("GET", "/api/v1/statistics", headers=administrator)
     assert answer.status == 200, answer
     return answer.json()
 
 
 def positions(stack: Stack) -> list[str]:
-    """Return the lines about consumers, which end with how far each is behind."""
+    """Return the output lines of `app topics lag`, which end with the lag of a consumer."""
     return stack.compose("exec", "-T", "consumer", "app", "topics", "lag").splitlines()[1:]

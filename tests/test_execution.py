@@ -1,6 +1,6 @@
-"""Every variant at work: it installs, passes its own checks and tests, builds its site, serves and stops.
+"""Every variant can be installed, passes its checks and tests, builds its documentation, and runs in production mode.
 
-`python -m tests.matrix run` does the same for people, with a table.
+`python -m tests.matrix run` does the same, and prints a table.
 """
 
 import os
@@ -16,7 +16,7 @@ from tests.matrix.variants import Variant, answered, combinations, main, variant
 from tests.questionnaire import choices, resolve
 
 ESSENTIAL = ("default", "minimal", "backend", "starter", "todo")
-"""The variants that `just test` executes: each feature is on in one of them."""
+"""The variants that `just test` executes. Each feature is enabled in at least one of them."""
 
 ROWS = [
     pytest.param(variant, id=variant.name, marks=() if variant.name in ESSENTIAL else pytest.mark.complete)
@@ -26,16 +26,16 @@ ROWS = [
 
 @pytest.fixture(scope="session")
 def processes() -> int:
-    """How many processes each project may test with, so that together they are as many as the processors."""
+    """Number of test processes for each project, so that all projects together use every processor."""
     return max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 @pytest.fixture
 def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
-    """Where each project stands, one after the other.
+    """The folder of the current project. All projects use the same path, one after the other.
 
-    At the same place they have the same packages, so what Python has compiled for one serves the next: to compile them
-    all takes as long as a tenth of the tests.
+    Their packages then have the same paths too, so Python can reuse the bytecode. Compiling takes a tenth of the time of
+    the tests.
     """
     base = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(base / "bytecode"))
@@ -54,14 +54,14 @@ def test_variant_works(variant: Variant, template: Path, folder: Path, processes
     assert not result.failure, result.failure
 
 
-def test_each_feature_is_on_in_an_essential_variant() -> None:
+def test_each_feature_is_enabled_in_an_essential_variant() -> None:
     features = [resolve(variant.answers)["features"] for variant in variants() if variant.name in ESSENTIAL]
     assert len(features) == len(ESSENTIAL)
     assert [name for name in features[0] if not any(each[name]["enabled"] for each in features)] == []
 
 
 def test_every_choice_is_executed() -> None:
-    """Nothing that can be answered is only rendered."""
+    """No choice is only rendered."""
     if reasons := {why_not(variant) for variant in variants()} - {""}:
         pytest.skip("; ".join(sorted(reasons)))
     executed = [answered(variant) for variant in variants()]

@@ -32,7 +32,7 @@ WORDS = {
     "oidc": r"open ?id\b|identity.provider",
     "events": r"\btopics?\b|\bconsumers?\b|\bpartitions\b|\binbox\b",
 }
-"""Words for each feature. The documentation of a project with sign-in may mention the other kind."""
+"""Words for each feature. The documentation of a project with authentication may mention the other method."""
 
 # Exceptions by file, with the reason.
 ALLOWED = {
@@ -42,7 +42,7 @@ ALLOWED = {
     "pyproject.toml": ["(mail) | (jwt) | (oidc)", "(jobs)", "(outbox)", "| (consumers) |", "(processes)"],
     # All projects import what their modules register.
     "app/features.py": ["published events, subscribers, consumers and tasks", '"subscribers", "consumers", "tasks"'],
-    # The core supports sign-in in general, because projects may add their own.
+    # The core supports authentication in general, because projects may add their own.
     "app/api.py": ["requires a sign-in declares it here"],
     "app/core/events.py": ["write rows or enqueue"],
     "app/core/middlewares.py": ["X-CSRF-Token"],
@@ -62,12 +62,12 @@ ALLOWED = {
     "docs/accounts.md": ["answer `auth=oidc` to the template"],
     "app/modules/identity/commands.py": ["No password is set"],
     "tests/oidc/test_identity_provider.py": ['{"grant_type": "password"}'],
-    # One file hides the differences of sign-in from the other tests, so that those are the same in all projects.
+    # One file hides the authentication method from the other tests, so that those are the same in all projects.
     "tests/sign_in_none.py": ["no sign-in"],
     "tests/users.py": ["cover the actual sign-in"],
     "tests/test_contract.py": ["administrator", "/auth/"],
     "tests/security/test_protection.py": ["auth/forgot-password", "auth/reset-password", "/api/v1/auth/"],
-    # Shared by both kinds of sign-in.
+    # Shared by both authentication methods.
     "app/security/principal.py": ["for tokens of an identity provider", "browsers need a CSRF token"],
     "app/security/secrets.py": ["refresh tokens, cookies, links in emails"],
     "app/security/audit.py": ["`password_reset`"],

@@ -1,4 +1,4 @@
-"""The list of variants: nothing that can be answered is left out."""
+"""The list of variants covers all choices."""
 
 import itertools
 import json
@@ -25,7 +25,7 @@ def test_every_pair_of_choices_is_in_a_variant() -> None:
         assert together(one, other) == every_pair(one, other)
 
 
-def test_every_pair_of_choices_that_reach_the_code_is_in_a_variant_that_counts_lines() -> None:
+def test_every_pair_of_choices_that_affect_code_is_in_a_full_variant() -> None:
     for one, other in itertools.combinations(set(choices()) - {*WORDS, "python_version"}, 2):
         assert together(one, other, in_full=True) == every_pair(one, other)
 
@@ -35,7 +35,7 @@ def test_coverage_is_measured_where_it_costs_almost_nothing() -> None:
     assert {answered(variant)["python_version"] for variant in variants() if variant.in_full} == {COUNTED_ON}
 
 
-def test_words_reach_no_code(render: Callable[[Answers], Path]) -> None:
+def test_preset_and_license_do_not_affect_code(render: Callable[[Answers], Path]) -> None:
     given = answered(Variant("default", {}))
     for question in WORDS:
         first, *others = [contents(render({**given, question: each})) for each in choices()[question]]
@@ -51,39 +51,39 @@ def together(one: str, other: str, in_full: bool = False) -> set[tuple[Any, Any]
 
 @cache
 def every_pair(one: str, other: str) -> set[tuple[Any, Any]]:
-    """Return the pairs of answers to two questions that can be given."""
+    """Return the valid pairs of answers to two questions."""
     pairs = itertools.product(choices()[one], choices()[other])
     return {pair for pair in pairs if can_be_given({one: pair[0], other: pair[1]})}
 
 
 def can_be_given(pair: dict[str, Any]) -> bool:
-    """Whether some answers to the main questions let these two be given."""
+    """Return whether a pair is valid with some answers to the main questions."""
     rest = [name for name in FULL_PRODUCT if name not in pair]
     every = itertools.product(*(choices()[name] for name in rest))
     return any(possible({**dict(zip(rest, each, strict=True)), **pair}) for each in every)
 
 
-def test_every_combination_of_the_main_choices_is_in_a_variant() -> None:
+def test_every_combination_of_main_choices_is_in_a_variant() -> None:
     assert {main(given) for given in answers()} == set(combinations())
     assert (
         len(combinations()) == 26
-    )  # 2 databases, 3 kinds of sign-in, workers or not, Kafka or not, and 2 as several services
+    )  # 2 databases, 3 authentication methods, workers or not, Kafka or not, and 2 with topology=services
 
 
-def test_nothing_is_answered_that_is_not_asked() -> None:
+def test_variants_only_answer_questions_that_are_asked() -> None:
     assert [given for given in answers() if not possible(given)] == []
 
 
-def test_variants_differ_in_name_and_in_answers() -> None:
+def test_variants_have_different_names_and_answers() -> None:
     assert len({variant.name for variant in variants()}) == len(variants())
     assert len({key(variant) for variant in variants()}) == len(variants())
 
 
-def test_names_are_fit_for_folders_and_shells() -> None:
+def test_names_are_valid_for_folders_and_shells() -> None:
     assert all(str(variant).replace("-", "").replace("_", "").replace(".", "").isalnum() for variant in variants())
 
 
-def test_the_command_lists_what_the_workflow_runs() -> None:
+def test_command_lists_all_variants() -> None:
     command = [sys.executable, "-m", "tests.matrix", "list", "--json"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert json.loads(listed) == [variant.name for variant in variants()]

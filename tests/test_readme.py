@@ -1,4 +1,4 @@
-"""The commands of README.md, executed as they are written."""
+"""The commands of README.md work as written."""
 
 import os
 import shutil
@@ -34,14 +34,14 @@ def written(marker: str) -> list[str]:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The template as somebody has it who has cloned the repository."""
+    """A clone of the template."""
     folder = snapshot(tmp_path / "clone")
     commit(folder, "All")
     return folder
 
 
 def pyenv(folder: Path, *commands: str) -> str:
-    """Return a PATH that begins with commands as pyenv has them: they fail where .python-version selects another Python."""
+    """Return a PATH that begins with shims like those of pyenv, which fail where .python-version selects another Python."""
     folder.mkdir()
     for command in commands:
         shim = folder / command
@@ -62,7 +62,7 @@ def pyenv(folder: Path, *commands: str) -> str:
 
 @contextmanager
 def running(commands: list[str], folder: Path, **variables: str) -> Generator[Service]:
-    """Type some commands of which the last one stays; leave with Ctrl-C."""
+    """Run commands, the last of which is a server; stop it with Ctrl-C after the block."""
     port = free_port()
     log = folder.parent / "terminal.log"
     with log.open("w", encoding="utf-8") as output:
@@ -88,8 +88,8 @@ def running(commands: list[str], folder: Path, **variables: str) -> Generator[Se
 
 
 @pytest.mark.execution
-def test_the_first_commands_lead_to_a_running_service(clone: Path, tmp_path: Path) -> None:
-    """Also with pyenv, whose Pythons have no uv."""
+def test_first_commands_start_the_service(clone: Path, tmp_path: Path) -> None:
+    """Also with pyenv, if uv was not installed with pip."""
     with running(written("run"), clone, PATH=pyenv(tmp_path / "shims", "python", "python3")) as service:
         ended = service.process.poll
         assert wait_until(lambda: ended() is not None or service.status("/health/ready") == 200, INSTALL_SECONDS)
@@ -98,11 +98,11 @@ def test_the_first_commands_lead_to_a_running_service(clone: Path, tmp_path: Pat
         assert service.status("/api/v1/todos") == 401
         newcomer = sign_up(service.port, lambda: service.log.read_text(encoding="utf-8"))
         assert service.request("GET", "/api/v1/todos", headers=newcomer).status == 200
-    assert wait_until(lambda: service.status("/health/live") == 0, STOP_SECONDS), "it still answers after Ctrl-C"
+    assert wait_until(lambda: service.status("/health/live") == 0, STOP_SECONDS), "it still responds after Ctrl-C"
 
 
 @pytest.mark.execution
-def test_uv_inside_pyenv_fails_the_way_the_readme_says(clone: Path, tmp_path: Path) -> None:
+def test_uv_installed_in_pyenv_fails_as_documented(clone: Path, tmp_path: Path) -> None:
     path = pyenv(tmp_path / "shims", "uv", "uvx", "python", "python3")
     with pytest.raises(StepError) as failure:
         run(clone, "bash", "-c", " && ".join(written("run")), PATH=path)
@@ -121,7 +121,7 @@ def test_ci_runs_the_documented_test_command() -> None:
     assert (ROOT / ".ci/run").stat().st_mode & 0o111, "not executable"
 
 
-def test_the_commands_that_update_a_project(once: BuildOnce, history: Path, tmp_path: Path) -> None:
+def test_update_commands(once: BuildOnce, history: Path, tmp_path: Path) -> None:
     template = once("outdated-project", lambda folder: prepare(folder, history)) / "template"
     folder = begin(template, tmp_path / "my-service", {}, NEXT)
     for marker, expected in {"update": {}, "answer": {"database": "postgres"}, "remove": {"example": False}}.items():

@@ -1,4 +1,4 @@
-"""Tests render the working tree, users render a tag from git. Both must give the same project."""
+"""Rendering the working tree, as tests do, and a git tag, as users do, gives the same project."""
 
 import shutil
 import sys

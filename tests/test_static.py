@@ -1,4 +1,4 @@
-"""Static checks of the template: it parses, it is complete, and it stays readable."""
+"""Static checks of the template: syntax, feature registry, questions, and amount of Jinja."""
 
 import ast
 import re

@@ -56,7 +56,7 @@ def test_switching_an_answer_back_restores_project(question: str, answer: Any, h
 
 @pytest.mark.execution
 def test_features_can_be_added_and_removed_with_data(history: Path, tmp_path: Path) -> None:
-    """Workers, example and documentation site. Sign-in: test_add_sign_in.py, database: test_change_database.py."""
+    """Workers, example and documentation site. Authentication: test_add_sign_in.py, database: test_change_database.py."""
     small, large = (dict.fromkeys(("workers", "example", "docs_site"), on) for on in (False, True))
     folder = create_project(history, tmp_path / "project", auth="none", **small)
     with database(folder) as url:

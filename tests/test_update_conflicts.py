@@ -125,7 +125,7 @@ def test_ignored_file_is_overwritten(project: OutdatedProject) -> None:
     assert project.read("docs/queue.md") == "Theirs\n"
 
 
-def test_files_renamed_by_user_are_updated(project: OutdatedProject) -> None:
+def test_files_renamed_by_user_are_not_updated(project: OutdatedProject) -> None:
     for name, other in (("LICENSE", "COPYING"), ("README.md", "READ.md"), (MIGRATION, "alembic/versions/0001_ours.py")):
         project.git("mv", name, other)
     project.commit()
@@ -133,7 +133,7 @@ def test_files_renamed_by_user_are_updated(project: OutdatedProject) -> None:
     assert not (project.folder / "LICENSE").exists()
     assert OLD in project.read("COPYING")
     assert {"?? README.md", f"?? {MIGRATION}"} <= set(project.changes), (
-        "files that updates never touch are created again"
+        "files that updates never change are created again"
     )
 
 

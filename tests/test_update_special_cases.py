@@ -1,4 +1,4 @@
-"""Special cases of updates: interrupted, over several versions, in a subfolder, on Windows, and starting over."""
+"""Special cases of updates: pre-releases, skipped versions, subfolders, Windows, interruption, and `copier recopy`."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""Every variant is rendered completely, consistently and formatted. test_execution.py installs them."""
+"""Every variant is rendered completely and consistently, and is already formatted. test_execution.py executes them."""
 
 import ast
 import html

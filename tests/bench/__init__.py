@@ -1,1 +1,1 @@
-"""Performance of the generated service, compared with others that do the same work: `just bench`."""
+"""Performance of the generated service, compared with other implementations: `just bench`."""

@@ -1,4 +1,4 @@
-"""Measure the generated service and others that do the same work, alternately; write a table and a chart."""
+"""Compare the generated service with other implementations; write a table and a chart."""
 
 import platform
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def main(  # noqa: PLR0913, PLR0917 - the options of a command
     connections: Annotated[int, typer.Option(min=1)] = 32,
     write: Annotated[Path | None, typer.Option(help="Write NAME.md and NAME.svg.")] = None,
 ) -> None:
-    """Measure, and print ratios, which are comparable even on a shared machine."""
+    """Run the benchmark, and print ratios, which are comparable even on a shared machine."""
     with temporary_folder() as folder, ExitStack() as stack:
         targets = _start(stack, folder, database, kafka=kafka, peer=peer)
         results = [measure(targets, request, rounds, seconds, connections) for request in only.split(",")]

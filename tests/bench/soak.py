@@ -1,6 +1,6 @@
 """Run the service at full load, and check whether its resources grow: `python -m tests.bench.soak`.
 
-Leaks only show after many requests under load: a connection that is not closed, a thread for each login, a list that is
+Leaks only show after many requests under load: a connection that is not closed, a thread for each sign-in, a list that is
 never cleared.
 """
 

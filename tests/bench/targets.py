@@ -132,7 +132,7 @@ def temporary_folder() -> Generator[Path]:
 
 
 def install(template: Path, folder: Path, **answers: object) -> Path:
-    """Render and install a project with password sign-in."""
+    """Render and install a project with password authentication."""
     project = render(template, folder, {"auth": "jwt", **answers})
     run(project, "uv", "sync", "--quiet")
     return project

@@ -1,1 +1,1 @@
-"""A real Apache Kafka for the tests: started from the jars of Maven Central, on the Java of this machine."""
+"""Apache Kafka for the tests, from the JAR files of Maven Central, on the installed Java."""

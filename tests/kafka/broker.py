@@ -1,4 +1,4 @@
-"""One node of Apache Kafka: broker and controller (KRaft) on 127.0.0.1, with a folder of its own."""
+"""A single Apache Kafka node: broker and controller (KRaft) on 127.0.0.1, with its own folder."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ POM = Path(__file__).with_name("pom.xml")
 START_SECONDS = 90
 STOP_SECONDS = 30
 DOWNLOAD_SECONDS = 600
-CLUSTER = "dGVzdHMtb2YtZXZlbnRzMA"  # 16 bytes as Kafka writes them
+CLUSTER = "dGVzdHMtb2YtZXZlbnRzMA"  # a UUID in the encoding of Kafka
 JVM = (
     *("-Xms192m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"),
     *("-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"),
@@ -54,15 +54,15 @@ num.io.threads=4
 
 
 class NoKafkaError(Exception):
-    """There can be no Kafka on this machine; says why."""
+    """Kafka cannot run on this machine; the message contains the reason."""
 
 
 @cache
 def jars() -> Path:
-    """Return the folder with the jars of Kafka, which outlives the tests.
+    """Return the folder with the JAR files of Kafka. They are downloaded once and kept in the user's cache.
 
     Raises:
-        NoKafkaError: If something is missing that they need.
+        NoKafkaError: If Java or Maven is missing, or the download fails.
     """
     for command in ("java", "mvn"):
         if shutil.which(command) is None:
@@ -90,10 +90,10 @@ def _download(folder: Path) -> None:
             timeout=DOWNLOAD_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise NoKafkaError(f"the jars of Kafka did not come within {DOWNLOAD_SECONDS} seconds") from None
+        raise NoKafkaError(f"the JAR files of Kafka were not downloaded within {DOWNLOAD_SECONDS} seconds") from None
     if done.returncode != 0:
-        told = next((line for line in done.stdout.splitlines() if "ERROR" in line), done.stderr)
-        raise NoKafkaError(f"the jars of Kafka cannot be had: {told[:300]}")
+        message = next((line for line in done.stdout.splitlines() if "ERROR" in line), done.stderr)
+        raise NoKafkaError(f"the JAR files of Kafka cannot be downloaded: {message[:300]}")
     unfinished.rename(folder)
 
 
@@ -101,11 +101,11 @@ class Broker:
     """A broker that can be stopped, killed, and started again with its data, on the same port."""
 
     def __init__(self, folder: Path) -> None:
-        """Format its data in `folder`.
+        """Create the data folder of a broker, inside `folder`.
 
         Raises:
-            NoKafkaError: If it cannot run here.
-            StepError: If it does not do what it should.
+            NoKafkaError: If Kafka cannot run on this machine.
+            StepError: If formatting the data folder fails.
         """
         self.port, self._folder, self.log = free_port(), folder / "kafka", folder / "kafka.log"
         self.address = f"127.0.0.1:{self.port}"
@@ -121,20 +121,20 @@ class Broker:
             raise StepError(f"Kafka cannot format its folder\n{self.tail()}")
 
     def start(self) -> None:
-        """Start it, and wait until it answers.
+        """Start the broker, and wait until it is ready.
 
         Raises:
-            StepError: If it does not.
+            StepError: If it does not start in time.
         """
-        told = self.log.stat().st_size
+        log_size = self.log.stat().st_size
         self.process = process = self._run("kafka.Kafka", str(self._properties))
-        wait_until(lambda: process.poll() is not None or STARTED in self.written(told), START_SECONDS)
-        if process.poll() is not None or STARTED not in self.written(told):
+        wait_until(lambda: process.poll() is not None or STARTED in self.written(log_size), START_SECONDS)
+        if process.poll() is not None or STARTED not in self.written(log_size):
             kill(process)
             raise StepError(f"Kafka did not start\n{self.tail()}")
 
     def stop(self) -> None:
-        """Tell it to stop, and kill it if it does not."""
+        """Stop the broker; kill it if it does not stop in time."""
         if self.process is None:
             return
         if self.process.poll() is None:
@@ -143,22 +143,22 @@ class Broker:
         kill(self.process)
 
     def kill(self) -> None:
-        """Kill it, as a machine that loses its power does."""
+        """Kill the broker without a clean shutdown, like a power failure."""
         if self.process is not None:
             kill(self.process)
 
     def outage(self, seconds: float) -> None:
-        """Kill it, and start it again so many seconds later."""
+        """Kill the broker, and start it again after some seconds."""
         self.kill()
         time.sleep(seconds)
         self.start()
 
     def written(self, since: int = 0) -> str:
-        """Return what it has written from some byte on."""
+        """Return the log from a byte offset on."""
         return self.log.read_bytes()[since:].decode(errors="replace")
 
     def tail(self) -> str:
-        """Return the end of its log."""
+        """Return the last lines of the log."""
         return "\n".join(self.written().splitlines()[-20:])
 
     def _run(self, main: str, *arguments: str) -> subprocess.Popen[str]:
@@ -176,11 +176,11 @@ class Broker:
 
 @contextmanager
 def broker(folder: Path) -> Generator[Broker]:
-    """Run a broker while the block runs.
+    """Run a broker during the block.
 
     Raises:
-        NoKafkaError: If it cannot run here.
-        StepError: If it does not do what it should.
+        NoKafkaError: If Kafka cannot run on this machine.
+        StepError: If it does not start.
     """
     made = Broker(folder)
     try:

@@ -1,5 +1,5 @@
 # ty: ignore[import-not-found]
-"""What only a real Kafka shows; `tests/test_kafka.py` puts it into a rendered project, among its own tests."""
+"""Tests that need a real Kafka. `tests/test_kafka.py` copies them into the tests of a rendered project."""
 
 from collections.abc import Generator
 from dataclasses import replace
@@ -27,7 +27,7 @@ def _served(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def declared(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> Generator[list[Topic]]:
-    """Topics that contracts declare, and Kafka does not have."""
+    """Topics that contracts declare but that do not exist in Kafka yet."""
     name = uuid4().hex
     declared = [
         Topic(f"test-{name}-plain"),
@@ -42,7 +42,7 @@ def declared(kafka: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> Generator[l
             gone.result()
 
 
-def test_topics_are_created_as_they_are_declared(kafka: KafkaConfig, declared: list[Topic]) -> None:
+def test_topics_are_created_as_declared(kafka: KafkaConfig, declared: list[Topic]) -> None:
     first, second = (
         run_command("topics", "create", "--replicas", "1"),
         run_command("topics", "create", "--replicas", "1"),
@@ -61,7 +61,7 @@ def test_topics_are_created_as_they_are_declared(kafka: KafkaConfig, declared: l
         assert config["cleanup.policy"].value == policy
 
 
-def test_more_replicas_than_servers_are_refused(declared: list[Topic]) -> None:
+def test_more_replicas_than_brokers_are_rejected(declared: list[Topic]) -> None:
     refused = run_command("topics", "create")
 
     assert refused.exit_code == 1
@@ -70,7 +70,7 @@ def test_more_replicas_than_servers_are_refused(declared: list[Topic]) -> None:
 
 
 @pytest.mark.parametrize("command", [("topics", "check"), ("run", "consumer")])
-def test_without_its_topics_nothing_starts(declared: list[Topic], command: tuple[str, ...]) -> None:
+def test_missing_topics_prevent_start(declared: list[Topic], command: tuple[str, ...]) -> None:
     refused = run_command(*command)
 
     assert refused.exit_code == 78, refused.output
@@ -78,7 +78,7 @@ def test_without_its_topics_nothing_starts(declared: list[Topic], command: tuple
     assert "app topics create" in refused.stderr
 
 
-def test_too_few_partitions_are_told(declared: list[Topic]) -> None:
+def test_too_few_partitions_are_reported(declared: list[Topic]) -> None:
     assert run_command("topics", "create", "--replicas", "1").exit_code == 0
     declared[0] = replace(declared[0], partitions=12)
     refused = run_command("topics", "check")
@@ -87,7 +87,7 @@ def test_too_few_partitions_are_told(declared: list[Topic]) -> None:
     assert f"{declared[0].name} has 6 of 12 partitions" in refused.stderr
 
 
-async def test_what_was_taken_back_is_not_read(
+async def test_aborted_messages_are_not_consumed(
     empty_database: Database, kafka: KafkaConfig, topic: Topic, recording_consumer: RecordingConsumer
 ) -> None:
     producer = Producer(kafka | {"transactional.id": f"test-{uuid4().hex}"})

@@ -50,7 +50,7 @@ def run(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the projects afterwards.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Number of variants at the same time.")] = 2,
 ) -> None:
-    """Install variants, run their checks and tests, and serve them as in production."""
+    """Install variants, run their checks and tests, and start them in production mode."""
     chosen = [_find(name) for name in only] if only else list(variants())
     folder = Path(tempfile.mkdtemp(prefix="copier-fastapi-"))
     try:

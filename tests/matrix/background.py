@@ -40,11 +40,11 @@ class Background:
     project: Path
     settings: dict[str, str] = field(default_factory=dict)  # the settings that production needs for it
     processes: tuple[str, ...] = ()
-    inbox: Mailbox | None = None  # receives emails that are not for the sign-in
+    inbox: Mailbox | None = None  # receives emails that are not needed for signing in
 
     @property
     def invalid_settings(self) -> list[tuple[str, str | None]]:
-        """The settings without which production must not start."""
+        """Settings that prevent a start in production if they are missing."""
         return [(name, None) for name in ("REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "SMTP_HOST") if name in self.settings]
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Start a project as in production, send requests, and stop it."""
+"""Start a project in production mode, send requests, and stop it."""
 
 import json
 from collections.abc import Generator
@@ -73,7 +73,7 @@ def _exercise(service: Service, auth: SignIn) -> tuple[Headers, TodoUser]:
     assert user.status == 201, user
     path = f"{USERS}/{user.json()['id']}"
     assert service.request("GET", path, headers=administrator).body == user.body
-    if not administrator:  # without sign-in, every client may do everything
+    if not administrator:  # without authentication, every client has full access
         return administrator, TodoUser(f"{path}/todos", {})
     grace = auth.register(service, "grace@example.com")
     me = service.request("GET", "/api/v1/auth/me", headers=grace)

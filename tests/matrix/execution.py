@@ -1,4 +1,4 @@
-"""Executing a variant: render, install, check, document, serve. Each step is the project's own command."""
+"""Execute a variant: render, install, check, build the documentation, serve. Each step is a command of the project."""
 
 import tempfile
 import time
@@ -16,17 +16,17 @@ from tests.rendering import ROOT, render
 
 STEPS = ("render", "sync", "check", "docs", "boot")
 
-_copier = Lock()  # it was not written for threads
+_copier = Lock()  # Copier is not thread-safe
 
 
 @dataclass
 class Result:
-    """What became of a variant."""
+    """The result of executing a variant."""
 
     variant: Variant
     seconds: dict[str, float] = field(default_factory=dict)
-    failure: str = ""  # what went wrong, with what was written
-    reason: str = ""  # why it was rendered but not executed
+    failure: str = ""  # the error, with the output
+    reason: str = ""  # why the variant was rendered but not executed
 
 
 def execute(
@@ -37,14 +37,14 @@ def execute(
     processes: int = 1,
     entering: Callable[[str], None] = lambda _: None,
 ) -> Result:
-    """Take a variant through every step, or those of `Variant.in_full`, up to the first that fails.
+    """Run the steps for a variant until one fails. Variants without `in_full` have fewer steps.
 
     Args:
-        variant: What to render.
-        template: Where from.
-        folder: Where to.
-        processes: How many processes the project's own tests may use.
-        entering: Is told each step as it begins.
+        variant: The variant.
+        template: The folder of the template.
+        folder: The target folder.
+        processes: The number of test processes of the project.
+        entering: Called with the name of each step when it begins.
     """
     result = Result(variant, reason=why_not(variant))
     try:
@@ -78,14 +78,14 @@ def _render(variant: Variant, template: Path, folder: Path) -> None:
 
 
 def why_not(variant: Variant) -> str:
-    """Say why a variant cannot be executed on this machine; nothing if it can."""
+    """Return why a variant cannot be executed on this machine, empty if it can."""
     version = resolve(variant.answers)["python_version"]
-    return "" if _has_python(version) else f"Python {version} is not on this machine; uv and .ci/python cannot get it"
+    return "" if _has_python(version) else f"Python {version} is not installed, and uv and .ci/python cannot install it"
 
 
 @cache
 def _has_python(version: str) -> bool:
-    """Ask uv for an interpreter the way it looks for one inside a project, where .python-version counts."""
+    """Return whether uv finds or installs an interpreter, searching as in a project with .python-version."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / ".python-version").write_text(f"{version}\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Sign in to a project, for each kind of sign-in."""
+"""Sign in to a project, for each authentication method."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ Settings = dict[str, str]
 
 @dataclass
 class SignIn(ABC):
-    """A kind of sign-in, prepared for a project."""
+    """An authentication method, prepared for a project."""
 
     project: Path
     settings: Settings = field(default_factory=dict)  # the settings that production needs for it
@@ -51,7 +51,7 @@ class SignIn(ABC):
 
     @abstractmethod
     def check_anonymous(self, service: Service) -> None:
-        """Check the responses to requests without sign-in."""
+        """Check the responses to unauthenticated requests."""
 
     @abstractmethod
     def register(self, service: Service, email: str) -> Headers:
@@ -68,7 +68,7 @@ class SignIn(ABC):
 
 
 class _NoSignIn(SignIn):
-    """No sign-in: every client may do everything."""
+    """No authentication: every client has full access."""
 
     def create_admin(self, settings: Settings) -> str:  # noqa: ARG002 - subclasses need it
         return ""
@@ -84,7 +84,7 @@ class _NoSignIn(SignIn):
 
 
 class _RequiredSignIn(SignIn):
-    """Users have to sign in."""
+    """Users must sign in."""
 
     def create_admin(self, settings: Settings) -> str:
         output = self.app("users", "create-admin", ADMINISTRATOR, stdin=f"{PASSWORD}\n", settings=settings)
@@ -328,5 +328,5 @@ SIGN_INS: dict[object, Callable[[Path], AbstractContextManager[SignIn]]] = {
 
 
 def sign_in(project: Path) -> AbstractContextManager[SignIn]:
-    """Prepare the kind of sign-in that a project has."""
+    """Prepare the authentication method of a project."""
     return SIGN_INS[recorded_answers(project)["auth"]](project)

@@ -1,7 +1,6 @@
-"""Which projects prove the template: the one list for pytest, for people and for the workflows.
+"""The list of variants (combinations of answers) for pytest, `just matrix` and CI.
 
-Nothing here names an answer but FULL_PRODUCT. The questions and their choices come from
-copier.yml, so a new choice is in the matrix as soon as it can be given.
+The questions and their choices are read from copier.yml, so new choices are included automatically.
 """
 
 import itertools
@@ -15,26 +14,26 @@ from tests.questionnaire import choices, conditions, possible, resolve
 from tests.rendering import ROOT
 
 FULL_PRODUCT = ("database", "auth", "workers", "kafka", "topology")
-"""The questions that shape the code: every combination of their choices that can be given is executed."""
+"""The main questions: every valid combination of their choices is executed."""
 
 WORDS = ("preset", "license")
-"""The questions that reach no code, only the defaults of others and what is said: their pairs may be in any variant."""
+"""Questions that do not affect code, only texts and defaults. Any variant can cover their pairs."""
 
 COUNTED_ON = "3.14"
 """The Python version of the variants that measure coverage: the first on which that costs almost nothing."""
 
 AWKWARD_NAME = "Łódź \"Café\" \\ '混沌' 🚀 # 1: & <b>"
-"""What the projects of the covering array are called, since somebody will call theirs so."""
+"""A valid but difficult project name, for the projects of the covering array."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One project: what it is called in reports, and what is answered."""
+    """A combination of answers, and its name in reports."""
 
     name: str
     answers: dict[str, Any]
-    # Whether its tests count lines and send many requests, its site is built, and it serves as in production.
-    # Every pair of choices that reach the code is in a variant that does; the pairs with a Python version in any.
+    # Whether to measure coverage, send many generated requests, build the documentation and run in production mode. Such
+    # variants cover every pair of choices that affect code; pairs with a Python version may be in any variant.
     in_full: bool = True
 
     def __str__(self) -> str:
@@ -43,10 +42,10 @@ class Variant:
 
 @cache
 def variants() -> tuple[Variant, ...]:
-    """Return every variant once: the default, the examples, two covering arrays, and the default as users get it.
+    """Return every variant once: the default, the examples, two covering arrays, and the default on its own Python version.
 
-    The first array has every pair of choices that affect the code, and measures coverage on one version of Python. The
-    second has the remaining pairs, above all those with the other versions, and every combination of FULL_PRODUCT.
+    The first array covers every pair of choices that affect code, and measures coverage on one Python version. The second
+    covers the remaining pairs, mostly those with other Python versions, and every combination of FULL_PRODUCT.
     """
     rows = [answered(variant) for variant in named()]
     code = {name: values for name, values in choices().items() if name not in (*WORDS, "python_version")}
@@ -76,7 +75,7 @@ def _files(answers: dict[str, Any]) -> int:
 
 
 def key(variant: Variant) -> tuple[Any, ...]:
-    """Return what a variant answers to each question that has choices."""
+    """Return the answers of a variant to all questions with choices."""
     answers = resolve(variant.answers)
     return tuple(answers[name] for name in choices())
 
@@ -90,19 +89,19 @@ def _examples() -> list[Variant]:
 def _covering_array(
     lists: dict[str, tuple[Any, ...]], given: list[dict[str, Any]], together: tuple[str, ...] = ()
 ) -> list[dict[str, Any]]:
-    """Complete some rows, so that each pair of choices that can be given is in a row.
+    """Return additional rows, so that every valid pair of choices is in a row.
 
-    Takes the row with the most missing pairs until none is missing.
+    The algorithm is greedy: it adds the row with the most missing pairs until none is missing.
 
     Args:
         lists: The choices of each question.
-        given: The rows to complete.
-        together: Questions of which each combination must be in a row, not only each pair.
+        given: The existing rows.
+        together: Questions for which every combination must be in a row, not only every pair.
     """
     bits: dict[Any, int] = {}
 
     def covered(row: dict[str, Any]) -> int:
-        """Return what a row covers, as the bits of a number."""
+        """Return the pairs and the combination that a row covers, as a bit set."""
         pairs = itertools.combinations([(name, row[name]) for name in lists], 2)
         parts = [*pairs, tuple(row[name] for name in together)]
         return sum(1 << bits.setdefault(part, len(bits)) for part in parts)
@@ -121,7 +120,7 @@ def _covering_array(
 
 
 def combinations() -> list[tuple[Any, ...]]:
-    """Return the combinations of FULL_PRODUCT that can be given."""
+    """Return all valid combinations of answers to FULL_PRODUCT."""
     every = itertools.product(*(choices()[name] for name in FULL_PRODUCT))
     return [each for each in every if possible(dict(zip(FULL_PRODUCT, each, strict=True)))]
 
@@ -132,7 +131,7 @@ def main(answers: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def answered(variant: Variant) -> dict[str, Any]:
-    """Return what a variant answers, by question."""
+    """Return the answers of a variant, by question."""
     return dict(zip(choices(), key(variant), strict=True))
 
 
@@ -150,17 +149,17 @@ def _possible(name: str, answers: tuple[tuple[str, Any], ...]) -> bool:
 
 
 def _row(number: int) -> dict[str, Any]:
-    """Answer everything, each time otherwise."""
+    """Return answers to all questions, which differ for each number."""
     return {name: values[number % len(values)] for name, values in choices().items()}
 
 
 def _named(row: dict[str, Any]) -> Variant:
-    """Call a variant by its answers: a number would be another variant's after the next change."""
+    """Return a variant named after its answers. Numbers would change with every new choice."""
     return Variant(spelled(row), {"project_name": AWKWARD_NAME, **row})
 
 
 def spelled(answers: dict[str, Any]) -> str:
-    """Spell the answers that have choices, the main ones first."""
+    """Return a name made of the answers, those to FULL_PRODUCT first."""
     order = [*FULL_PRODUCT, *(name for name in choices() if name not in FULL_PRODUCT)]
     return "-".join(_word(name, answers[name]) for name in order)
 

@@ -1,1 +1,1 @@
-"""Count what the queries of a project read while its tables grow; these files run in the project."""
+"""Measure how much the queries of a project read as its tables grow. These files run in the project."""

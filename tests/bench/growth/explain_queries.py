@@ -23,7 +23,7 @@ Read = dict[str, Any]  # "buffers", "rows", "nodes"
 
 
 async def measure_growth(fill: str, sizes: list[int], cases: Callable[[int], Iterable[tuple[str, Case]]]) -> None:
-    """Fill the tables to each size, and print as JSON what each case has read: a list by the name of the case.
+    """Fill the tables to each size, and print as JSON what the queries of each case have read.
 
     Args:
         fill: SQL that inserts the rows with the numbers from `first` to `last`.

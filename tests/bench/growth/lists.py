@@ -1,5 +1,5 @@
 # ty: ignore[import-not-found]
-"""Measure what lists and look-ups read while tables grow; runs in a project with to-dos: `lists.py 10000 1000000`."""
+"""Measure how much lists and look-ups read as tables grow. Runs in a project with to-dos: `lists.py 10000 1000000`."""
 
 import asyncio
 import sys

@@ -1,5 +1,5 @@
 # ty: ignore[import-not-found]
-"""Measure what relays read while the outbox grows; runs in a project with Kafka and workers."""
+"""Measure how much relays read as the outbox grows. Runs in a project with Kafka and workers."""
 
 import asyncio
 import sys

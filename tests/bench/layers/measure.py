@@ -1,6 +1,6 @@
 # ty: ignore[import-not-found]
 # ruff: noqa: ARG001 - the cost of unused dependencies is measured
-"""Measure routes of which each adds one layer, without a server; runs in a project."""
+"""Measure routes that each add one layer, without a server. Runs in a project."""
 
 import gc
 import json
