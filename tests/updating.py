@@ -59,7 +59,7 @@ def copier_update(folder: Path, *arguments: str) -> str:
     Raises:
         StepError: If Copier fails.
     """
-    moves_files = version_key(recorded_answers(folder)["_commit"]) < version_key("0.3.0")
+    moves_files = version_key(str(recorded_answers(folder)["_commit"])) < version_key("0.3.0")
     return copier(folder, "update", "--defaults", *(["--trust"] if moves_files else []), *arguments)
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Used by .github/workflows/template.yml: if the template has a newer version, commit the update to a separate branch and
-# open a pull request, or refresh the open one. Run it on the main branch, with everything committed.
+# open a pull request, or update the open one. Run it on the main branch, with everything committed.
 #
 # GH_TOKEN is only for git and gh. Copier and uv run third-party code, so they do not get it.
 #

@@ -1,5 +1,5 @@
 #!/bin/sh
-# `just template-update`: merge the newest version of the template into the project, then report what is left to do.
+# `just template-update`: merge the newest version of the template into the project, then list the remaining manual steps.
 # Exit codes: 0 success, 3 conflicts to resolve, 4 the update runs code of the template; others come from Copier or uv.
 #
 # All code is in a function, so that the shell has read the whole file before the update changes it.
@@ -14,7 +14,7 @@ update() {
         cat >&2 <<'END'
 
 Nothing was changed. This update runs a script of the template, which moves your edits to the new location of moved files.
-Copier runs it only if you trust the template. To do that, run:
+Copier runs it only if you trust the template:
 
     uv run just template-update --trust      # same as: uvx copier update --trust --defaults
 END

@@ -25,7 +25,7 @@ from app.db.base import Base
 from app.db.session import Database, transaction
 from app.main import create_app
 from tests.conftest import run_in_thread
-from tests.people import admin_headers
+from tests.users import admin_headers
 from tests.waiting import TIMEOUT_SECONDS
 
 # The requests are the same in each run. To test more: CONTRACT_EXAMPLES=500 just test

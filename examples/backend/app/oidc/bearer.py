@@ -7,10 +7,10 @@ from typing import Any
 import jwt
 from jwt import PyJWTError
 
+from app.oidc.claims import ProviderUser
 from app.oidc.jwks import InvalidToken
 from app.oidc.provider import Provider
 from app.oidc.providers import Providers
-from app.oidc.statements import ProviderUser
 
 
 @dataclass(frozen=True)

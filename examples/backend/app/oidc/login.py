@@ -15,8 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
 from app.db.base import Expiring, utc_now
 from app.db.session import Database, transaction
+from app.oidc.claims import ProviderUser
 from app.oidc.provider import LoginSecrets, Provider
-from app.oidc.statements import ProviderUser
 from app.security.secrets import digest, new_secret
 
 logger = structlog.get_logger(__name__)

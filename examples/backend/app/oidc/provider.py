@@ -13,9 +13,9 @@ from jwt import PyJWKSet, PyJWTError
 
 from app.core.exceptions import UnauthenticatedError, UnavailableError
 from app.oidc.cache import Cached
+from app.oidc.claims import ProviderMetadata, ProviderUser
 from app.oidc.jwks import InvalidToken, Jwks
 from app.oidc.settings import ProviderSettings
-from app.oidc.statements import ProviderMetadata, ProviderUser
 
 TIMEOUT_SECONDS = 10
 METADATA_CACHE_SECONDS = 3600

@@ -13,10 +13,10 @@ import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.session import Database, transaction
-from app.mail.message import Mail, UnusableAddress
+from app.mail.message import Email, UnusableAddress
 
 P = ParamSpec("P")
-Build = Callable[Concatenate[AsyncSession, P], Awaitable[Mail | None]]
+Build = Callable[Concatenate[AsyncSession, P], Awaitable[Email | None]]
 
 _builders: dict[str, "EmailBuilder[...]"] = {}
 
@@ -30,7 +30,7 @@ class DeferredEmail:
     builder: "EmailBuilder[...]"
     arguments: dict[str, Any] = field(repr=False)
 
-    async def build(self, session: AsyncSession) -> Mail | None:
+    async def build(self, session: AsyncSession) -> Email | None:
         """Build the email in the transaction of `session`; return None if there is no longer a reason to send it."""
         return await self.builder.function(session, **self.arguments)
 
@@ -59,7 +59,7 @@ class EmailBuilder(Generic[P]):
 def deferred_email(function: Build[P]) -> EmailBuilder[P]:
     """Register a function that builds a deferred email.
 
-    For example `async def welcome(session, *, user_id: UUID) -> Mail | None`. It runs after the commit, in a separate
+    For example `async def welcome(session, *, user_id: UUID) -> Email | None`. It runs after the commit, in a separate
     transaction. With workers, it runs once per delivery attempt. If there is no longer a reason to send the email, it
     returns None; that is not an error.
     """
@@ -79,7 +79,7 @@ def get_builder(name: str) -> EmailBuilder[...]:
     return _builders[name]
 
 
-async def build_email(database: Database, email: DeferredEmail) -> Mail | None:
+async def build_email(database: Database, email: DeferredEmail) -> Email | None:
     """Build an email in a transaction, which is committed before the email is sent, so that its link works.
 
     Returns:
@@ -88,10 +88,10 @@ async def build_email(database: Database, email: DeferredEmail) -> Mail | None:
     log = logger.bind(builder=email.builder.name)
     try:
         async with transaction(database.write) as session:
-            mail = await email.build(session)
+            built = await email.build(session)
     except UnusableAddress:
         log.error("email not sent", error="UnusableAddress")  # noqa: TRY400 - no traceback
         return None
-    if mail is None:
+    if built is None:
         log.info("deferred email skipped, nothing to send")
-    return mail
+    return built

@@ -1,4 +1,4 @@
-"""Email preview, in development only: `/dev/mails` shows the emails of this process, and examples of all emails."""
+"""Email preview, in development only: `/dev/emails` shows the emails of this process, and examples of all emails."""
 
 from email.message import EmailMessage
 
@@ -12,7 +12,7 @@ from app.mail.settings import MailSettings, sender_address
 from app.mail.template import templates
 from app.mail.terminal import HINT, printed_emails
 
-PATH = "/dev/mails"
+PATH = "/dev/emails"
 
 # The page and the emails, which it shows in frames, use inline styles. Scripts are still forbidden.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; frame-ancestors 'none'"
@@ -26,7 +26,7 @@ def attach(app: FastAPI, settings: MailSettings) -> None:
     page = Environment(loader=PackageLoader("app.mail"), undefined=StrictUndefined, autoescape=True)
 
     @app.get(PATH, include_in_schema=False)
-    async def list_mails() -> HTMLResponse:
+    async def list_emails() -> HTMLResponse:
         """Show all emails, each as HTML and as plain text."""
         examples = [compose(template.example(), sender) for _, template in sorted(templates.items())]
         html = page.get_template("preview.html").render(

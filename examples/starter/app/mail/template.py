@@ -1,6 +1,6 @@
 """Email templates: one text per email, and a common layout that renders it as HTML.
 
-The texts are in `templates/`, next to a module's `mails.py`. The first line is the subject. The plain-text and HTML
+The texts are in `templates/`, next to a module's `emails.py`. The first line is the subject. The plain-text and HTML
 parts are rendered from the same text. To use separate HTML for an email, add NAME.html next to NAME.txt.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from app.core import openapi
-from app.mail.message import LINE_BREAKS, Mail
+from app.mail.message import LINE_BREAKS, Email
 
 SUBJECT = re.compile(r"Subject: (?P<subject>.+)\n(?P<text>(?:.|\n)*)")
 LINK = re.compile(r"^[ \t]*(https?://\S+)[ \t]*$", re.MULTILINE)  # on a separate line
@@ -20,10 +20,10 @@ BLANK_LINES = re.compile(r"\n\s*\n")
 EXAMPLE_LINK = "https://app.example.com/page#token=an-example-of-a-token-that-opens-nothing"
 EXAMPLE_ADDRESS = "ada@example.com"
 
-templates: dict[str, "MailTemplate"] = {}
+templates: dict[str, "EmailTemplate"] = {}
 
 
-class MailTemplate:
+class EmailTemplate:
     """The template of an email."""
 
     def __init__(self, module: str, name: str, /, **example: Any) -> None:
@@ -32,7 +32,7 @@ class MailTemplate:
         Args:
             module: The `__name__` of the module.
             name: File name without extension.
-            example: Example values for the preview on `/dev/mails` and for tests.
+            example: Example values for the preview on `/dev/emails` and for tests.
         """
         self.package = module.rpartition(".")[0]
         self.name = name
@@ -40,7 +40,7 @@ class MailTemplate:
         self.values = example
         templates[self.key] = self
 
-    def render(self, to: str, /, **values: Any) -> Mail:
+    def render(self, to: str, /, **values: Any) -> Email:
         """Render the email for a recipient.
 
         Raises:
@@ -54,14 +54,14 @@ class MailTemplate:
             raise ValueError(f"{self.package}: the first line of templates/{self.name}.txt must be 'Subject: …'.")
         subject, text = found["subject"].strip(), found["text"].strip()
         html = _pages(self.package).select_template([f"{self.name}.html", "layout.html"])
-        return Mail(
+        return Email(
             to,
             f"{service}: {subject}",
             f"{text}\n\n-- \n{service}\n",
             html.render(values, service=service, subject=subject, parts=list(_parts(text))),
         )
 
-    def example(self) -> Mail:
+    def example(self) -> Email:
         """Render the email with its example values."""
         return self.render(EXAMPLE_ADDRESS, **self.values)
 

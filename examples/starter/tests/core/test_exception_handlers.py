@@ -5,7 +5,7 @@ from fastapi import FastAPI, HTTPException
 from httpx2 import AsyncClient
 
 from app.core import exceptions
-from tests.people import as_admin
+from tests.users import as_admin
 
 
 @pytest.mark.parametrize(

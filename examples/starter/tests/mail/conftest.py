@@ -30,7 +30,7 @@ class FakeMailServer:
     """An SMTP server that records what it receives."""
 
     port: int = 0
-    mails: list[EmailMessage] = field(default_factory=list)
+    emails: list[EmailMessage] = field(default_factory=list)
     envelopes: list[Envelope] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
@@ -59,7 +59,7 @@ class FakeMailServer:
         self.connections -= 1
         if self.data_replies:
             return self.data_replies.pop(0)
-        self.mails.append(message_from_bytes(envelope.original_content or b"", policy=policy.default))
+        self.emails.append(message_from_bytes(envelope.original_content or b"", policy=policy.default))
         self.envelopes.append(envelope)
         self.encrypted.append(session.ssl is not None)
         return "250 OK"

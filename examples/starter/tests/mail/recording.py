@@ -2,7 +2,7 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.mail import DeferredEmail, Mail
+from app.mail import DeferredEmail, Email
 
 
 class RecordingBackend:
@@ -11,10 +11,10 @@ class RecordingBackend:
     def __init__(self, module: str = "") -> None:
         """Ignore deferred emails of other modules than `module`."""
         self.module = module
-        self.mails: list[Mail] = []
+        self.emails: list[Email] = []
 
-    async def send(self, session: AsyncSession, email: Mail | DeferredEmail) -> None:
-        if isinstance(email, Mail):
-            self.mails.append(email)
-        elif email.builder.name.startswith(self.module) and (mail := await email.build(session)):
-            self.mails.append(mail)
+    async def send(self, session: AsyncSession, email: Email | DeferredEmail) -> None:
+        if isinstance(email, Email):
+            self.emails.append(email)
+        elif email.builder.name.startswith(self.module) and (built := await email.build(session)):
+            self.emails.append(built)

@@ -3,21 +3,21 @@
 import pytest
 
 from app.core.config import Environment
-from app.mail import Mail
+from app.mail import Email
 from app.mail.message import compose
 from app.mail.settings import MailSettings, sender_address
 from app.mail.smtp import transport
 from app.mail.terminal import HINT, KEPT, print_email, printed_emails
 from tests.mail.conftest import FakeMailServer, settings_for
 
-MAIL = Mail("ada@example.com", "Grüße", "Hallo Zoë,\nhttps://app.example.com/verify#" + "x" * 60, "<p>Hallo Zoë</p>")
+MAIL = Email("ada@example.com", "Grüße", "Hallo Zoë,\nhttps://app.example.com/verify#" + "x" * 60, "<p>Hallo Zoë</p>")
 MESSAGE = compose(MAIL, sender_address("no-reply@localhost"))
 
 
 async def test_emails_are_sent_to_configured_server(server: FakeMailServer) -> None:
     await transport(settings_for(server))(MESSAGE)
 
-    assert [mail["Message-ID"] for mail in server.mails] == [MESSAGE["Message-ID"]]
+    assert [email["Message-ID"] for email in server.emails] == [MESSAGE["Message-ID"]]
 
 
 SHOWN = f"""
@@ -42,7 +42,7 @@ async def test_emails_are_printed_in_development(capsys: pytest.CaptureFixture[s
 
 async def test_only_latest_emails_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     messages = [
-        compose(Mail("ada@example.com", f"{n}", "Hello"), sender_address("a@localhost")) for n in range(KEPT + 1)
+        compose(Email("ada@example.com", f"{n}", "Hello"), sender_address("a@localhost")) for n in range(KEPT + 1)
     ]
     for message in messages:
         await print_email(message)

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from app.core.exceptions import InvalidError
-from app.mail.message import Mail, UnusableAddress, compose, html_of, text_of
+from app.mail.message import Email, UnusableAddress, compose, html_of, text_of
 from app.mail.settings import sender_address
 
 SENDER = sender_address("Zoë <no-reply@example.com>")
@@ -15,7 +15,7 @@ SENDER = sender_address("Zoë <no-reply@example.com>")
 
 def test_message_format() -> None:
     link = "https://app.example.com/verify?token=" + "x" * 60
-    written = compose(Mail("ada@example.com", "Grüße", f"Hallo Zoë,\n{link}\n"), SENDER).as_bytes()
+    written = compose(Email("ada@example.com", "Grüße", f"Hallo Zoë,\n{link}\n"), SENDER).as_bytes()
     message = message_from_bytes(written, policy=policy.default)
 
     assert (message["From"], message["To"]) == ("Zoë <no-reply@example.com>", "ada@example.com")
@@ -31,7 +31,7 @@ def test_message_format() -> None:
 
 @pytest.mark.parametrize("text", ["Grüße", "馬は正しい電池の主食", "x" * 2000])
 def test_text_is_encoded_as_quoted_printable(text: str) -> None:
-    written = compose(Mail("ada@example.com", "Hello", text), SENDER).as_bytes()
+    written = compose(Email("ada@example.com", "Hello", text), SENDER).as_bytes()
 
     assert written.isascii()
     assert b"Content-Transfer-Encoding: quoted-printable" in written
@@ -41,7 +41,7 @@ def test_text_is_encoded_as_quoted_printable(text: str) -> None:
 
 def test_html_is_added_as_alternative() -> None:
     page = "<!doctype html><p>Grüße</p>" + "x" * 2000
-    written = compose(Mail("ada@example.com", "Hello", "Grüße", page), SENDER).as_bytes()
+    written = compose(Email("ada@example.com", "Hello", "Grüße", page), SENDER).as_bytes()
     message = message_from_bytes(written, policy=policy.default)
     assert isinstance(message, EmailMessage)
 
@@ -53,16 +53,16 @@ def test_html_is_added_as_alternative() -> None:
 
 
 def test_email_without_html_is_plain_text() -> None:
-    message = compose(Mail("ada@example.com", "Hello", "Hello\n"), SENDER)
+    message = compose(Email("ada@example.com", "Hello", "Hello\n"), SENDER)
 
     assert message.get_content_type() == "text/plain"
     assert (text_of(message), html_of(message)) == ("Hello", "")
 
 
 def test_message_ids_are_unique() -> None:
-    mail = Mail("ada@example.com", "Hello", "Hello")
-    assert compose(mail, SENDER, "<1@example.com>")["Message-ID"] == "<1@example.com>"
-    assert compose(mail, SENDER)["Message-ID"] != compose(mail, SENDER)["Message-ID"]
+    email = Email("ada@example.com", "Hello", "Hello")
+    assert compose(email, SENDER, "<1@example.com>")["Message-ID"] == "<1@example.com>"
+    assert compose(email, SENDER)["Message-ID"] != compose(email, SENDER)["Message-ID"]
 
 
 @pytest.mark.parametrize(
@@ -88,31 +88,31 @@ def test_message_ids_are_unique() -> None:
 )
 def test_invalid_recipient_is_rejected(address: str) -> None:
     with pytest.raises(UnusableAddress) as caught:
-        Mail(address, "Hello", "Hello")
+        Email(address, "Hello", "Hello")
     assert isinstance(caught.value, InvalidError)
     assert str(caught.value) == UnusableAddress.message
 
 
 def test_internationalized_domain_is_encoded() -> None:
-    assert compose(Mail("ada@bücher.example", "Hello", "Hello"), SENDER)["To"] == "ada@xn--bcher-kva.example"
+    assert compose(Email("ada@bücher.example", "Hello", "Hello"), SENDER)["To"] == "ada@xn--bcher-kva.example"
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\x00"])
 def test_subject_with_line_break_is_rejected(end: str) -> None:
     with pytest.raises(ValueError, match="a single line"):
-        Mail("ada@example.com", f"Hello{end}Bcc: b@example.com", "Hello")
+        Email("ada@example.com", f"Hello{end}Bcc: b@example.com", "Hello")
 
 
 @pytest.mark.parametrize("subject", ["", "私の　サービス", "My\u00a0Service: don't panic 🚀 👩\u200d🚀", "x" * 300])
 def test_subject_is_preserved(subject: str) -> None:
-    written = compose(Mail("ada@example.com", subject, "Hello"), SENDER).as_bytes()
+    written = compose(Email("ada@example.com", subject, "Hello"), SENDER).as_bytes()
     assert message_from_bytes(written, policy=policy.default)["Subject"] == subject
 
 
 def test_headers_in_text_are_not_interpreted() -> None:
     text = "\r\n.\r\nRCPT TO:<b@example.com>\r\nBcc: b@example.com\n"
     message = message_from_bytes(
-        compose(Mail("ada@example.com", "Hello", text), SENDER).as_bytes(), policy=policy.default
+        compose(Email("ada@example.com", "Hello", text), SENDER).as_bytes(), policy=policy.default
     )
 
     assert message["Bcc"] is None
@@ -120,5 +120,5 @@ def test_headers_in_text_are_not_interpreted() -> None:
 
 
 def test_repr_does_not_contain_text() -> None:
-    mail = Mail("ada@example.com", "Hello", "https://app.example.com/reset#hunter2", "<p>hunter2</p>")
-    assert f"{mail!r} {mail}" == "Mail(subject='Hello') Mail(subject='Hello')"
+    email = Email("ada@example.com", "Hello", "https://app.example.com/reset#hunter2", "<p>hunter2</p>")
+    assert f"{email!r} {email}" == "Email(subject='Hello') Email(subject='Hello')"

@@ -12,7 +12,7 @@ from app.core import openapi
 from app.mail import template as module
 from app.mail.message import UnusableAddress, compose
 from app.mail.settings import sender_address
-from app.mail.template import EXAMPLE_LINK, MailTemplate, templates
+from app.mail.template import EXAMPLE_LINK, EmailTemplate, templates
 from tests.conftest import OwnRegistry
 
 TITLE = openapi.api_metadata()["title"]
@@ -37,9 +37,9 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_registry: OwnRegis
     return folder
 
 
-def write(folder: Path, name: str, text: str) -> MailTemplate:
+def write(folder: Path, name: str, text: str) -> EmailTemplate:
     (folder / name).write_text(text, encoding="utf-8")
-    return MailTemplate("shop.mails", Path(name).stem)
+    return EmailTemplate("shop.emails", Path(name).stem)
 
 
 def words(page: str) -> str:
@@ -49,34 +49,34 @@ def words(page: str) -> str:
 
 
 def test_template_is_rendered(made: Path) -> None:
-    mail = write(
+    email = write(
         made, "order.txt", "Subject: Your order of {{ what }}\r\n\r\nHello {{ name }},\r\n\nit is on its\nway.\n\n"
     ).render("ada@example.com", name="Zoë & Co.", what="tea")
 
-    assert (mail.to, mail.subject) == ("ada@example.com", f"{TITLE}: Your order of tea")
-    assert mail.text == f"Hello Zoë & Co.,\n\nit is on its\nway.\n\n-- \n{TITLE}\n"
-    assert words(mail.html) == f"Hello Zoë & Co., it is on its way. {READ}"
-    assert "Zoë &amp; Co." in mail.html
+    assert (email.to, email.subject) == ("ada@example.com", f"{TITLE}: Your order of tea")
+    assert email.text == f"Hello Zoë & Co.,\n\nit is on its\nway.\n\n-- \n{TITLE}\n"
+    assert words(email.html) == f"Hello Zoë & Co., it is on its way. {READ}"
+    assert "Zoë &amp; Co." in email.html
 
 
 def test_link_on_separate_line_becomes_button(made: Path) -> None:
     link = "https://app.example.com/?a=1&b=2#token=x"
-    mail = write(made, "link.txt", "Subject: Go on\n\nGo on here:\n{{ link }}\nor on {{ link }} itself.").render(
+    email = write(made, "link.txt", "Subject: Go on\n\nGo on here:\n{{ link }}\nor on {{ link }} itself.").render(
         "ada@example.com", link=link
     )
 
-    assert link in mail.text.splitlines()
-    assert mail.html.count(f'href="{html.escape(link)}"') == 2
-    assert words(mail.html) == f"Go on here: Go on {link} or on {link} itself. {READ}"
+    assert link in email.text.splitlines()
+    assert email.html.count(f'href="{html.escape(link)}"') == 2
+    assert words(email.html) == f"Go on here: Go on {link} or on {link} itself. {READ}"
 
 
 def test_email_can_have_separate_html(made: Path) -> None:
     (made / "news.html").write_text('{% extends "layout.html" %}{% block content %}<b>{{ name }}</b>{% endblock %}')
-    mail = write(made, "news.txt", "Subject: News\n\nHello {{ name }}").render("ada@example.com", name="<Ada>")
+    email = write(made, "news.txt", "Subject: News\n\nHello {{ name }}").render("ada@example.com", name="<Ada>")
 
-    assert "<b>&lt;Ada&gt;</b>" in mail.html
-    assert mail.html.startswith("<!doctype html>")
-    assert mail.text.startswith("Hello <Ada>\n")
+    assert "<b>&lt;Ada&gt;</b>" in email.html
+    assert email.html.startswith("<!doctype html>")
+    assert email.text.startswith("Hello <Ada>\n")
 
 
 def test_template_errors_are_explained(made: Path) -> None:
@@ -85,34 +85,34 @@ def test_template_errors_are_explained(made: Path) -> None:
     with pytest.raises(UndefinedError, match="'nmae' is undefined"):
         write(made, "wrong.txt", "Subject: Hello\n\n{{ nmae }}").render("ada@example.com", name="Ada")
     with pytest.raises(TemplateNotFound, match=r"none\.txt"):
-        MailTemplate("shop.mails", "none").render("ada@example.com")
+        EmailTemplate("shop.emails", "none").render("ada@example.com")
     with pytest.raises(UnusableAddress):
         write(made, "right.txt", "Subject: Hello\n\nHello").render("ada")
 
 
 @pytest.mark.parametrize("key", sorted(templates))
 def test_text_and_html_have_same_content(key: str) -> None:
-    mail = templates[key].example()
-    subject = mail.subject.removeprefix(f"{TITLE}: ")
-    text = " ".join(mail.text.replace("\n\n-- \n", "\n").replace(EXAMPLE_LINK, f"{subject} {EXAMPLE_LINK}").split())
+    email = templates[key].example()
+    subject = email.subject.removeprefix(f"{TITLE}: ")
+    text = " ".join(email.text.replace("\n\n-- \n", "\n").replace(EXAMPLE_LINK, f"{subject} {EXAMPLE_LINK}").split())
 
-    assert words(mail.html) == text
-    assert "<img" not in mail.html
-    assert max(map(len, compose(mail, SENDER).as_bytes().splitlines())) <= 78
+    assert words(email.html) == text
+    assert "<img" not in email.html
+    assert max(map(len, compose(email, SENDER).as_bytes().splitlines())) <= 78
 
 
 @pytest.mark.parametrize("key", sorted(templates))
 def test_values_cannot_inject_headers_links_or_html(key: str) -> None:
     template = templates[key]
-    mail = template.render(
+    email = template.render(
         "ada@example.com", **{name: HOSTILE for name in template.values if name != "link"}, link=EXAMPLE_LINK
     )
-    message = compose(mail, SENDER)
+    message = compose(email, SENDER)
 
     assert message["Bcc"] is None
-    assert set(re.findall(r'href="([^"]*)"', mail.html)) <= {EXAMPLE_LINK}
-    assert "<img" not in mail.html
-    assert [line for line in mail.text.splitlines() if line.startswith(("Bcc", "https://evil"))] == []
+    assert set(re.findall(r'href="([^"]*)"', email.html)) <= {EXAMPLE_LINK}
+    assert "<img" not in email.html
+    assert [line for line in email.text.splitlines() if line.startswith(("Bcc", "https://evil"))] == []
 
 
 def test_every_text_file_has_a_template(project: Path) -> None:

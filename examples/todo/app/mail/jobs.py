@@ -16,9 +16,9 @@ from app.core.config import load
 from app.core.runtime import Feature, Runtime
 from app.jobs.arguments import arguments_model, parse_arguments
 from app.jobs.task import Job, Queue, non_transactional_task
-from app.mail import outbox, preview
+from app.mail import after_commit, preview
 from app.mail.deferred import DeferredEmail, build_email, deferred_email, get_builder
-from app.mail.message import Mail, compose
+from app.mail.message import Email, compose
 from app.mail.settings import MailSettings, sender_address
 from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, transport
 from app.outbox.errors import RetryLater
@@ -29,7 +29,7 @@ SEND_TIMEOUT_SECONDS = 60  # a server may be slow with each of its responses
 logger = structlog.get_logger(__name__)
 
 
-class MailDeliveryDelayed(RetryLater):
+class EmailDeliveryDelayed(RetryLater):
     """The SMTP server is unavailable, rejects the email temporarily, or rejects our login or settings."""
 
 
@@ -48,21 +48,21 @@ feature = Feature(setup=_setup)
 class JobBackend:
     """Enqueues each email as a job, in the transaction that requests it."""
 
-    async def send(self, session: AsyncSession, email: Mail | DeferredEmail) -> None:
+    async def send(self, session: AsyncSession, email: Email | DeferredEmail) -> None:
         """Enqueue one job, after validating the arguments of a deferred email."""
-        if isinstance(email, Mail):
+        if isinstance(email, Email):
             email = rendered(to=email.to, subject=email.subject, text=email.text, html=email.html)
         arguments = arguments_model(email.builder.function)(**email.arguments).model_dump(mode="json")
         send_email.enqueue(session, email=email.builder.name, arguments=arguments)
 
 
-outbox.set_default_backend(JobBackend())
+after_commit.set_default_backend(JobBackend())
 
 
 @deferred_email
-async def rendered(session: AsyncSession, *, to: str, subject: str, text: str, html: str) -> Mail:  # noqa: ARG001
+async def rendered(session: AsyncSession, *, to: str, subject: str, text: str, html: str) -> Email:  # noqa: ARG001
     """Return an email whose text is fixed."""
-    return Mail(to, subject, text, html)
+    return Email(to, subject, text, html)
 
 
 @non_transactional_task(max_attempts=MAX_ATTEMPTS, timeout_seconds=SEND_TIMEOUT_SECONDS, queue=Queue.EMAIL)
@@ -73,19 +73,19 @@ async def send_email(job: Job, *, email: str, arguments: dict[str, Any]) -> None
     except LookupError as error:
         raise UnknownEmail(*error.args) from None
     parsed = parse_arguments(arguments_model(builder.function), json.dumps(arguments))
-    if mail := await build_email(job.database, builder(**parsed)):
-        await _deliver(mail, str(job.id))
+    if built := await build_email(job.database, builder(**parsed)):
+        await _deliver(built, str(job.id))
 
 
-async def _deliver(mail: Mail, message_id: str) -> None:
-    """Deliver an email in one attempt; raise `MailDeliveryDelayed` if it should be retried.
+async def _deliver(email: Email, message_id: str) -> None:
+    """Deliver an email in one attempt; raise `EmailDeliveryDelayed` if it should be retried.
 
     A permanent error of this email is only logged. Neither the log nor the exception contains the address, so the
     server's error text, which may quote it, is omitted.
     """
     settings = load(MailSettings)
     sender = sender_address(settings.sender)
-    message = compose(mail, sender, f"<{message_id}@{sender.domain}>")
+    message = compose(email, sender, f"<{message_id}@{sender.domain}>")
     log = logger.bind(message_id=message["Message-ID"], to_domain=message["To"].addresses[0].domain)
     try:
         await transport(settings)(message)
@@ -95,7 +95,7 @@ async def _deliver(mail: Mail, message_id: str) -> None:
         log.info("email sent")
         return
     if not _is_permanent(failure):
-        raise MailDeliveryDelayed(" ".join(str(part) for part in failure_fields(failure).values() if part))
+        raise EmailDeliveryDelayed(" ".join(str(part) for part in failure_fields(failure).values() if part))
     log.error("email not sent", **failure_fields(failure))
 
 

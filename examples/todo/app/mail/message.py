@@ -21,7 +21,7 @@ class UnusableAddress(InvalidError):
 
 
 @dataclass(frozen=True)
-class Mail:
+class Email:
     """An email to one recipient. Its text may contain a secret link, so it is excluded from `repr` and logs.
 
     `html` has the same content as `text`. Without it, the email is plain text.
@@ -60,25 +60,25 @@ def parse_address(text: str, name: str = "") -> Address:
         raise ValueError("must be exactly one email address") from None
 
 
-def compose(mail: Mail, sender: Address, message_id: str | None = None) -> EmailMessage:
+def compose(email: Email, sender: Address, message_id: str | None = None) -> EmailMessage:
     """Build the message to send.
 
     Args:
-        mail: Recipient, subject, and text.
+        email: Recipient, subject, and text.
         sender: Address for the `From` header.
         message_id: Value of the `Message-ID` header; generated if omitted.
     """
     message = EmailMessage(policy=SMTP)
     message["From"] = sender
-    message["To"] = parse_address(mail.to)
-    message["Subject"] = mail.subject
+    message["To"] = parse_address(email.to)
+    message["Subject"] = email.subject
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = message_id or make_msgid(domain=sender.domain)
     message["Auto-Submitted"] = "auto-generated"  # suppresses out-of-office replies (RFC 3834)
     message["X-Auto-Response-Suppress"] = "All"  # the same for Microsoft Exchange
-    message.set_content(mail.text, cte="quoted-printable")  # passes every server unchanged
-    if mail.html:
-        message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+    message.set_content(email.text, cte="quoted-printable")  # passes every server unchanged
+    if email.html:
+        message.add_alternative(email.html, subtype="html", cte="quoted-printable")
     return message
 
 

@@ -13,7 +13,7 @@ HINT = (
     "Until it has them, send the token of a link with /docs."
 )
 
-printed_emails: deque[EmailMessage] = deque(maxlen=KEPT)  # newest first; `/dev/mails` shows them too
+printed_emails: deque[EmailMessage] = deque(maxlen=KEPT)  # newest first; `/dev/emails` shows them too
 
 
 async def print_email(message: EmailMessage) -> None:

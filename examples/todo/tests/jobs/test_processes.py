@@ -19,7 +19,7 @@ from app.jobs.purge import purge_expired
 from app.jobs.relay import JobRelay
 from app.jobs.scheduler import ScheduleState
 from app.jobs.task import Queue
-from app.mail import Mail, send
+from app.mail import Email, send
 from app.main import create_app
 from app.outbox import Wakers
 from app.outbox.models import OutboxMessage
@@ -193,7 +193,7 @@ async def test_stopped_worker_releases_running_jobs(
     }
     async with transaction(empty_database.write) as session:
         for number in range(5):
-            await send(session, Mail("ada@example.com", str(number), "Hello", "<p>Hello</p>"))
+            await send(session, Email("ada@example.com", str(number), "Hello", "<p>Hello</p>"))
         await session.exec(update(OutboxMessage).values(queue=Queue.DEFAULT))  # any worker runs this queue
     broker = make_broker(settings_for(redis_url))
     await JobRelay(empty_database, RedisDestination(broker), poll_seconds=1).run_once()

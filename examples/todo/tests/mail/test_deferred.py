@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
 from app.db.session import Database, transaction
-from app.mail import Mail, deferred_email
+from app.mail import Email, deferred_email
 from app.mail.deferred import build_email, get_builder
 from app.modules.user.models import User
 
@@ -18,11 +18,11 @@ ID, NOW = UUID(int=1), datetime(2030, 1, 31, 18, 0, 0, 123456, tzinfo=UTC)
 
 
 @deferred_email
-async def invitation(session: AsyncSession, *, user_id: UUID, to: str, at: datetime | None = None) -> Mail | None:
+async def invitation(session: AsyncSession, *, user_id: UUID, to: str, at: datetime | None = None) -> Email | None:
     """Add a user; return an email that contains the arguments, if there is an address."""
     session.add(User(email="ada@example.com", name="Ada"))
     await session.flush()
-    return Mail(to, "Hello", f"{user_id} {at}") if to else None
+    return Email(to, "Hello", f"{user_id} {at}") if to else None
 
 
 async def users(database: Database) -> int:
@@ -31,10 +31,10 @@ async def users(database: Database) -> int:
 
 
 async def test_deferred_email_is_built_by_name(database: Database) -> None:
-    mail = await build_email(database, get_builder(invitation.name)(user_id=ID, to="ada@example.com", at=NOW))
+    email = await build_email(database, get_builder(invitation.name)(user_id=ID, to="ada@example.com", at=NOW))
 
-    assert mail is not None
-    assert mail.text == f"{ID} {NOW}"
+    assert email is not None
+    assert email.text == f"{ID} {NOW}"
     assert await users(database) == 1
 
 

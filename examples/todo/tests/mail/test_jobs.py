@@ -17,21 +17,21 @@ from app.db.session import Database, transaction
 from app.jobs.repository import JobRepository
 from app.jobs.runner import JobRunner
 from app.jobs.task import Queue
-from app.mail import Mail, deferred_email, jobs
+from app.mail import Email, deferred_email, jobs
 from app.mail import send as send_after_commit
 from app.main import create_app
 from tests.mail.conftest import HOST, FakeMailServer
 from tests.outbox.conftest import outbox_rows
 
-MAIL = Mail("ada@example.com", "Grüße", "Hallo Zoë", "<p>Hallo Zoë</p>")
+MAIL = Email("ada@example.com", "Grüße", "Hallo Zoë", "<p>Hallo Zoë</p>")
 SECRETS: list[str] = []
 
 
 @deferred_email
-async def invitation(session: AsyncSession, *, to: str) -> Mail | None:
+async def invitation(session: AsyncSession, *, to: str) -> Email | None:
     """Return an email with a new secret, if `to` is set."""
     SECRETS.append(f"hunter{len(SECRETS)}")
-    return Mail(to, "Come in", f"https://app.example.com/#{SECRETS[-1]}") if to else None
+    return Email(to, "Come in", f"https://app.example.com/#{SECRETS[-1]}") if to else None
 
 
 @pytest.fixture(autouse=True)
@@ -63,14 +63,14 @@ async def test_email_is_one_job_and_sent_by_worker(database: Database, server: F
     await send(database)
     [job] = await outbox_rows(database)
     assert (job.name, job.queue) == ("send_email", Queue.EMAIL)
-    assert server.mails == []
+    assert server.emails == []
     with capture_logs() as lines:
         await work(database)
 
     assert await outbox_rows(database) == []
-    [mail] = server.mails
-    assert (mail["To"], mail["Subject"], mail["Message-ID"]) == (MAIL.to, MAIL.subject, f"<{job.id}@example.com>")
-    assert [part.get_content().strip() for part in mail.iter_parts()] == [MAIL.text, MAIL.html]
+    [email] = server.emails
+    assert (email["To"], email["Subject"], email["Message-ID"]) == (MAIL.to, MAIL.subject, f"<{job.id}@example.com>")
+    assert [part.get_content().strip() for part in email.iter_parts()] == [MAIL.text, MAIL.html]
     assert [line["event"] for line in lines] == ["email sent", "job finished"]
 
 
@@ -90,7 +90,7 @@ async def test_deferred_email_is_built_when_sent(database: Database, server: Fak
     assert SECRETS == []
     await work(database)
 
-    assert [mail.get_content().strip() for mail in server.mails] == ["https://app.example.com/#hunter0"]
+    assert [email.get_content().strip() for email in server.emails] == ["https://app.example.com/#hunter0"]
     assert await outbox_rows(database) == []
 
 
@@ -102,7 +102,7 @@ async def test_queued_email_contains_no_secret(database: Database, server: FakeM
 
     assert SECRETS == ["hunter0"]
     assert "hunter" not in f"{job.model_dump()}"
-    assert job.last_error == "MailDeliveryDelayed: SMTPDataError 451"
+    assert job.last_error == "EmailDeliveryDelayed: SMTPDataError 451"
 
 
 async def test_job_run_twice_sends_one_email(database: Database, server: FakeMailServer) -> None:
@@ -111,7 +111,7 @@ async def test_job_run_twice_sends_one_email(database: Database, server: FakeMai
     await work(database)
     await JobRunner(database).run(job.id)
 
-    assert len(server.mails) == 1
+    assert len(server.emails) == 1
 
 
 @pytest.mark.parametrize("ask", [send, invite])
@@ -125,10 +125,10 @@ async def test_email_resent_after_crash_has_same_message_id(
     with monkeypatch.context() as dying:
         dying.setattr(JobRepository, "complete", crash)
         await work(database)
-    assert len(server.mails) == len(await outbox_rows(database)) == 1
+    assert len(server.emails) == len(await outbox_rows(database)) == 1
     await work(database)
 
-    first, second = (mail["Message-ID"] for mail in server.mails)
+    first, second = (email["Message-ID"] for email in server.emails)
     assert first == second
     assert (["hunter0", "hunter1"] if ask is invite else []) == SECRETS, (
         "each copy of a deferred email has a separate link"
@@ -142,13 +142,13 @@ async def test_unavailable_server_is_retried(database: Database, server: FakeMai
     began = utc_now()
     await work(database)
     [job] = await outbox_rows(database)
-    assert (job.attempts, job.last_error, job.dead_at) == (1, "MailDeliveryDelayed: SMTPConnectError", None)
+    assert (job.attempts, job.last_error, job.dead_at) == (1, "EmailDeliveryDelayed: SMTPConnectError", None)
     assert job.next_attempt_at is not None
     assert job.next_attempt_at > began
 
     await server.start()
     await work(database)
-    assert len(server.mails) == 1
+    assert len(server.emails) == 1
     assert await outbox_rows(database) == []
 
 
@@ -159,7 +159,7 @@ async def test_rejected_recipient_is_not_retried(database: Database, server: Fak
         await work(database)
 
     assert await outbox_rows(database) == []
-    assert server.mails == []
+    assert server.emails == []
     assert (lines[0]["event"], lines[0]["log_level"], lines[0]["error"]) == (
         "email not sent",
         "error",
@@ -184,7 +184,7 @@ async def test_rejected_login_or_sender_is_retried_then_dead_lettered(
 
     [job] = await outbox_rows(database)
     assert (job.dead_at is not None, job.attempts) == (True, jobs.MAX_ATTEMPTS)
-    assert job.last_error == f"MailDeliveryDelayed: SMTPResponseException {answer[:3]}"
+    assert job.last_error == f"EmailDeliveryDelayed: SMTPResponseException {answer[:3]}"
 
 
 async def test_unknown_deferred_email_is_retried(database: Database) -> None:
@@ -207,7 +207,7 @@ async def test_deferred_email_without_content_ends_the_job(database: Database, s
     await work(database)
 
     assert await outbox_rows(database) == []
-    assert server.mails == []
+    assert server.emails == []
 
 
 @pytest.mark.parametrize("ask", [send, invite])
@@ -253,4 +253,4 @@ async def test_log_and_failed_job_contain_no_address(database: Database, server:
 
 def test_preview_exists_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENV", "dev")
-    assert create_app().url_path_for("list_mails") == "/dev/mails"
+    assert create_app().url_path_for("list_emails") == "/dev/emails"

@@ -9,7 +9,7 @@ from httpx2 import ASGITransport, AsyncClient
 
 from app.core import middlewares
 from app.core.config import Environment, Settings
-from app.mail.message import Mail, compose
+from app.mail.message import Email, compose
 from app.mail.preview import POLICY, attach
 from app.mail.settings import MailSettings, sender_address
 from app.mail.template import templates
@@ -36,7 +36,7 @@ async def developer() -> AsyncGenerator[AsyncClient]:
 
 
 async def test_every_email_is_shown_as_html_and_text(developer: AsyncClient) -> None:
-    page = unescape((await developer.get("/dev/mails")).text)
+    page = unescape((await developer.get("/dev/emails")).text)
 
     assert templates
     for template in templates.values():
@@ -47,13 +47,13 @@ async def test_every_email_is_shown_as_html_and_text(developer: AsyncClient) -> 
 
 
 async def test_sent_emails_are_shown_and_escaped(developer: AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
-    empty = (await developer.get("/dev/mails")).text
-    for mail in (
-        Mail("ada@example.com", "<First>", "1 < 2", "<head></head><p>One</p>"),
-        Mail("bob@example.com", "Second", "2"),
+    empty = (await developer.get("/dev/emails")).text
+    for email in (
+        Email("ada@example.com", "<First>", "1 < 2", "<head></head><p>One</p>"),
+        Email("bob@example.com", "Second", "2"),
     ):
-        await print_email(compose(mail, SENDER))
-    page = (await developer.get("/dev/mails")).text
+        await print_email(compose(email, SENDER))
+    page = (await developer.get("/dev/emails")).text
 
     assert "None yet" in empty
     assert HINT in page
@@ -64,7 +64,7 @@ async def test_sent_emails_are_shown_and_escaped(developer: AsyncClient, capsys:
 
 
 async def test_preview_forbids_scripts_and_other_pages_keep_strict_policy(developer: AsyncClient) -> None:
-    page, other = [await developer.get(path) for path in ("/dev/mails", "/other")]
+    page, other = [await developer.get(path) for path in ("/dev/emails", "/other")]
 
     assert page.headers["content-security-policy"] == POLICY
     assert "script-src" not in POLICY
@@ -78,4 +78,4 @@ async def test_preview_exists_in_development_only(env: Environment) -> None:
     app = FastAPI()
     attach(app, settings)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
-        assert (await client.get("/dev/mails")).status_code == 404
+        assert (await client.get("/dev/emails")).status_code == 404

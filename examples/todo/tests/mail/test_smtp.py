@@ -7,13 +7,13 @@ import aiosmtplib
 import pytest
 from aiosmtplib import SMTPException, SMTPRecipientRefused, SMTPRecipientsRefused
 
-from app.mail.message import Mail, compose
+from app.mail.message import Email, compose
 from app.mail.settings import Tls, sender_address
 from app.mail.smtp import deliver, is_temporary
 from tests.mail.conftest import FakeMailServer, StartServer, settings_for
 
 MESSAGE = compose(
-    Mail("ada@example.com", "Hello", "https://app.example.com/verify"), sender_address("no-reply@example.com")
+    Email("ada@example.com", "Hello", "https://app.example.com/verify"), sender_address("no-reply@example.com")
 )
 
 
@@ -25,7 +25,7 @@ def _trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_email_is_delivered(server: FakeMailServer) -> None:
     await deliver(settings_for(server), MESSAGE)
 
-    assert server.mails[0]["Subject"] == "Hello"
+    assert server.emails[0]["Subject"] == "Hello"
     assert server.envelopes[0].rcpt_tos == ["ada@example.com"]
     assert server.envelopes[0].mail_from == "no-reply@example.com"
     assert server.logins == []
@@ -35,7 +35,7 @@ async def test_bounce_address_is_envelope_sender(server: FakeMailServer) -> None
     await deliver(settings_for(server, bounce_address="bounces@example.com"), MESSAGE)
 
     assert server.envelopes[0].mail_from == "bounces@example.com"
-    assert server.mails[0]["From"] == "no-reply@example.com"
+    assert server.emails[0]["From"] == "no-reply@example.com"
 
 
 @pytest.mark.usefixtures("_trusted")
@@ -52,7 +52,7 @@ async def test_tls_encrypts_the_connection(start_server: StartServer, tls: ssl.S
     server = await start_server(tls=tls, auth_require_tls=False)
     await deliver(settings_for(server, tls=Tls.TLS, username="service", password="hunter2"), MESSAGE)
 
-    assert len(server.mails) == 1
+    assert len(server.emails) == 1
     assert server.logins == [("service", "hunter2")]
 
 
@@ -62,7 +62,7 @@ async def test_untrusted_certificate_is_rejected(start_server: StartServer, tls:
     with pytest.raises((SMTPException, OSError)):
         await deliver(settings_for(server, tls=mode, username="service", password="hunter2"), MESSAGE)
 
-    assert (server.mails, server.logins) == ([], [])
+    assert (server.emails, server.logins) == ([], [])
 
 
 async def test_server_without_starttls_gets_no_password(start_server: StartServer) -> None:
@@ -70,7 +70,7 @@ async def test_server_without_starttls_gets_no_password(start_server: StartServe
     with pytest.raises(SMTPException) as caught:
         await deliver(settings_for(server, tls=Tls.STARTTLS, username="service", password="hunter2"), MESSAGE)
 
-    assert (server.mails, server.logins) == ([], [])
+    assert (server.emails, server.logins) == ([], [])
     assert not is_temporary(caught.value)
 
 
@@ -81,7 +81,7 @@ async def test_wrong_password_is_a_permanent_error(start_server: StartServer, tl
         await deliver(settings_for(server, tls=Tls.STARTTLS, username="service", password="wrong"), MESSAGE)
 
     assert not is_temporary(caught.value)
-    assert server.mails == []
+    assert server.emails == []
 
 
 @pytest.mark.parametrize(

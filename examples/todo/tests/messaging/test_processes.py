@@ -26,8 +26,8 @@ from app.outbox import Wakers
 from app.processes import PROCESSES, create
 from tests.messaging.conftest import declare, produced_events, provide_topics, publish
 from tests.outbox.conftest import outbox_rows
-from tests.people import as_admin
 from tests.processes import running_app, running_tasks, start_process
+from tests.users import as_admin
 from tests.waiting import TIMEOUT_SECONDS, until_ready, wait_until
 
 create_relay, create_consumer = (partial(create, name) for name in ("relay", "consumer"))

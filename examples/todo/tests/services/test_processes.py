@@ -49,7 +49,7 @@ async def is_relayed(database: Database) -> bool:
 
 
 async def written_to(server: FakeMailServer, *names: str) -> bool:
-    return [str(mail["To"]).partition("@")[0] for mail in server.mails] == list(names)
+    return [str(email["To"]).partition("@")[0] for email in server.emails] == list(names)
 
 
 async def test_events_are_emailed_by_another_process_and_shutdown_loses_nothing(

@@ -14,8 +14,8 @@ from app.modules.user.models import User
 from app.modules.user.schemas import Email, Name, UserCreate
 from app.modules.user.service import UserService
 from app.oidc.bearer import AccessToken
+from app.oidc.claims import ProviderUser
 from app.oidc.login import ConfirmedLogin
-from app.oidc.statements import ProviderUser
 from app.security.audit import audit
 from app.security.principal import Device, Principal, Scope
 from app.security.secrets import digest, new_secret

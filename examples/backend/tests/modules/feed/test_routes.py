@@ -18,7 +18,7 @@ from app.modules.feed import routes, service
 from app.modules.feed.models import TodoFeed
 from app.modules.feed.repository import MAX_STORED_CHANGES
 from app.modules.user.models import User
-from tests.people import app_of, new_client, sign_in_new_user
+from tests.users import app_of, new_client, sign_in_new_user
 from tests.waiting import wait_until
 
 

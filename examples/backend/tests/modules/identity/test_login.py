@@ -25,7 +25,7 @@ from app.security.settings import SecuritySettings
 from tests.identity_provider import IdentityProvider, Person, from_now
 from tests.modules.identity.conftest import SERVICE, open_browser, provider_settings
 from tests.modules.identity.steps import AUTH, log_in_at_provider, redirected_error, sign_in, start_login
-from tests.people import app_of
+from tests.users import app_of
 
 
 async def users(session: AsyncSession) -> list[User]:

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.modules.todo.models import Todo
 from app.modules.user.models import User
-from tests.people import new_client, sign_in_new_user
+from tests.users import new_client, sign_in_new_user
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from app.db.session import Database, open_read_session
 from app.jwt.passwords import Passwords
 from app.mail import send
 from app.modules.auth.service import AuthService
-from app.modules.password import mails
+from app.modules.password import emails
 from app.modules.password.events import PasswordChanged
 from app.modules.password.models import Purpose
 from app.modules.password.repository import PasswordRepository
@@ -105,9 +105,9 @@ class PasswordService:
         Raises:
             UnusableAddress: If no email can be sent to the address.
         """
-        mails.check_address(data.email)
+        emails.check_address(data.email)
         audit("register", account=fingerprint(data.email))
-        await send(self.session, mails.registration(email=data.email, name=data.name))
+        await send(self.session, emails.registration(email=data.email, name=data.name))
 
     async def verify_email(self, token: str, password: str) -> User:
         """Create the account of a verified email address.
@@ -130,7 +130,7 @@ class PasswordService:
     async def request_password_reset(self, email: str) -> None:
         """Send a link to choose a new password, if the account exists. As in `register`, that is checked later."""
         audit("password_reset_requested", account=fingerprint(email))
-        await send(self.session, mails.reset_password(email=email, requested_at=utc_now()))
+        await send(self.session, emails.reset_password(email=email, requested_at=utc_now()))
 
     async def reset_password(self, token: str, new: str) -> None:
         """Set a new password with the token from an email, and revoke all sessions.
@@ -167,7 +167,7 @@ class PasswordService:
         await self.auth.revoke_all_sessions(user_id, keep)
         audit("password_changed", user_id=user_id)
         await publish(self.session, PasswordChanged(user_id=user_id))
-        await send(self.session, mails.PASSWORD_CHANGED.render((await self.users.get(user_id)).email))
+        await send(self.session, emails.PASSWORD_CHANGED.render((await self.users.get(user_id)).email))
 
     async def change_email(self, user_id: UUID, current: str, email: str) -> None:
         """Send a confirmation link to a new email address. The address is changed when the link is used.
@@ -177,11 +177,11 @@ class PasswordService:
             UnusableAddress: If no email can be sent to the new address.
         """
         user = await self.confirm_password(user_id, current)
-        mails.check_address(email)
+        emails.check_address(email)
         audit("email_change_requested", user_id=user_id, account=fingerprint(email))
         await send(
             self.session,
-            mails.confirm_email(user_id=user_id, old_email=user.email, email=email, requested_at=utc_now()),
+            emails.confirm_email(user_id=user_id, old_email=user.email, email=email, requested_at=utc_now()),
         )
 
     async def confirm_email(self, token: str) -> None:
@@ -211,4 +211,4 @@ async def revoke_old_address_access(session: AsyncSession, event: EmailChanged) 
     await PasswordRepository(session).delete_tokens(event.user_id)
     await AuthService(session).revoke_all_sessions(event.user_id)
     audit("email_changed", user_id=event.user_id)
-    await send(session, mails.EMAIL_CHANGED.render(event.old_email))
+    await send(session, emails.EMAIL_CHANGED.render(event.old_email))

@@ -4,8 +4,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.events import subscribe
 from app.mail import send
+from app.modules.reminder.emails import reminder
 from app.modules.reminder.events import TodoDue
-from app.modules.reminder.mails import reminder
 
 
 @subscribe(TodoDue)

@@ -4,8 +4,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.events import subscribe
 from app.mail import send
+from app.modules.user.emails import welcome
 from app.modules.user.events import UserRegistered
-from app.modules.user.mails import welcome
 
 
 @subscribe(UserRegistered)

@@ -11,7 +11,7 @@ from app.db.base import utc_now
 from app.modules.auth.dependencies import CurrentAdmin, get_owner
 from app.modules.auth.service import AuthService
 from app.security.principal import Device, Principal
-from tests.people import admin_headers, new_client, sign_in_new_user
+from tests.users import admin_headers, new_client, sign_in_new_user
 
 AUTH = "/api/v1/auth"
 ELSEWHERE = Device(client="A telephone", address="192.0.2.1")

@@ -16,7 +16,7 @@ from app.core.preconditions import Precondition
 from app.core.runtime import runtime_of
 from app.db.base import utc_now
 from app.db.session import Database, transaction
-from app.mail import Mail
+from app.mail import Email
 from app.modules.auth.models import LoginSession
 from app.modules.auth.service import AuthService
 from app.modules.password.models import MailedToken, PasswordHash, Registration
@@ -24,7 +24,7 @@ from app.modules.user.models import User
 from app.modules.user.schemas import UserCreate, UserUpdate
 from app.modules.user.service import UserService
 from app.security.secrets import digest
-from tests.people import app_of, new_client
+from tests.users import app_of, new_client
 
 AUTH = "/api/v1/auth"
 TITLE = openapi.api_metadata()["title"]
@@ -35,24 +35,24 @@ async def register(client: AsyncClient, **fields: object) -> Response:
     return await client.post(f"{AUTH}/register", json={"email": EMAIL, "name": "Ada"} | fields)
 
 
-def token_in(mail: Mail) -> str:
+def token_in(email: Email) -> str:
     """The token after the # of the link."""
-    [token] = re.findall(r"^http://127\.0\.0\.1:8000/[a-z-]+#token=(\S+)$", mail.text, re.MULTILINE)
+    [token] = re.findall(r"^http://127\.0\.0\.1:8000/[a-z-]+#token=(\S+)$", email.text, re.MULTILINE)
     return token
 
 
-async def verify(client: AsyncClient, mail: Mail, password: str = PASSWORD) -> Response:
-    return await client.post(f"{AUTH}/verify-email", json={"token": token_in(mail), "password": password})
+async def verify(client: AsyncClient, email: Email, password: str = PASSWORD) -> Response:
+    return await client.post(f"{AUTH}/verify-email", json={"token": token_in(email), "password": password})
 
 
 async def log_in(client: AsyncClient, password: str = PASSWORD, email: str = EMAIL) -> Response:
     return await client.post(f"{AUTH}/token", data={"username": email, "password": password})
 
 
-async def come_in(client: AsyncClient, mails: list[Mail]) -> None:
+async def come_in(client: AsyncClient, emails: list[Email]) -> None:
     """Create an account and sign in with it."""
     await register(client)
-    await verify(client, mails.pop())
+    await verify(client, emails.pop())
     await sign_in(client)
 
 
@@ -64,41 +64,41 @@ async def forgot(client: AsyncClient, email: str = EMAIL) -> Response:
     return await client.post(f"{AUTH}/forgot-password", json={"email": email})
 
 
-async def reset(client: AsyncClient, mail: Mail, password: str = OTHER) -> Response:
-    return await client.post(f"{AUTH}/reset-password", json={"token": token_in(mail), "new_password": password})
+async def reset(client: AsyncClient, email: Email, password: str = OTHER) -> Response:
+    return await client.post(f"{AUTH}/reset-password", json={"token": token_in(email), "new_password": password})
 
 
-async def test_account_is_created_with_the_emailed_link(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_account_is_created_with_the_emailed_link(client: AsyncClient, sent_emails: list[Email]) -> None:
     asked = await register(client, email="Ada@Example.com")
-    [mail] = sent_emails
-    assert (asked.status_code, mail.to, mail.subject) == (202, EMAIL, f"{TITLE}: Confirm your email address")
+    [email] = sent_emails
+    assert (asked.status_code, email.to, email.subject) == (202, EMAIL, f"{TITLE}: Confirm your email address")
     assert (await log_in(client)).status_code == 401
 
-    opened = await verify(client, mail)
+    opened = await verify(client, email)
     assert (opened.status_code, opened.json()["email"], opened.json()["name"]) == (201, EMAIL, "Ada")
     assert (await log_in(client)).status_code == 200
 
-    again = await verify(client, mail)
+    again = await verify(client, email)
     assert (again.status_code, again.json()["code"]) == (422, "invalid_mail_token")
 
 
 async def test_registration_response_does_not_reveal_existing_account(
-    client: AsyncClient, sent_emails: list[Mail]
+    client: AsyncClient, sent_emails: list[Email]
 ) -> None:
     first = await register(client)
     await verify(client, sent_emails.pop())
     second = await register(client)
 
     assert (first.status_code, first.content) == (second.status_code, second.content)
-    [mail] = sent_emails
-    assert (mail.to, mail.subject) == (EMAIL, f"{TITLE}: You already have an account")
-    assert "#token" not in mail.text
+    [email] = sent_emails
+    assert (email.to, email.subject) == (EMAIL, f"{TITLE}: You already have an account")
+    assert "#token" not in email.text
     assert (await log_in(client, OTHER)).status_code == 401
 
 
 @pytest.mark.parametrize("followed", [0, 1])
 async def test_unverified_registration_cannot_take_over_address(
-    client: AsyncClient, sent_emails: list[Mail], followed: int
+    client: AsyncClient, sent_emails: list[Email], followed: int
 ) -> None:
     for name in ("Mallory", "Ada"):
         await register(client, name=name)
@@ -111,7 +111,7 @@ async def test_unverified_registration_cannot_take_over_address(
     assert (await log_in(client)).status_code == 200
 
 
-async def test_verification_link_expires(client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]) -> None:
+async def test_verification_link_expires(client: AsyncClient, session: AsyncSession, sent_emails: list[Email]) -> None:
     await register(client)
     await session.exec(update(Registration).values(expires_at=utc_now() - timedelta(seconds=1)))
     await session.commit()
@@ -133,7 +133,7 @@ async def test_verification_link_expires(client: AsyncClient, session: AsyncSess
     ],
 )
 async def test_invalid_registration_names_the_field(
-    client: AsyncClient, sent_emails: list[Mail], fields: dict[str, object], field: str
+    client: AsyncClient, sent_emails: list[Email], fields: dict[str, object], field: str
 ) -> None:
     answer = await register(client, **fields)
 
@@ -144,7 +144,7 @@ async def test_invalid_registration_names_the_field(
 
 
 @pytest.mark.parametrize("password", ["short", "passwordpassword", "ada@example.com", "111111111111111111"])
-async def test_weak_password_is_rejected(client: AsyncClient, sent_emails: list[Mail], password: str) -> None:
+async def test_weak_password_is_rejected(client: AsyncClient, sent_emails: list[Email], password: str) -> None:
     await register(client)
     answer = await verify(client, sent_emails[0], password)
 
@@ -152,7 +152,7 @@ async def test_weak_password_is_rejected(client: AsyncClient, sent_emails: list[
     assert (await verify(client, sent_emails[0])).status_code == 201
 
 
-async def test_oversized_password_is_rejected_and_not_repeated(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_oversized_password_is_rejected_and_not_repeated(client: AsyncClient, sent_emails: list[Email]) -> None:
     await register(client)
     answer = await verify(client, sent_emails[0], "x" * 129)
 
@@ -160,21 +160,21 @@ async def test_oversized_password_is_rejected_and_not_repeated(client: AsyncClie
     assert "xxx" not in answer.text
 
 
-async def test_unusable_address_is_rejected(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_unusable_address_is_rejected(client: AsyncClient, sent_emails: list[Email]) -> None:
     answer = await register(client, email="ädä@example.com")
 
     assert (answer.status_code, answer.json()["code"]) == (422, "unusable_address")
     assert sent_emails == []
 
 
-async def test_password_is_reset_with_the_emailed_link(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_password_is_reset_with_the_emailed_link(client: AsyncClient, sent_emails: list[Email]) -> None:
     await come_in(client, sent_emails)
     await forgot(client)
     link = sent_emails.pop()
     assert (link.to, link.subject) == (EMAIL, f"{TITLE}: Choose a new password")
 
     assert (await reset(client, link)).status_code == 204
-    assert [mail.subject for mail in sent_emails] == [f"{TITLE}: Your password was changed"]
+    assert [email.subject for email in sent_emails] == [f"{TITLE}: Your password was changed"]
     assert (await log_in(client)).status_code == 401
     assert (await log_in(client, OTHER)).status_code == 200
     assert (await client.get(f"{AUTH}/sessions")).json()[1:] == []
@@ -184,17 +184,17 @@ async def test_password_is_reset_with_the_emailed_link(client: AsyncClient, sent
 
 
 async def test_password_reset_response_does_not_reveal_existing_account(
-    client: AsyncClient, sent_emails: list[Mail]
+    client: AsyncClient, sent_emails: list[Email]
 ) -> None:
     await come_in(client, sent_emails)
     known, unknown = await forgot(client), await forgot(client, "bob@example.com")
 
     assert (known.status_code, known.content) == (unknown.status_code, unknown.content)
-    assert [mail.to for mail in sent_emails] == [EMAIL]
+    assert [email.to for email in sent_emails] == [EMAIL]
 
 
 async def test_account_without_password_can_set_one(
-    client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]
+    client: AsyncClient, session: AsyncSession, sent_emails: list[Email]
 ) -> None:
     await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
     await session.commit()
@@ -204,7 +204,7 @@ async def test_account_without_password_can_set_one(
     assert (await log_in(client)).status_code == 200
 
 
-async def test_link_remains_valid_after_weak_password(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_link_remains_valid_after_weak_password(client: AsyncClient, sent_emails: list[Email]) -> None:
     await come_in(client, sent_emails)
     await forgot(client)
     link = sent_emails.pop()
@@ -213,7 +213,7 @@ async def test_link_remains_valid_after_weak_password(client: AsyncClient, sent_
     assert (await reset(client, link)).status_code == 204
 
 
-async def test_used_link_revokes_other_links(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_used_link_revokes_other_links(client: AsyncClient, sent_emails: list[Email]) -> None:
     await come_in(client, sent_emails)
     for _ in range(2):
         await forgot(client)
@@ -223,7 +223,7 @@ async def test_used_link_revokes_other_links(client: AsyncClient, sent_emails: l
     assert (await reset(client, first)).status_code == 422
 
 
-async def test_link_is_valid_for_one_purpose(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_link_is_valid_for_one_purpose(client: AsyncClient, sent_emails: list[Email]) -> None:
     await come_in(client, sent_emails)
     await forgot(client)
 
@@ -233,7 +233,7 @@ async def test_link_is_valid_for_one_purpose(client: AsyncClient, sent_emails: l
     assert (await reset(client, sent_emails[0])).status_code == 204
 
 
-async def test_reset_link_expires(client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]) -> None:
+async def test_reset_link_expires(client: AsyncClient, session: AsyncSession, sent_emails: list[Email]) -> None:
     await come_in(client, sent_emails)
     await forgot(client)
     await session.exec(update(MailedToken).values(expires_at=utc_now() - timedelta(seconds=1)))
@@ -243,7 +243,7 @@ async def test_reset_link_expires(client: AsyncClient, session: AsyncSession, se
 
 
 async def test_email_change_by_admin_revokes_links_and_sessions(
-    client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]
+    client: AsyncClient, session: AsyncSession, sent_emails: list[Email]
 ) -> None:
     await come_in(client, sent_emails)
     await forgot(client)
@@ -258,7 +258,7 @@ async def test_email_change_by_admin_revokes_links_and_sessions(
     assert (await client.get(f"{AUTH}/sessions")).json() == []
 
 
-async def test_account_deletion_revokes_reset_link(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_account_deletion_revokes_reset_link(client: AsyncClient, sent_emails: list[Email]) -> None:
     await come_in(client, sent_emails)
     await forgot(client)
     await client.post(f"{AUTH}/delete-account", json={"current_password": PASSWORD})
@@ -267,7 +267,7 @@ async def test_account_deletion_revokes_reset_link(client: AsyncClient, sent_ema
 
 
 async def test_tokens_are_stored_as_digests(
-    client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]
+    client: AsyncClient, session: AsyncSession, sent_emails: list[Email]
 ) -> None:
     await register(client)
     registration = (await session.exec(select(Registration))).one()
@@ -279,13 +279,13 @@ async def test_tokens_are_stored_as_digests(
     assert (await session.exec(select(PasswordHash.hash))).one().startswith("$argon2id$")
 
 
-async def test_password_change_revokes_other_sessions(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_password_change_revokes_other_sessions(client: AsyncClient, sent_emails: list[Email]) -> None:
     await come_in(client, sent_emails)
     elsewhere = (await log_in(client)).json()["refresh_token"]
     answer = await client.post(f"{AUTH}/change-password", json={"current_password": PASSWORD, "new_password": OTHER})
 
     assert answer.status_code == 204
-    assert [mail.subject for mail in sent_emails] == [f"{TITLE}: Your password was changed"]
+    assert [email.subject for email in sent_emails] == [f"{TITLE}: Your password was changed"]
     assert (await client.post(f"{AUTH}/refresh", json={"refresh_token": elsewhere})).status_code == 401
     [here] = (await client.get(f"{AUTH}/sessions")).json()
     assert here["current"]
@@ -301,7 +301,7 @@ async def test_password_change_revokes_other_sessions(client: AsyncClient, sent_
     ],
 )
 async def test_sensitive_changes_require_the_password(
-    client: AsyncClient, sent_emails: list[Mail], path: str, more: dict[str, str]
+    client: AsyncClient, sent_emails: list[Email], path: str, more: dict[str, str]
 ) -> None:
     await come_in(client, sent_emails)
     with capture_logs() as logs:
@@ -313,22 +313,22 @@ async def test_sensitive_changes_require_the_password(
     assert sent_emails == []
 
 
-async def test_email_change_requires_the_emailed_link(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_email_change_requires_the_emailed_link(client: AsyncClient, sent_emails: list[Email]) -> None:
     await come_in(client, sent_emails)
     body = {"current_password": PASSWORD, "new_email": "Countess@example.com"}
     asked = await client.post(f"{AUTH}/change-email", json=body)
-    [mail] = sent_emails
+    [email] = sent_emails
 
-    assert (asked.status_code, mail.to) == (202, "countess@example.com")
+    assert (asked.status_code, email.to) == (202, "countess@example.com")
     assert (await client.get(f"{AUTH}/me")).json()["email"] == EMAIL
-    assert (await client.post(f"{AUTH}/confirm-email", json={"token": token_in(mail)})).status_code == 204
+    assert (await client.post(f"{AUTH}/confirm-email", json={"token": token_in(email)})).status_code == 204
     assert (await client.get(f"{AUTH}/me")).json()["email"] == "countess@example.com"
     assert (await client.get(f"{AUTH}/sessions")).json() == []
     assert (sent_emails[1].to, sent_emails[1].subject) == (EMAIL, f"{TITLE}: Your email address was changed")
     assert (await log_in(client, email="countess@example.com")).status_code == 200
 
 
-async def test_password_reset_revokes_pending_email_change(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_password_reset_revokes_pending_email_change(client: AsyncClient, sent_emails: list[Email]) -> None:
     await come_in(client, sent_emails)
     await client.post(f"{AUTH}/change-email", json={"current_password": PASSWORD, "new_email": "evil@example.com"})
     evil = sent_emails.pop()
@@ -340,7 +340,7 @@ async def test_password_reset_revokes_pending_email_change(client: AsyncClient, 
 
 
 async def test_email_change_fails_if_address_was_taken(
-    client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]
+    client: AsyncClient, session: AsyncSession, sent_emails: list[Email]
 ) -> None:
     await come_in(client, sent_emails)
     await client.post(f"{AUTH}/change-email", json={"current_password": PASSWORD, "new_email": "new@example.com"})
@@ -351,7 +351,7 @@ async def test_email_change_fails_if_address_was_taken(
     assert (late.status_code, late.json()["code"]) == (409, "email_taken")
 
 
-async def test_account_deletion(client: AsyncClient, session: AsyncSession, sent_emails: list[Mail]) -> None:
+async def test_account_deletion(client: AsyncClient, session: AsyncSession, sent_emails: list[Email]) -> None:
     await come_in(client, sent_emails)
     answer = await client.post(f"{AUTH}/delete-account", json={"current_password": PASSWORD})
 
@@ -370,7 +370,7 @@ async def test_account_deletion(client: AsyncClient, session: AsyncSession, sent
     ],
 )
 async def test_emails_to_one_address_are_limited(
-    client: AsyncClient, sent_emails: list[Mail], path: str, body: dict[str, str]
+    client: AsyncClient, sent_emails: list[Email], path: str, body: dict[str, str]
 ) -> None:
     answers = [(await client.post(f"{AUTH}/{path}", json=body)).status_code for _ in range(11)]
 
@@ -386,7 +386,7 @@ async def test_token_guessing_is_rate_limited(client: AsyncClient, path: str) ->
     assert answers == [422] * 50 + [429]
 
 
-async def test_secrets_are_not_logged_or_shown(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_secrets_are_not_logged_or_shown(client: AsyncClient, sent_emails: list[Email]) -> None:
     with capture_logs() as logs:
         await come_in(client, sent_emails)
         await forgot(client)
@@ -404,7 +404,7 @@ async def test_secrets_are_not_logged_or_shown(client: AsyncClient, sent_emails:
     ]
 
 
-async def test_sensitive_changes_require_authentication(client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_sensitive_changes_require_authentication(client: AsyncClient, sent_emails: list[Email]) -> None:
     await come_in(client, sent_emails)
     stranger = new_client(client)
 
@@ -413,27 +413,29 @@ async def test_sensitive_changes_require_authentication(client: AsyncClient, sen
 
 
 async def test_concurrent_verifications_create_one_account(
-    committing_client: AsyncClient, sent_emails: list[Mail]
+    committing_client: AsyncClient, sent_emails: list[Email]
 ) -> None:
     await register(committing_client)
-    [mail] = sent_emails
-    answers = await gather(*(verify(committing_client, mail) for _ in range(5)))
+    [email] = sent_emails
+    answers = await gather(*(verify(committing_client, email) for _ in range(5)))
 
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422, 422]
 
 
-async def test_concurrent_password_resets_succeed_once(committing_client: AsyncClient, sent_emails: list[Mail]) -> None:
+async def test_concurrent_password_resets_succeed_once(
+    committing_client: AsyncClient, sent_emails: list[Email]
+) -> None:
     async with transaction(runtime_of(app_of(committing_client))[Database].write) as session:
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
     await forgot(committing_client)
-    [mail] = sent_emails
-    answers = await gather(*(reset(committing_client, mail) for _ in range(5)))
+    [email] = sent_emails
+    answers = await gather(*(reset(committing_client, email) for _ in range(5)))
 
     assert sorted(answer.status_code for answer in answers) == [204, 422, 422, 422, 422]
 
 
 async def test_login_during_password_reset_starts_no_session(
-    committing_client: AsyncClient, sent_emails: list[Mail], monkeypatch: pytest.MonkeyPatch
+    committing_client: AsyncClient, sent_emails: list[Email], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await register(committing_client)
     await verify(committing_client, sent_emails.pop())

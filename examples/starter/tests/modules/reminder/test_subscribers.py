@@ -39,9 +39,9 @@ async def test_owner_gets_one_reminder(database: Database) -> None:
             publish_due_todos.enqueue(session)
         await run_pending_jobs(database)
 
-    [mail] = printed_emails
-    assert mail["To"] == "ada@example.com"
-    assert mail["Subject"].endswith(": Reminder: Buy milk")
+    [email] = printed_emails
+    assert email["To"] == "ada@example.com"
+    assert email["Subject"].endswith(": Reminder: Buy milk")
 
 
 async def close(session: AsyncSession, todo: Todo) -> None:

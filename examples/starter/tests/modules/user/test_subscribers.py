@@ -11,7 +11,7 @@ from app.core.exceptions import ConflictError
 from app.db.session import Database, transaction
 from app.mail.jobs import send_email
 from app.mail.terminal import printed_emails
-from app.modules.user.mails import welcome
+from app.modules.user.emails import welcome
 from app.modules.user.models import User
 from app.modules.user.service import UserService
 from app.outbox.models import OutboxMessage
@@ -39,7 +39,7 @@ async def pending(database: Database) -> list[object]:
 
 def welcomed() -> list[str]:
     return [
-        mail["To"] for mail in reversed(printed_emails) if mail["Subject"].endswith("Your account has been created")
+        email["To"] for email in reversed(printed_emails) if email["Subject"].endswith("Your account has been created")
     ]
 
 

@@ -4,8 +4,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.mail import send
 from app.messaging.consumers import Consumer
+from app.modules.reminder.emails import reminder
 from app.modules.reminder.events import TodoDue
-from app.modules.reminder.mails import reminder
 
 reminders = Consumer("reminders", process="mailer")
 

@@ -6,7 +6,7 @@ import pytest
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from app.mail import Mail, use_backend
+from app.mail import Email, use_backend
 from tests.mail.recording import RecordingBackend
 
 
@@ -18,8 +18,8 @@ def fast_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def sent_emails() -> Generator[list[Mail]]:
+def sent_emails() -> Generator[list[Email]]:
     """The emails about passwords that are sent during the test."""
     backend = RecordingBackend("app.modules.password.")
     with use_backend(backend):
-        yield backend.mails
+        yield backend.emails

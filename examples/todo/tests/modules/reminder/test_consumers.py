@@ -36,6 +36,6 @@ async def test_duplicate_events_send_one_reminder(database: Database) -> None:
     assert len(await outbox_rows(database)) == 1
     await run_pending_jobs(database)
 
-    [mail] = printed_emails
-    assert mail["To"] == "ada@example.com"
-    assert mail["Subject"].endswith(": Reminder: Buy milk")
+    [email] = printed_emails
+    assert email["To"] == "ada@example.com"
+    assert email["Subject"].endswith(": Reminder: Buy milk")

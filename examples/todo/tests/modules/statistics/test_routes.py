@@ -9,7 +9,7 @@ from app.core.runtime import runtime_of
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.modules.statistics.service import StatisticsService
-from tests.people import app_of, as_admin
+from tests.users import app_of, as_admin
 
 STATISTICS = "/api/v1/statistics"
 

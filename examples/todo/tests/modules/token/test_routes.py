@@ -31,7 +31,7 @@ from app.security.principal import Device, Principal
 from app.security.rate_limits import RateLimits
 from app.security.secrets import digest
 from app.security.settings import SecuritySettings
-from tests.people import app_of
+from tests.users import app_of
 
 AUTH = "/api/v1/auth"
 EMAIL, PASSWORD = "ada@example.com", "orbit-walnut-teapot-47"

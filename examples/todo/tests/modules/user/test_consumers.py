@@ -32,8 +32,8 @@ async def test_duplicate_events_send_one_welcome_email(database: Database) -> No
     assert list(printed_emails) == [], "the transaction of the consumer must not wait for the mail server"
     await run_pending_jobs(database)
 
-    [mail] = printed_emails
-    assert (mail["To"], mail["Subject"]) == (
+    [email] = printed_emails
+    assert (email["To"], email["Subject"]) == (
         "ada@example.com",
         f"{api_metadata()['title']}: Your account has been created",
     )

@@ -7,7 +7,7 @@ from httpx2 import AsyncClient, Response
 
 from app.core.pagination import Cursor
 from tests.factories import UserCreateFactory
-from tests.people import as_admin
+from tests.users import as_admin
 
 USERS = "/api/v1/users"
 UUID_ZERO = "00000000-0000-0000-0000-000000000000"
