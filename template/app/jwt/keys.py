@@ -55,7 +55,7 @@ class SigningKeys:
         """
         kid, key = next(iter(self._keys.items()))
         if isinstance(key, Ed25519PublicKey):
-            raise NoSigningKey("Only the service with JWT_KEYS_FILE can sign tokens; this one verifies them.")
+            raise NoSigningKey("Only a process with JWT_KEYS_FILE can sign tokens; this one only verifies them.")
         headers = {"typ": token_type} if kid is None else {"typ": token_type, "kid": kid}
         return jwt.encode(claims, key, self.algorithm, headers)
 

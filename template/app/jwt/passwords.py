@@ -62,12 +62,12 @@ class Passwords:
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Compare a password with the stored hash.
 
-        Without a stored hash, the same work is done, so that the response time does not reveal whether an account
+        Without a stored hash, the same work is done, so that the response time does not reveal whether a user
         exists. A password that exceeds the maximum length is wrong, and takes no longer than others.
 
         Args:
             password: The entered password.
-            stored: The stored hash; None if there is no such account, or if it has no password.
+            stored: The stored hash; None if there is no such user, or if they have no password.
 
         Returns:
             Whether the password matches, and a new hash to store if the current one is outdated.
