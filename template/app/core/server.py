@@ -26,8 +26,8 @@ def ensure_port_is_free(host: str, port: int, host_setting: str = "HOST", port_e
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        advice = f"Choose another, for example {port_example}." if taken else f"Check {host_setting}."
+        in_use = error.errno == errno.EADDRINUSE
+        advice = f"Choose another, for example {port_example}." if in_use else f"Check {host_setting}."
         reason = str(error.strerror).partition(" (")[0]
         typer.echo(f"Cannot listen on {host}, port {port}: {reason}.\n{advice}", err=True)
         raise typer.Exit(1) from None
