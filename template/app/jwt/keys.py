@@ -1,14 +1,10 @@
 """Keys that sign and verify access tokens.
 
-A secret (HS256) is enough for a service that verifies its own tokens. If other services verify
-them too, each would need the secret and could sign tokens with it. Use Ed25519 keys in that
-case; their public keys are published.
+A secret (HS256) is enough for a service that verifies its own tokens. Other services that verify
+them could also sign with the secret, so they need Ed25519 keys, whose public keys are published.
 
-The keys are in one file, a private JWK set (RFC 7517), in this order: current, next, previous.
-All of them are published and verify tokens. A key is therefore known everywhere before it signs,
-and its last tokens stay valid until they expire.
-
-Services that only verify tokens have the same set without the private keys.
+Ed25519 keys are in one file, a JWK set (RFC 7517), in this order: current, next, previous. All of
+them verify tokens, so a key is known everywhere before it signs, and its last tokens stay valid.
 """
 
 import base64

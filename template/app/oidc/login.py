@@ -80,9 +80,7 @@ class Login:
     async def start(self, browser: str, return_to: str) -> str:
         """Start a sign-in, and return the URL of the provider to redirect to.
 
-        Args:
-            browser: A secret that identifies the browser in the callback.
-            return_to: The page of the frontend to return to after the sign-in.
+        The secret `browser` identifies the browser in the callback. `return_to` is a page of the frontend.
 
         Raises:
             ProviderUnavailable: If the provider is unavailable.

@@ -66,13 +66,7 @@ class AuthService:
     async def start_session(
         self, user_id: UUID, device: Device, lifetime: timedelta, requested: frozenset[str] = frozenset()
     ) -> LoginSession:
-        """Start a session for an authenticated user.
-
-        Args:
-            user_id: The user.
-            device: The client and address to show in the list of sessions.
-            lifetime: Lifetime of the session.
-            requested: Requested scopes. An empty set requests all scopes of the user.
+        """Start a session for an authenticated user. An empty set requests all scopes of the user.
 
         Raises:
             InvalidScope: If the user is allowed none of the requested scopes.

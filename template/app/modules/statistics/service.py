@@ -19,11 +19,7 @@ class StatisticsService:
         self.statistics = statistics or StatisticsRepository(session)
 
     async def count(self, events: Iterable[tuple[dt.datetime, str]]) -> None:
-        """Count events by UTC day and type.
-
-        Args:
-            events: Timestamp and type of each event.
-        """
+        """Count events, given their timestamps and types, by UTC day and type."""
         days = Counter((timestamp.astimezone(dt.UTC).date(), type_) for timestamp, type_ in events)
         for (day, type_), count in sorted(days.items()):
             await self.statistics.add(day, type_, count)
