@@ -174,7 +174,7 @@ class Customization:
         """Add dependencies with uv, where it places none of them next to a dependency that only some answers have."""
         add = ("uv", "add", "--quiet", "--frozen", "--python", sys.executable)
         run(project, *add, "humanize>=4.12.0")
-        run(project, *add, "--dev", "tqdm>=4.67.1")
+        run(project, *add, "--dev", "psutil>=7.0.0")
 
     def delete_example(self, project: Path) -> None:
         """Delete the example module by hand, without changing the answer."""

@@ -40,11 +40,8 @@ ALLOWED = {
     ".copier-answers.yml": ["auth: none", "kafka: false", "topology: monolith"],
     # All projects have the same list of layers; those in parentheses are optional.
     "pyproject.toml": ["(mail) | (jwt) | (oidc)", "(jobs)", "(outbox)", "| (consumers) |", "(processes)"],
-    # All projects import what their modules register.
-    "app/features.py": ["published events, subscribers, consumers and tasks", '"subscribers", "consumers", "tasks"'],
     # The core supports authentication in general, because projects may add their own.
     "app/api.py": ["requires a sign-in declares it here"],
-    "app/core/events.py": ["write rows or enqueue"],
     "app/core/middlewares.py": ["X-CSRF-Token"],
     "app/db/idempotency.py": ['scope.get("principal", "")'],
     # A command of the GitHub CLI.
@@ -67,10 +64,6 @@ ALLOWED = {
     "tests/users.py": ["cover the actual sign-in"],
     "tests/test_contract.py": ["administrator", "/auth/"],
     "tests/security/test_protection.py": ["auth/forgot-password", "auth/reset-password", "/api/v1/auth/"],
-    # Shared by both authentication methods.
-    "app/security/principal.py": ["for tokens of an identity provider", "browsers need a CSRF token"],
-    "app/security/secrets.py": ["refresh tokens, cookies, links in emails"],
-    "app/security/audit.py": ["`password_reset`"],
     # Examples of secrets that must not be logged.
     "app/core/exception_handlers.py": ["it may be a password"],
     "tests/core/test_logging.py": ["password"],

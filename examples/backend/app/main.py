@@ -4,7 +4,7 @@ Importing this module configures nothing. Servers call `create_app`, or use `app
 is built on first access (`fastapi dev app/main.py` does that).
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import Any
@@ -16,22 +16,17 @@ from app.api import router
 from app.core import exception_handlers, health, middlewares, openapi
 from app.core.config import Settings, load
 from app.core.logging import configure_logging
-from app.core.runtime import Background, Runtime, runtime_of
+from app.core.runtime import Runtime, runtime_of
 from app.core.shutdown import watch_shutdown_signals
 from app.features import FEATURES
 
 
-def create_app(
-    settings: Settings | None = None,
-    routes: APIRouter = router,
-    background: Sequence[Background] | None = None,
-) -> FastAPI:
+def create_app(settings: Settings | None = None, routes: APIRouter = router) -> FastAPI:
     """Create the application.
 
     Args:
         settings: Core settings; read from the environment by default.
         routes: Routes to serve, in addition to the health checks.
-        background: Background work of this process. By default, that for which no separate process is configured.
 
     Raises:
         ConfigurationError: If a setting is missing or invalid.
@@ -54,17 +49,16 @@ def create_app(
     app.include_router(routes)
     for setup in filter(None, (feature.setup for feature in FEATURES)):
         setup(app, runtime)
-    runtime.background = runtime.in_process if background is None else background
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Start the features in order, then the background work; stop everything in reverse order."""
+    """Start the features in order; stop them in reverse order."""
     runtime = runtime_of(app)
     async with AsyncExitStack() as stack:
-        for start in (*filter(None, (feature.lifespan for feature in FEATURES)), *runtime.background):
-            await stack.enter_async_context(start(runtime))
+        for lifespan in filter(None, (feature.lifespan for feature in FEATURES)):
+            await stack.enter_async_context(lifespan(runtime))
         with watch_shutdown_signals(runtime.stopping):
             yield
 

@@ -2,10 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -27,13 +25,8 @@ openapi = typer.Typer(no_args_is_help=True, help="Export the OpenAPI document.")
 app.add_typer(openapi, name="openapi")
 
 
-def _command_modules() -> Iterator[ModuleType]:
-    """Import the modules with commands: those of the features, and `commands.py` of the domain modules."""
-    yield from (import_module(name) for feature in FEATURES for name in feature.commands)
-    yield from discover("commands")
-
-
-for _module in _command_modules():
+# A module without `COMMANDS` adds commands to the group of another module.
+for _module in (*(import_module(name) for feature in FEATURES for name in feature.commands), *discover("commands")):
     for _name, _commands in getattr(_module, "COMMANDS", {}).items():
         app.add_typer(_commands, name=_name)
 

@@ -24,7 +24,7 @@ FEATURES: list[Feature] = [
     app.jobs.feature,
 ]
 
-# What modules register by being imported: published events, subscribers, consumers and tasks.
-discover("contracts", "subscribers", "consumers", "tasks")
+# Modules register these by being imported.
+discover("subscribers", "tasks")
 
 # Features of your own: import them below this line, and append them: FEATURES.append(app.billing.feature)

@@ -17,9 +17,10 @@ from app import jobs
 from app.api import router
 from app.core import server
 from app.core.config import ConfigurationError, load_all
-from app.core.runtime import Background
+from app.core.runtime import Lifespan, runtime_of
 from app.db.commands import command_context
 from app.main import create_app
+from app.outbox import BackgroundWork
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,21 @@ class Process:
 
     help: str
     port: int
-    background: Sequence[Background] = ()
-    checks: Sequence[Callable[[], None]] = ()
+    background: Sequence[Lifespan] = ()
+    checks: Sequence[Callable[[], object]] = ()
     serves: Callable[[str], bool] = lambda _: False
 
 
 def _require_destination() -> None:
-    """Require a server to which messages are sent; in development, the API process relays them itself."""
+    """Require a server to which the relay sends messages."""
     errors = []
     for require in [jobs.require_redis]:
         try:
-            return require()
+            require()
         except ConfigurationError as error:
             errors.append(str(error))
+        else:
+            return
     raise ConfigurationError("\n".join(errors))
 
 
@@ -86,7 +89,9 @@ def create(name: str) -> FastAPI:
         check()
     routes = APIRouter()
     routes.routes.extend(route for route in router.routes if process.serves(_module_of(route)))
-    return create_app(routes=routes, background=process.background)
+    app = create_app(routes=routes)
+    runtime_of(app)[BackgroundWork] = BackgroundWork(process.background)
+    return app
 
 
 def _module_of(route: BaseRoute) -> str:

@@ -3,15 +3,12 @@
 import importlib
 import os
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app import main
-from app.core.runtime import Runtime, runtime_of
 
 ENV = os.environ.get("ENV")  # while modules are imported
 
@@ -38,18 +35,3 @@ def test_app_attribute_is_built_on_first_access() -> None:
 def test_lifespan_opens_the_database() -> None:
     with TestClient(main.create_app()) as client:
         assert client.get("/health").json()["status"] == "ok"
-
-
-def test_background_tasks_run_during_the_lifespan() -> None:
-    goes_on: list[Runtime] = []
-
-    @asynccontextmanager
-    async def part(runtime: Runtime) -> AsyncGenerator[None]:
-        goes_on.append(runtime)
-        yield
-        goes_on.remove(runtime)
-
-    app = main.create_app(background=[part])
-    with TestClient(app):
-        assert goes_on == [runtime_of(app)]
-    assert goes_on == []

@@ -26,7 +26,7 @@ FEATURES: list[Feature] = [
     app.messaging.feature,
 ]
 
-# What modules register by being imported: published events, subscribers, consumers and tasks.
+# Modules register these by being imported.
 discover("contracts", "subscribers", "consumers", "tasks")
 
 # Features of your own: import them below this line, and append them: FEATURES.append(app.billing.feature)

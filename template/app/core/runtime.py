@@ -1,7 +1,7 @@
 """Objects that the parts of a running application share, and the hooks of features."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from app.core.config import Settings
 CHECK_TIMEOUT_SECONDS = 2.0
 
 T = TypeVar("T")
-Background = Callable[["Runtime"], AbstractAsyncContextManager[None]]  # background work during its block
+Lifespan = Callable[["Runtime"], AbstractAsyncContextManager[None]]
 HealthCheck = Callable[["Runtime"], Awaitable[None]]
 
 
@@ -27,15 +27,11 @@ class Runtime:
     Attributes:
         settings: Core settings.
         stopping: Set as soon as the process has been asked to stop.
-        in_process: Background work of the server process, where no separate process is configured, as in development.
-        background: Background work of this process.
         health_checks: Readiness checks by name, each with its time limit in seconds.
     """
 
     settings: Settings
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    in_process: list[Background] = field(default_factory=list)
-    background: Sequence[Background] = ()
     health_checks: dict[str, tuple[HealthCheck, float]] = field(default_factory=dict)
     _objects: dict[type, Any] = field(default_factory=dict)
 
@@ -53,7 +49,6 @@ class Runtime:
             ) from None
 
     def __setitem__(self, kind: type[T], value: T) -> None:
-        """Store the object of a type; it replaces an earlier one."""
         self._objects[kind] = value
 
     def add_check(self, name: str, check: HealthCheck, timeout_seconds: float = CHECK_TIMEOUT_SECONDS) -> None:
@@ -79,7 +74,7 @@ class Feature:
     """
 
     setup: Callable[[FastAPI, Runtime], None] | None = None
-    lifespan: Background | None = None
+    lifespan: Lifespan | None = None
     prepare_development: Callable[[], None] | None = None
     commands: tuple[str, ...] = ()
 

@@ -16,18 +16,14 @@ from app.core.config import Settings
 def ensure_port_is_free(host: str, port: int, host_setting: str = "HOST", port_example: str = "PORT=8001") -> None:
     """Exit with an explanation if the port is in use, before anything else is started.
 
-    Args:
-        host: Address to listen on.
-        port: Port to listen on.
-        host_setting: Name of the setting or option that defines the address.
-        port_example: Example of how to choose another port.
+    The explanation names the setting of the address, and shows how to choose another port.
     """
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        advice = f"Choose another, for example {port_example}." if taken else f"Check {host_setting}."
+        in_use = error.errno == errno.EADDRINUSE
+        advice = f"Choose another, for example {port_example}." if in_use else f"Check {host_setting}."
         reason = str(error.strerror).partition(" (")[0]
         typer.echo(f"Cannot listen on {host}, port {port}: {reason}.\n{advice}", err=True)
         raise typer.Exit(1) from None
@@ -44,14 +40,7 @@ def run(
 ) -> None:
     """Run the server until it is stopped.
 
-    Args:
-        factory: Application factory, called in each process. With `reload` or several workers, it must be an import
-            string: `module:function`.
-        settings: Core settings.
-        host: Address to listen on.
-        port: Port to listen on.
-        reload: Restart when a file below `app/` changes.
-        workers: Number of worker processes.
+    Each process calls `factory`. With `reload` or several workers, it must be an import string: `module:function`.
     """
     # uvicorn raises the signal again after it has stopped; a regular exit then also stops a development database.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -151,6 +151,6 @@ def constraint_name(error: IntegrityError) -> str | None:
 
 def _only_foreign_key(statement: str) -> str | None:
     """Return the name of the foreign key that an INSERT has violated, if its table has only one."""
-    inserting = re.match(r'INSERT INTO "?(\w+)', statement)
-    keys = Base.metadata.tables[inserting[1]].foreign_key_constraints if inserting else ()
+    insert_into = re.match(r'INSERT INTO "?(\w+)', statement)
+    keys = Base.metadata.tables[insert_into[1]].foreign_key_constraints if insert_into else ()
     return str(next(iter(keys)).name) if len(keys) == 1 else None

@@ -53,13 +53,12 @@ class RedisDestination:
     """Queues jobs for workers in Redis, in dramatiq's data layout (see its dispatch.lua)."""
 
     def __init__(self, broker: RedisBroker) -> None:
-        """Use the connection and the namespace of `broker`."""
         self.broker = broker
 
     async def send(self, rows: Sequence[OutboxMessage]) -> None:
         """Append the jobs that are not queued yet, in one transaction."""
-        held = await self.find_queued(rows)
-        await self._run_in_thread(self._append, [row for row in rows if row.id not in held])
+        queued = await self.find_queued(rows)
+        await self._run_in_thread(self._append, [row for row in rows if row.id not in queued])
 
     async def find_queued(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
         """Return the ids of the jobs that are queued in Redis or fetched by a worker."""
@@ -77,7 +76,7 @@ class RedisDestination:
         with self.broker.client.pipeline() as pipe:
             for row in rows:
                 pipe.hexists(self._key(row.queue, ".msgs"), _message_id(row))
-            return {row.id for row, there in zip(rows, pipe.execute(), strict=True) if there}
+            return {row.id for row, exists in zip(rows, pipe.execute(), strict=True) if exists}
 
     def _key(self, queue: str, suffix: str = "") -> str:
         return f"{self.broker.namespace}:{queue}{suffix}"
@@ -113,7 +112,7 @@ async def run_worker(
     runner: JobRunner,
     settings: WorkerSettings,
     queues: Sequence[Queue] = tuple(Queue),
-    give_up_seconds: float = STOP_MARGIN_SECONDS,
+    margin_seconds: float = STOP_MARGIN_SECONDS,
 ) -> AsyncGenerator[Worker]:
     """Run jobs in the background of the block. At its end, wait for running jobs, then release them.
 
@@ -122,7 +121,7 @@ async def run_worker(
     loop = asyncio.get_running_loop()
     running_jobs: set[asyncio.Task[None]] = set()
 
-    async def keep(job_id: str) -> None:
+    async def run_tracked(job_id: str) -> None:
         job = asyncio.create_task(runner.run(UUID(job_id)))
         running_jobs.add(job)
         try:
@@ -136,7 +135,7 @@ async def run_worker(
 
     def run_job(job_id: str) -> None:
         """Run a job on the event loop, and wait for it in a thread of dramatiq."""
-        asyncio.run_coroutine_threadsafe(keep(job_id), loop).result()
+        asyncio.run_coroutine_threadsafe(run_tracked(job_id), loop).result()
 
     for priority, queue in enumerate(queues):
         Actor(
@@ -153,13 +152,13 @@ async def run_worker(
         yield worker
     finally:
         runner.stopping.set()
-        await _stop(worker, running_jobs, settings.stop_seconds, give_up_seconds)
+        await _stop(worker, running_jobs, settings.stop_seconds, margin_seconds)
         broker.client.close()
 
 
-async def _stop(worker: Worker, running_jobs: set[asyncio.Task[None]], seconds: float, give_up_seconds: float) -> None:
+async def _stop(worker: Worker, running_jobs: set[asyncio.Task[None]], seconds: float, margin_seconds: float) -> None:
     """Accept no more jobs, and cancel those that are still running after `seconds`."""
-    stopping = asyncio.create_task(asyncio.to_thread(_stop_threads, worker, seconds + give_up_seconds))
+    stopping = asyncio.create_task(asyncio.to_thread(_stop_threads, worker, seconds + margin_seconds))
     await asyncio.wait({stopping}, timeout=seconds)
     while not stopping.done():
         for job in [job for job in running_jobs if not job.cancelling()]:

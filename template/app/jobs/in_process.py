@@ -14,10 +14,9 @@ logger = structlog.get_logger(__name__)
 
 
 class InProcessDestination:
-    """A destination that runs jobs immediately, a limited number at a time."""
+    """A destination that runs jobs immediately, at most `jobs` at a time."""
 
     def __init__(self, runner: JobRunner, jobs: int) -> None:
-        """Run at most `jobs` concurrently."""
         self.runner = runner
         self.slots = asyncio.Semaphore(jobs)
         self.running_jobs: dict[UUID, asyncio.Task[None]] = {}

@@ -4,6 +4,7 @@ A row is kept until its job is finished. The relay asks the destination which jo
 has, and requeues jobs of crashed workers.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -19,6 +20,7 @@ from app.outbox.poller import BATCH, DestinationUnavailable, OutboxPoller
 
 # Jobs that were sent longer ago are checked: does the destination still have them?
 LOST_AFTER = timedelta(seconds=10)
+RECHECK_SECONDS = 1.0  # between two checks that find no lost jobs
 
 logger = structlog.get_logger(__name__)
 
@@ -44,18 +46,28 @@ class Destination(Protocol):
 class JobRelay(OutboxPoller):
     """Sends jobs to a destination."""
 
-    def __init__(self, database: Database, destination: Destination, poll_seconds: float) -> None:
-        """Send the jobs of `database` to `destination`."""
+    def __init__(
+        self,
+        database: Database,
+        destination: Destination,
+        poll_seconds: float,
+        recheck_seconds: float = RECHECK_SECONDS,
+    ) -> None:
         super().__init__(database, poll_seconds)
         self.destination = destination
+        self.recheck_seconds = recheck_seconds
+        self._next_check = 0.0
 
-    async def run_once(self, check_sent: bool = True) -> int:
+    async def run_once(self) -> int:
         """Send the jobs that are due, and requeue lost ones."""
+        check = time.monotonic() >= self._next_check
         async with transaction(self.database.snapshot) as session:
-            outbox = JobRepository(session)
-            due, left = await outbox.has_due(), check_sent and await outbox.has_stuck(LOST_AFTER)
-        moved = await self._requeue_expired_leases() + await self._requeue_lost() if left else 0
-        return moved + (await self._send() if due or moved else 0)
+            jobs = JobRepository(session)
+            due, stuck = await jobs.has_due(), check and await jobs.has_stuck(LOST_AFTER)
+        requeued = await self._requeue_expired_leases() + await self._requeue_lost() if stuck else 0
+        if check and not requeued:
+            self._next_check = time.monotonic() + self.recheck_seconds
+        return requeued + (await self._send() if due or requeued else 0)
 
     async def _requeue_expired_leases(self) -> int:
         async with transaction(self.database.write) as session:
@@ -68,9 +80,9 @@ class JobRelay(OutboxPoller):
         """Commit a batch as sent, then send it. `_requeue_lost` handles a crash in between."""
         try:
             async with transaction(self.database.write) as session:
-                outbox = JobRepository(session)
-                rows = await outbox.due(BATCH)
-                await outbox.mark_sent(rows)
+                jobs = JobRepository(session)
+                rows = await jobs.due(BATCH)
+                await jobs.mark_sent(rows)
         except IntegrityError:
             logger.debug("jobs: another relay sent a job with the same key")
             return 0
@@ -86,11 +98,11 @@ class JobRelay(OutboxPoller):
         """Requeue jobs that the destination no longer has, for example because Redis lost its data."""
         async with transaction(self.database.snapshot) as session:
             suspects = await JobRepository(session).possibly_lost(LOST_AFTER, BATCH)
-        held = await self.destination.find_queued(suspects)
+        queued = await self.destination.find_queued(suspects)
         async with transaction(self.database.write) as session:
-            outbox = JobRepository(session)
-            await outbox.mark_checked(row for row in suspects if row.id in held)
-            count = await outbox.requeue(row for row in suspects if row.id not in held)
+            jobs = JobRepository(session)
+            await jobs.mark_checked(row for row in suspects if row.id in queued)
+            count = await jobs.requeue(row for row in suspects if row.id not in queued)
         if count:
             logger.warning("jobs: missing in Redis, requeued", count=count)
         return count

@@ -45,7 +45,6 @@ class JobRunner:
     """Runs jobs, and updates their rows."""
 
     def __init__(self, database: Database) -> None:
-        """Run jobs of `database`."""
         self.database = database
         self.stopping = asyncio.Event()
 
@@ -61,7 +60,7 @@ class JobRunner:
             logger.debug("job skipped: finished or running elsewhere", job_id=str(job_id))
             return
         with bound_contextvars(**_log_context(row)):
-            began = time.monotonic()
+            started = time.monotonic()
             try:
                 await self._execute(row)
             except UnknownTask as error:
@@ -76,7 +75,7 @@ class JobRunner:
             except Exception as error:  # noqa: BLE001 - a task may raise anything
                 await self._handle_failure(row, error)
             else:
-                logger.info("job finished", duration_seconds=round(time.monotonic() - began, 3))
+                logger.info("job finished", duration_seconds=round(time.monotonic() - started, 3))
 
     async def _lease(self, job_id: UUID) -> OutboxMessage | None:
         """Count the attempt before it starts, so that a job that crashes its worker is not retried forever."""
@@ -117,30 +116,30 @@ class JobRunner:
 
     async def _handle_failure(self, row: OutboxMessage, error: Exception) -> None:
         """Schedule a retry, or give up. The row stores the error without its traceback."""
-        why = describe_error(error)
+        reason = describe_error(error)
         log = logger.bind(
-            error=why, **({} if isinstance(error, RetryLater) else {"exception": format_error_traceback(error)})
+            error=reason, **({} if isinstance(error, RetryLater) else {"exception": format_error_traceback(error)})
         )
         pause = backoff_seconds(row.attempts)
         async with transaction(self.database.write) as session:
-            outbox = JobRepository(session)
+            jobs = JobRepository(session)
             if row.attempts < get_task(row.name).max_attempts:
                 log.warning("job failed", retry_in_seconds=round(pause, 1))
-                await outbox.schedule_retry(row, utc_now() + timedelta(seconds=pause), why)
+                await jobs.schedule_retry(row, utc_now() + timedelta(seconds=pause), reason)
             else:
                 log.error("job failed permanently")
-                await outbox.move_to_dead_letters(row, why)
+                await jobs.move_to_dead_letters(row, reason)
 
     async def _leave_to_newer_worker(self, row: OutboxMessage, error: UnknownTask) -> None:
         """Leave the job to a worker that knows the task. The attempt does not count."""
         async with transaction(self.database.write) as session:
-            outbox = JobRepository(session)
+            jobs = JobRepository(session)
             if row.due_at > utc_now() - UNKNOWN_TASK_GIVE_UP_AFTER:
                 logger.warning("unknown task, job left to a newer worker", error=describe_error(error))
-                await outbox.release(row, utc_now() + UNKNOWN_TASK_PAUSE, describe_error(error))
+                await jobs.release(row, utc_now() + UNKNOWN_TASK_PAUSE, describe_error(error))
             else:
                 logger.error("job failed permanently", error=describe_error(error))
-                await outbox.move_to_dead_letters(row, describe_error(error))
+                await jobs.move_to_dead_letters(row, describe_error(error))
 
     async def _release(self, row: OutboxMessage) -> None:
         logger.info("job released, worker is stopping")
@@ -156,8 +155,8 @@ def backoff_seconds(attempts: int) -> float:
 
 def _log_context(row: OutboxMessage) -> dict[str, object]:
     """Return the log fields of a job, including the request that enqueued it."""
-    asked = {"request_id": row.request_id} if row.request_id else {}
-    return {"job_id": str(row.id), "task": row.name, "attempt": row.attempts, **asked}
+    request = {"request_id": row.request_id} if row.request_id else {}
+    return {"job_id": str(row.id), "task": row.name, "attempt": row.attempts, **request}
 
 
 def _timeout_seconds(name: str) -> float:

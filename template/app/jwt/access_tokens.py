@@ -37,13 +37,7 @@ class AccessTokens:
         self._cached_check = lru_cache(CACHE_SIZE)(self._check)
 
     def issue(self, user_id: UUID, session_id: UUID, scopes: Iterable[str]) -> str:
-        """Issue an access token.
-
-        Args:
-            user_id: The user.
-            session_id: The session that the token belongs to.
-            scopes: Permissions of the token.
-        """
+        """Issue an access token for a session."""
         now = datetime.now(UTC)
         claims = {
             "iss": self._issuer,

@@ -5,6 +5,7 @@ email is sent again with the same Message-ID, so that mail servers can recognize
 """
 
 import json
+from pkgutil import resolve_name
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ from app.core.runtime import Feature, Runtime
 from app.jobs.arguments import arguments_model, parse_arguments
 from app.jobs.task import Job, Queue, non_transactional_task
 from app.mail import after_commit, preview
-from app.mail.deferred import DeferredEmail, build_email, deferred_email, get_builder
+from app.mail.deferred import DeferredEmail, EmailBuilder, build_email, deferred_email
 from app.mail.message import Email, compose
 from app.mail.settings import MailSettings, sender_address
 from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, transport
@@ -30,7 +31,7 @@ logger = structlog.get_logger(__name__)
 
 
 class EmailDeliveryDelayed(RetryLater):
-    """The SMTP server is unavailable, rejects the email temporarily, or rejects our login or settings."""
+    """The SMTP server is unavailable, rejects the email temporarily, or rejects our credentials or settings."""
 
 
 class UnknownEmail(RetryLater):
@@ -68,13 +69,20 @@ async def rendered(session: AsyncSession, *, to: str, subject: str, text: str, h
 @non_transactional_task(max_attempts=MAX_ATTEMPTS, timeout_seconds=SEND_TIMEOUT_SECONDS, queue=Queue.EMAIL)
 async def send_email(job: Job, *, email: str, arguments: dict[str, Any]) -> None:
     """Build an email and send it, without an open transaction."""
-    try:
-        builder = get_builder(email)
-    except LookupError as error:
-        raise UnknownEmail(*error.args) from None
+    builder = _find_builder(email)
     parsed = parse_arguments(arguments_model(builder.function), json.dumps(arguments))
     if built := await build_email(job.database, builder(**parsed)):
         await _deliver(built, str(job.id))
+
+
+def _find_builder(name: str) -> EmailBuilder[...]:
+    try:
+        builder = resolve_name(name)
+    except (ImportError, AttributeError):
+        builder = None
+    if not isinstance(builder, EmailBuilder):
+        raise UnknownEmail(f"There is no deferred email {name}. It may have been renamed while emails were pending.")
+    return builder
 
 
 async def _deliver(email: Email, message_id: str) -> None:

@@ -38,7 +38,7 @@ class ContractViolation(Exception):
 
 
 class Consumer:
-    """A group of functions with a common position in the topics: an event counts as handled after all have run."""
+    """A Kafka consumer group: functions that share one position in the topics, so all run before it moves on."""
 
     def __init__(self, name: str, *, process: str = "consumer") -> None:
         """Register a consumer. Kafka stores the position under its name, so renaming it starts from the beginning.
@@ -71,12 +71,12 @@ class Consumer:
         """
 
         def register(handler: Handler[E]) -> Handler[E]:
-            async def each(session: AsyncSession, batch: Sequence[Received]) -> None:
+            async def call_each(session: AsyncSession, batch: Sequence[Received]) -> None:
                 for envelope, event in batch:
                     with bound_contextvars(**envelope.context):
                         await handler(session, event)
 
-            self._register_callback(each, events)
+            self._register_callback(call_each, events)
             return handler
 
         return register
@@ -89,10 +89,10 @@ class Consumer:
         """
 
         def register(handler: BatchHandler[E]) -> BatchHandler[E]:
-            async def many(session: AsyncSession, batch: Sequence[Received]) -> None:
+            async def call_batch(session: AsyncSession, batch: Sequence[Received]) -> None:
                 await handler(session, [event for _, event in batch])
 
-            self._register_callback(many, events)
+            self._register_callback(call_batch, events)
             return handler
 
         return register
@@ -104,7 +104,7 @@ class Consumer:
         Raises:
             ValueError: If one of them is compacted.
         """
-        found = {made.topic for made in contracts.all_contracts() if self._callbacks_for(made.type)}
+        found = {contract.topic for contract in contracts.all_contracts() if self._callbacks_for(contract.type)}
         for topic in found:
             if topic.compacted:
                 raise ValueError(
@@ -132,12 +132,12 @@ class Consumer:
             for callback in callbacks:
                 await callback(session, batch)
 
-    def _register_callback(self, called: BatchCallback, events: Iterable[type[Event]]) -> None:
-        types = [_contract(event).type for event in events]
+    def _register_callback(self, callback: BatchCallback, events: Iterable[type[Event]]) -> None:
+        types = [_contract_for(event).type for event in events]
         for type_ in types:
-            self._callbacks[type_].append(called)
+            self._callbacks[type_].append(callback)
         if not types:
-            self._catch_all_callbacks.append(called)
+            self._catch_all_callbacks.append(callback)
 
     def _callbacks_for(self, type_: str) -> list[BatchCallback]:
         return [*self._callbacks.get(type_, ()), *self._catch_all_callbacks]
@@ -170,8 +170,8 @@ def _parse_event(envelope: CloudEvent) -> Event:
     return event
 
 
-def _contract(event: type[Event]) -> Contract[Any]:
-    made = contracts.contract_for(event)
-    if made is None:
+def _contract_for(event: type[Event]) -> Contract[Any]:
+    contract = contracts.contract_for(event)
+    if contract is None:
         raise ValueError(f"{event.__name__} has no contract, so it is never sent.")
-    return made
+    return contract

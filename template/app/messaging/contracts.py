@@ -94,9 +94,9 @@ def contract(event: type[E], type: str, topic: Topic, *, key: str) -> Contract[E
         raise ValueError(f"{event.__name__} or {type} already has a contract.")
     if key not in {field.name for field in fields(event)} - ENVELOPE_FIELDS:
         raise ValueError(f"The key of {event.__name__} must be one of its fields: {key}.")
-    made = Contract(event, type, topic, key)
-    _by_event[event] = _by_type[type] = made
-    return made
+    declared = Contract(event, type, topic, key)
+    _by_event[event] = _by_type[type] = declared
+    return declared
 
 
 def contract_for(event: type[Event]) -> Contract[Any] | None:
@@ -120,12 +120,12 @@ def contract_by_type(type: str) -> Contract[Any]:  # noqa: A002 - the term of Cl
 
 def all_contracts() -> Iterable[Contract[Any]]:
     """Return all contracts, by name."""
-    return sorted(_by_type.values(), key=lambda made: made.type)
+    return sorted(_by_type.values(), key=lambda each: each.type)
 
 
 def all_topics() -> list[Topic]:
     """Return the topics of all contracts, by name."""
-    return sorted({made.topic for made in all_contracts()}, key=lambda topic: topic.name)
+    return sorted({each.topic for each in all_contracts()}, key=lambda topic: topic.name)
 
 
 def _uuid(envelope: CloudEvent) -> UUID:

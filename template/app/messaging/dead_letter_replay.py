@@ -31,29 +31,29 @@ class DeadLetterReplay(OutboxPoller):
         super().__init__(database, poll_seconds)
         self.only = only
 
-    async def run_once(self, check_sent: bool = True) -> int:
+    async def run_once(self) -> int:
         """Handle the oldest replayed dead letter, and return their number: 0 or 1."""
-        async with transaction(self.database.snapshot) as looking:  # do not occupy SQLite's single writer needlessly
-            if (await looking.exec(self._due())).one_or_none() is None:
+        async with transaction(self.database.snapshot) as snapshot:  # do not occupy SQLite's single writer needlessly
+            if (await snapshot.exec(self._due())).one_or_none() is None:
                 return 0
         async with transaction(self.database.write) as session:
-            letter = (await session.exec(self._due().with_for_update(skip_locked=True))).one_or_none()
-            if letter is None:
+            message = (await session.exec(self._due().with_for_update(skip_locked=True))).one_or_none()
+            if message is None:
                 return 0
             try:
                 async with session.begin_nested():
-                    envelope = CloudEvent.model_validate_json(letter.payload)
-                    await consumers.get_consumer(letter.queue).handle(session, [envelope])
+                    envelope = CloudEvent.model_validate_json(message.payload)
+                    await consumers.get_consumer(message.queue).handle(session, [envelope])
             except RetryLater as error:
-                logger.warning("dead letter replay postponed", job_id=str(letter.id), error=describe_error(error))
-                letter.due_at, letter.last_error = utc_now() + RETRY_DELAY, truncate_error(describe_error(error))
+                logger.warning("dead letter replay postponed", job_id=str(message.id), error=describe_error(error))
+                message.due_at, message.last_error = utc_now() + RETRY_DELAY, truncate_error(describe_error(error))
             except Exception as error:
                 if is_unavailable(error):
                     raise
-                _mark_dead_again(letter, error)
+                _mark_dead_again(message, error)
             else:
-                logger.info("dead letter replayed", job_id=str(letter.id), type=letter.name)
-                await session.delete(letter)
+                logger.info("dead letter replayed", job_id=str(message.id), type=message.name)
+                await session.delete(message)
         return 1
 
     def _due(self) -> SelectOfScalar[OutboxMessage]:
@@ -64,15 +64,12 @@ class DeadLetterReplay(OutboxPoller):
         return query.order_by(col(OutboxMessage.number)).limit(1)
 
 
-def _mark_dead_again(letter: OutboxMessage, error: Exception) -> None:
+def _mark_dead_again(message: OutboxMessage, error: Exception) -> None:
     logger.error(
         "dead letter replay failed",
-        job_id=str(letter.id),
+        job_id=str(message.id),
         error=describe_error(error),
         exception=format_error_traceback(error),
     )
-    letter.dead_at, letter.last_error, letter.attempts = (
-        utc_now(),
-        truncate_error(describe_error(error)),
-        letter.attempts + 1,
-    )
+    message.dead_at, message.last_error = utc_now(), truncate_error(describe_error(error))
+    message.attempts += 1

@@ -61,10 +61,10 @@ class Inbox:
         self,
         database: Database,
         consumer: Consumer,
-        pauses_seconds: Sequence[float] = RETRY_DELAYS_SECONDS,
-        patience_seconds: float = RETRY_BUDGET_SECONDS,
+        retry_delays_seconds: Sequence[float] = RETRY_DELAYS_SECONDS,
+        retry_budget_seconds: float = RETRY_BUDGET_SECONDS,
     ) -> None:
-        """Handle events of `consumer`. After `patience_seconds`, retries of a batch no longer pause.
+        """Handle events of `consumer`. After `retry_budget_seconds`, retries of a batch no longer pause.
 
         Raises:
             ValueError: If the consumer subscribes to a compacted topic.
@@ -73,8 +73,8 @@ class Inbox:
         self.database = database
         self.consumer = consumer
         self.deduplication_period = max(MIN_DEDUPLICATION_PERIOD, longest + RETENTION_MARGIN)
-        self.pauses_seconds = pauses_seconds
-        self.patience_seconds = patience_seconds
+        self.retry_delays_seconds = retry_delays_seconds
+        self.retry_budget_seconds = retry_budget_seconds
 
     async def process_batch(self, messages: Sequence[bytes]) -> None:
         """Handle messages in order. When it returns, all of them are handled or dead letters.
@@ -89,15 +89,14 @@ class Inbox:
                 envelope = CloudEvent.model_validate_json(message)
             except ValidationError as error:
                 logger.error("invalid event", consumer=self.consumer.name, error=describe_error(error))  # noqa: TRY400 - no traceback with values
-                await self._dead_letter(
-                    f"{self.consumer.name} {sha256(message).hexdigest()}", _decode(message), describe_error(error)
-                )
+                key = f"{self.consumer.name} {sha256(message).hexdigest()}"
+                await self._dead_letter(key, _decode(message), describe_error(error))
             else:
                 if self.consumer.handles(envelope):
                     envelopes.append(envelope)
         if not envelopes:
             return
-        until = time.monotonic() + self.patience_seconds
+        until = time.monotonic() + self.retry_budget_seconds
         try:
             await self._process(envelopes)
         except Exception as error:
@@ -108,12 +107,11 @@ class Inbox:
 
     async def _process(self, envelopes: Sequence[CloudEvent]) -> None:
         async with transaction(self.database.write) as session:
-            fresh = await self._remember_new(
-                session, {self._deduplication_key(envelope): envelope for envelope in envelopes}
-            )
-            await self.consumer.handle(session, fresh)
+            by_key = {self._deduplication_key(envelope): envelope for envelope in envelopes}
+            new = await self._insert_new(session, by_key)
+            await self.consumer.handle(session, new)
         logger.info(
-            "events processed", consumer=self.consumer.name, handled=len(fresh), duplicates=len(envelopes) - len(fresh)
+            "events processed", consumer=self.consumer.name, handled=len(new), duplicates=len(envelopes) - len(new)
         )
 
     async def _retry_or_dead_letter(self, envelope: CloudEvent, until: float) -> None:
@@ -121,21 +119,19 @@ class Inbox:
         names = {"consumer": self.consumer.name, "event_id": envelope.id, "type": envelope.type}
         with bound_contextvars(**names, **envelope.context):
             attempts, failure = 1, await self._attempt(envelope)
-            for pause in self.pauses_seconds:
+            for delay in self.retry_delays_seconds:
                 if failure is None or isinstance(failure, ContractViolation):
                     break
-                again = pause if time.monotonic() < until else 0.0
-                logger.warning("event handler failed, retrying", error=describe_error(failure), retry_in_seconds=again)
-                await asyncio.sleep(again)
+                pause = delay if time.monotonic() < until else 0.0
+                logger.warning("event handler failed, retrying", error=describe_error(failure), retry_in_seconds=pause)
+                await asyncio.sleep(pause)
                 attempts, failure = attempts + 1, await self._attempt(envelope)
             if failure is not None:
                 logger.error(
                     "event failed permanently", error=describe_error(failure), exception=format_error_traceback(failure)
                 )
-                payload = envelope.model_dump_json(exclude_none=True)
-                await self._dead_letter(
-                    self._deduplication_key(envelope), payload, describe_error(failure), envelope, attempts
-                )
+                key, payload = self._deduplication_key(envelope), envelope.model_dump_json(exclude_none=True)
+                await self._dead_letter(key, payload, describe_error(failure), envelope, attempts)
 
     async def _attempt(self, envelope: CloudEvent) -> Exception | None:
         try:
@@ -146,25 +142,25 @@ class Inbox:
             return error
         return None
 
-    async def _remember_new(self, session: AsyncSession, named: dict[str, T]) -> list[T]:
+    async def _insert_new(self, session: AsyncSession, by_key: dict[str, T]) -> list[T]:
         """Store the ids of events, and return only the events whose ids are new.
 
         Ids are inserted in sorted order, so that two transactions with the same events cannot deadlock.
         """
         until = utc_now() + self.deduplication_period
         connection = await session.connection()
-        added = await connection.execute(INSERT_NEW_IDS, [{"id": name, "expires_at": until} for name in sorted(named)])
-        new = set(added.scalars())
-        return [each for name, each in named.items() if name in new]
+        added = await connection.execute(INSERT_NEW_IDS, [{"id": key, "expires_at": until} for key in sorted(by_key)])
+        new_keys = set(added.scalars())
+        return [value for key, value in by_key.items() if key in new_keys]
 
     async def _dead_letter(
-        self, name: str, payload: str, error: str, envelope: CloudEvent | None = None, attempts: int = 1
+        self, key: str, payload: str, error: str, envelope: CloudEvent | None = None, attempts: int = 1
     ) -> None:
         """Store a dead letter. For Kafka, the event is handled."""
         async with transaction(self.database.write) as session:
-            if not await self._remember_new(session, {name: payload}):
+            if not await self._insert_new(session, {key: payload}):
                 return
-            letter = OutboxMessage(
+            message = OutboxMessage(
                 destination=DESTINATION,
                 queue=self.consumer.name,
                 name=envelope.type if envelope else "unknown",
@@ -174,7 +170,7 @@ class Inbox:
                 last_error=truncate_error(error),
                 dead_at=utc_now(),
             )
-            OutboxRepository(session).add(letter)
+            OutboxRepository(session).add(message)
 
     def _deduplication_key(self, envelope: CloudEvent) -> str:
         """Return the id of an event for this consumer. Ids are unique within their source (CloudEvents 1.0, 3.1)."""

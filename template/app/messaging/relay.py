@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 from sqlalchemy import select, text
-from sqlmodel import col, delete, update
+from sqlmodel import col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import utc_now
@@ -18,7 +18,7 @@ from app.messaging.producer import EventProducer, PendingEvent
 from app.messaging.publisher import DESTINATION
 from app.outbox.models import OutboxMessage
 from app.outbox.poller import OutboxPoller
-from app.outbox.repository import NOT_DEAD, truncate_error
+from app.outbox.repository import NOT_DEAD, truncate_error, update_messages
 
 # Larger than a batch of jobs. At most 1 GB fits into the client's queue, and an event has at most 1 MB.
 BATCH = 1_000
@@ -40,17 +40,16 @@ class EventRelay(OutboxPoller):
     """Sends events to Kafka."""
 
     def __init__(self, database: Database, kafka: EventProducer, poll_seconds: float) -> None:
-        """Send the events of `database` through `kafka`."""
         super().__init__(database, poll_seconds)
         self.kafka = kafka
 
-    async def run_once(self, check_sent: bool = True) -> int:
+    async def run_once(self) -> int:
         """Send a batch, and return the number of delivered events."""
-        async with transaction(self.database.snapshot) as turn:
-            connection = await turn.connection()
+        async with transaction(self.database.snapshot) as snapshot:
+            connection = await snapshot.connection()
             if not (await connection.execute(text(RELAY_LOCK[connection.dialect.name]))).scalar_one():
                 return 0
-            events = await EventRepository(turn).due(BATCH)
+            events = await EventRepository(snapshot).due(BATCH)
             if not events:
                 return 0
             delivery = await self.kafka.deliver(events)
@@ -84,5 +83,5 @@ class EventRepository:
 
     async def mark_rejected(self, event: PendingEvent, reason: str) -> None:
         """Make an event that Kafka rejects a dead letter. The next event with its key is then due."""
-        row = update(OutboxMessage).where(col(OutboxMessage.id) == event.id, NOT_DEAD)
-        await self.session.exec(row.values(dead_at=utc_now(), last_error=truncate_error(reason)))
+        is_pending = [col(OutboxMessage.id) == event.id, NOT_DEAD]
+        await update_messages(self.session, is_pending, dead_at=utc_now(), last_error=truncate_error(reason))

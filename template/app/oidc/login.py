@@ -1,8 +1,8 @@
-"""The login flow of a browser: redirect to the provider, and callback.
+"""The sign-in flow of a browser: redirect to the provider, and callback.
 
-The state of a login is stored as a row, which is deleted by the callback. A login can therefore
-be finished only once, and only in the browser that started it. No transaction is open during
-requests to the provider.
+The state is stored as a row, which is deleted by the callback. A sign-in can therefore be finished
+only once, and only in the browser that started it. No transaction is open during requests to the
+provider.
 """
 
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ LOGIN_LIFETIME = timedelta(minutes=10)
 
 
 class LoginExpired(UnauthenticatedError):
-    """The login was not started in this browser, has expired, or was already finished."""
+    """The sign-in was not started in this browser, has expired, or was already finished."""
 
     message = "No sign-in in progress in this browser. Start again."
 
 
 class LoginCancelled(ForbiddenError):
-    """The user cancelled the login at the provider, or the provider rejected it."""
+    """The user cancelled the sign-in at the provider, or the provider rejected it."""
 
     message = "The sign-in was cancelled."
 
 
 class LoginAttempt(Expiring, table=True):
-    """A login in progress."""
+    """A sign-in in progress."""
 
     __tablename__ = "login_attempt"
 
@@ -61,7 +61,7 @@ class CallbackParams:
 
 @dataclass(frozen=True)
 class ConfirmedLogin:
-    """A successful login at the provider."""
+    """A successful sign-in at the provider."""
 
     provider: str
     user: ProviderUser
@@ -70,7 +70,7 @@ class ConfirmedLogin:
 
 
 class Login:
-    """Login with one provider. `redirect_uri` is the callback URL of this service."""
+    """Sign-in with one provider. `redirect_uri` is the callback URL of this service."""
 
     def __init__(self, database: Database, provider: Provider, redirect_uri: str) -> None:
         self.database = database
@@ -78,11 +78,9 @@ class Login:
         self.redirect_uri = redirect_uri
 
     async def start(self, browser: str, return_to: str) -> str:
-        """Start a login, and return the URL of the provider to redirect to.
+        """Start a sign-in, and return the URL of the provider to redirect to.
 
-        Args:
-            browser: A secret that identifies the browser in the callback.
-            return_to: The page of the frontend to return to after the login.
+        The secret `browser` identifies the browser in the callback. `return_to` is a page of the frontend.
 
         Raises:
             ProviderUnavailable: If the provider is unavailable.
@@ -103,12 +101,12 @@ class Login:
         return url
 
     async def finish(self, browser: str, params: CallbackParams) -> ConfirmedLogin:
-        """Finish a login, and return the user.
+        """Finish a sign-in, and return the user.
 
         Raises:
-            LoginExpired: If no such login is in progress in this browser.
-            LoginCancelled: If the login was cancelled at the provider.
-            LoginRefused: If the provider did not confirm the login.
+            LoginExpired: If no such sign-in is in progress in this browser.
+            LoginCancelled: If the sign-in was cancelled at the provider.
+            LoginRefused: If the provider did not confirm the sign-in.
             ProviderUnavailable: If the provider is unavailable.
         """
         if not browser:
@@ -125,11 +123,11 @@ class Login:
         return ConfirmedLogin(attempt.provider, user, id_token, attempt.return_to)
 
     async def _pop_attempt(self, session: AsyncSession, browser: str, state: str) -> LoginAttempt | None:
-        """Delete and return the login, if it belongs to this browser and provider."""
-        taken = delete(LoginAttempt).where(
+        """Delete and return the attempt, if it belongs to this browser and provider."""
+        matching = delete(LoginAttempt).where(
             col(LoginAttempt.state) == digest(state),
             col(LoginAttempt.browser) == digest(browser),
             col(LoginAttempt.provider) == self.provider.settings.name,
             col(LoginAttempt.expires_at) > utc_now(),
         )
-        return (await session.exec(taken.returning(LoginAttempt))).scalar_one_or_none()
+        return (await session.exec(matching.returning(LoginAttempt))).scalar_one_or_none()

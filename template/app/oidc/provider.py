@@ -30,14 +30,14 @@ class ProviderUnavailable(UnavailableError):
 
 
 class LoginRefused(UnauthenticatedError):
-    """The response of the provider does not confirm the login."""
+    """The response of the provider does not confirm the sign-in."""
 
     message = "The identity provider did not confirm the sign-in. Try again."
 
 
 @dataclass(frozen=True)
 class LoginSecrets:
-    """The secrets of a login in progress."""
+    """The secrets of a sign-in in progress."""
 
     redirect_uri: str
     nonce: str
@@ -79,13 +79,13 @@ class Provider:
         Args:
             code: The authorization code from the callback.
             issuer: The issuer from the callback (RFC 9207).
-            secrets: The secrets of the login in progress.
+            secrets: The secrets of the sign-in in progress.
 
         Returns:
             The user, and the ID token.
 
         Raises:
-            LoginRefused: If the provider did not confirm the login.
+            LoginRefused: If the provider did not confirm the sign-in.
             ProviderUnavailable: If the provider is unavailable.
         """
         metadata = await self.metadata()
@@ -118,9 +118,9 @@ class Provider:
             async with self._provider_errors():
                 headers = {"Authorization": f"Bearer {access_token}"}
                 response = await self._http.get(endpoint, headers=headers)
-                more = {} if response.is_client_error else dict(response.raise_for_status().json())
-            if more.get("sub") == claims["sub"]:  # OpenID Connect Core §5.3.2: the response may be for another user
-                claims = more | claims
+                userinfo = {} if response.is_client_error else dict(response.raise_for_status().json())
+            if userinfo.get("sub") == claims["sub"]:  # OpenID Connect Core §5.3.2: the response may be for another user
+                claims = userinfo | claims
         return ProviderUser.from_claims(claims, self.settings.verified_claim)
 
     async def logout_url(self, id_token: str, return_to: str) -> str | None:
@@ -161,13 +161,13 @@ class Provider:
     async def _read_id_token(self, token: str, nonce: str) -> dict[str, Any]:
         client_id = self.settings.client_id
         claims = await self.keys.verify(token, self.settings.issuer, client_id)
-        party = claims.get("azp", client_id if claims["aud"] in (client_id, [client_id]) else None)
-        if claims.get("nonce") != nonce or party != client_id:
+        authorized_party = claims.get("azp", client_id if claims["aud"] in (client_id, [client_id]) else None)
+        if claims.get("nonce") != nonce or authorized_party != client_id:
             raise InvalidToken
         return claims
 
     def _client(self, metadata: ProviderMetadata, secrets: LoginSecrets) -> AsyncOAuth2Client:
-        """Create an OAuth client for one login. It stores tokens and must not be shared."""
+        """Create an OAuth client for one sign-in. It stores tokens and must not be shared."""
         basic = "client_secret_basic" in metadata.token_endpoint_auth_methods_supported
         return AsyncOAuth2Client(
             self.settings.client_id,

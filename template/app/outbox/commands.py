@@ -3,16 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import typer
 
-from app.core.config import load
-from app.db import dialect
 from app.db.base import utc_now
-from app.db.commands import command_context
-from app.db.session import transaction
+from app.db.commands import command_context, exit_with_error, open_transaction
 from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository
 
@@ -30,7 +27,7 @@ All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 def status() -> None:
     """Show the number of messages by state and the age of the oldest.
 
-    `pending` waits for the relay, `sent` for a worker; `running` is in progress, `dead` needs manual intervention.
+    `pending`: not sent yet; `sent`: not started yet; `running`: in progress; `dead`: needs manual intervention.
     """
     counts = _run(lambda outbox: outbox.count_by_state())
     for state, (count, oldest) in counts.items():
@@ -51,7 +48,7 @@ def show(id: Annotated[UUID, typer.Argument(metavar="ID")]) -> None:  # noqa: A0
     """Show one dead letter with its arguments, which may contain personal data."""
     message = _run(lambda outbox: outbox.get_dead_letter(id))
     if message is None:
-        _exit_with_error(f"No dead letter with the id {id}.")
+        exit_with_error(f"No dead letter with the id {id}.")
     typer.echo("\n".join(f"{name + ':':12} {value}" for name, value in _describe_fields(message)))
 
 
@@ -71,27 +68,19 @@ def drop(ids: Ids = None, every: All = False) -> None:
 
 def _selected_ids(ids: list[UUID] | None, every: bool) -> list[UUID] | None:
     if bool(ids) is every:
-        _exit_with_error("Give ids, or --all.", code=2)
+        exit_with_error("Give ids, or --all.", code=2)
     return ids or None
 
 
 def _print_count(count: int, what: str, chosen: list[UUID] | None) -> None:
     typer.echo(f"{count} {what}")
     if chosen is not None and count < len(set(chosen)):
-        _exit_with_error("The other ids are not dead letters.")
-
-
-def _exit_with_error(why: str, code: int = 1) -> NoReturn:
-    typer.echo(why, err=True)
-    raise typer.Exit(code)
+        exit_with_error("The other ids are not dead letters.")
 
 
 def _run(work: Callable[[OutboxRepository], Awaitable[T]]) -> T:
     async def run() -> T:
-        async with (
-            dialect.open_database(load(dialect.DatabaseSettings)) as database,
-            transaction(database.write) as session,
-        ):
+        async with open_transaction() as session:
             return await work(OutboxRepository(session))
 
     with command_context():
@@ -113,8 +102,7 @@ def _describe_fields(message: OutboxMessage) -> list[tuple[str, object]]:
     ]
 
 
-def _age(moment: datetime) -> str:
-    """Format the time since a timestamp in the largest fitting unit."""
-    seconds = max(0.0, (utc_now() - moment).total_seconds())
+def _age(since: datetime) -> str:
+    seconds = max(0.0, (utc_now() - since).total_seconds())
     size, unit = next(((s, u) for s, u in ((86_400, "d"), (3_600, "h"), (60, "min")) if seconds >= s), (1, "s"))
     return f"{seconds / size:.0f} {unit}"

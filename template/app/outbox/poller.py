@@ -7,16 +7,16 @@ be sent twice, so receivers must process a duplicate only once.
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.session import Database
-from app.outbox.background import finish_before_cancel, run_in_background
+from app.outbox.background import finish_before_cancel
+from app.outbox.errors import describe_error
 
 BATCH = 500
-RECHECK_SECONDS = 1.0  # between two checks of sent messages while the relay is idle
 MAX_PAUSE_SECONDS = 5.0
 IDLE_FACTOR = 10  # an idle relay pauses this many times as long as its last poll took
 CLOCK_JUMP_SECONDS = 5.0
@@ -37,14 +37,10 @@ class OutboxPoller(ABC):
         self.poll_seconds = poll_seconds
         self.wake = asyncio.Event()
         self._clock = time.time() - time.monotonic()
-        self._next_check = 0.0
 
     @abstractmethod
-    async def run_once(self, check_sent: bool = True) -> int:
+    async def run_once(self) -> int:
         """Send the messages that are due, and return the number of rows that changed their state.
-
-        Args:
-            check_sent: Whether to check messages that were sent before, too.
 
         Raises:
             DestinationUnavailable: If the destination cannot be reached.
@@ -55,24 +51,24 @@ class OutboxPoller(ABC):
         pause = self.poll_seconds
         while True:
             self._warn_about_clock_jump()
-            began = time.monotonic()
-            check_sent = began >= self._next_check
+            started = time.monotonic()
             try:
-                moved = await finish_before_cancel(self.run_once(check_sent))
+                changed = await finish_before_cancel(self.run_once())
             except Exception as error:
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
-                trace = None if isinstance(error, DestinationUnavailable | SQLAlchemyError | OSError) else error
+                expected = isinstance(error, DestinationUnavailable | SQLAlchemyError | OSError)
                 logger.warning(
-                    "outbox: sending failed, retrying", error=_first_line(error), retry_in_seconds=pause, exc_info=trace
+                    "outbox: sending failed, retrying",
+                    error=describe_error(error),
+                    retry_in_seconds=pause,
+                    exc_info=None if expected else error,
                 )
                 await asyncio.sleep(pause)
                 continue
             pause = self.poll_seconds
-            if check_sent and not moved:
-                self._next_check = time.monotonic() + RECHECK_SECONDS
-            if not moved:
+            if not changed:
                 # A poll can be slow, for example if many rows wait behind one key: it must not use all the time.
-                idle = max(self.poll_seconds, IDLE_FACTOR * (time.monotonic() - began))
+                idle = max(self.poll_seconds, IDLE_FACTOR * (time.monotonic() - started))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(idle):  # before Python 3.12, `wait_for` could lose a cancellation
                         await self.wake.wait()
@@ -84,12 +80,3 @@ class OutboxPoller(ABC):
         if clock < self._clock - CLOCK_JUMP_SECONDS:
             logger.warning("system clock went back, retries are delayed", seconds=round(self._clock - clock))
         self._clock = clock
-
-
-def run_poller(relay: OutboxPoller) -> AbstractAsyncContextManager[None]:
-    """Run a relay in the background of the block."""
-    return run_in_background(relay.run())
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

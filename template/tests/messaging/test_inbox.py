@@ -23,8 +23,8 @@ from app.messaging.consumers import Consumer
 from app.messaging.contracts import Topic
 from app.messaging.dead_letter_replay import DeadLetterReplay
 from app.messaging.inbox import Inbox, ProcessedEvent
+from app.outbox.background import run_in_background
 from app.outbox.errors import RetryLater
-from app.outbox.poller import run_poller
 from app.outbox.repository import OutboxRepository
 from tests.messaging.conftest import (
     TYPE,
@@ -57,7 +57,7 @@ AWAY = [
 
 @pytest.fixture
 def inbox(empty_database: Database, recording_consumer: RecordingConsumer) -> Inbox:
-    return Inbox(empty_database, recording_consumer.consumer, pauses_seconds=(0, 0.01))
+    return Inbox(empty_database, recording_consumer.consumer, retry_delays_seconds=(0, 0.01))
 
 
 async def remembered(database: Database) -> Sequence[ProcessedEvent]:
@@ -249,7 +249,7 @@ async def test_failing_statement_is_not_an_outage(
 
 async def test_pauses_of_failing_batch_are_limited(inbox: Inbox, recording_consumer: RecordingConsumer) -> None:
     """Kafka reassigns the partitions after 5 minutes."""
-    inbox.pauses_seconds, inbox.patience_seconds = (60, 60), 0
+    inbox.retry_delays_seconds, inbox.retry_budget_seconds = (60, 60), 0
     recording_consumer.fails = {f"a {number}": ZeroDivisionError() for number in range(20)}
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await inbox.process_batch([make_message_bytes("a", number) for number in range(20)])
@@ -350,7 +350,7 @@ async def test_dead_letter_is_handled_after_replay(
     assert await letter.run_once() == 0
 
     await replay(letter.database)
-    async with run_poller(letter):
+    async with run_in_background(letter.run()):
         await wait_until(lambda: recording_consumer.here == ["a 1"])
         await wait_until(lambda: _none_left(letter.database))
     assert await recorded_effects(letter.database) == ["a 1"]

@@ -98,7 +98,7 @@ class Asked:
 
 def ask(*codes: int, timeout_seconds: float = TIMEOUT_SECONDS) -> list[TopicPartition]:
     reader = cast("KafkaConsumer", Asked(*codes))
-    return topics._committed(reader, [TopicPartition("users", 0)], timeout_seconds, again_seconds=0)
+    return topics._committed(reader, [TopicPartition("users", 0)], timeout_seconds, retry_seconds=0)
 
 
 def test_transient_errors_are_retried() -> None:

@@ -1,10 +1,17 @@
 """Background tasks: a stop lets running work finish, within a time limit."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import pytest
+from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
+from app.core.runtime import Runtime, runtime_of
+from app.db.session import Database
+from app.main import create_app
+from app.outbox import BackgroundWork
 from app.outbox.background import finish_before_cancel, run_in_background
 from tests.waiting import wait_until
 
@@ -94,3 +101,19 @@ async def test_background_task_runs_during_block() -> None:
         await asyncio.sleep(0)
         assert ended == []
     assert ended == [True]
+
+
+def test_background_work_runs_after_the_features_have_started() -> None:
+    @asynccontextmanager
+    async def part(runtime: Runtime) -> AsyncGenerator[None]:
+        assert runtime[Database]
+        steps.append("begun")
+        yield
+        assert not runtime.stopping.is_set()
+        steps.append("ended")
+
+    app = create_app()
+    runtime_of(app)[BackgroundWork] = BackgroundWork([part])
+    with TestClient(app):
+        assert steps == ["begun"]
+    assert steps == ["begun", "ended"]

@@ -32,14 +32,14 @@ def document() -> Document:
         "defaultContentType": CONTENT_TYPE,
         "channels": {topic.name: _channel(topic) for topic in contracts.all_topics()},
         "operations": dict(_operations()),
-        "components": {"messages": {made.type: _message(made) for made in contracts.all_contracts()}},
+        "components": {"messages": {contract.type: _message(contract) for contract in contracts.all_contracts()}},
     }
 
 
 def _channel(topic: Topic) -> Document:
     return {
         "address": topic.name,
-        "messages": {made.type: _ref("components/messages", made.type) for made in _contracts_of(topic)},
+        "messages": {contract.type: _ref("components/messages", contract.type) for contract in _contracts_of(topic)},
         "bindings": _kafka(
             partitions=topic.partitions,
             topicConfiguration={
@@ -56,7 +56,7 @@ def _operations() -> Iterator[tuple[str, Document]]:
             yield f"send-{topic.name}", _operation("send", topic, _contracts_of(topic))
     for consumer in consumers.all_consumers():
         for topic in consumer.topics:
-            received = [made for made in _contracts_of(topic) if _handles(consumer, made)]
+            received = [contract for contract in _contracts_of(topic) if _handles(consumer, contract)]
             group = _kafka(groupId={"type": "string", "enum": [consumer.group]})
             yield f"{consumer.name}-{topic.name}", _operation("receive", topic, received) | {"bindings": group}
 
@@ -65,7 +65,7 @@ def _operation(action: str, topic: Topic, messages: Iterable[Contract[Any]]) -> 
     return {
         "action": action,
         "channel": _ref("channels", topic.name),
-        "messages": [_ref(f"channels/{topic.name}/messages", made.type) for made in messages],
+        "messages": [_ref(f"channels/{topic.name}/messages", contract.type) for contract in messages],
     }
 
 
@@ -82,7 +82,7 @@ def _message(contract: Contract[Any]) -> Document:
 
 
 def _contracts_of(topic: Topic) -> list[Contract[Any]]:
-    return [made for made in contracts.all_contracts() if made.topic == topic]
+    return [contract for contract in contracts.all_contracts() if contract.topic == topic]
 
 
 def _handles(consumer: Consumer, contract: Contract[Any]) -> bool:

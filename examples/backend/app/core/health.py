@@ -1,7 +1,6 @@
 """Health endpoints: liveness and readiness.
 
-Features register a check for each of their dependencies with `Runtime.add_check`. Each check has
-a timeout, which limits how long a hanging dependency delays the response.
+Features register a check for each of their dependencies with `Runtime.add_check`.
 """
 
 import asyncio

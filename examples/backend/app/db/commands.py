@@ -1,17 +1,19 @@
-"""Database commands, and the context manager that all commands share."""
+"""Database commands, and what all commands share."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Annotated
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Annotated, NoReturn
 
 import typer
 from sqlalchemy.exc import OperationalError
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import ConfigurationError, Settings, load
 from app.core.logging import configure_logging
 from app.db import dialect, migrations
 from app.db.expiry import delete_expired
+from app.db.session import transaction
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
@@ -28,12 +30,26 @@ def command_context() -> Generator[Settings]:
         load(dialect.DatabaseSettings)
         yield settings
     except ConfigurationError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(EXIT_CONFIGURATION) from None
+        exit_with_error(error, EXIT_CONFIGURATION)
     except OperationalError as error:
         reason = str(error.orig).splitlines()[0]
-        typer.echo(f"Database unavailable: {reason}\nCheck DATABASE_URL, and that the server is running.", err=True)
-        raise typer.Exit(1) from None
+        exit_with_error(f"Database unavailable: {reason}\nCheck DATABASE_URL, and that the server is running.")
+
+
+@asynccontextmanager
+async def open_transaction() -> AsyncGenerator[AsyncSession]:
+    """Open the database, and a transaction in it."""
+    async with (
+        dialect.open_database(load(dialect.DatabaseSettings)) as database,
+        transaction(database.write) as session,
+    ):
+        yield session
+
+
+def exit_with_error(reason: object, code: int = 1) -> NoReturn:
+    """Print the reason to standard error, and exit without a traceback."""
+    typer.echo(reason, err=True)
+    raise typer.Exit(code)
 
 
 @commands.command()
@@ -59,8 +75,7 @@ def check() -> None:
         try:
             migrations.check()
         except CommandError as error:
-            typer.echo(f"{error}\nRun: just migrate-gen", err=True)
-            raise typer.Exit(1) from None
+            exit_with_error(f"{error}\nRun: just migrate-gen")
 
 
 @commands.command()

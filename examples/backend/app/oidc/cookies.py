@@ -1,4 +1,4 @@
-"""Session and login cookies, and the CSRF token."""
+"""Session and sign-in cookies, and the CSRF token."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Random secrets that are stored as digests: refresh tokens, cookies, links in emails.
+"""Random secrets that are stored as digests.
 
 They have 256 random bits and cannot be guessed, so a fast hash without a salt is sufficient.
 """

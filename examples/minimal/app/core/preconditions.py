@@ -23,24 +23,24 @@ class Precondition:
         """Parse the header; None means that any version is accepted."""
         self.tags = None if if_match is None else {tag.strip() for tag in if_match.split(",")}
 
-    def check(self, thing: Versioned) -> None:
+    def check(self, entity: Versioned) -> None:
         """Compare with the current version.
 
         Raises:
             PreconditionFailedError: If the object has another version.
         """
-        if self.tags is not None and not self.tags & {"*", etag(thing)}:
+        if self.tags is not None and not self.tags & {"*", etag(entity)}:
             raise PreconditionFailedError
 
 
-def etag(thing: Versioned) -> str:
+def etag(entity: Versioned) -> str:
     """Return the entity tag of the current version."""
-    return f'"{thing.version}"'
+    return f'"{entity.version}"'
 
 
-def set_etag(response: Response, thing: Versioned) -> None:
+def set_etag(response: Response, entity: Versioned) -> None:
     """Set the `ETag` header to the current version."""
-    response.headers["ETag"] = etag(thing)
+    response.headers["ETag"] = etag(entity)
 
 
 async def _precondition(

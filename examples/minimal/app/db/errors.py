@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
-from app.core.exception_handlers import problem, status_for
+from app.core.exception_handlers import error_response
 from app.core.exceptions import DomainError, PreconditionFailedError, UnavailableError
 from app.db import dialect
 
@@ -53,12 +53,8 @@ def add_exception_handlers(app: FastAPI) -> None:
 async def _unavailable(_: Request, error: Exception) -> JSONResponse:
     """Log the reason, but do not send it to the client: it contains hosts and statements."""
     logger.error("database unavailable", error=f"{type(error).__name__}: {str(error).splitlines()[0]}")
-    return _error_response(UnavailableError)
+    return error_response(UnavailableError())
 
 
 async def _stale_data(_: Request, __: Exception) -> JSONResponse:
-    return _error_response(PreconditionFailedError)
-
-
-def _error_response(error: type[DomainError]) -> JSONResponse:
-    return problem(status_for(error), error.code, error.message)
+    return error_response(PreconditionFailedError())

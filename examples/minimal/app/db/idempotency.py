@@ -52,7 +52,6 @@ class ReplayedResponse(Exception):
     """The request was already processed; contains the original response."""
 
     def __init__(self, record: IdempotencyKey) -> None:
-        """Build the response from the record."""
         super().__init__(record.id)
         self.response = Response(
             record.body, status.HTTP_201_CREATED, json.loads(record.headers), media_type="application/json"
@@ -63,7 +62,6 @@ class IdempotentRequest:
     """A create request with an optional idempotency key."""
 
     def __init__(self, session: AsyncSession, request: Request, response: Response, key: str | None) -> None:
-        """Store the request, its transaction and its key."""
         self.session = session
         self.request = request
         self.response = response
@@ -81,9 +79,9 @@ class IdempotentRequest:
         if self.key is None:
             return
         # Users have separate keys; clients without credentials share theirs.
-        who = self.request.scope.get("principal", "")
+        owner = self.request.scope.get("principal", "")
         record = IdempotencyKey(
-            id=_digest(f"{who} {self.request.method} {self.request.url.path} {self.key}"),
+            id=_digest(f"{owner} {self.request.method} {self.request.url.path} {self.key}"),
             fingerprint=_digest(body.model_dump_json(exclude_unset=True)),
             expires_at=utc_now() + KEY_LIFETIME,
         )
@@ -140,7 +138,7 @@ async def _idempotent_request(
 IdempotencyDep = Annotated[IdempotentRequest, Depends(_idempotent_request)]
 
 
-async def replay_response(_: Request, repeated: Any) -> Response:
+async def replay_response(_: Request, replayed: Any) -> Response:
     """Return the original response."""
-    response: Response = repeated.response
+    response: Response = replayed.response
     return response

@@ -80,7 +80,6 @@ def _page_query(
 
 
 def _cursor(order: str, value: Any, id_: UUID) -> str:
-    """Return the cursor for the last row of a page."""
     return str(Cursor(order, value.isoformat() if isinstance(value, datetime) else str(value), str(id_)))
 
 

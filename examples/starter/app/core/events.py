@@ -1,7 +1,7 @@
-"""Domain events: a service publishes an event without knowing its subscribers.
+"""Domain events: the publisher of an event does not know its subscribers.
 
-Handlers run immediately, in the transaction of the caller, so they must be fast: they may
-write rows or enqueue jobs. An exception in a handler rolls back the whole transaction.
+Handlers run immediately, in the transaction of the caller, so they must be fast and must not
+call other systems. An exception in a handler rolls back the whole transaction.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """Background jobs: tasks, workers that run them, and a scheduler for periodic tasks.
 
-With `REDIS_URL`, separate processes do the work (`app/processes.py`). Without, in development and tests, the API
-process does. dramatiq and redis are imported only by the functions that use them, so API processes do not load them.
+If `REDIS_URL` is set, separate processes run the jobs (`app/processes.py`). Otherwise, in development and tests, the API
+process runs them. Functions import dramatiq and redis when they need them, so API processes do not load them.
 """
 
 import asyncio
@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from app.core.config import ConfigurationError, load
-from app.core.runtime import Background, Feature, Runtime
+from app.core.runtime import Feature, Lifespan, Runtime
 from app.db.session import Database
 from app.jobs import purge
 from app.jobs.in_process import InProcessDestination
 from app.jobs.relay import JobRelay
 from app.jobs.runner import JobRunner
-from app.jobs.scheduler import Scheduler, run_scheduler
+from app.jobs.scheduler import Scheduler
 from app.jobs.settings import EXAMPLE_URL, WorkerSettings
 from app.jobs.task import Queue
-from app.outbox import OutboxSettings, run_relay
+from app.outbox import BackgroundWork, OutboxSettings, run_relay
+from app.outbox.background import run_in_background
 
 if TYPE_CHECKING:
     from dramatiq.brokers.redis import RedisBroker
@@ -32,11 +33,11 @@ __all__ = ["Queue", "enqueue_periodic_tasks", "feature", "purge", "relay_jobs", 
 def _setup(_: FastAPI, runtime: Runtime) -> None:
     settings = runtime[WorkerSettings] = load(WorkerSettings)
     if settings.redis_url is None:
-        runtime.in_process.append(_run_in_process)
+        runtime[BackgroundWork].append(_run_in_process)
 
 
 def require_redis() -> None:
-    """Raise an error unless jobs run in separate processes.
+    """Require Redis, without which jobs run in the API process.
 
     Raises:
         ConfigurationError: If `REDIS_URL` is not set.
@@ -56,7 +57,7 @@ async def _run_in_process(runtime: Runtime) -> AsyncGenerator[None]:
     async with (
         jobs.running(settings.stop_seconds),
         run_relay(JobRelay(database, jobs, runtime[OutboxSettings].poll_seconds), runtime),
-        run_scheduler(Scheduler(database)),
+        run_in_background(Scheduler(database).run()),
     ):
         yield
 
@@ -77,7 +78,7 @@ async def relay_jobs(runtime: Runtime) -> AsyncGenerator[None]:
             yield
 
 
-def run_jobs(*queues: Queue) -> Background:
+def run_jobs(*queues: Queue) -> Lifespan:
     """Return background work that runs the jobs of some queues from Redis."""
 
     @asynccontextmanager
@@ -95,7 +96,7 @@ def run_jobs(*queues: Queue) -> Background:
 @asynccontextmanager
 async def enqueue_periodic_tasks(runtime: Runtime) -> AsyncGenerator[None]:
     """Enqueue periodic tasks when they are due."""
-    async with run_scheduler(Scheduler(runtime[Database])):
+    async with run_in_background(Scheduler(runtime[Database]).run()):
         yield
 
 

@@ -32,11 +32,11 @@ def schedule() -> None:
 async def _list_schedule() -> None:
     async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
         scheduler = Scheduler(database)
-        ticks = await scheduler.load_states()
+        handled_until = await scheduler.load_states()
     width = max(len(schedule.name) for schedule in scheduler.schedules)
     typer.echo(f"{'task':{width}}  {'cron':15}  {'missed':6}  {'last':16}  next")
     for schedule in scheduler.schedules:
-        last = ticks.get(schedule.name)
+        last = handled_until.get(schedule.name)
         next_run = schedule.next_run(last or utc_now())
         typer.echo(
             f"{schedule.name:{width}}  {schedule.cron:15}  {schedule.missed:6}  "

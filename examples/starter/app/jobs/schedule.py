@@ -49,9 +49,9 @@ class Schedule:
         """Key of all its jobs, so that they run one at a time."""
         return f"schedule {self.name}"
 
-    def next_run(self, moment: datetime) -> datetime:
+    def next_run(self, after: datetime) -> datetime:
         """Return the first run after a timestamp."""
-        return next(CronSim(self.cron, moment))
+        return next(CronSim(self.cron, after))
 
     def runs_to_enqueue(self, last: datetime, now: datetime) -> tuple[list[datetime], datetime]:
         """Return the runs to enqueue, and the time up to which the schedule is then handled."""
@@ -73,8 +73,8 @@ class Schedule:
 
     def enqueue(self, session: AsyncSession, due: datetime) -> None:
         """Enqueue the task for one run."""
-        told = {"due": due} if "due" in self.task.arguments.model_fields else {}
-        self.task.enqueue_arguments(session, self.task.arguments(**told), key=self.key)
+        arguments = {"due": due} if "due" in self.task.arguments.model_fields else {}
+        self.task.enqueue_arguments(session, self.task.arguments(**arguments), key=self.key)
 
 
 _schedules: list[Schedule] = []

@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from app.db.commands import exit_with_error
 from app.jwt import keys
 from app.jwt.settings import JwtSettings, new_secret_key
 
@@ -31,7 +32,7 @@ def secret(
     file = Path(".env")
     text = file.read_text("utf-8") if file.exists() else ""
     if _is_set(text) and not replace:
-        _exit_with_error(f"{VARIABLE} is set in {file}. To replace it: app keys secret --replace")
+        exit_with_error(f"{VARIABLE} is set in {file}. To replace it: app keys secret --replace")
     _write(file, _assign(text, new_secret_key()))
     typer.echo(f"{VARIABLE} written to {file}")
 
@@ -40,7 +41,7 @@ def secret(
 def generate(file: KeysFile = DEFAULT_FILE) -> None:
     """Create a key file with a current and a next Ed25519 key."""
     if file.exists():
-        _exit_with_error(f"{file} exists. To rotate its keys: app keys rotate {file}")
+        exit_with_error(f"{file} exists. To rotate its keys: app keys rotate {file}")
     _write(file, keys.dump_keys(keys.generate()))
     typer.echo(f"written: {file}\nSet JWT_KEYS_FILE={file} where the service runs, and keep the file secret.")
 
@@ -54,10 +55,10 @@ def rotate(file: KeysFile = DEFAULT_FILE) -> None:
     between two rotations, unless a key was stolen: the second rotation removes it.
     """
     try:
-        present = keys.read_keys(file)
+        current_keys = keys.read_keys(file)
     except ValueError as error:
-        _exit_with_error(str(error))
-    _write(file, keys.dump_keys(keys.rotate(present)))
+        exit_with_error(error)
+    _write(file, keys.dump_keys(keys.rotate(current_keys)))
     typer.echo(f"written: {file}\nRestart the service to use it.")
 
 
@@ -72,16 +73,11 @@ def public(
     been among the public keys since the last rotation.
     """
     try:
-        present = keys.read_keys(file)
+        current_keys = keys.read_keys(file)
     except ValueError as error:
-        _exit_with_error(str(error))
-    _write(to, keys.dump_public_keys(present))
+        exit_with_error(error)
+    _write(to, keys.dump_public_keys(current_keys))
     typer.echo(f"written: {to}\nSet JWT_PUBLIC_KEYS_FILE={to} for services that only verify tokens.")
-
-
-def _exit_with_error(reason: str) -> NoReturn:
-    typer.echo(reason, err=True)
-    raise typer.Exit(1)
 
 
 def _is_set(text: str) -> bool:
@@ -91,8 +87,8 @@ def _is_set(text: str) -> bool:
 def _assign(text: str, value: str) -> str:
     """Replace the line of the variable, even if it is commented out, or append one."""
     line = f"{VARIABLE}={value}"
-    for present in (_SET, _COMMENTED_OUT):
-        changed, found = re.subn(rf"(?im)^{present}.*$", line, text)
+    for pattern in (_SET, _COMMENTED_OUT):
+        changed, found = re.subn(rf"(?im)^{pattern}.*$", line, text)
         if found:
             return changed
     return f"{text.rstrip()}\n{line}\n".lstrip()

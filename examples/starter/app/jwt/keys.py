@@ -1,14 +1,10 @@
 """Keys that sign and verify access tokens.
 
-A secret (HS256) is enough for a service that verifies its own tokens. If other services verify
-them too, each would need the secret and could sign tokens with it. Use Ed25519 keys in that
-case; their public keys are published.
+A secret (HS256) is enough for a service that verifies its own tokens. Other services that verify
+them could also sign with the secret, so they need Ed25519 keys, whose public keys are published.
 
-The keys are in one file, a private JWK set (RFC 7517), in this order: current, next, previous.
-All of them are published and verify tokens. A key is therefore known everywhere before it signs,
-and its last tokens stay valid until they expire.
-
-Services that only verify tokens have the same set without the private keys.
+Ed25519 keys are in one file, a JWK set (RFC 7517), in this order: current, next, previous. All of
+them verify tokens, so a key is known everywhere before it signs, and its last tokens stay valid.
 """
 
 import base64
@@ -55,7 +51,7 @@ class SigningKeys:
         """
         kid, key = next(iter(self._keys.items()))
         if isinstance(key, Ed25519PublicKey):
-            raise NoSigningKey("Only the service with JWT_KEYS_FILE can sign tokens; this one verifies them.")
+            raise NoSigningKey("Only a process with JWT_KEYS_FILE can sign tokens; this one only verifies them.")
         headers = {"typ": token_type} if kid is None else {"typ": token_type, "kid": kid}
         return jwt.encode(claims, key, self.algorithm, headers)
 

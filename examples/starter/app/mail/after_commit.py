@@ -1,7 +1,4 @@
-"""Sending an email after the commit, so that none reports a change that is rolled back.
-
-A backend keeps the email until then: as a job in the database, or in the memory of this process.
-"""
+"""Sending an email after the commit, so that none reports a change that is rolled back."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -26,13 +23,17 @@ _backends: list[EmailBackend] = []  # global, because event handlers have no acc
 async def send(session: AsyncSession, email: Email | DeferredEmail) -> None:
     """Send an email after the transaction of `session` commits; a rollback discards it.
 
-    With workers, the email is stored in the database until it is sent. Use a deferred email if it contains a secret.
+    Use a deferred email if it contains a secret, because a backend may store pending emails.
 
     Raises:
-        RuntimeError: If no backend is active; without workers also inside `begin_nested`.
+        RuntimeError: If no backend is active, or if the backend does not support savepoints (`begin_nested`).
     """
     if not _backends:
+<<<<<<< HEAD:examples/starter/app/mail/after_commit.py
         raise RuntimeError("No email backend is active. The lifespan of app.mail.in_memory must be running.")
+=======
+        raise RuntimeError("No email backend is active. The lifespan of the application must be running.")
+>>>>>>> w-code:examples/starter/app/mail/outbox.py
     await _backends[-1].send(session, email)
 
 

@@ -5,6 +5,7 @@ email is sent again with the same Message-ID, so that mail servers can recognize
 """
 
 import json
+from pkgutil import resolve_name
 from typing import Any
 
 import structlog
@@ -16,9 +17,15 @@ from app.core.config import load
 from app.core.runtime import Feature, Runtime
 from app.jobs.arguments import arguments_model, parse_arguments
 from app.jobs.task import Job, Queue, non_transactional_task
+<<<<<<< HEAD
 from app.mail import after_commit, preview
 from app.mail.deferred import DeferredEmail, build_email, deferred_email, get_builder
 from app.mail.message import Email, compose
+=======
+from app.mail import outbox, preview
+from app.mail.deferred import DeferredEmail, EmailBuilder, build_email, deferred_email
+from app.mail.message import Mail, compose
+>>>>>>> w-code
 from app.mail.settings import MailSettings, sender_address
 from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, transport
 from app.outbox.errors import RetryLater
@@ -29,8 +36,13 @@ SEND_TIMEOUT_SECONDS = 60  # a server may be slow with each of its responses
 logger = structlog.get_logger(__name__)
 
 
+<<<<<<< HEAD
 class EmailDeliveryDelayed(RetryLater):
     """The SMTP server is unavailable, rejects the email temporarily, or rejects our login or settings."""
+=======
+class MailDeliveryDelayed(RetryLater):
+    """The SMTP server is unavailable, rejects the email temporarily, or rejects our credentials or settings."""
+>>>>>>> w-code
 
 
 class UnknownEmail(RetryLater):
@@ -68,17 +80,29 @@ async def rendered(session: AsyncSession, *, to: str, subject: str, text: str, h
 @non_transactional_task(max_attempts=MAX_ATTEMPTS, timeout_seconds=SEND_TIMEOUT_SECONDS, queue=Queue.EMAIL)
 async def send_email(job: Job, *, email: str, arguments: dict[str, Any]) -> None:
     """Build an email and send it, without an open transaction."""
-    try:
-        builder = get_builder(email)
-    except LookupError as error:
-        raise UnknownEmail(*error.args) from None
+    builder = _find_builder(email)
     parsed = parse_arguments(arguments_model(builder.function), json.dumps(arguments))
     if built := await build_email(job.database, builder(**parsed)):
         await _deliver(built, str(job.id))
 
 
+<<<<<<< HEAD
 async def _deliver(email: Email, message_id: str) -> None:
     """Deliver an email in one attempt; raise `EmailDeliveryDelayed` if it should be retried.
+=======
+def _find_builder(name: str) -> EmailBuilder[...]:
+    try:
+        builder = resolve_name(name)
+    except (ImportError, AttributeError):
+        builder = None
+    if not isinstance(builder, EmailBuilder):
+        raise UnknownEmail(f"There is no deferred email {name}. It may have been renamed while emails were pending.")
+    return builder
+
+
+async def _deliver(mail: Mail, message_id: str) -> None:
+    """Deliver an email in one attempt; raise `MailDeliveryDelayed` if it should be retried.
+>>>>>>> w-code
 
     A permanent error of this email is only logged. Neither the log nor the exception contains the address, so the
     server's error text, which may quote it, is omitted.

@@ -27,7 +27,7 @@ async def deliver(settings: MailSettings, message: EmailMessage) -> None:
     The server's certificate must be trusted; `SSL_CERT_FILE` adds certificate authorities.
 
     Raises:
-        SMTPException: If the server rejects the message or the login.
+        SMTPException: If the server rejects the message or the credentials.
         OSError: If the server is unreachable.
     """
     await aiosmtplib.send(

@@ -52,13 +52,13 @@ def _notify(session: Session) -> None:
 
 
 def listen_for_commits(
-    wake: asyncio.Event, again_seconds: float = RECONNECT_SECONDS
+    wake: asyncio.Event, reconnect_seconds: float = RECONNECT_SECONDS
 ) -> AbstractAsyncContextManager[None]:
     """Set `wake` at each notification, in the background of the block."""
-    return run_in_background(_listen(wake, again_seconds))
+    return run_in_background(_listen(wake, reconnect_seconds))
 
 
-async def _listen(wake: asyncio.Event, again_seconds: float) -> None:
+async def _listen(wake: asyncio.Event, reconnect_seconds: float) -> None:
     url = dialect.database_url(load(dialect.DatabaseSettings)).set(drivername="postgresql")
     while True:
         try:
@@ -71,7 +71,7 @@ async def _listen(wake: asyncio.Event, again_seconds: float) -> None:
                     wake.set()
         except (psycopg.Error, OSError) as error:
             logger.warning("outbox: LISTEN connection lost, polling only", error=str(error).partition("\n")[0])
-        await asyncio.sleep(again_seconds)
+        await asyncio.sleep(reconnect_seconds)
 
 
 feature = Feature(setup=_setup)

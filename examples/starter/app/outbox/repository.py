@@ -1,6 +1,6 @@
 """Queries for outbox messages of any destination."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -43,7 +43,8 @@ class OutboxRepository:
     async def replay(self, ids: Sequence[UUID] | None) -> int:
         """Retry the dead letters with these ids (None: all of them), and return their number."""
         wake_relay(self.session)
-        return await self._update(
+        return await update_messages(
+            self.session,
             _is_dead(ids),
             dead_at=None,
             sent_at=None,
@@ -66,10 +67,12 @@ class OutboxRepository:
             "dead": [col(OutboxMessage.dead_at).is_not(None)],
         }
         query = select(func.count(), func.min(col(OutboxMessage.due_at)))
-        return {state: (await self.session.exec(query.where(*which))).one() for state, which in states.items()}
+        return {state: (await self.session.exec(query.where(*is_in))).one() for state, is_in in states.items()}
 
-    async def _update(self, which: Sequence[ColumnElement[bool]], **values: Any) -> int:
-        return (await self.session.exec(update(OutboxMessage).where(*which).values(**values))).rowcount
+
+async def update_messages(session: AsyncSession, conditions: Iterable[ColumnElement[bool]], **values: Any) -> int:
+    """Update the messages that fulfill all conditions, and return their number."""
+    return (await session.exec(update(OutboxMessage).where(*conditions).values(**values))).rowcount
 
 
 def wake_relay(session: AsyncSession) -> None:
@@ -83,5 +86,5 @@ def truncate_error(error: str) -> str:
 
 
 def _is_dead(ids: Sequence[UUID] | None) -> list[ColumnElement[bool]]:
-    which = [col(OutboxMessage.dead_at).is_not(None)]
-    return which if ids is None else [*which, col(OutboxMessage.id).in_(ids)]
+    is_dead = [col(OutboxMessage.dead_at).is_not(None)]
+    return is_dead if ids is None else [*is_dead, col(OutboxMessage.id).in_(ids)]

@@ -15,14 +15,14 @@ def audit(event: str, *, user_id: UUID | None = None, outcome: str = "success", 
     """Log a security event.
 
     Args:
-        event: Name of the event: `login`, `password_reset`.
+        event: Name of the event, such as `login`.
         user_id: The affected user, if known.
         outcome: `success`, or the reason for the rejection.
         **details: Additional fields. Never log secrets; log email addresses only as `fingerprint`.
     """
-    known = {name: value for name, value in details.items() if value is not None}
+    fields = {name: value for name, value in details.items() if value is not None}
     log = logger.info if outcome == "success" else logger.warning
-    log(event, audit=True, outcome=outcome, **({"user_id": str(user_id)} if user_id else {}), **known)
+    log(event, audit=True, outcome=outcome, **({"user_id": str(user_id)} if user_id else {}), **fields)
 
 
 def fingerprint(email: str) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # all others require `write`, and browsers need a CSRF token
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # all others change data, and require `write`
 
 
 class Scope(StrEnum):
@@ -30,7 +30,7 @@ class Principal:
     user_id: UUID
     scopes: frozenset[str]
     expires_at: datetime
-    session_id: UUID | None = None  # None for tokens of an identity provider
+    session_id: UUID | None = None  # None if the token belongs to no session
 
 
 @dataclass(frozen=True)

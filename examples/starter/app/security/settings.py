@@ -1,6 +1,7 @@
 """Settings shared by all kinds of sign-in."""
 
 import re
+from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -41,6 +42,11 @@ class SecuritySettings(EnvSettings):
         if self.env is Environment.PROD and not is_safe_url(self.app_url or "", self.env):
             raise ValueError("AUTH_APP_URL: must be an https URL. Example: https://app.example.com")
         return self
+
+    @property
+    def session_lifetime(self) -> timedelta:
+        """The lifetime of a session."""
+        return timedelta(days=self.session_days)
 
     def link(self, path: str) -> str:
         """Return the URL of a page of the frontend; in development, the default is this service."""

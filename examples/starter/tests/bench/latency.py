@@ -16,7 +16,7 @@ from app.jobs.relay import Destination, JobRelay
 from app.jobs.runner import JobRunner
 from app.main import create_app
 from app.outbox import OutboxSettings, Wakers
-from app.outbox.poller import run_poller
+from app.outbox.background import run_in_background
 from tests.bench.environment import Figure, Stage, began, look_at_the_clock
 
 ROUNDS, JOBS = 5, 12
@@ -69,7 +69,7 @@ async def _relaying(stage: Stage, destination: Destination, waking: Sequence[Wak
     async with AsyncExitStack() as stack:
         for wake in waking:
             await stack.enter_async_context(wake(relay.wake))
-        await stack.enter_async_context(run_poller(relay))
+        await stack.enter_async_context(run_in_background(relay.run()))
         await asyncio.sleep(0.3)  # wait until all subscriptions are active
         yield
 

@@ -17,8 +17,9 @@ from app.db.session import Database, transaction
 from app.jobs.purge import purge_expired
 from app.jobs.runner import JobRunner
 from app.jobs.schedule import MissedRuns, Schedule, schedules
-from app.jobs.scheduler import Scheduler, ScheduleState, run_scheduler
+from app.jobs.scheduler import Scheduler, ScheduleState
 from app.jobs.task import task
+from app.outbox.background import run_in_background
 from tests.jobs.conftest import enqueue, enqueue_and_mark_sent
 from tests.outbox.conftest import outbox_rows
 from tests.run_jobs import run_pending_jobs
@@ -206,7 +207,7 @@ async def test_scheduler_runs_until_stopped(empty_database: Database) -> None:
     scheduler = FailingAtFirst(empty_database, [Schedule(chime, "* * * * *", MissedRuns.ONCE)], check_seconds=0.01)
     began = utc_now()
     with capture_logs() as lines:
-        async with run_scheduler(scheduler):
+        async with run_in_background(scheduler.run()):
             await wait_until(lambda: len(looks) > 2)
 
     assert looks == sorted(looks)

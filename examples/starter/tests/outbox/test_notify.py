@@ -19,8 +19,8 @@ from app.db import dialect
 from app.db.session import Database, transaction
 from app.main import create_app
 from app.outbox import Wakers, notify
+from app.outbox.background import run_in_background
 from app.outbox.notify import listen_for_commits
-from app.outbox.poller import run_poller
 from app.outbox.repository import OutboxRepository
 from tests.outbox.conftest import RecordingPoller, commit_messages, make_message
 from tests.waiting import TIMEOUT_SECONDS, wait_until
@@ -106,7 +106,7 @@ async def test_commit_without_messages_does_not_notify(
 
 async def test_notification_wakes_relay(notifying: None, empty_database: Database) -> None:
     relay = RecordingPoller(empty_database, poll_seconds=2 * TIMEOUT_SECONDS)
-    async with listen_for_commits(relay.wake), run_poller(relay):
+    async with listen_for_commits(relay.wake), run_in_background(relay.run()):
         await asyncio.wait_for(relay.wake.wait(), TIMEOUT_SECONDS)
         await wait_until(lambda: not relay.wake.is_set())
         await commit_messages(empty_database, make_message("first"))
@@ -116,7 +116,7 @@ async def test_notification_wakes_relay(notifying: None, empty_database: Databas
 async def test_broken_connection_is_replaced(notifying: None, empty_database: Database) -> None:
     wake = asyncio.Event()
     with capture_logs() as lines:
-        async with listen_for_commits(wake, again_seconds=0.01):
+        async with listen_for_commits(wake, reconnect_seconds=0.01):
             await asyncio.wait_for(wake.wait(), TIMEOUT_SECONDS)
             wake.clear()
             async with transaction(empty_database.write) as session:

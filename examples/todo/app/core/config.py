@@ -23,7 +23,7 @@ class Environment(StrEnum):
 
 
 class ConfigurationError(Exception):
-    """A setting is missing or invalid; the service cannot start."""
+    """A setting is missing or invalid; the process cannot start."""
 
 
 class EnvSettings(BaseSettings):
@@ -41,7 +41,7 @@ class EnvSettings(BaseSettings):
 
 
 class Settings(EnvSettings):
-    """Core settings of the HTTP service."""
+    """Core settings of the application."""
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")

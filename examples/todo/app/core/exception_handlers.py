@@ -53,14 +53,9 @@ def status_for(error: type[DomainError]) -> HTTPStatus:
 def problem(
     status: HTTPStatus, code: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
 ) -> JSONResponse:
-    """Build an error response.
+    """Build an error response. Clients see `detail`, so it must not contain internal details.
 
-    Args:
-        status: HTTP status code.
-        code: Stable, machine-readable error code.
-        detail: Human-readable explanation, without internal details.
-        headers: Additional response headers.
-        **more: Additional members, such as the list of invalid fields.
+    `more` are additional members, such as the list of invalid fields.
     """
     content = {
         "type": "about:blank",

@@ -93,8 +93,8 @@ class RequestId(HttpMiddleware):
     """Assign a request id: the client's if it is safe to log, otherwise a new one."""
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id = given if _ACCEPTABLE_REQUEST_ID.fullmatch(given) else uuid4().hex
+        sent_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = sent_id if _ACCEPTABLE_REQUEST_ID.fullmatch(sent_id) else uuid4().hex
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -203,18 +203,18 @@ class ErrorBoundary(HttpMiddleware):
         self.debug = debug
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
+        response_started = False
 
         async def track_start(message: Message) -> None:
-            nonlocal begun
-            begun = True
+            nonlocal response_started
+            response_started = True
             await send(message)
 
         try:
             await self.app(scope, receive, track_start)
         except Exception:
             logger.exception("unhandled exception")
-            if begun:
+            if response_started:
                 return  # The response has started: the server closes the connection, so the client notices the error.
             more: dict[str, Any] = {"traceback": traceback.format_exc().splitlines()} if self.debug else {}
             detail = "Internal server error. Include the request id when you report it."
@@ -230,8 +230,8 @@ class BodySizeLimit(HttpMiddleware):
         self.max_bytes = max_bytes
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > self.max_bytes:
+        content_length = Headers(scope=scope).get("content-length", "")
+        if content_length.isdecimal() and int(content_length) > self.max_bytes:
             too_large = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "content_too_large", self._detail)
             await too_large(scope, receive, send)
             return

@@ -1,6 +1,6 @@
 """Detects that the server is stopping, so that endless responses can end.
 
-uvicorn waits for open responses before it exits the lifespan, so a live feed would
+uvicorn waits for open responses before it exits the lifespan, so an endless response would
 delay the shutdown until the grace period is over.
 """
 
@@ -24,18 +24,18 @@ def watch_shutdown_signals(stopping: asyncio.Event) -> Generator[None]:
         yield  # Python delivers signals to the main thread only.
         return
     loop = asyncio.get_running_loop()
-    watched = {s: h for s in (signal.SIGTERM, signal.SIGINT) if callable(h := signal.getsignal(s))}
+    previous = {s: handler for s in (signal.SIGTERM, signal.SIGINT) if callable(handler := signal.getsignal(s))}
 
-    def notice(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(stopping.set)
-        watched[signal.Signals(number)](number, frame)
+        previous[signal.Signals(number)](number, frame)
 
-    for number in watched:
-        signal.signal(number, notice)
+    for number in previous:
+        signal.signal(number, handle)
     try:
         yield
     finally:
-        for number, handler in watched.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 

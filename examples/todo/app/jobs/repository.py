@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, or_
 from sqlalchemy.orm import aliased
-from sqlmodel import col, delete, select, update
+from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import utc_now
 from app.outbox.models import OutboxMessage
-from app.outbox.repository import NOT_DEAD, NOT_LEASED, truncate_error, wake_relay
+from app.outbox.repository import NOT_DEAD, NOT_LEASED, truncate_error, update_messages, wake_relay
 
 DESTINATION = "workers"
 IS_JOB = col(OutboxMessage.destination) == DESTINATION
@@ -47,12 +46,12 @@ class JobRepository:
 
     async def has_stuck(self, suspect_after: timedelta) -> bool:
         """Return whether a job may have been lost after it was sent."""
-        left = or_(exists().where(*_lease_expired()), exists().where(*_possibly_lost(suspect_after)))
-        return bool((await self.session.exec(select(left))).one())
+        stuck = or_(exists().where(*_lease_expired()), exists().where(*_possibly_lost(suspect_after)))
+        return bool((await self.session.exec(select(stuck))).one())
 
     async def mark_sent(self, rows: Iterable[OutboxMessage]) -> None:
         """Mark jobs as sent."""
-        await self._update(_with_ids(rows), sent_at=utc_now())
+        await update_messages(self.session, _with_ids(rows), sent_at=utc_now())
 
     async def possibly_lost(self, suspect_after: timedelta, limit: int) -> Sequence[OutboxMessage]:
         """Return jobs that were sent a while ago and are not running, oldest first."""
@@ -67,11 +66,11 @@ class JobRepository:
     async def mark_checked(self, rows: Iterable[OutboxMessage]) -> None:
         """Mark that the destination still has these jobs, so that others are checked first."""
         sent = col(OutboxMessage.sent_at).is_not(None)
-        await self._update([*_with_ids(rows), sent, *NOT_LEASED], sent_at=utc_now())
+        await update_messages(self.session, [*_with_ids(rows), sent, *NOT_LEASED], sent_at=utc_now())
 
     async def requeue(self, rows: Iterable[OutboxMessage]) -> int:
         """Send jobs again that a destination has lost; return their number."""
-        return await self._update([*_with_ids(rows), *NOT_LEASED], sent_at=None)
+        return await update_messages(self.session, [*_with_ids(rows), *NOT_LEASED], sent_at=None)
 
     async def requeue_expired_leases(self) -> int:
         """Send jobs again whose worker did not finish in time; return their number.
@@ -79,16 +78,18 @@ class JobRepository:
         Skips locked rows, so a worker that hangs in a transaction does not block the relay.
         """
         late = select(col(OutboxMessage.number)).where(*_lease_expired()).with_for_update(skip_locked=True)
-        return await self._update([col(OutboxMessage.number).in_(late)], sent_at=None, leased_until=None)
+        return await update_messages(
+            self.session, [col(OutboxMessage.number).in_(late)], sent_at=None, leased_until=None
+        )
 
     async def find(self, job_id: UUID) -> OutboxMessage | None:
         """Lock and return a job that was sent and is not running, or return None."""
-        free = or_(col(OutboxMessage.leased_until).is_(None), col(OutboxMessage.leased_until) < utc_now())
+        is_free = or_(col(OutboxMessage.leased_until).is_(None), col(OutboxMessage.leased_until) < utc_now())
         query = select(OutboxMessage).where(
             col(OutboxMessage.id) == job_id,
             col(OutboxMessage.sent_at).is_not(None),
             col(OutboxMessage.dead_at).is_(None),
-            free,
+            is_free,
         )
         return (await self.session.exec(query.with_for_update())).one_or_none()
 
@@ -102,28 +103,29 @@ class JobRepository:
     async def schedule_retry(self, row: OutboxMessage, at: datetime, error: str) -> None:
         """Schedule the next attempt."""
         values = {"sent_at": None, "leased_until": None, "next_attempt_at": at, "last_error": truncate_error(error)}
-        await self._update([*_is_current_attempt(row)], **values)
+        await update_messages(self.session, [*_is_current_attempt(row)], **values)
 
-    async def release(self, row: OutboxMessage, at: datetime, why: str = "") -> None:
+    async def release(self, row: OutboxMessage, at: datetime, reason: str = "") -> None:
         """Release a job, to be sent again from `at` on. The attempt does not count."""
         values = {"sent_at": None, "leased_until": None, "next_attempt_at": at, "attempts": row.attempts - 1}
-        values["last_error"] = why or row.last_error
-        await self._update([*_is_current_attempt(row)], **values)
+        values["last_error"] = reason or row.last_error
+        await update_messages(self.session, [*_is_current_attempt(row)], **values)
 
     async def move_to_dead_letters(self, row: OutboxMessage, error: str) -> None:
         """Make a job a dead letter. The next job with its key is then due."""
         wake_relay(self.session)
-        await self._update(
-            [*_is_current_attempt(row)], leased_until=None, dead_at=utc_now(), last_error=truncate_error(error)
+        await update_messages(
+            self.session,
+            [*_is_current_attempt(row)],
+            leased_until=None,
+            dead_at=utc_now(),
+            last_error=truncate_error(error),
         )
 
     async def has_pending(self, key: str) -> bool:
         """Return whether there is a job with this key that is neither finished nor dead."""
-        which = exists().where(col(OutboxMessage.key) == key, NOT_DEAD)
-        return bool((await self.session.exec(select(which))).one())
-
-    async def _update(self, which: Sequence[ColumnElement[bool]], **values: Any) -> int:
-        return (await self.session.exec(update(OutboxMessage).where(*which).values(**values))).rowcount
+        pending = exists().where(col(OutboxMessage.key) == key, NOT_DEAD)
+        return bool((await self.session.exec(select(pending))).one())
 
 
 def _due() -> tuple[ColumnElement[bool], ...]:
@@ -145,10 +147,10 @@ def _due() -> tuple[ColumnElement[bool], ...]:
 
 
 def _lease_expired() -> tuple[ColumnElement[bool], ...]:
-    taken = col(OutboxMessage.leased_until)
+    leased_until = col(OutboxMessage.leased_until)
     # IS NOT NULL looks redundant, but PostgreSQL needs it: for a timestamp that it does not know yet (a prepared
     # statement) it estimates that a third of all rows are earlier, and scans the table instead of the small index.
-    return IS_JOB, taken.is_not(None), taken < utc_now()
+    return IS_JOB, leased_until.is_not(None), leased_until < utc_now()
 
 
 def _possibly_lost(after: timedelta) -> tuple[ColumnElement[bool], ...]:
@@ -157,9 +159,9 @@ def _possibly_lost(after: timedelta) -> tuple[ColumnElement[bool], ...]:
 
 def _is_current_attempt(row: OutboxMessage) -> tuple[ColumnElement[bool], ...]:
     """Match a job only while this attempt runs: each attempt increments the number that is compared."""
-    taken = col(OutboxMessage.leased_until).is_not(None)
+    is_leased = col(OutboxMessage.leased_until).is_not(None)
     # By id: SQLite reuses the numbers of deleted rows.
-    return col(OutboxMessage.id) == row.id, col(OutboxMessage.attempts) == row.attempts, taken
+    return col(OutboxMessage.id) == row.id, col(OutboxMessage.attempts) == row.attempts, is_leased
 
 
 def _with_ids(rows: Iterable[OutboxMessage]) -> tuple[ColumnElement[bool], ...]:

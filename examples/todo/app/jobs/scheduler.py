@@ -7,7 +7,6 @@ schedulers one succeeds, and one that crashes in between has changed nothing.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,7 +17,7 @@ from app.db.base import Base, UtcDateTime, utc_now
 from app.db.session import Database, transaction
 from app.jobs.repository import JobRepository
 from app.jobs.schedule import MissedRuns, Schedule, schedules
-from app.outbox.background import finish_before_cancel, run_in_background
+from app.outbox.background import finish_before_cancel
 from app.outbox.errors import describe_error, format_error_traceback
 
 CHECK_SECONDS = 15.0
@@ -86,7 +85,7 @@ class Scheduler:
     async def load_states(self) -> dict[str, datetime]:
         """Return the time up to which each schedule is handled."""
         async with transaction(self.database.snapshot) as session:
-            return {tick.name: tick.handled_until for tick in (await session.exec(select(ScheduleState))).all()}
+            return {state.name: state.handled_until for state in (await session.exec(select(ScheduleState))).all()}
 
     async def _process_schedule(self, schedule: Schedule, last: datetime | None, now: datetime) -> None:
         if last is None:
@@ -107,11 +106,11 @@ class Scheduler:
     async def _enqueue_due(self, schedule: Schedule, last: datetime, now: datetime) -> None:
         times, handled_until = schedule.runs_to_enqueue(last, now)
         async with transaction(self.database.write) as session:
-            row = update(ScheduleState).where(
+            unchanged = update(ScheduleState).where(
                 col(ScheduleState.name) == schedule.name, col(ScheduleState.handled_until) == last
             )
-            if not (await session.exec(row.values(handled_until=handled_until))).rowcount:
-                return
+            if not (await session.exec(unchanged.values(handled_until=handled_until))).rowcount:
+                return  # another scheduler was faster
             if schedule.missed is not MissedRuns.EACH and await JobRepository(session).has_pending(schedule.key):
                 times = []
             for time in times:
@@ -128,8 +127,3 @@ class Scheduler:
             async with transaction(self.database.write) as session:
                 row = update(ScheduleState).where(col(ScheduleState.name) == schedule.name)
                 await session.exec(row.values(handled_until=now))
-
-
-def run_scheduler(scheduler: Scheduler) -> AbstractAsyncContextManager[None]:
-    """Run a scheduler in the background of the block."""
-    return run_in_background(scheduler.run())

@@ -1,4 +1,4 @@
-"""Tasks: functions that workers run later, at least once.
+"""Tasks: functions that run later, at least once.
 
     @task()
     async def send_welcome_email(session: AsyncSession, *, user_id: UUID) -> None: ...
@@ -47,7 +47,7 @@ class Queue(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """The job that an `non_transactional_task` runs for."""
+    """The job for which a `non_transactional_task` runs."""
 
     id: UUID
     attempt: int
@@ -73,7 +73,7 @@ class UnknownTask(RetryLater):
 
 
 class Task(Generic[P]):
-    """A function that workers call, with its options."""
+    """A function that runs as a job, with its options."""
 
     def __init__(
         self,

@@ -62,12 +62,12 @@ class Passwords:
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Compare a password with the stored hash.
 
-        Without a stored hash, the same work is done, so that the response time does not reveal whether an account
+        Without a stored hash, the same work is done, so that the response time does not reveal whether a user
         exists. A password that exceeds the maximum length is wrong, and takes no longer than others.
 
         Args:
             password: The entered password.
-            stored: The stored hash; None if there is no such account, or if it has no password.
+            stored: The stored hash; None if there is no such user, or if they have no password.
 
         Returns:
             Whether the password matches, and a new hash to store if the current one is outdated.
@@ -115,14 +115,7 @@ def estimate_strength(text: str, words: Sequence[str]) -> dict[str, Any]:
     """Estimate with zxcvbn how hard a text is to guess.
 
     Its word lists take 12 MB of memory and 0.1 seconds to load, so they are imported on first use. Processes that only
-    verify passwords never load them.
-
-    Args:
-        text: The text. The time grows much faster than its length.
-        words: Additional words that are easy to guess.
-
-    Returns:
-        The result of zxcvbn, with `score`, `guesses_log10` and `feedback`.
+    verify passwords never load them. `words` are additional words that are easy to guess.
     """
     from zxcvbn import zxcvbn  # noqa: PLC0415 - see above
 

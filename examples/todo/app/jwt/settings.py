@@ -62,10 +62,10 @@ class JwtSettings(EnvSettings):
     @model_validator(mode="after")
     def _require_usable_keys(self) -> "JwtSettings":
         """Require exactly one usable kind of key, and reject guessable secrets."""
-        given = [self.variable(name) for name in KEY_SETTINGS if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"{given[0]}: must not be set together with {given[1]}")
-        if not given and self.env is Environment.PROD:
+        configured = [self.variable(name) for name in KEY_SETTINGS if getattr(self, name) is not None]
+        if len(configured) > 1:
+            raise ValueError(f"{configured[0]}: must not be set together with {configured[1]}")
+        if not configured and self.env is Environment.PROD:
             raise ValueError("JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE. To create one: app keys secret")
         if self.secret_key is not None:
             _reject_guessable(self.secret_key.get_secret_value(), self.env)

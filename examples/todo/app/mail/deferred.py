@@ -18,8 +18,6 @@ from app.mail.message import Email, UnusableAddress
 P = ParamSpec("P")
 Build = Callable[Concatenate[AsyncSession, P], Awaitable[Email | None]]
 
-_builders: dict[str, "EmailBuilder[...]"] = {}
-
 logger = structlog.get_logger(__name__)
 
 
@@ -57,26 +55,18 @@ class EmailBuilder(Generic[P]):
 
 
 def deferred_email(function: Build[P]) -> EmailBuilder[P]:
-    """Register a function that builds a deferred email.
+    """Make a function the builder of a deferred email.
 
+<<<<<<< HEAD
     For example `async def welcome(session, *, user_id: UUID) -> Email | None`. It runs after the commit, in a separate
     transaction. With workers, it runs once per delivery attempt. If there is no longer a reason to send the email, it
     returns None; that is not an error.
+=======
+    For example `async def welcome(session, *, user_id: UUID) -> Mail | None`. It runs after the commit, in a separate
+    transaction, and possibly again if sending fails. It returns None if there is no longer a reason to send the email.
+>>>>>>> w-code
     """
-    builder = EmailBuilder(function)
-    _builders[builder.name] = builder
-    return builder
-
-
-def get_builder(name: str) -> EmailBuilder[...]:
-    """Return a builder by name.
-
-    Raises:
-        LookupError: If no builder has this name.
-    """
-    if name not in _builders:
-        raise LookupError(f"There is no deferred email {name}. It may have been renamed while emails were pending.")
-    return _builders[name]
+    return EmailBuilder(function)
 
 
 async def build_email(database: Database, email: DeferredEmail) -> Email | None:

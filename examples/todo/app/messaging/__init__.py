@@ -1,6 +1,6 @@
 """Events on Kafka: contracts of published events, and idempotent consumers.
 
-With `KAFKA_BOOTSTRAP_SERVERS`, separate processes relay and handle events (`app/processes.py`). Without, in
+If `KAFKA_BOOTSTRAP_SERVERS` is set, separate processes relay and handle events (`app/processes.py`). Otherwise, in
 development and tests, the API process does both, with an in-process broker.
 """
 
@@ -11,17 +11,17 @@ import structlog
 from fastapi import FastAPI
 
 from app.core.config import ConfigurationError, load
-from app.core.runtime import Background, Feature, Runtime
+from app.core.runtime import Feature, Lifespan, Runtime
 from app.db.session import Database
 from app.messaging import consumers, contracts, development, publisher, topics
 from app.messaging.dead_letter_replay import DeadLetterReplay
 from app.messaging.health import KafkaHealth
 from app.messaging.producer import EventProducer
 from app.messaging.relay import EventRelay
-from app.messaging.settings import EXAMPLE_SERVERS, KafkaSettings
+from app.messaging.settings import KafkaSettings, require_kafka
 from app.messaging.subscription import run_consumers
 from app.messaging.tracing import TraceContext
-from app.outbox import OutboxSettings, run_relay
+from app.outbox import BackgroundWork, OutboxSettings, run_relay
 from app.outbox.poller import DestinationUnavailable
 
 logger = structlog.get_logger(__name__)
@@ -33,20 +33,7 @@ def _setup(app: FastAPI, runtime: Runtime) -> None:
     app.add_middleware(TraceContext)
     settings = runtime[KafkaSettings] = load(KafkaSettings)
     if settings.bootstrap_servers is None:
-        runtime.in_process.append(_run_in_process)
-
-
-def require_kafka() -> None:
-    """Raise an error unless events are relayed and handled in separate processes.
-
-    Raises:
-        ConfigurationError: If `KAFKA_BOOTSTRAP_SERVERS` is not set.
-    """
-    if load(KafkaSettings).bootstrap_servers is None:
-        raise ConfigurationError(
-            "KAFKA_BOOTSTRAP_SERVERS is not set: in development, the API process runs the relay and the consumers.\n"
-            f"To run separate processes, set it for the API and for all of them. Example: {EXAMPLE_SERVERS}"
-        )
+        runtime[BackgroundWork].append(_run_in_process)
 
 
 def check_topics() -> None:
@@ -90,10 +77,11 @@ async def relay_events(runtime: Runtime) -> AsyncGenerator[None]:
         kafka.close()
 
 
-def consume_events(process: str | None = None) -> Background:
+def consume_events(process: str | None = None) -> Lifespan:
     """Return background work that runs the consumers of a process, or all, and handles their replayed dead letters.
 
-    It raises `ConfigurationError` if the process has no consumers.
+    Raises:
+        ConfigurationError: When it starts, if the process has no consumers.
     """
 
     @asynccontextmanager

@@ -4,10 +4,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.core.config import ConfigurationError, load
-from app.db.commands import command_context
+from app.core.config import ConfigurationError
+from app.db.commands import command_context, exit_with_error
 from app.messaging import consumers, contracts
-from app.messaging.settings import EXAMPLE_SERVERS, KafkaConfig, KafkaSettings
+from app.messaging.settings import KafkaConfig, require_kafka
 from app.messaging.topics import create_topics, ensure_topics_exist, lag, missing_topics, underpartitioned
 from app.outbox.poller import DestinationUnavailable
 
@@ -28,10 +28,11 @@ def show_lag() -> None:
             rows = [(each.name, *behind) for each in consumers.all_consumers() for behind in lag(client, each).items()]
         except DestinationUnavailable as error:
             _fail(error)
-    width, wide = (max(len(str(row[column])) for row in [*rows, ("consumer", "topic")]) for column in (0, 1))
-    typer.echo(f"{'consumer':{width}}  {'topic':{wide}}  behind")
+    heading = ("consumer", "topic")
+    first, second = (max(len(str(row[column])) for row in [*rows, heading]) for column in (0, 1))
+    typer.echo(f"{'consumer':{first}}  {'topic':{second}}  behind")
     for name, topic, behind in rows:
-        typer.echo(f"{name:{width}}  {topic:{wide}}  {behind:6}")
+        typer.echo(f"{name:{first}}  {topic:{second}}  {behind:6}")
 
 
 @topics.command()
@@ -42,13 +43,13 @@ def create(
     with command_context():
         client = _client()
         try:
-            wanted = missing_topics(client, [topic for topic in contracts.all_topics() if topic.owned])
-            create_topics(client, wanted, replicas)
+            missing = missing_topics(client, [topic for topic in contracts.all_topics() if topic.owned])
+            create_topics(client, missing, replicas)
         except DestinationUnavailable as error:
             _fail(error)
-    for topic in wanted:
+    for topic in missing:
         typer.echo(f"created: {topic.name}, {topic.partitions} partitions, retention {topic.retention.days} days")
-    if not wanted:
+    if not missing:
         typer.echo("all topics exist")
 
 
@@ -58,9 +59,9 @@ def check() -> None:
     with command_context():
         client = _client()
         _require_topics(client)
-        if narrow := underpartitioned(client, contracts.all_topics()):
+        if too_few := underpartitioned(client, contracts.all_topics()):
             mismatches = ", ".join(
-                f"{topic.name} has {has} of {topic.partitions} partitions" for topic, has in narrow.items()
+                f"{topic.name} has {has} of {topic.partitions} partitions" for topic, has in too_few.items()
             )
             raise ConfigurationError(
                 f"Too few partitions: {mismatches}.\n"
@@ -72,13 +73,7 @@ def check() -> None:
 
 
 def _client() -> KafkaConfig:
-    settings = load(KafkaSettings)
-    if settings.bootstrap_servers is None:
-        raise ConfigurationError(
-            "KAFKA_BOOTSTRAP_SERVERS is not set: in development, the API process runs the relay and the consumers.\n"
-            f"To run separate processes, set it for the API and for all of them. Example: {EXAMPLE_SERVERS}"
-        )
-    return settings.client_config() | {"log_level": 0}  # commands report errors themselves
+    return require_kafka().client_config() | {"log_level": 0}  # commands report errors themselves
 
 
 def _require_topics(client: KafkaConfig) -> None:
@@ -89,5 +84,4 @@ def _require_topics(client: KafkaConfig) -> None:
 
 
 def _fail(error: DestinationUnavailable) -> NoReturn:
-    typer.echo(f"{error}\nCheck KAFKA_BOOTSTRAP_SERVERS, and whether its servers are running.", err=True)
-    raise typer.Exit(1)
+    exit_with_error(f"{error}\nCheck KAFKA_BOOTSTRAP_SERVERS, and whether its servers are running.")

@@ -86,17 +86,17 @@ class EventProducer:
         producer, delivery = self._get_producer(), Delivery()
         self._producer = None  # replaced after a failure, because it may be unusable
         for event in events:
-            told = partial(_record_delivery, delivery, event)
+            on_delivery = partial(_record_delivery, delivery, event)
             try:
                 producer.produce(
                     event.topic,
                     value=event.payload.encode(),
                     key=event.key,
                     headers={"content-type": CONTENT_TYPE},
-                    on_delivery=told,
+                    on_delivery=on_delivery,
                 )
             except KafkaException as error:
-                told(error.args[0], None)
+                on_delivery(error.args[0], None)
         if producer.flush(self.timeout_seconds):
             producer.purge()  # single messages that time out would leave gaps in the order
             producer.flush()

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from app.core.config import Environment, EnvSettings
+from app.core.config import ConfigurationError, Environment, EnvSettings, load
 
 KafkaConfig = dict[str, str | int | float | bool]  # librdkafka configuration
 EXAMPLE_SERVERS = "kafka-1:9092,kafka-2:9092"
@@ -60,14 +60,29 @@ class KafkaSettings(EnvSettings):
 
     def client_config(self) -> KafkaConfig:
         """Return the configuration of all Kafka clients, with the names of librdkafka's CONFIGURATION.md."""
-        told: KafkaConfig = {
+        config: KafkaConfig = {
             "bootstrap.servers": self.bootstrap_servers or "",
             "security.protocol": self.security_protocol,
         }
         if self.username is not None and self.password is not None:
-            told |= {
+            config |= {
                 "sasl.mechanism": self.sasl_mechanism,
                 "sasl.username": self.username,
                 "sasl.password": self.password.get_secret_value(),
             }
-        return told if self.ca_file is None else told | {"ssl.ca.location": str(self.ca_file)}
+        return config if self.ca_file is None else config | {"ssl.ca.location": str(self.ca_file)}
+
+
+def require_kafka() -> KafkaSettings:
+    """Load the settings of a process that needs a Kafka server.
+
+    Raises:
+        ConfigurationError: If `KAFKA_BOOTSTRAP_SERVERS` is not set.
+    """
+    settings = load(KafkaSettings)
+    if settings.bootstrap_servers is None:
+        raise ConfigurationError(
+            "KAFKA_BOOTSTRAP_SERVERS is not set: in development, the API process runs the relay and the consumers.\n"
+            f"To run separate processes, set it for the API and for all of them. Example: {EXAMPLE_SERVERS}"
+        )
+    return settings

@@ -36,8 +36,8 @@ def missing_topics(client: KafkaConfig, topics: Iterable[Topic]) -> list[Topic]:
     Raises:
         DestinationUnavailable: If Kafka cannot be reached.
     """
-    known = _partitions(client)
-    return [topic for topic in topics if topic.name not in known]
+    existing = _partitions(client)
+    return [topic for topic in topics if topic.name not in existing]
 
 
 def underpartitioned(client: KafkaConfig, topics: Iterable[Topic]) -> dict[Topic, int]:
@@ -46,8 +46,8 @@ def underpartitioned(client: KafkaConfig, topics: Iterable[Topic]) -> dict[Topic
     Raises:
         DestinationUnavailable: If Kafka cannot be reached.
     """
-    known = _partitions(client)
-    return {topic: has for topic in topics if (has := known.get(topic.name, topic.partitions)) < topic.partitions}
+    actual = _partitions(client)
+    return {topic: has for topic in topics if (has := actual.get(topic.name, topic.partitions)) < topic.partitions}
 
 
 def ensure_topics_exist(client: KafkaConfig) -> None:
@@ -68,7 +68,7 @@ def create_topics(client: KafkaConfig, topics: Iterable[Topic], replicas: int) -
     Raises:
         DestinationUnavailable: If Kafka reports an error.
     """
-    wanted = [
+    new_topics = [
         NewTopic(
             topic.name,
             num_partitions=topic.partitions,
@@ -80,10 +80,10 @@ def create_topics(client: KafkaConfig, topics: Iterable[Topic], replicas: int) -
         )
         for topic in topics
     ]
-    if not wanted:
+    if not new_topics:
         return
     admin = AdminClient(client)  # keep a reference: without it, the results never arrive
-    for name, created in admin.create_topics(wanted, request_timeout=TIMEOUT_SECONDS).items():
+    for name, created in admin.create_topics(new_topics, request_timeout=TIMEOUT_SECONDS).items():
         try:
             created.result()
         except KafkaException as error:
@@ -106,15 +106,15 @@ def lag(client: KafkaConfig, consumer: Consumer) -> dict[str, int]:
 
 def _partitions(client: KafkaConfig) -> dict[str, int]:
     try:
-        known = AdminClient(client).list_topics(timeout=TIMEOUT_SECONDS).topics
+        topics = AdminClient(client).list_topics(timeout=TIMEOUT_SECONDS).topics
     except KafkaException as error:
         raise DestinationUnavailable(f"Kafka is unavailable: {error.args[0].str()}") from error
-    return {name: len(found.partitions) for name, found in known.items()}
+    return {name: len(found.partitions) for name, found in topics.items()}
 
 
 def _partition_lags(reader: KafkaConsumer, topic: str) -> Iterator[int]:
-    known = reader.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic].partitions
-    partitions = [TopicPartition(topic, number) for number in known]
+    metadata = reader.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic]
+    partitions = [TopicPartition(topic, number) for number in metadata.partitions]
     for each in _committed(reader, partitions, TIMEOUT_SECONDS):
         first, end = reader.get_watermark_offsets(each, timeout=TIMEOUT_SECONDS)
         yield end - max(first, each.offset)  # a missing position is negative, and deleted messages do not count
@@ -124,7 +124,7 @@ def _committed(
     reader: KafkaConsumer,
     partitions: list[TopicPartition],
     timeout_seconds: float,
-    again_seconds: float = RETRY_INTERVAL_SECONDS,
+    retry_seconds: float = RETRY_INTERVAL_SECONDS,
 ) -> list[TopicPartition]:
     """Fetch the positions. A new Kafka elects their coordinator only now, and responds with errors until then."""
     until = time.monotonic() + timeout_seconds
@@ -134,4 +134,4 @@ def _committed(
         except KafkaException as error:
             if error.args[0].code() not in TRANSIENT_ERRORS or time.monotonic() > until:
                 raise
-            time.sleep(again_seconds)
+            time.sleep(retry_seconds)

@@ -22,8 +22,10 @@ class TraceContext(HttpMiddleware):
     """Continue the caller's trace, or start one."""
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = Headers(scope=scope).get(HEADER, "")
-        with bound_contextvars(traceparent=given if _VALID_TRACEPARENT.fullmatch(given) else new_traceparent()):
+        traceparent = Headers(scope=scope).get(HEADER, "")
+        if not _VALID_TRACEPARENT.fullmatch(traceparent):
+            traceparent = new_traceparent()
+        with bound_contextvars(traceparent=traceparent):
             await self.app(scope, receive, send)
 
 

@@ -100,11 +100,7 @@ class RateLimits:
         self.limiter = FixedWindowRateLimiter(self.counters)
 
     async def count(self, action: str, device: Device) -> None:
-        """Count an attempt from a network address.
-
-        Args:
-            action: Name of the action; each has a separate counter.
-            device: The device of the client.
+        """Count an attempt from a network address. Each action has a separate counter.
 
         Raises:
             TooManyRequestsError: If the limit is exceeded.

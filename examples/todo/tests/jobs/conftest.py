@@ -150,7 +150,7 @@ def recording_destination() -> RecordingDestination:
 
 @pytest.fixture
 def relay(empty_database: Database, recording_destination: RecordingDestination) -> JobRelay:
-    return JobRelay(empty_database, recording_destination, poll_seconds=0.01)
+    return JobRelay(empty_database, recording_destination, poll_seconds=0.01, recheck_seconds=0)
 
 
 async def in_repository(database: Database, work: Callable[[JobRepository], Any]) -> Any:

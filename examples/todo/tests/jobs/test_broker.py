@@ -17,8 +17,9 @@ from app.jobs.relay import JobRelay
 from app.jobs.runner import JobRunner
 from app.jobs.settings import WorkerSettings
 from app.jobs.task import DESTINATION, Job, Queue, non_transactional_task
+from app.outbox.background import run_in_background
 from app.outbox.models import OutboxMessage
-from app.outbox.poller import DestinationUnavailable, run_poller
+from app.outbox.poller import DestinationUnavailable
 from tests.jobs.conftest import delete_keys, enqueue, enqueue_and_mark_sent, redis_server, settings_for
 from tests.outbox.conftest import outbox_rows, shift_timestamps
 from tests.waiting import TIMEOUT_SECONDS, wait_until
@@ -84,7 +85,7 @@ def destination(broker: RedisBroker) -> RedisDestination:
 
 
 def relay_to(database: Database, broker: RedisBroker) -> JobRelay:
-    return JobRelay(database, RedisDestination(broker), poll_seconds=0.01)
+    return JobRelay(database, RedisDestination(broker), poll_seconds=0.01, recheck_seconds=0)
 
 
 def waiting(broker: RedisBroker, queue: Queue = Queue.DEFAULT) -> int:
@@ -131,7 +132,7 @@ async def test_worker_runs_jobs_of_relay(empty_database: Database, broker: Redis
 
     async with (
         run_worker(broker, JobRunner(empty_database), settings_for("redis://unused", jobs=4)),
-        run_poller(relay_to(empty_database, broker)),
+        run_in_background(relay_to(empty_database, broker).run()),
     ):
         await wait_until(lambda: len(gate.ended) == 10)
     assert sorted(gate.ended, key=int) == [str(number) for number in range(10)]
@@ -145,7 +146,7 @@ async def test_worker_can_be_limited_to_some_queues(empty_database: Database, br
 
     async with (
         run_worker(broker, JobRunner(empty_database), settings_for("redis://unused"), [Queue.EMAIL]),
-        run_poller(relay_to(empty_database, broker)),
+        run_in_background(relay_to(empty_database, broker).run()),
     ):
         await wait_until(lambda: len(gate.ended) == 1 and waiting(broker, Queue.HIGH) == 1)
     assert gate.ended == ["pass_email"]
@@ -217,7 +218,7 @@ async def test_jobs_that_exceed_stop_time_are_released(
     await shift_timestamps(empty_database, 1)
     async with (
         run_worker(another, JobRunner(empty_database), worker_settings),
-        run_poller(relay_to(empty_database, broker)),
+        run_in_background(relay_to(empty_database, broker).run()),
     ):
         await wait_until(lambda: len(gate.ended) == 3)
 
@@ -281,7 +282,7 @@ async def test_worker_stops_without_redis(
     with redis_server(tmp_path) as url:
         settings: WorkerSettings = settings_for(url, jobs=1, stop_seconds=1)
         broker = make_broker(settings)
-        working = run_worker(broker, JobRunner(empty_database), settings, give_up_seconds=0.5)
+        working = run_worker(broker, JobRunner(empty_database), settings, margin_seconds=0.5)
         worker = await working.__aenter__()
         await relay_to(empty_database, broker).run_once()
         await wait_until(lambda: gate.begun == ["a"] and waiting(broker) == 0)

@@ -12,7 +12,7 @@ from app.jobs.in_process import InProcessDestination
 from app.jobs.relay import JobRelay
 from app.jobs.runner import JobRunner
 from app.jobs.task import Job, non_transactional_task
-from app.outbox.poller import run_poller
+from app.outbox.background import run_in_background
 from tests.jobs.conftest import enqueue, enqueue_and_mark_sent
 from tests.outbox.conftest import outbox_rows
 from tests.waiting import TIMEOUT_SECONDS, wait_until
@@ -59,8 +59,8 @@ async def test_number_of_concurrent_jobs_is_limited(
 ) -> None:
     door.clear()
     ids = [await enqueue(empty_database, enter) for _ in range(5)]
-    relay = JobRelay(empty_database, destination, poll_seconds=0.01)
-    async with destination.running(stop_seconds=TIMEOUT_SECONDS), run_poller(relay):
+    relay = JobRelay(empty_database, destination, poll_seconds=0.01, recheck_seconds=0)
+    async with destination.running(stop_seconds=TIMEOUT_SECONDS), run_in_background(relay.run()):
         await wait_until(lambda: len(inside) == 2 and len(destination.running_jobs) == 5)
         assert await destination.find_queued(await outbox_rows(empty_database)) == set(ids)
         door.set()

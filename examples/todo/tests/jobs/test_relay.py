@@ -14,8 +14,9 @@ from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.jobs.relay import JobRelay
 from app.jobs.repository import JobRepository
+from app.outbox.background import run_in_background
 from app.outbox.models import OutboxMessage
-from app.outbox.poller import DestinationUnavailable, run_poller
+from app.outbox.poller import DestinationUnavailable
 from app.outbox.repository import OutboxRepository
 from tests.jobs.conftest import RecordingDestination, in_repository, lease_row
 from tests.outbox.conftest import commit_messages, make_message, outbox_rows, shift_timestamps
@@ -182,7 +183,7 @@ async def test_concurrent_relays_do_not_send_two_jobs_with_same_key(
     empty_database: Database, recording_destination: RecordingDestination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One relay selects the second job; then the first is committed, and the other relay selects that."""
-    relays = [JobRelay(empty_database, recording_destination, poll_seconds=0.01) for _ in range(2)]
+    relays = [JobRelay(empty_database, recording_destination, poll_seconds=0.01, recheck_seconds=0) for _ in range(2)]
     await commit_messages(empty_database, make_message("second", key="a", number=1002))
     chosen = await in_repository(empty_database, lambda repository: repository.due(10))
     await commit_messages(empty_database, make_message("first", key="a", number=1001))
@@ -201,7 +202,7 @@ async def test_concurrent_relays_send_each_job_once(
     empty_database: Database, recording_destination: RecordingDestination
 ) -> None:
     await commit_messages(empty_database, *(make_message(f"{number}") for number in range(200)))
-    relays = [JobRelay(empty_database, recording_destination, poll_seconds=0.01) for _ in range(2)]
+    relays = [JobRelay(empty_database, recording_destination, poll_seconds=0.01, recheck_seconds=0) for _ in range(2)]
 
     await asyncio.gather(*(relay.run_once() for relay in relays))
     await asyncio.gather(*(relay.run_once() for relay in relays))
@@ -218,10 +219,10 @@ async def test_relay_survives_unexpected_errors(empty_database: Database) -> Non
             await super().send(rows)
 
     shelf = Buggy()
-    relay = JobRelay(empty_database, shelf, poll_seconds=0.01)
+    relay = JobRelay(empty_database, shelf, poll_seconds=0.01, recheck_seconds=0)
     await commit_messages(empty_database, make_message("first"))
     with capture_logs() as lines:
-        async with run_poller(relay):
+        async with run_in_background(relay.run()):
             await wait_until(lambda: bool(lines))
             await shift_timestamps(empty_database, 11)
             await wait_until(lambda: shelf.sent == ["first"])
@@ -256,13 +257,24 @@ async def test_job_that_failed_during_check_is_not_marked_as_sent(empty_database
             )
             return await super().find_queued(rows)
 
-    relay = JobRelay(empty_database, Slow(), poll_seconds=0.01)
+    relay = JobRelay(empty_database, Slow(), poll_seconds=0.01, recheck_seconds=0)
     await commit_messages(empty_database, make_message("first"))
     await relay.run_once()
     await shift_timestamps(empty_database, 11)
     await relay.run_once()
     [row] = await outbox_rows(empty_database)
     assert (row.sent_at, row.last_error) == (None, "no")
+
+
+async def test_sent_jobs_are_not_checked_at_every_poll(
+    empty_database: Database, recording_destination: RecordingDestination
+) -> None:
+    relay = JobRelay(empty_database, recording_destination, poll_seconds=0.01)
+    await commit_messages(empty_database, make_message("lost"))
+    await relay.run_once()
+    await shift_timestamps(empty_database, 11)
+    await relay.run_once()
+    assert recording_destination.sent == ["lost"]
 
 
 async def test_released_job_is_sent_after_delay(

@@ -74,7 +74,7 @@ async def test_token_signed_with_other_keys_is_rejected(
 
 
 async def test_other_service_cannot_sign(checker: FastAPI) -> None:
-    with pytest.raises(NoSigningKey, match="Only the service with JWT_KEYS_FILE can sign tokens"):
+    with pytest.raises(NoSigningKey, match="Only a process with JWT_KEYS_FILE can sign tokens"):
         await credentials(checker, uuid4())
 
 

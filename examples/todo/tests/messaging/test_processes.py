@@ -159,10 +159,9 @@ async def test_relay_without_kafka_does_nothing(app: FastAPI) -> None:
         assert "kafka-producer" not in runtime_of(app).health_checks
 
 
-async def test_process_without_consumers_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+async def test_process_without_consumers_is_rejected(app: FastAPI) -> None:
     with pytest.raises(ConfigurationError, match='No consumer is declared with process="absent"'):
-        async with running_app(partial(create_app, background=[consume_events("absent")])):
+        async with consume_events("absent")(runtime_of(app)):
             pass
 
 

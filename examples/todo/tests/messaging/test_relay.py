@@ -20,7 +20,8 @@ from app.messaging.envelope import CONTENT_TYPE
 from app.messaging.producer import PRODUCER_CONFIG, EventProducer
 from app.messaging.relay import BATCH, RELAY_LOCK, EventRelay
 from app.messaging.settings import KafkaConfig
-from app.outbox.poller import DestinationUnavailable, run_poller
+from app.outbox.background import run_in_background
+from app.outbox.poller import DestinationUnavailable
 from app.outbox.repository import OutboxRepository
 from tests.messaging.conftest import SampleEvent, numbers, produced_events, publish, records
 from tests.outbox.conftest import commit_messages, make_message, outbox_rows
@@ -63,7 +64,7 @@ async def test_events_with_same_key_keep_their_order(relay: EventRelay, kafka: K
     keys = [f"key {number}" for number in range(10)]
     for number in range(20):
         await publish(relay.database, *(SampleEvent(who=key, number=number) for key in keys))
-    async with run_poller(relay):
+    async with run_in_background(relay.run()):
         await wait_until(lambda: is_done(relay.database))
 
     assert numbers(produced_events(kafka, topic)) == {key: list(range(20)) for key in keys}
@@ -84,7 +85,7 @@ async def test_relay_waits_for_lock_of_another_relay(relay: EventRelay, monkeypa
 @pytest.mark.usefixtures("sample_event")
 async def test_concurrent_relays_keep_order(empty_database: Database, kafka: KafkaConfig, topic: Topic) -> None:
     first, second = (EventRelay(empty_database, EventProducer(kafka), poll_seconds=0.01) for _ in range(2))
-    async with run_poller(first), run_poller(second):
+    async with run_in_background(first.run()), run_in_background(second.run()):
         for number in range(0, 200, 20):
             await publish(empty_database, *(SampleEvent(who="ada", number=number + each) for each in range(20)))
         await wait_until(lambda: is_done(empty_database))
@@ -165,7 +166,7 @@ async def test_no_event_is_lost_when_kafka_restarts(empty_database: Database, to
     )
     found: list[list[int]] = []
     with capture_logs() as lines:
-        async with run_poller(relay):
+        async with run_in_background(relay.run()):
             for number in (1, 2):
                 with broker([topic]) as address:
                     async with forwarding(port, address):
@@ -198,7 +199,7 @@ async def test_missing_topic_does_not_block_others(empty_database: Database, kaf
     relay.kafka.timeout_seconds = 0.5
     await commit_messages(relay.database, make_message("lost", destination="kafka", queue="no-such-topic", key="ada"))
     await publish(relay.database, SampleEvent(who="ada", number=1))
-    async with run_poller(relay):
+    async with run_in_background(relay.run()):
         await wait_until(lambda: _only(relay.database, "lost"))
 
     assert numbers(produced_events(kafka, topic)) == {"ada": [1]}

@@ -46,7 +46,7 @@ class RecordingPoller(OutboxPoller):
         self.taken: list[str] = []
         self.errors: list[Exception] = []
 
-    async def run_once(self, check_sent: bool = True) -> int:
+    async def run_once(self) -> int:
         if self.errors:
             raise self.errors[0] if isinstance(self.errors[0], DestinationUnavailable) else self.errors.pop()
         async with transaction(self.database.write) as session:

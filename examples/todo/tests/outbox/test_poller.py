@@ -9,13 +9,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from structlog.testing import capture_logs
 
 from app.db.session import Database
-from app.outbox.poller import DestinationUnavailable, run_poller
+from app.outbox.background import run_in_background
+from app.outbox.poller import DestinationUnavailable
 from tests.outbox.conftest import RecordingPoller, commit_messages, make_message
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 
 async def test_relay_runs_until_stopped(empty_database: Database, recording_poller: RecordingPoller) -> None:
-    async with run_poller(recording_poller):
+    async with run_in_background(recording_poller.run()):
         await commit_messages(empty_database, make_message("first"))
         await wait_until(lambda: recording_poller.taken == ["first"])
         await commit_messages(empty_database, make_message("second"))
@@ -27,7 +28,7 @@ async def test_relay_stops_while_being_woken(empty_database: Database) -> None:
     relay = RecordingPoller(empty_database, poll_seconds=2 * TIMEOUT_SECONDS)
     await commit_messages(empty_database, make_message("first"))
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        async with run_poller(relay):
+        async with run_in_background(relay.run()):
             await wait_until(lambda: relay.taken == ["first"])
             await wait_until(lambda: bool(relay.wake._waiters))  # it has polled again, and found nothing
             relay.wake.set()
@@ -39,7 +40,7 @@ async def test_unavailable_destination_is_retried_and_logged(
     recording_poller.errors.append(DestinationUnavailable("connection refused"))
     await commit_messages(empty_database, make_message("first"))
     with capture_logs() as lines:
-        async with run_poller(recording_poller):
+        async with run_in_background(recording_poller.run()):
             await wait_until(lambda: len(lines) > 2)
             recording_poller.errors.clear()
             await wait_until(lambda: recording_poller.taken == ["first"])
@@ -63,7 +64,7 @@ async def test_relay_survives_errors(
     recording_poller.errors.append(error)
     await commit_messages(empty_database, make_message("first"))
     with capture_logs() as lines:
-        async with run_poller(recording_poller):
+        async with run_in_background(recording_poller.run()):
             await wait_until(lambda: recording_poller.taken == ["first"])
 
     assert "details" not in lines[0]["error"]
@@ -75,7 +76,7 @@ async def test_clock_set_back_is_logged(recording_poller: RecordingPoller, monke
     real = time.time
     monkeypatch.setattr("app.outbox.poller.time.time", lambda: real() - 3600)
     with capture_logs() as lines:
-        async with run_poller(recording_poller):
+        async with run_in_background(recording_poller.run()):
             await wait_until(lambda: bool(lines))
 
     assert lines == [

@@ -26,7 +26,7 @@ class PublishedSchema:
 
 def published_schemas() -> list[PublishedSchema]:
     """Return the schema of the envelope, then those of the events in the topics of this service, by name."""
-    return [_envelope(), *(_event(made) for made in contracts.all_contracts() if made.topic.owned)]
+    return [_envelope(), *(_event(contract) for contract in contracts.all_contracts() if contract.topic.owned)]
 
 
 def data_schema(contract: Contract[Any]) -> Schema:

@@ -5,10 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.core.config import load
-from app.db import dialect
-from app.db.commands import command_context
-from app.db.session import transaction
+from app.db.commands import command_context, open_transaction
 from app.modules.auth.commands import commands, grant_admin, parse_account
 from app.modules.user.schemas import UserCreate
 
@@ -16,11 +13,11 @@ from app.modules.user.schemas import UserCreate
 @commands.command()
 def create_admin(
     email: Annotated[str, typer.Argument(help="Email address of the user at the identity provider.")],
-    name: Annotated[str, typer.Option(help="Display name of a new account.")] = "Administrator",
+    name: Annotated[str, typer.Option(help="Name of a new user.")] = "Administrator",
 ) -> None:
-    """Grant the administrator role; creates the account if it does not exist.
+    """Grant the administrator role; creates the user if they do not exist.
 
-    No password is set: the account is linked when a user signs in with this address, verified by a provider.
+    No password is set: the user signs in at a provider that has verified this address.
     """
     with command_context():
         data = parse_account(email, name)
@@ -29,8 +26,5 @@ def create_admin(
 
 
 async def _create_admin(data: UserCreate) -> None:
-    async with (
-        dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.write) as session,
-    ):
+    async with open_transaction() as session:
         await grant_admin(session, data)

@@ -63,7 +63,7 @@ SecuritySettingsDep = Annotated[SecuritySettings, Depends(get_security)]
 async def get_login(
     provider: str, request: Request, database: DatabaseDep, providers: ProvidersDep, security: SecuritySettingsDep
 ) -> Login:
-    """Return the login flow for the provider in the path.
+    """Return the sign-in flow for the provider in the path.
 
     Raises:
         ProviderNotFound: If no provider has this name.
@@ -78,7 +78,7 @@ LoginDep = Annotated[Login, Depends(get_login)]
 
 
 async def get_access_token(
-    request: Request, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(access_token)]
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(access_token)]
 ) -> AccessToken | None:
     """Verify and return the access token of the request, if there is one.
 
@@ -86,7 +86,9 @@ async def get_access_token(
         InvalidToken: If the token is not valid for this API.
         ProviderUnavailable: If the provider's signing keys cannot be fetched.
     """
-    return None if shown is None else await read_access_token(await get_providers(request), shown.credentials)
+    if credentials is None:
+        return None
+    return await read_access_token(await get_providers(request), credentials.credentials)
 
 
 AccessTokenDep = Annotated[AccessToken | None, Depends(get_access_token)]
@@ -105,7 +107,7 @@ async def get_principal(
 
     Raises:
         UnauthenticatedError: If there is no valid access token or session cookie.
-        AccountNeeded: If the owner of the access token has no account.
+        AccountNeeded: If the owner of the access token is not a user yet.
         CsrfRefused: If the session cookie comes without a valid CSRF token, so the request may be forged.
     """
     if token is not None:

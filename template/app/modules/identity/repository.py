@@ -20,7 +20,7 @@ class IdentityTaken(ConflictError):
 
 
 class OwnerGone(ConflictError):
-    """The account was deleted while the identity was being linked."""
+    """The user was deleted while the identity was being linked."""
 
     message = "This account has just been deleted. Try again."
 
@@ -74,7 +74,7 @@ class IdentityRepository:
         Raises:
             SessionEnded: If the session has already ended.
         """
-        taken = delete(SessionCookie).where(col(SessionCookie.session_id) == session_id).returning(SessionCookie)
-        if cookie := (await self.session.exec(taken)).scalar_one_or_none():
+        matching = delete(SessionCookie).where(col(SessionCookie.session_id) == session_id).returning(SessionCookie)
+        if cookie := (await self.session.exec(matching)).scalar_one_or_none():
             return cookie
         raise SessionEnded

@@ -1,5 +1,6 @@
-"""Business rules for identities: sign-in and account creation."""
+"""Business rules for identities: sign-in and creation of users."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -25,13 +26,13 @@ _name = TypeAdapter(Name)
 
 
 class EmailNotVerified(ForbiddenError):
-    """The provider does not report the email address as verified, so it must not be linked to an account."""
+    """The provider does not report the email address as verified, so the identity must not be linked to a user."""
 
     message = "Your identity provider has not verified your email address. Verify it there, then sign in again."
 
 
 class AccountNeeded(ForbiddenError):
-    """The access token is valid, but its owner has no account."""
+    """The access token is valid, but its owner is not a user yet."""
 
     message = "You do not have an account yet. Create one with POST /api/v1/auth/accounts."
 
@@ -45,21 +46,23 @@ class IdentityService:
         self.users = UserService(session)
         self.auth = AuthService(session)
 
-    async def get_or_create_account(self, person: ProviderUser) -> User:
-        """Return the account linked to a provider user; link or create one on first sign-in.
+    async def get_or_create_account(self, provider_user: ProviderUser) -> User:
+        """Return the user linked to a provider user; link or create one on first sign-in.
 
         Raises:
             EmailNotVerified: If the user is new here and the email address is not verified.
-            ConflictError: If a concurrent request links the same identity or creates the same account.
+            ConflictError: If a concurrent request links the same identity or creates the same user.
         """
-        if owner := await self.identities.find_user_id(person.issuer, person.subject):
+        if owner := await self.identities.find_user_id(provider_user.issuer, provider_user.subject):
             return await self.auth.user(owner)
-        email = _verified_email(person)
+        email = _verified_email(provider_user)
         user = await self.users.find(email)
         if user is None:
-            user = await self.users.register(UserCreate(email=email, name=_display_name(person, email)))
-        await self.identities.add_identity(Identity(user_id=user.id, issuer=person.issuer, subject=person.subject))
-        audit("identity_linked", user_id=user.id, issuer=person.issuer)
+            user = await self.users.register(UserCreate(email=email, name=_display_name(provider_user, email)))
+        await self.identities.add_identity(
+            Identity(user_id=user.id, issuer=provider_user.issuer, subject=provider_user.subject)
+        )
+        audit("identity_linked", user_id=user.id, issuer=provider_user.issuer)
         return user
 
     async def authenticate_cookie(self, secret: str) -> Principal:
@@ -80,23 +83,23 @@ class IdentityService:
         a provider that does not know them: it grants `read` and `write`, but never `admin`.
 
         Raises:
-            AccountNeeded: If its owner has no account.
+            AccountNeeded: If its owner is not a user yet.
         """
         owner = await self.identities.find_user_id(token.provider.settings.issuer, token.claims["sub"])
         if owner is None:
             raise AccountNeeded
-        named = token.scopes & frozenset(Scope) or {Scope.READ, Scope.WRITE}
-        return Principal(owner, await self.auth.scopes(owner) & named, token.expires_at)
+        granted = token.scopes & frozenset(Scope) or {Scope.READ, Scope.WRITE}
+        return Principal(owner, await self.auth.scopes(owner) & granted, token.expires_at)
 
-    async def sign_in(self, confirmed: ConfirmedLogin, device: Device) -> str:
-        """Start a session after a confirmed login and return the secret for its cookie.
+    async def sign_in(self, confirmed: ConfirmedLogin, device: Device, lifetime: timedelta) -> str:
+        """Start a session after a confirmed sign-in and return the secret for its cookie.
 
         Raises:
             EmailNotVerified: If the user is new here and the email address is not verified.
-            ConflictError: If a concurrent request links the same identity or creates the same account.
+            ConflictError: If a concurrent request links the same identity or creates the same user.
         """
         user, secret = await self.get_or_create_account(confirmed.user), new_secret()
-        login = await self.auth.start_session(user.id, device)
+        login = await self.auth.start_session(user.id, device, lifetime)
         cookie = SessionCookie(
             secret=digest(secret),
             session_id=login.id,
@@ -119,24 +122,24 @@ class IdentityService:
         return cookie
 
     async def delete_account(self, user_id: UUID) -> None:
-        """Delete an account and all its data. The account at the identity provider is not affected."""
+        """Delete a user and all their data. The account at the identity provider is not affected."""
         await self.users.delete(user_id, Precondition(None))
         audit("account_deleted", user_id=user_id)
 
 
-def _verified_email(person: ProviderUser) -> str:
+def _verified_email(provider_user: ProviderUser) -> str:
     try:
-        email = _email.validate_python(person.email)
+        email = _email.validate_python(provider_user.email)
     except ValidationError:
         raise EmailNotVerified from None
-    if not person.email_verified:
+    if not provider_user.email_verified:
         raise EmailNotVerified
     return email
 
 
-def _display_name(person: ProviderUser, email: str) -> str:
+def _display_name(provider_user: ProviderUser, email: str) -> str:
     """Return the provider's name for the user if it is valid, else the local part of the email address."""
     try:
-        return _name.validate_python(person.name)
+        return _name.validate_python(provider_user.name)
     except ValidationError:
         return email.partition("@")[0]

@@ -1,4 +1,4 @@
-"""Business rules for accounts with a password.
+"""Business rules for registration and passwords.
 
 Password hashing is slow, so it always happens before the transaction writes: its inputs are read in a separate
 transaction, and checked again afterwards.
@@ -41,7 +41,7 @@ class WrongPassword(ForbiddenError):
 
 
 class PasswordService:
-    """Business rules for accounts with a password."""
+    """Business rules for registration and passwords."""
 
     def __init__(self, session: AsyncSession, database: Database, passwords: Passwords) -> None:
         """Write in the transaction of `session`; read the inputs of slow hashing from `database` beforehand."""
@@ -53,9 +53,9 @@ class PasswordService:
         self.auth = AuthService(session)
 
     async def authenticate(self, email: str, password: str, attempt: str = "login") -> User:
-        """Return the account with this email address and password.
+        """Return the user with this email address and password.
 
-        It takes the same time whether the account exists or not.
+        It takes the same time whether the user exists or not.
 
         Args:
             email: Email address, in any case.
@@ -97,9 +97,9 @@ class PasswordService:
             return await AuthService(session).user(user_id)
 
     async def register(self, data: RegisterRequest) -> None:
-        """Request an account. The rest happens by email.
+        """Register a user. The rest happens by email.
 
-        Whether the account exists is checked after the commit, when the email is built. Until then, everything is the
+        Whether the user exists is checked after the commit, when the email is built. Until then, everything is the
         same for every address, so neither the response nor its timing discloses it.
 
         Raises:
@@ -110,12 +110,12 @@ class PasswordService:
         await send(self.session, emails.registration(email=data.email, name=data.name))
 
     async def verify_email(self, token: str, password: str) -> User:
-        """Create the account of a verified email address.
+        """Create the user of a verified email address.
 
         Raises:
             InvalidMailToken: If the link is invalid or expired.
             WeakPassword: If the password is too weak. The link remains valid.
-            EmailTaken: If an account with the address has been created since.
+            EmailTaken: If a user with the address has been created since.
         """
         async with open_read_session(self.database) as session:
             registration = await PasswordRepository(session).registration(token)
@@ -128,7 +128,7 @@ class PasswordService:
         return user
 
     async def request_password_reset(self, email: str) -> None:
-        """Send a link to choose a new password, if the account exists. As in `register`, that is checked later."""
+        """Send a link to choose a new password, if the user exists. As in `register`, that is checked later."""
         audit("password_reset_requested", account=fingerprint(email))
         await send(self.session, emails.reset_password(email=email, requested_at=utc_now()))
 
@@ -185,17 +185,17 @@ class PasswordService:
         )
 
     async def confirm_email(self, token: str) -> None:
-        """Change the email address of an account to the confirmed new one.
+        """Change the email address of a user to the confirmed new one.
 
         Raises:
             InvalidMailToken: If the link is invalid or expired.
-            EmailTaken: If another account has the address.
+            EmailTaken: If another user has the address.
         """
         mailed = await self.repository.use_token(token, Purpose.CHANGE_EMAIL)
         await self.users.update(mailed.user_id, UserUpdate(email=mailed.email), Precondition(None))
 
     async def delete_account(self, user_id: UUID, current: str) -> None:
-        """Delete the account and all its data.
+        """Delete the user and all their data.
 
         Raises:
             WrongPassword: If the password is wrong.

@@ -18,15 +18,11 @@ class StatisticsService:
         """Use the transaction of `session`. Tests can pass another repository."""
         self.statistics = statistics or StatisticsRepository(session)
 
-    async def count(self, happened: Iterable[tuple[dt.datetime, str]]) -> None:
-        """Count events by UTC day and type.
-
-        Args:
-            happened: Timestamp and type of each event.
-        """
-        days = Counter((moment.astimezone(dt.UTC).date(), what) for moment, what in happened)
-        for (day, what), count in sorted(days.items()):
-            await self.statistics.add(day, what, count)
+    async def count(self, events: Iterable[tuple[dt.datetime, str]]) -> None:
+        """Count events, given their timestamps and types, by UTC day and type."""
+        days = Counter((timestamp.astimezone(dt.UTC).date(), type_) for timestamp, type_ in events)
+        for (day, type_), count in sorted(days.items()):
+            await self.statistics.add(day, type_, count)
 
     async def since(self, days: int) -> Sequence[DailyCount]:
         """Return the counts of the last `days` days, including today."""

@@ -34,15 +34,18 @@ class RefreshedJustNow(ConflictError):
 class TokenService:
     """Business rules for tokens."""
 
-    def __init__(self, session: AsyncSession, access_tokens: AccessTokens, grace: timedelta) -> None:
+    def __init__(
+        self, session: AsyncSession, access_tokens: AccessTokens, grace: timedelta, session_lifetime: timedelta
+    ) -> None:
         """Use the transaction of `session`. Reuse of a refresh token within `grace` does not end the session."""
         self.access_tokens = access_tokens
         self.grace = grace
+        self.session_lifetime = session_lifetime
         self.tokens = TokenRepository(session)
         self.auth = AuthService(session)
 
     async def sign_in(
-        self, passwords: PasswordService, email: str, password: str, wanted: frozenset[str], device: Device
+        self, passwords: PasswordService, email: str, password: str, requested_scopes: frozenset[str], device: Device
     ) -> Tokens:
         """Check the password, start a session, and issue its first tokens.
 
@@ -52,7 +55,7 @@ class TokenService:
         """
         user = await passwords.authenticate(email, password)
         try:
-            login = await self.auth.start_session(user.id, device, wanted)
+            login = await self.auth.start_session(user.id, device, self.session_lifetime, requested_scopes)
         except InvalidScope:
             audit("login", user_id=user.id, outcome="invalid_scope")
             raise

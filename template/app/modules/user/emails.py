@@ -1,4 +1,4 @@
-"""Emails about user accounts. Their texts are in `templates/`."""
+"""Emails to users. Their texts are in `templates/`."""
 
 from uuid import UUID
 
@@ -13,6 +13,6 @@ WELCOME = EmailTemplate(__name__, "welcome", name="Ada Lovelace", email=EXAMPLE_
 
 @deferred_email
 async def welcome(session: AsyncSession, *, user_id: UUID) -> Email | None:
-    """Welcome a new user, unless the account has been deleted again."""
+    """Welcome a new user, unless they have been deleted in the meantime."""
     user = await session.get(User, user_id)
     return WELCOME.render(user.email, name=user.name, email=user.email) if user else None

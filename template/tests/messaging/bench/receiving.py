@@ -22,7 +22,7 @@ from app.messaging.relay import EventRelay
 from app.messaging.settings import KafkaConfig
 from app.messaging.subscription import BATCH, run_consumers
 from app.outbox import OutboxSettings, Wakers
-from app.outbox.poller import run_poller
+from app.outbox.background import run_in_background
 from tests.messaging.bench.environment import EVENTS, ROUNDS, TOPIC, Figure, Measured, Stage
 
 ALONE = 100
@@ -72,7 +72,7 @@ async def latency(stage: Stage) -> list[Figure]:
     async with AsyncExitStack() as stack:
         for waking in _wakers():
             await stack.enter_async_context(waking(relay.wake))
-        await stack.enter_async_context(run_poller(relay))
+        await stack.enter_async_context(run_in_background(relay.run()))
         await stack.enter_async_context(run_consumers(stage.database, stage.kafka, [watch.consumer]))
         await _one(stage, watch, -1)  # wait until all subscriptions are active
         for number in range(EVENTS, EVENTS + ALONE):

@@ -1,5 +1,6 @@
 """Signed-in users, without going through a provider."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -18,7 +19,9 @@ async def credentials(app: FastAPI, user_id: UUID, *scopes: Scope) -> dict[str, 
     """Return the headers of a signed-in browser, with all scopes of the user unless `scopes` are given."""
     secret = new_secret()
     async with transaction(runtime_of(app)[Database].write) as session:
-        login = await AuthService(session).start_session(user_id, Device("tests", "127.0.0.1"), frozenset(scopes))
+        login = await AuthService(session).start_session(
+            user_id, Device("tests", "127.0.0.1"), timedelta(days=14), frozenset(scopes)
+        )
         cookie = SessionCookie(
             secret=digest(secret), session_id=login.id, provider="acme", id_token="", expires_at=login.expires_at
         )

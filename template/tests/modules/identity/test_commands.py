@@ -51,4 +51,4 @@ async def test_remove_admin_revokes_the_role(stored: AsyncSession) -> None:
     assert (result.exit_code, result.output.splitlines()[-1]) == (0, "ada@example.com is no longer an administrator")
     assert (await stored.exec(select(UserRole))).all() == []
     unknown = run("remove-admin", "bob@example.com")
-    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "No account with the address bob@example.com.")
+    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "No user with the address bob@example.com.")

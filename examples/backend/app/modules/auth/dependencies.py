@@ -38,8 +38,8 @@ async def authorize(
     by_method = Scope.READ if request.method in SAFE_METHODS else Scope.WRITE
     if not principal.scopes.issuperset({by_method, *required.scopes}):
         raise NotAllowed
-    # Idempotency keys are scoped to the principal. A live feed ends at `valid_until`, so that a client whose access was
-    # revoked cannot listen indefinitely (app/core/shutdown.py).
+    # Idempotency keys are scoped to the principal. An endless response ends at `valid_until`, so that a client whose
+    # access was revoked cannot listen indefinitely (app/core/shutdown.py).
     valid_until = min(principal.expires_at, utc_now() + MAX_STREAM_DURATION)
     request.scope.update(principal=str(principal.user_id), valid_until=valid_until)
     return principal

@@ -13,7 +13,7 @@ from app.modules.auth.models import SESSION_USER_FK, LoginSession, Role, UserRol
 
 
 class UserGone(UnauthenticatedError):
-    """The account was deleted, possibly while its owner signed in."""
+    """The user was deleted, possibly during the sign-in."""
 
     message = "This account no longer exists."
 
@@ -44,13 +44,13 @@ class AuthRepository:
 
     async def revoke_session(self, user_id: UUID, session_id: UUID) -> bool:
         """Delete one session of a user; return whether it existed."""
-        ended = delete(LoginSession).where(col(LoginSession.id) == session_id, col(LoginSession.user_id) == user_id)
-        return (await self.session.exec(ended)).rowcount > 0
+        matching = delete(LoginSession).where(col(LoginSession.id) == session_id, col(LoginSession.user_id) == user_id)
+        return (await self.session.exec(matching)).rowcount > 0
 
     async def revoke_all_sessions(self, user_id: UUID, keep: UUID | None) -> None:
         """Delete all sessions of a user, except `keep`."""
-        ended = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
-        await self.session.exec(ended if keep is None else ended.where(col(LoginSession.id) != keep))
+        of_user = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
+        await self.session.exec(of_user if keep is None else of_user.where(col(LoginSession.id) != keep))
 
     async def roles(self, user_id: UUID) -> Sequence[str]:
         """Return the roles of a user."""

@@ -26,7 +26,7 @@ class Identity(Base, table=True):
 
 
 class SessionCookie(Expiring, table=True):
-    """The cookie of a session, and the ID token that the provider expects at logout."""
+    """The cookie of a session, and the ID token that the provider expects at sign-out."""
 
     __tablename__ = "session_cookie"
 

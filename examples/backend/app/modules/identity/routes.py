@@ -113,22 +113,22 @@ async def finish_login(
         browser = cookies.read_cookie(request, cookies.LOGIN) or ""
         confirmed = await login.finish(browser, CallbackParams(state, code, error, iss))
         try:
-            secret = await _begin_session(database, confirmed, device)
+            secret = await _start_session(database, confirmed, device, security.session_lifetime)
         except ConflictError:  # A concurrent first sign-in has created the account.
-            secret = await _begin_session(database, confirmed, device)
+            secret = await _start_session(database, confirmed, device, security.session_lifetime)
     except DomainError as refused:
         return _redirect_with_error(security, login, refused)
     for action in ("login", "login_callback"):
         await limits.undo_count(action, device)
     response = _redirect(security.link(confirmed.return_to))
-    cookies.set_cookie(request, response, cookies.SESSION, secret, timedelta(days=security.session_days))
+    cookies.set_cookie(request, response, cookies.SESSION, secret, security.session_lifetime)
     cookies.delete_cookie(request, response, cookies.LOGIN)
     return response
 
 
-async def _begin_session(database: Database, confirmed: ConfirmedLogin, device: Device) -> str:
+async def _start_session(database: Database, confirmed: ConfirmedLogin, device: Device, lifetime: timedelta) -> str:
     async with transaction(database.write) as session:
-        return await IdentityService(session).sign_in(confirmed, device)
+        return await IdentityService(session).sign_in(confirmed, device, lifetime)
 
 
 def _redirect_with_error(security: SecuritySettings, login: Login, error: DomainError) -> RedirectResponse:
@@ -196,6 +196,6 @@ async def open_account(token: AccessTokenDep, database: DatabaseDep) -> UserRead
     """Create an account for the owner of the access token, or return the existing one."""
     if token is None:
         raise UnauthenticatedError
-    person = await token.fetch_user()
+    provider_user = await token.fetch_user()
     async with transaction(database.write) as session:
-        return UserRead.model_validate(await IdentityService(session).get_or_create_account(person))
+        return UserRead.model_validate(await IdentityService(session).get_or_create_account(provider_user))

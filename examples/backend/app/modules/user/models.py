@@ -9,11 +9,7 @@ EMAIL_UNIQUE = "uq_user_account_email"
 
 
 class User(Entity, table=True):
-    """A user account.
-
-    The email address is stored in lower case (see `schemas.Email`), which makes the unique constraint and
-    every comparison case-insensitive.
-    """
+    """A user. The email address is in lower case (see `schemas.Email`), so that it is unique regardless of case."""
 
     __tablename__ = "user_account"  # `user` is a reserved word in SQL
     __table_args__ = (

@@ -29,46 +29,46 @@ UserServiceDep = Annotated[UserService, Depends(get_service)]
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    summary="Create an account",
+    summary="Create a user",
     responses=problems(EmailTaken, IdempotencyKeyReused),
 )
 async def register_user(data: UserCreate, users: UserServiceDep, idempotency: IdempotencyDep) -> UserRead:
-    """Create an account. With an `Idempotency-Key` header, the request can be repeated safely."""
+    """Create a user. With an `Idempotency-Key` header, the request can be repeated safely."""
     await idempotency.claim(data)
     user = UserRead.model_validate(await users.register(data))
     return idempotency.created(user)
 
 
-@router.get("", summary="List accounts", responses=problems(InvalidCursor))
+@router.get("", summary="List users", responses=problems(InvalidCursor))
 async def list_users(
     users: UserServiceDep,
     page: PageDep,
     request: Request,
     response: Response,
-    email: Annotated[Email | None, Query(description="Return only the account with this email address.")] = None,
+    email: Annotated[Email | None, Query(description="Return only the user with this email address.")] = None,
     order: Annotated[UserOrder, Query(description="Sort order.")] = UserOrder.CREATED_AT,
 ) -> Page[UserRead]:
-    """List accounts page by page. Follow `next` or the `Link` header to the next page."""
+    """List users page by page. Follow `next` or the `Link` header to the next page."""
     rows, cursor = await users.page(email, order, page)
     set_next_link(request, response, cursor)
     return Page(items=[UserRead.model_validate(row) for row in rows], next=cursor)
 
 
-@router.get("/{user_id}", summary="Read an account", responses=problems(UserNotFound))
+@router.get("/{user_id}", summary="Read a user", responses=problems(UserNotFound))
 async def get_user(user_id: UUID, users: UserServiceDep, response: Response) -> UserRead:
-    """Return one account. Send its `ETag` as `If-Match` to detect concurrent changes."""
+    """Return one user. Send its `ETag` as `If-Match` to detect concurrent changes."""
     user = await users.get(user_id)
     set_etag(response, user)
     return UserRead.model_validate(user)
 
 
 @router.patch(
-    "/{user_id}", summary="Change an account", responses=problems(UserNotFound, EmailTaken, PreconditionFailedError)
+    "/{user_id}", summary="Change a user", responses=problems(UserNotFound, EmailTaken, PreconditionFailedError)
 )
 async def update_user(
     user_id: UUID, data: UserUpdate, users: UserServiceDep, if_match: IfMatch, response: Response
 ) -> UserRead:
-    """Change the given fields. With `If-Match`, the request fails if the account has changed in the meantime."""
+    """Change the given fields. With `If-Match`, the request fails if the user has changed in the meantime."""
     user = await users.update(user_id, data, if_match)
     set_etag(response, user)
     return UserRead.model_validate(user)
@@ -77,9 +77,9 @@ async def update_user(
 @router.delete(
     "/{user_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Delete an account",
+    summary="Delete a user",
     responses=problems(UserNotFound, PreconditionFailedError),
 )
 async def delete_user(user_id: UUID, users: UserServiceDep, if_match: IfMatch) -> None:
-    """Delete an account and all its data."""
+    """Delete a user and all their data."""
     await users.delete(user_id, if_match)

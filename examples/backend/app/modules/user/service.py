@@ -16,13 +16,13 @@ from app.modules.user.schemas import UserCreate, UserOrder, UserUpdate
 
 
 class UserNotFound(NotFoundError):
-    """There is no account with this id."""
+    """There is no user with this id."""
 
     message = "There is no user with this id."
 
 
 class UserService:
-    """Business rules for user accounts."""
+    """Business rules for users."""
 
     def __init__(self, session: AsyncSession, users: UserRepository | None = None) -> None:
         """Use the transaction of `session`. Tests can pass another repository."""
@@ -30,40 +30,40 @@ class UserService:
         self.users = users or UserRepository(session)
 
     async def register(self, data: UserCreate) -> User:
-        """Create an account.
+        """Create a user.
 
         Raises:
-            EmailTaken: If another account has the email address.
+            EmailTaken: If another user has the email address.
         """
         user = await self.users.save(User(**data.model_dump()))
         await publish(self.session, UserRegistered(user_id=user.id))
         return user
 
     async def get(self, user_id: UUID) -> User:
-        """Return an account.
+        """Return a user.
 
         Raises:
-            UserNotFound: If there is no account with this id.
+            UserNotFound: If there is no user with this id.
         """
         if user := await self.users.get(user_id):
             return user
         raise UserNotFound
 
     async def find(self, email: str) -> User | None:
-        """Return the account with this email address, ignoring case."""
+        """Return the user with this email address, ignoring case."""
         return await self.users.find(email.strip().lower())
 
     async def page(self, email: str | None, order: UserOrder, params: PageParams) -> tuple[Sequence[User], str | None]:
-        """Return a page of accounts and the cursor of the next page."""
+        """Return a page of users and the cursor of the next page."""
         return await self.users.page(email, order, params)
 
     async def update(self, user_id: UUID, data: UserUpdate, precondition: Precondition) -> User:
-        """Update an account.
+        """Update a user.
 
         Raises:
-            UserNotFound: If there is no account with this id.
-            PreconditionFailedError: If the account has changed since the client read it.
-            EmailTaken: If another account has the new email address.
+            UserNotFound: If there is no user with this id.
+            PreconditionFailedError: If the user has changed since the client read it.
+            EmailTaken: If another user has the new email address.
         """
         user = await self.get(user_id)
         precondition.check(user)
@@ -75,11 +75,11 @@ class UserService:
         return user
 
     async def delete(self, user_id: UUID, precondition: Precondition) -> None:
-        """Delete an account and all its data.
+        """Delete a user and all their data.
 
         Raises:
-            UserNotFound: If there is no account with this id.
-            PreconditionFailedError: If the account has changed since the client read it.
+            UserNotFound: If there is no user with this id.
+            PreconditionFailedError: If the user has changed since the client read it.
         """
         user = await self.get(user_id)
         precondition.check(user)

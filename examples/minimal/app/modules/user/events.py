@@ -8,14 +8,14 @@ from app.core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class UserRegistered(Event):
-    """A user account was created."""
+    """A user was created."""
 
     user_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmailChanged(Event):
-    """The email address of an account was changed."""
+    """The email address of a user was changed."""
 
     user_id: UUID
     old_email: str
@@ -23,6 +23,6 @@ class EmailChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class UserDeleted(Event):
-    """A user account and all its data were deleted."""
+    """A user and all their data were deleted."""
 
     user_id: UUID

@@ -14,7 +14,7 @@ from app.modules.user.models import EMAIL_UNIQUE, User
 
 
 class EmailTaken(ConflictError):
-    """Another account has this email address."""
+    """Another user has this email address."""
 
     message = "There is already an account with this email address."
 

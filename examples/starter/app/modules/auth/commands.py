@@ -1,4 +1,4 @@
-"""User commands that do not depend on the kind of sign-in; `create-admin` is in the module for that kind."""
+"""The `users` commands. The module for the kind of sign-in adds `create-admin`."""
 
 import asyncio
 from typing import Annotated
@@ -7,35 +7,28 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.core.config import load
-from app.db import dialect
-from app.db.commands import command_context
-from app.db.session import transaction
+from app.db.commands import command_context, exit_with_error, open_transaction
 from app.modules.auth.models import Role
 from app.modules.auth.service import AuthService
 from app.modules.user.models import User
 from app.modules.user.schemas import Email, UserCreate
 from app.modules.user.service import UserService
 
-commands = typer.Typer(no_args_is_help=True, help="Manage user accounts.")
+commands = typer.Typer(no_args_is_help=True, help="Manage users.")
 COMMANDS = {"users": commands}
 
 
 @commands.command()
-def remove_admin(email: Annotated[str, typer.Argument(help="Email address of the account.")]) -> None:
+def remove_admin(email: Annotated[str, typer.Argument(help="Email address of the user.")]) -> None:
     """Revoke the administrator role. Tokens already issued keep the scope until they expire."""
     with command_context():
         if not asyncio.run(_remove_admin(email)):
-            typer.echo(f"No account with the address {email}.", err=True)
-            raise typer.Exit(1)
+            exit_with_error(f"No user with the address {email}.")
         typer.echo(f"{email} is no longer an administrator")
 
 
 async def _remove_admin(email: str) -> bool:
-    async with (
-        dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.write) as session,
-    ):
+    async with open_transaction() as session:
         user = await UserService(session).find(email)
         if user is not None:
             await AuthService(session).revoke_role(user.id, Role.ADMIN)
@@ -43,7 +36,7 @@ async def _remove_admin(email: str) -> bool:
 
 
 async def grant_admin(session: AsyncSession, data: UserCreate) -> User:
-    """Grant the administrator role to the account with this email address; create the account if there is none."""
+    """Grant the administrator role to the user with this email address; create the user if there is none."""
     users = UserService(session)
     user = await users.find(data.email) or await users.register(data)
     await AuthService(session).grant_role(user.id, Role.ADMIN)
@@ -55,5 +48,4 @@ def parse_account(email: str, name: str) -> UserCreate:
     try:
         return UserCreate(email=TypeAdapter(Email).validate_python(email), name=name)
     except ValidationError as error:
-        typer.echo(f"Invalid EMAIL or NAME: {error.errors()[0]['msg']}", err=True)
-        raise typer.Exit(2) from None
+        exit_with_error(f"Invalid EMAIL or NAME: {error.errors()[0]['msg']}", code=2)

@@ -1,4 +1,4 @@
-"""The `users create-admin` command for accounts with a password."""
+"""The `users create-admin` command for sign-in with a password."""
 
 import asyncio
 import sys
@@ -9,7 +9,7 @@ import typer
 from app.core.config import load
 from app.core.exceptions import DomainError
 from app.db import dialect
-from app.db.commands import command_context
+from app.db.commands import command_context, exit_with_error
 from app.db.session import transaction
 from app.jwt.passwords import Passwords
 from app.jwt.settings import JwtSettings
@@ -21,31 +21,30 @@ from app.modules.user.schemas import UserCreate
 @commands.command()
 def create_admin(
     email: Annotated[str, typer.Argument(help="Email address to sign in with.")],
-    name: Annotated[str, typer.Option(help="Display name of a new account.")] = "Administrator",
+    name: Annotated[str, typer.Option(help="Name of a new user.")] = "Administrator",
 ) -> None:
-    """Grant the administrator role; creates the account if it does not exist.
+    """Grant the administrator role; creates the user if they do not exist.
 
-    Prompts for the password of a new account, or reads it from standard input if that is not a terminal.
+    Prompts for the password of a new user, or reads it from standard input if that is not a terminal.
     """
     with command_context():
         data = parse_account(email, name)
         try:
             asyncio.run(_create_admin(data, Passwords(load(JwtSettings))))
         except DomainError as error:
-            typer.echo(error, err=True)
-            raise typer.Exit(1) from None
+            exit_with_error(error)
 
 
 async def _create_admin(data: UserCreate, passwords: Passwords) -> None:
     async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
         async with transaction(database.snapshot) as session:
-            known = await PasswordRepository(session).find(data.email)
-        hashed = None if known else await _read_password(data, passwords)
+            existing = await PasswordRepository(session).find(data.email)
+        hashed = None if existing else await _read_password(data, passwords)
         async with transaction(database.write) as session:
             user = await grant_admin(session, data)
             if hashed is not None:
                 await PasswordRepository(session).set_password(user.id, hashed)
-    typer.echo(f"{data.email} is an administrator" + (", the password is unchanged" if known else ""))
+    typer.echo(f"{data.email} is an administrator" + (", the password is unchanged" if existing else ""))
 
 
 def is_terminal() -> bool:

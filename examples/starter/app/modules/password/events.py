@@ -1,4 +1,4 @@
-"""Domain events of accounts with a password."""
+"""Domain events of passwords."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,6 +8,6 @@ from app.core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class PasswordChanged(Event):
-    """The password of an account was changed."""
+    """The password of a user was changed."""
 
     user_id: UUID

@@ -24,30 +24,33 @@ class InvalidMailToken(InvalidError):
 
 
 class PasswordRepository:
-    """Queries for passwords, registrations, and emailed tokens."""
+    """Queries for passwords, registrations, and emailed tokens.
+
+    Methods with the secret of a link raise `InvalidMailToken` if the link is invalid, expired, or was already used.
+    """
 
     def __init__(self, session: AsyncSession) -> None:
         """Use the transaction of `session`."""
         self.session = session
 
     async def find(self, email: str) -> tuple[User, PasswordHash] | None:
-        """Return the account with this email address and its password hash, if it has one."""
+        """Return the user with this email address and their password hash, if they have one."""
         query = select(User, PasswordHash).join(PasswordHash, col(PasswordHash.user_id) == col(User.id))
         return (await self.session.exec(query.where(col(User.email) == email))).one_or_none()
 
     async def get(self, user_id: UUID) -> PasswordHash | None:
-        """Return the password hash of an account."""
+        """Return the password hash of a user."""
         return await self.session.get(PasswordHash, user_id)
 
     async def set_password(self, user_id: UUID, password_hash: str) -> None:
-        """Set or replace the password hash of an account."""
+        """Set or replace the password hash of a user."""
         await self.session.merge(PasswordHash(user_id=user_id, hash=password_hash, changed_at=utc_now()))
         await self.session.flush()
 
     async def add_registration(self, email: str, name: str) -> str:
         """Store a registration; return the secret for its verification link."""
-        secret, lasts = new_secret(), REGISTRATION_LIFETIME
-        self.session.add(Registration(digest=digest(secret), email=email, name=name, expires_at=utc_now() + lasts))
+        secret, expires_at = new_secret(), utc_now() + REGISTRATION_LIFETIME
+        self.session.add(Registration(digest=digest(secret), email=email, name=name, expires_at=expires_at))
         await self.session.flush()
         return secret
 
@@ -60,58 +63,42 @@ class PasswordRepository:
         return secret
 
     async def lock_account(self, user_id: UUID) -> None:
-        """Lock the password and the links of an account until the commit.
+        """Lock the password and the links of a user until the commit.
 
         Every change to them takes this lock first, so that two changes cannot deadlock.
         """
         await self.session.exec(select(User.id).where(col(User.id) == user_id).with_for_update(key_share=True))
 
     async def registration(self, secret: str) -> Registration:
-        """Return a registration without using it.
-
-        Raises:
-            InvalidMailToken: If the token is invalid or expired.
-        """
+        """Return a registration without using it."""
         query = select(Registration).where(*_is_valid(Registration, secret))
         if registration := (await self.session.exec(query)).one_or_none():
             return registration
         raise InvalidMailToken
 
     async def use_registration(self, secret: str) -> Registration:
-        """Delete and return a registration. Of concurrent calls, exactly one succeeds.
-
-        Raises:
-            InvalidMailToken: If the token is invalid or expired.
-        """
+        """Delete and return a registration. Of concurrent calls, exactly one succeeds."""
         query = delete(Registration).where(*_is_valid(Registration, secret))
-        if taken := (await self.session.exec(query.returning(Registration))).scalar_one_or_none():
-            return taken
+        if registration := (await self.session.exec(query.returning(Registration))).scalar_one_or_none():
+            return registration
         raise InvalidMailToken
 
     async def get_token(self, secret: str, purpose: Purpose) -> MailedToken:
-        """Return an emailed token without using it.
-
-        Raises:
-            InvalidMailToken: If the token is invalid or expired.
-        """
+        """Return an emailed token without using it."""
         query = select(MailedToken).where(*_is_valid(MailedToken, secret), col(MailedToken.purpose) == purpose)
         if token := (await self.session.exec(query)).one_or_none():
             return token
         raise InvalidMailToken
 
     async def use_token(self, secret: str, purpose: Purpose) -> MailedToken:
-        """Use an emailed token; this deletes all tokens of its account.
-
-        Raises:
-            InvalidMailToken: If the token is invalid or expired.
-        """
+        """Use an emailed token; this deletes all tokens of its user."""
         await self.lock_account((await self.get_token(secret, purpose)).user_id)
         token = await self.get_token(secret, purpose)
         await self.delete_tokens(token.user_id)
         return token
 
     async def delete_tokens(self, user_id: UUID) -> None:
-        """Delete all emailed tokens of an account."""
+        """Delete all emailed tokens of a user."""
         await self.session.exec(delete(MailedToken).where(col(MailedToken.user_id) == user_id))
 
 

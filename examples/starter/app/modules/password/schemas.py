@@ -1,4 +1,4 @@
-"""Request and response models for accounts with a password."""
+"""Request and response models for registration and passwords."""
 
 from typing import Annotated
 

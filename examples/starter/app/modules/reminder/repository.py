@@ -41,6 +41,6 @@ class ReminderRepository:
         if reminder is None:
             self.session.add(Reminder(todo_id=todo_id, due_at=due_at))
             return True
-        news = reminder.due_at != due_at
+        is_new = reminder.due_at != due_at
         reminder.due_at = due_at
-        return news
+        return is_new

@@ -1,5 +1,6 @@
 """Endpoints for the user's own account and sessions, with any kind of sign-in."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from tests.users import admin_headers, new_client, sign_in_new_user
 
 AUTH = "/api/v1/auth"
 ELSEWHERE = Device(client="A telephone", address="192.0.2.1")
+LIFETIME = timedelta(days=14)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ async def test_accounts_of_others_require_admin_scope(client: AsyncClient, me: U
 
 
 async def test_sessions_are_listed_and_ended(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
-    login = await AuthService(session).start_session(me, ELSEWHERE)
+    login = await AuthService(session).start_session(me, ELSEWHERE, LIFETIME)
     await session.commit()
     listed = {entry["id"]: entry for entry in (await client.get(f"{AUTH}/sessions")).json()}
     elsewhere = listed[str(login.id)]
@@ -60,7 +62,7 @@ async def test_sessions_are_listed_and_ended(client: AsyncClient, me: UUID, sess
 
 
 async def test_sessions_of_others_are_not_found(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
-    login = await AuthService(session).start_session(me, ELSEWHERE)
+    login = await AuthService(session).start_session(me, ELSEWHERE, LIFETIME)
     await session.commit()
     stranger = new_client(client)
     await sign_in_new_user(stranger)

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.core.config import load
 from app.core.events import publish
 from app.core.exceptions import InvalidError, NotFoundError
 from app.core.preconditions import Precondition
@@ -20,7 +19,6 @@ from app.modules.user.schemas import UserUpdate
 from app.modules.user.service import UserNotFound, UserService
 from app.security.audit import audit
 from app.security.principal import Device, Scope
-from app.security.settings import SecuritySettings
 
 
 class SessionNotFound(NotFoundError):
@@ -45,10 +43,10 @@ class AuthService:
         self.users = UserService(session)
 
     async def user(self, user_id: UUID) -> User:
-        """Return the account of a signed-in user.
+        """Return a signed-in user.
 
         Raises:
-            UserGone: If the account has been deleted.
+            UserGone: If the user has been deleted.
         """
         try:
             return await self.users.get(user_id)
@@ -56,28 +54,25 @@ class AuthService:
             raise UserGone from None
 
     async def update(self, user_id: UUID, data: MeUpdate, precondition: Precondition) -> User:
-        """Update the user's own account.
+        """Update a signed-in user.
 
         Raises:
-            UserGone: If the account has been deleted.
-            PreconditionFailedError: If the account has changed since the client read it.
+            UserGone: If the user has been deleted.
+            PreconditionFailedError: If the user has changed since the client read it.
         """
         await self.user(user_id)
         return await self.users.update(user_id, UserUpdate(**data.model_dump(exclude_unset=True)), precondition)
 
-    async def start_session(self, user_id: UUID, device: Device, wanted: frozenset[str] = frozenset()) -> LoginSession:
-        """Start a session for an authenticated user.
-
-        Args:
-            user_id: The user.
-            device: The client and address to show in the list of sessions.
-            wanted: Requested scopes. An empty set requests all scopes of the user.
+    async def start_session(
+        self, user_id: UUID, device: Device, lifetime: timedelta, requested: frozenset[str] = frozenset()
+    ) -> LoginSession:
+        """Start a session for an authenticated user. An empty set requests all scopes of the user.
 
         Raises:
             InvalidScope: If the user is allowed none of the requested scopes.
-            UserGone: If the account was deleted concurrently.
+            UserGone: If the user was deleted concurrently.
         """
-        granted = (await self.scopes(user_id)) & (wanted or frozenset(Scope))
+        granted = (await self.scopes(user_id)) & (requested or frozenset(Scope))
         if not granted:
             raise InvalidScope
         login = LoginSession(
@@ -85,7 +80,7 @@ class AuthService:
             scope=" ".join(sorted(granted)),
             client=device.client,
             address=device.address,
-            expires_at=utc_now() + timedelta(days=load(SecuritySettings).session_days),
+            expires_at=utc_now() + lifetime,
         )
         await self.logins.add(login)
         await publish(self.session, SignedIn(user_id=user_id, session_id=login.id))

@@ -1,1 +1,1 @@
-"""Accounts with a password: registration, email verification, password reset, and deletion."""
+"""Sign-in with a password: registration, email verification, password reset, and deletion of the user."""

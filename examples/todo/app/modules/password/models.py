@@ -18,7 +18,7 @@ class Purpose(StrEnum):
 
 
 class PasswordHash(Base, table=True):
-    """The hashed password of an account. An account without a row can get a password with a reset link."""
+    """The hashed password of a user. A user without a row can set a password with a reset link."""
 
     __tablename__ = "password_hash"
 
@@ -28,7 +28,7 @@ class PasswordHash(Base, table=True):
 
 
 class Registration(Expiring, table=True):
-    """A requested account, until the owner of the mailbox verifies the address and chooses a password."""
+    """A registration, until the owner of the mailbox verifies the address and chooses a password."""
 
     __tablename__ = "registration"
 

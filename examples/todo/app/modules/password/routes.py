@@ -1,4 +1,4 @@
-"""Endpoints for accounts with a password."""
+"""Endpoints for registration and passwords."""
 
 from fastapi import APIRouter, status
 

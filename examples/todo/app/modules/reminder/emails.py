@@ -30,7 +30,7 @@ async def reminder(session: AsyncSession, *, todo_id: UUID, due_at: datetime) ->
     return REMINDER.render(owner.email, name=owner.name, todo=todo.title, due=format_due_date(due_at))
 
 
-def format_due_date(moment: datetime) -> str:
+def format_due_date(due: datetime) -> str:
     """Format a timestamp for readers in any time zone: with the day of the week, in UTC."""
-    utc = moment.astimezone(UTC)
+    utc = due.astimezone(UTC)
     return f"{utc:%A}, {utc.day} {utc:%B %Y, %H:%M} UTC"

@@ -21,7 +21,7 @@ UtcTimestamp = Annotated[
         le=datetime(9999, 12, 30, tzinfo=UTC),
         examples=["2030-01-31T18:00:00+01:00"],
     ),
-    AfterValidator(lambda moment: moment.astimezone(UTC)),
+    AfterValidator(lambda timestamp: timestamp.astimezone(UTC)),
 ]
 
 

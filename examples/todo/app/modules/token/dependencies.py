@@ -13,6 +13,7 @@ from app.jwt.access_tokens import AccessTokens
 from app.jwt.settings import JwtSettings
 from app.modules.token.service import TokenService
 from app.security.principal import SCOPES, Principal
+from app.security.settings import SecuritySettings
 
 bearer = OAuth2PasswordBearer(
     tokenUrl="/api/v1/auth/token", refreshUrl="/api/v1/auth/refresh", scopes=SCOPES, auto_error=False
@@ -40,9 +41,9 @@ async def get_principal(token: Annotated[str | None, Depends(bearer)], access_to
 
 async def get_service(request: Request, session: SessionDep, access_tokens: AccessTokensDep) -> TokenService:
     """Return a service that uses the transaction of the request."""
-    return TokenService(
-        session, access_tokens, timedelta(seconds=runtime_of(request)[JwtSettings].refresh_grace_seconds)
-    )
+    runtime = runtime_of(request)
+    grace = timedelta(seconds=runtime[JwtSettings].refresh_grace_seconds)
+    return TokenService(session, access_tokens, grace, runtime[SecuritySettings].session_lifetime)
 
 
 TokenServiceDep = Annotated[TokenService, Depends(get_service)]

@@ -1,1 +1,1 @@
-"""User accounts."""
+"""Users."""

@@ -22,7 +22,7 @@ class UserOrder(StrEnum):
 
 
 class UserCreate(RequestModel):
-    """A new account."""
+    """A new user."""
 
     email: Email
     name: Name
@@ -36,7 +36,7 @@ class UserUpdate(RequestModel):
 
 
 class UserRead(EntityModel):
-    """A user account."""
+    """A user."""
 
     email: str = Field(examples=["ada@example.com"])
     name: str = Field(examples=["Ada Lovelace"])

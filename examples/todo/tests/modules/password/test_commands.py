@@ -84,7 +84,7 @@ def test_remove_admin_revokes_the_role() -> None:
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, f"{EMAIL} is no longer an administrator")
     assert run_in_thread(asyncio.run, stored()) == []
     unknown = users("remove-admin", "bob@example.com")
-    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "No account with the address bob@example.com.")
+    assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "No user with the address bob@example.com.")
 
 
 def test_create_admin_sets_missing_password() -> None:

@@ -315,8 +315,9 @@ async def test_logout_without_session_does_nothing(client: AsyncClient, session:
     await open_account(client)
     user = await UserService(session).find(EMAIL)
     assert user is not None
-    auth, tokens = AuthService(session), TokenService(session, runtime_of(app_of(client))[AccessTokens], timedelta())
-    login = await auth.start_session(user.id, Device("A telephone", "192.0.2.1"))
+    access_tokens, day = runtime_of(app_of(client))[AccessTokens], timedelta(days=1)
+    auth, tokens = AuthService(session), TokenService(session, access_tokens, timedelta(), day)
+    login = await auth.start_session(user.id, Device("A telephone", "192.0.2.1"), day)
     await tokens.sign_out(Principal(user.id, frozenset(), utc_now()))
     assert login in await auth.sessions(user.id)
 
