@@ -17,15 +17,9 @@ from app.core.config import load
 from app.core.runtime import Feature, Runtime
 from app.jobs.arguments import arguments_model, parse_arguments
 from app.jobs.task import Job, Queue, non_transactional_task
-<<<<<<< HEAD
 from app.mail import after_commit, preview
-from app.mail.deferred import DeferredEmail, build_email, deferred_email, get_builder
-from app.mail.message import Email, compose
-=======
-from app.mail import outbox, preview
 from app.mail.deferred import DeferredEmail, EmailBuilder, build_email, deferred_email
-from app.mail.message import Mail, compose
->>>>>>> w-code
+from app.mail.message import Email, compose
 from app.mail.settings import MailSettings, sender_address
 from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, transport
 from app.outbox.errors import RetryLater
@@ -36,13 +30,8 @@ SEND_TIMEOUT_SECONDS = 60  # a server may be slow with each of its responses
 logger = structlog.get_logger(__name__)
 
 
-<<<<<<< HEAD
 class EmailDeliveryDelayed(RetryLater):
-    """The SMTP server is unavailable, rejects the email temporarily, or rejects our login or settings."""
-=======
-class MailDeliveryDelayed(RetryLater):
     """The SMTP server is unavailable, rejects the email temporarily, or rejects our credentials or settings."""
->>>>>>> w-code
 
 
 class UnknownEmail(RetryLater):
@@ -86,10 +75,6 @@ async def send_email(job: Job, *, email: str, arguments: dict[str, Any]) -> None
         await _deliver(built, str(job.id))
 
 
-<<<<<<< HEAD
-async def _deliver(email: Email, message_id: str) -> None:
-    """Deliver an email in one attempt; raise `EmailDeliveryDelayed` if it should be retried.
-=======
 def _find_builder(name: str) -> EmailBuilder[...]:
     try:
         builder = resolve_name(name)
@@ -100,9 +85,8 @@ def _find_builder(name: str) -> EmailBuilder[...]:
     return builder
 
 
-async def _deliver(mail: Mail, message_id: str) -> None:
-    """Deliver an email in one attempt; raise `MailDeliveryDelayed` if it should be retried.
->>>>>>> w-code
+async def _deliver(email: Email, message_id: str) -> None:
+    """Deliver an email in one attempt; raise `EmailDeliveryDelayed` if it should be retried.
 
     A permanent error of this email is only logged. Neither the log nor the exception contains the address, so the
     server's error text, which may quote it, is omitted.

@@ -29,11 +29,7 @@ async def send(session: AsyncSession, email: Email | DeferredEmail) -> None:
         RuntimeError: If no backend is active, or if the backend does not support savepoints (`begin_nested`).
     """
     if not _backends:
-<<<<<<< HEAD:examples/todo/app/mail/after_commit.py
-        raise RuntimeError("No email backend is active. The lifespan of app.mail.in_memory must be running.")
-=======
         raise RuntimeError("No email backend is active. The lifespan of the application must be running.")
->>>>>>> w-code:examples/todo/app/mail/outbox.py
     await _backends[-1].send(session, email)
 
 

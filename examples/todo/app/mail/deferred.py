@@ -57,14 +57,8 @@ class EmailBuilder(Generic[P]):
 def deferred_email(function: Build[P]) -> EmailBuilder[P]:
     """Make a function the builder of a deferred email.
 
-<<<<<<< HEAD
     For example `async def welcome(session, *, user_id: UUID) -> Email | None`. It runs after the commit, in a separate
-    transaction. With workers, it runs once per delivery attempt. If there is no longer a reason to send the email, it
-    returns None; that is not an error.
-=======
-    For example `async def welcome(session, *, user_id: UUID) -> Mail | None`. It runs after the commit, in a separate
     transaction, and possibly again if sending fails. It returns None if there is no longer a reason to send the email.
->>>>>>> w-code
     """
     return EmailBuilder(function)
 

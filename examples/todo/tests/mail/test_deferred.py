@@ -10,13 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
 from app.db.session import Database, transaction
-<<<<<<< HEAD
 from app.mail import Email, deferred_email
-from app.mail.deferred import build_email, get_builder
-=======
-from app.mail import Mail, deferred_email
 from app.mail.deferred import build_email
->>>>>>> w-code
 from app.modules.user.models import User
 
 ID, NOW = UUID(int=1), datetime(2030, 1, 31, 18, 0, 0, 123456, tzinfo=UTC)
@@ -35,13 +30,8 @@ async def users(database: Database) -> int:
         return len((await session.exec(select(User))).all())
 
 
-<<<<<<< HEAD
-async def test_deferred_email_is_built_by_name(database: Database) -> None:
-    email = await build_email(database, get_builder(invitation.name)(user_id=ID, to="ada@example.com", at=NOW))
-=======
 async def test_deferred_email_is_built_from_its_arguments(database: Database) -> None:
-    mail = await build_email(database, invitation(user_id=ID, to="ada@example.com", at=NOW))
->>>>>>> w-code
+    email = await build_email(database, invitation(user_id=ID, to="ada@example.com", at=NOW))
 
     assert email is not None
     assert email.text == f"{ID} {NOW}"

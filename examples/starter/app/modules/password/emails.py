@@ -36,13 +36,8 @@ def check_address(to: str) -> None:
 
 
 @deferred_email
-<<<<<<< HEAD:examples/starter/app/modules/password/emails.py
 async def registration(session: AsyncSession, *, email: str, name: str) -> Email:
-    """Send the link that verifies the address of a new account, or inform the owner that the account already exists."""
-=======
-async def registration(session: AsyncSession, *, email: str, name: str) -> Mail:
     """Send the link that verifies the address of a new user, or inform the owner that they are already registered."""
->>>>>>> w-code:examples/todo/app/modules/password/mails.py
     if await UserService(session).find(email):
         return ACCOUNT_EXISTS.render(email)
     secret = await PasswordRepository(session).add_registration(email, name)
@@ -50,13 +45,8 @@ async def registration(session: AsyncSession, *, email: str, name: str) -> Mail:
 
 
 @deferred_email
-<<<<<<< HEAD:examples/starter/app/modules/password/emails.py
 async def reset_password(session: AsyncSession, *, email: str, requested_at: datetime) -> Email | None:
-    """Send a link to choose a new password, if the account exists."""
-=======
-async def reset_password(session: AsyncSession, *, email: str, requested_at: datetime) -> Mail | None:
     """Send a link to choose a new password, if there is a user with the address."""
->>>>>>> w-code:examples/todo/app/modules/password/mails.py
     user = await UserService(session).find(email)
     if user is None or not await _link_still_valid(session, user.id, email, requested_at):
         return None

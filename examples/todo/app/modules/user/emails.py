@@ -12,12 +12,7 @@ WELCOME = EmailTemplate(__name__, "welcome", name="Ada Lovelace", email=EXAMPLE_
 
 
 @deferred_email
-<<<<<<< HEAD:examples/todo/app/modules/user/emails.py
 async def welcome(session: AsyncSession, *, user_id: UUID) -> Email | None:
-    """Welcome a new user, unless the account has been deleted again."""
-=======
-async def welcome(session: AsyncSession, *, user_id: UUID) -> Mail | None:
     """Welcome a new user, unless they have been deleted in the meantime."""
->>>>>>> w-code:template/app/modules/user/mails.py
     user = await session.get(User, user_id)
     return WELCOME.render(user.email, name=user.name, email=user.email) if user else None
