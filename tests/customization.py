@@ -61,7 +61,7 @@ def downgrade() -> None:
 from httpx2 import AsyncClient
 
 from tests.factories import UserCreateFactory
-from tests.users import lead
+from tests.people import lead
 
 
 async def test_joined_is_a_day_in_words(client: AsyncClient) -> None:
@@ -166,7 +166,8 @@ class Customization:
         old = re.compile(rf"\b({'|'.join(names)})\b")
         modules = [*project.glob("app/modules/order/*.py"), *project.glob("tests/modules/order/*.py")]
         for file in (*modules, *(project / name for name in NEW_FILES if name.endswith(".py"))):
-            text = old.sub(lambda found: names[found[0]], file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8").replace("tests.people", "tests.users")
+            text = old.sub(lambda found: names[found[0]], text)
             file.write_text(CREATION.sub(NEW_CREATION, text), encoding="utf-8")
         sort_imports(project)
 
@@ -186,7 +187,8 @@ class Customization:
 
 def sort_imports(project: Path) -> None:
     """Sort imports, and format what was edited, as `just format` does."""
-    for command in (("check", "--select", "I", "--fix"), ("format",)):
+    own = 'lint.isort.known-first-party = ["app", "tests"]'  # also modules that the template has moved
+    for command in (("check", "--select", "I", "--fix", "--config", own), ("format",)):
         subprocess.run([sys.executable, "-m", "ruff", *command, "--quiet", "app", "tests"], cwd=project, check=True)
 
 

@@ -65,7 +65,9 @@ def test_update_keeps_edits_and_matches_fresh_copy(
     before = set(git(project, "ls-tree", "-r", "--name-only", "HEAD").splitlines())
     kept = {name: f"{git(project, 'show', f'HEAD:{name}')}\n".encode() for name in NEVER_UPDATED & before}
 
-    begin(history, fresh, answers(history, version, variant), NEXT)
+    # The update sets `live_feed` to false, because the team has deleted the example.
+    feed = {question: answer for question, answer in recorded_answers(project).items() if question == "live_feed"}
+    begin(history, fresh, {**answers(history, version, variant), **feed}, NEXT)
     customization.apply(fresh)
     customization.add_dependencies(fresh)
     customization.delete_example(fresh)
