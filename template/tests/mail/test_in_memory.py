@@ -69,13 +69,12 @@ def subjects(server: FakeMailServer) -> list[str]:
 
 
 async def test_email_is_sent_after_commit(server: FakeMailServer, either: Database) -> None:
-    async with sending_to(server, either) as backend:
-        async with transaction(either.write) as session:
-            await touch(session)
-            await send(session, FIRST)
-            await send(session, SECOND)
-            await session.flush()
-            assert backend._pending == set()
+    async with sending_to(server, either) as backend, transaction(either.write) as session:
+        await touch(session)
+        await send(session, FIRST)
+        await send(session, SECOND)
+        await session.flush()
+        assert backend._pending == set()
 
     assert subjects(server) == ["First", "Second"]
 
