@@ -31,6 +31,7 @@ NEWER_CHANGELOG = f"""\
 - `auth=jwt`: a change for projects with passwords. This entry is too long for one line of a
   terminal, so it is wrapped.
 - `auth=oidc`: a change for projects with OpenID Connect.
+- `auth=oidc` and `auth=jwt`: a change for projects with authentication.
 - A change for all projects.
 
 ### Settings
@@ -53,6 +54,7 @@ def test_update_shows_relevant_changes_since_version(later: Path, tmp_path: Path
 
     assert f"is now at version {LATER} of the template (previously {NEXT})." in output
     assert "a change for projects with passwords" in output
+    assert "a change for projects with authentication" in output
     assert "A change for all projects." in output
     for other in ("projects with OpenID Connect", "DATABASE_NEW", "Something new", "Settings in"):
         assert other not in output, output
@@ -155,6 +157,7 @@ def test_changelog_lists_added_and_removed_settings(database: str, auth: str, hi
     entries = [
         entry
         for entry in settings.split("\n- ")[1:]
-        if not (scope := re.match(r"`([a-z_]+)=([^`]+)`", entry)) or str(answers.get(scope[1])).lower() == scope[2]
+        if not (named := re.findall(r"`([a-z_]+)=([^`]+)`", entry.split(":")[0]))
+        or any(str(answers.get(question)).lower() == answer for question, answer in named)
     ]
     assert set(re.findall(r"`([A-Z][A-Z0-9_]+)`", "".join(entries))) == old ^ new
