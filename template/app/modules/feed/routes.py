@@ -32,9 +32,7 @@ async def get_feed_position(
     return await FeedService(session, owner_id).position(last_event_id)
 
 
-@router.get(
-    "/feed", summary="Follow the changes", response_class=EventSourceResponse, responses=problems(UserNotFound)
-)
+@router.get("/feed", summary="Follow the changes", response_class=EventSourceResponse, responses=problems(UserNotFound))
 async def follow_todos(
     position: Annotated[FeedPosition, Depends(get_feed_position)],
     owner_id: OwnerId,
