@@ -22,10 +22,8 @@ def _drop_color_message(_: Any, __: str, event: structlog.typing.EventDict) -> s
     return event
 
 
-def _drop_traceparent(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Drop a field that is long and only useful to software."""
-    event.pop("traceparent", None)
-    return event
+def _hide_fields(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {name: value for name, value in event.items() if name not in hidden_on_console}
 
 
 def _put_common_fields_first(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -41,6 +39,8 @@ def _is_migration_step(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith(("Context impl ", "Will assume "))
 
 
+# Fields that only software reads. Packages add theirs.
+hidden_on_console: set[str] = set()
 # Fields of all lines of this process. Not context variables, which the threads of libraries do not inherit.
 _process_fields: dict[str, str] = {}
 _COMMON_FIELDS = ("timestamp", "level", "event", "logger")
@@ -99,7 +99,7 @@ def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
         colors = sys.stderr.isatty() or bool(os.environ.get("FORCE_COLOR"))
         plain = structlog.dev.plain_traceback
         console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain, sort_keys=False)
-        return [_drop_traceparent, console]
+        return [_hide_fields, console]
     json = structlog.processors.JSONRenderer(ensure_ascii=False)
     return [structlog.processors.format_exc_info, _put_common_fields_first, json]
 

@@ -70,14 +70,15 @@ def test_lines_are_readable_in_development(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, force: str, colored: bool
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", force)
+    monkeypatch.setattr("app.core.logging.hidden_on_console", {"hidden"})
     configure_logging(Settings(env=Environment.DEV))
-    structlog.get_logger("ours").info("hello", second=2, first=1, traceparent="00-af-af-00")
+    structlog.get_logger("ours").info("hello", second=2, first=1, hidden="00-af")
     logging.getLogger("theirs").info("again", extra={"color_message": "twice"})
 
     written = capsys.readouterr().err
     assert "hello" in written
     assert "twice" not in written
-    assert "traceparent" not in written
+    assert "hidden" not in written
     assert written.index("second") < written.index("first")
     assert ("\x1b[" in written) is colored
 

@@ -36,9 +36,7 @@ async def test_create_admin_is_idempotent(stored: AsyncSession) -> None:
     assert (role.user_id, role.role) == (user.id, Role.ADMIN)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "field"), [(("ada",), "EMAIL"), (("ada@example.com", "--name", ""), "--name")]
-)
+@pytest.mark.parametrize(("arguments", "field"), [(("ada",), "EMAIL"), (("ada@example.com", "--name", ""), "--name")])
 def test_create_admin_explains_invalid_arguments(arguments: tuple[str, ...], field: str) -> None:
     result = run("create-admin", *arguments)
 
