@@ -77,7 +77,7 @@ class Background:
         """Check that an event was counted after it was sent through Kafka."""
         if "consumer" in self.processes:
             statistics = partial(service.request, "GET", "/api/v1/statistics", headers=headers)
-            assert wait_until(lambda: "UserRegistered" in str(statistics().json()), COUNT_SECONDS), statistics()
+            assert wait_until(lambda: "user.registered.v1" in str(statistics().json()), COUNT_SECONDS), statistics()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from app.mail.after_commit import use_backend
 from app.mail.deferred import DeferredEmail, build_email
 from app.mail.message import Email, compose
 from app.mail.settings import MailSettings, sender_address
-from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, transport
+from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, success_event, transport
 
 MAX_CONNECTIONS = 5
 RETRY_DELAYS_SECONDS = (1.0, 5.0, 25.0, 120.0)
@@ -43,7 +43,7 @@ class InMemorySettings(MailSettings):
 def _setup(app: FastAPI, runtime: Runtime) -> None:
     """Load the settings and, in development, add the email preview."""
     settings = runtime[InMemorySettings] = load(InMemorySettings)
-    preview.attach(app, settings)
+    preview.add_preview_page(app, settings)
 
 
 @asynccontextmanager
@@ -72,6 +72,7 @@ class InMemoryBackend:
         self._sender = sender_address(settings.sender)
         self._drain_seconds = settings.drain_seconds
         self._deliver = transport(settings)
+        self._success_event = success_event(settings)
         self._pauses_seconds = pauses_seconds
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._pending: set[asyncio.Task[None]] = set()  # asyncio keeps only weak references to tasks
@@ -100,7 +101,7 @@ class InMemoryBackend:
         for task in late:
             task.cancel()
         if late:
-            logger.error("emails not sent, service is stopping", count=len(late))
+            logger.error("emails not sent, process is stopping", count=len(late))
             await asyncio.wait(late)
 
     async def _send(self, email: Email | DeferredEmail) -> None:
@@ -126,7 +127,7 @@ class InMemoryBackend:
                 log.warning("email delivery failed, retrying", **failure_fields(error), retry_in_seconds=pause)
                 await asyncio.sleep(pause)
             else:
-                log.info("email sent")
+                log.info(self._success_event)
                 return
 
 

@@ -273,7 +273,7 @@ async def test_shutdown_logs_number_of_lost_emails(server: FakeMailServer, datab
             backend.post(EMAIL)
             backend.post(EMAIL)
 
-    assert lines == [{"event": "emails not sent, service is stopping", "count": 2, "log_level": "error"}]
+    assert lines == [{"event": "emails not sent, process is stopping", "count": 2, "log_level": "error"}]
     assert backend._pending == set()
 
 

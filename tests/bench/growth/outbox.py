@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from app.jobs.relay import LOST_AFTER
 from app.jobs.repository import JobRepository
-from app.messaging.relay import BATCH as EVENTS
+from app.messaging.relay import EVENTS_PER_POLL as EVENTS
 from app.messaging.relay import EventRepository
-from app.outbox.poller import BATCH as JOBS
+from app.outbox.poller import JOBS_PER_POLL as JOBS
 from explain_queries import Case, measure_growth
 
 # Half of the rows are events with a thousand keys, the other half are jobs.
