@@ -168,11 +168,19 @@ def test_migrations_upgrade_and_downgrade(empty: None) -> None:
     behind = run_command("db", "check")
     assert behind.exit_code == 1
     assert "not up to date" in behind.output
+    assert 'Run: uv run just migrate-gen "' in behind.output
 
     assert run_command("db", "upgrade").exit_code == 0
     assert run_command("db", "check").exit_code == 0
     assert run_command("db", "downgrade", "-1").exit_code == 0
     assert run_command("db", "downgrade", "base").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["upgrade", "downgrade"])
+def test_unknown_revision_is_explained(empty: None, command: str) -> None:
+    result = run_command("db", command, "nothing")
+
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "There is no revision 'nothing'.")
 
 
 def test_migration_is_generated_from_the_models(empty: None, folder: Path) -> None:

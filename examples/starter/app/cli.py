@@ -38,11 +38,11 @@ def serve(
         int | None, typer.Option(min=1, max=65535, help="Port to listen on.", show_default="PORT, else 8000")
     ] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Restart when a file below app/ changes.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of HTTP server processes.")] = 1,
 ) -> None:
     """Start the HTTP server.
 
-    In development (ENV=dev), a database that is not configured is started and migrated first.
+    With ENV=dev, the database is migrated first. If DATABASE_URL is not set, a development database is created.
     """
     with command_context() as settings:
         host, port = host or settings.host, port or settings.port

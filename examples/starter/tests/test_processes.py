@@ -1,16 +1,19 @@
 """The processes of the service, and the commands that run them."""
 
+import json
 import socket
 from importlib.util import find_spec
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
+from structlog import get_logger
 from typer.testing import Result
 
 from app.core.config import EnvSettings
 from app.processes import PROCESSES, create
 from tests.command_line import run_command
 from tests.conftest import settings_variables
+from tests.test_cli import free_port
 
 # The servers that a project may have; nothing answers at these addresses.
 SERVERS = {"REDIS_URL": "redis://127.0.0.1:1", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
@@ -61,6 +64,14 @@ def test_port_in_use_is_reported(name: str) -> None:
     assert result.stderr.endswith(
         f"Cannot listen on 127.0.0.1, port {port}: Address already in use.\nChoose another, for example --port 8111.\n"
     )
+
+
+@pytest.mark.usefixtures("_servers")
+def test_log_lines_have_the_name_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.core.server.run", lambda *_: get_logger().info("serving"))
+    result = run("relay", "--port", str(free_port()))
+
+    assert json.loads(result.stderr.splitlines()[-1])["process"] == "relay", result.stderr
 
 
 @pytest.mark.usefixtures("_servers")

@@ -17,6 +17,7 @@ from app import jobs, messaging
 from app.api import router
 from app.core import server
 from app.core.config import ConfigurationError, load_all
+from app.core.logging import named_process
 from app.core.runtime import Lifespan, runtime_of
 from app.db.commands import command_context
 from app.main import create_app
@@ -86,7 +87,7 @@ ACCOUNT_MODULES = frozenset({"auth", "password", "token", "user"})
 
 PROCESSES |= {
     "mailer": Process(
-        "Send emails, also about events.",
+        "Send emails, and run the consumers that send them.",
         port=8105,
         background=[messaging.consume_events("mailer"), jobs.run_jobs(jobs.Queue.EMAIL)],
         checks=[jobs.require_redis, messaging.require_kafka, messaging.check_topics],
@@ -133,7 +134,7 @@ def _module_of(route: BaseRoute) -> str:
 run = typer.Typer(
     no_args_is_help=True,
     help="Run one process of the service until it is stopped.\n\n"
-    "Exit codes: 0 stopped by a signal; 1 the port is in use; 78 a setting is invalid, or something it needs is missing.",
+    "Exit codes: 0 stopped by a signal; 1 the port is in use; 78 a setting is invalid, or a required server or topic is missing.",
 )
 COMMANDS = {"run": run}
 
@@ -144,7 +145,7 @@ def _add_command(name: str, process: Process) -> None:
         host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
         port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = process.port,
     ) -> None:
-        with command_context() as settings:
+        with command_context() as settings, named_process(name):
             app = create(name)
             server.ensure_port_is_free(host, port, host_setting="--host", port_example="--port 8111")
             server.run(lambda: app, settings, host, port)

@@ -33,6 +33,11 @@ def test_only_the_session_module_commits() -> None:
     assert [path for path in SOURCES if path != SESSION and forbidden & set(calls(path))] == []
 
 
+def test_modules_subscribe_to_events_only_in_subscribers() -> None:
+    modules = [path for path in SOURCES if ROOT / "app/modules" in path.parents and path.name != "subscribers.py"]
+    assert [path for path in modules if "subscribe" in calls(path)] == []
+
+
 def test_the_session_dependency_is_declared_only_once() -> None:
     spelled = re.compile(r"Depends\(\s*(session\.)?get_session\b")
     assert [path for path in SOURCES if spelled.search(path.read_text(encoding="utf-8"))] == [SESSION]

@@ -5,6 +5,7 @@ Clients see the message, so it must not contain internal details.
 """
 
 import re
+from math import ceil
 from typing import ClassVar
 
 
@@ -66,7 +67,9 @@ class TooManyRequestsError(DomainError):
 
     def __init__(self, retry_after_seconds: int) -> None:
         """Set the time after which the client may try again."""
-        super().__init__(f"Too many requests. Try again in {retry_after_seconds} s.")
+        minutes = ceil(retry_after_seconds / 60)
+        wait = f"{minutes} minutes" if minutes > 1 else f"{retry_after_seconds} s"
+        super().__init__(f"Too many requests. Try again in {wait}.")
         self.retry_after_seconds = retry_after_seconds
 
 

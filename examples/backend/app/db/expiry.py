@@ -8,10 +8,10 @@ from sqlmodel import col, delete, select
 from app.db.base import Expiring, utc_now
 from app.db.session import Database, transaction
 
-BATCH_SIZE = 10_000  # limits the duration of a statement, and how long it blocks other writers
+ROWS_PER_STATEMENT = 10_000  # limits the duration of a statement, and how long it blocks other writers
 
 
-async def delete_expired(database: Database, batch_size: int = BATCH_SIZE) -> AsyncGenerator[tuple[str, int]]:
+async def delete_expired(database: Database, batch_size: int = ROWS_PER_STATEMENT) -> AsyncGenerator[tuple[str, int]]:
     """Delete the rows that have expired by now, in batches.
 
     Each batch is one transaction. After its commit, the name of the table and the number of deleted rows are yielded,

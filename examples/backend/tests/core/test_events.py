@@ -49,9 +49,8 @@ async def test_events_are_logged_with_their_ids() -> None:
     with capture_logs() as lines:
         await publish(AsyncSession(), event)
 
-    assert lines == [
-        {"event": "Happened", "event_id": str(event.event_id), "thing_id": str(event.thing_id), "log_level": "info"}
-    ]
+    ids = {"event_id": str(event.event_id), "thing_id": str(event.thing_id)}
+    assert lines == [{"event": "event published", "type": "Happened", "log_level": "debug", **ids}]
 
 
 async def test_handler_exceptions_propagate_to_the_publisher() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from fastapi import Request
+from structlog.testing import capture_logs
 
 from app.core.config import ConfigurationError, Environment, load
 from app.core.exceptions import TooManyRequestsError
@@ -165,10 +166,21 @@ async def test_successful_attempts_are_not_counted(limits: RateLimits) -> None:
         await limits.count("login", at("192.0.2.1"))
 
 
+async def test_exceeded_limit_is_logged(limits: RateLimits) -> None:
+    await limits.hit("1/minute", "login", account="ada", network="192.0.2.1")
+    with capture_logs() as lines, pytest.raises(TooManyRequestsError):
+        await limits.hit("1/minute", "login", account="ada", network="192.0.2.1")
+    await limits.hit("1/minute", "login", account="ada")
+    await limits.hit("1/minute", "login", network="192.0.2.1")
+
+    [line] = lines
+    assert (line["limit"], line["account"], line["network"]) == ("1/minute", "ada", "192.0.2.1")
+
+
 async def test_counter_can_be_reset(limits: RateLimits) -> None:
     for _ in range(3):
-        await limits.hit("1/minute", "login", "account", "ada")
-        await limits.reset_count("1/minute", "login", "account", "ada")
+        await limits.hit("1/minute", "login", account="ada")
+        await limits.reset_count("1/minute", "login", account="ada")
 
 
 def test_fingerprint_identifies_an_address_without_revealing_it() -> None:

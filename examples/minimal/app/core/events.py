@@ -48,4 +48,4 @@ async def publish(session: AsyncSession, event: Event) -> None:
         for handler in _handlers.get(event_type, ()):
             await handler(session, event)
     ids = {name: str(value) for name, value in vars(event).items() if isinstance(value, UUID)}
-    logger.info(type(event).__name__, **ids)
+    logger.debug("event published", type=type(event).__name__, **ids)

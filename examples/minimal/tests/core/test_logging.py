@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from app.core.config import Environment, Settings
-from app.core.logging import configure_logging
+from app.core.logging import configure_logging, named_process
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +45,7 @@ def test_all_lines_are_json_in_production(capsys: pytest.CaptureFixture[str]) ->
         "level": "info",
         "timestamp": "",
     }
+    assert list(written[0]) == ["timestamp", "level", "event", "logger", "user"]
     assert written[1]["event"] == "uvicorn.error says\nhello"
 
 
@@ -69,14 +70,35 @@ def test_lines_are_readable_in_development(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, force: str, colored: bool
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", force)
+    monkeypatch.setattr("app.core.logging.hidden_on_console", {"hidden"})
     configure_logging(Settings(env=Environment.DEV))
-    structlog.get_logger("ours").info("hello")
+    structlog.get_logger("ours").info("hello", second=2, first=1, hidden="00-af")
     logging.getLogger("theirs").info("again", extra={"color_message": "twice"})
 
     written = capsys.readouterr().err
     assert "hello" in written
     assert "twice" not in written
+    assert "hidden" not in written
+    assert written.index("second") < written.index("first")
     assert ("\x1b[" in written) is colored
+
+
+def test_alembic_logs_only_migrations(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(Settings(env=Environment.PROD))
+    for message in ("Context impl %s.", "Will assume %s DDL.", "Running %s"):
+        logging.getLogger("alembic.runtime.migration").info(message, "it")
+
+    assert [line["event"] for line in lines(capsys)] == ["Running it"]
+
+
+def test_lines_of_a_named_process_have_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(Settings(env=Environment.PROD))
+    with named_process("relay"):
+        structlog.get_logger("ours").info("inside")
+        logging.getLogger("theirs").info("inside")
+    structlog.get_logger("ours").info("outside")
+
+    assert [line.get("process") for line in lines(capsys)] == ["relay", "relay", None]
 
 
 def test_log_level_is_configurable(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,27 @@ REQUIRED_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
 }
 
 
+# Messages for invalid fields by Pydantic's error type, with values of its context; other types keep Pydantic's message.
+FIELD_MESSAGES: Mapping[str, str] = {
+    "missing": "is required",
+    "extra_forbidden": "unknown field",
+    "json_invalid": "is not valid JSON",
+    "string_type": "must be a string",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "contains characters that are not allowed",
+    "int_parsing": "must be an integer",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "enum": "must be {expected}",
+}
+# Messages instead of those that repeat the title.
+STATUS_MESSAGES: Mapping[HTTPStatus, str] = {
+    HTTPStatus.NOT_FOUND: "There is no such path.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This method is not allowed here; see the Allow header.",
+}
+
+
 def status_for(error: type[DomainError]) -> HTTPStatus:
     """Return the HTTP status of an error class, according to the kind that it derives from."""
     return next(status for kind, status in STATUS_BY_KIND.items() if issubclass(error, kind))
@@ -86,9 +107,23 @@ async def _domain_error(_: Request, error: DomainError) -> JSONResponse:
 
 async def _invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
     """Describe each invalid field, without the value that was sent: it may be a password."""
-    fields = [{"field": ".".join(map(str, e["loc"])), "message": e["msg"], "code": e["type"]} for e in error.errors()]
+    fields = [_invalid_field(each) for each in error.errors()]
     detail = "; ".join(f"{f['field']}: {f['message']}" for f in fields)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=fields)
+
+
+def _invalid_field(error: Mapping[str, Any]) -> dict[str, str]:
+    location, kind, context = error["loc"], error["type"], error.get("ctx", {})
+    if kind.endswith("_type") and error["input"] is None:
+        message = "must not be null"
+    elif kind in FIELD_MESSAGES:
+        message = FIELD_MESSAGES[kind].format_map(context).replace(" 1 characters", " 1 character")
+    else:
+        message = error["msg"].removeprefix("Value error, ")
+    if kind == "json_invalid" and isinstance(location[-1], int):  # FastAPI appends the position to the location
+        *location, position = location
+        message = f"{message} (position {position})"
+    return {"field": ".".join(map(str, location)), "message": message, "code": kind}
 
 
 async def _http_exception(request: Request, error: HTTPException) -> Response:
@@ -99,7 +134,8 @@ async def _http_exception(request: Request, error: HTTPException) -> Response:
     # Python 3.13 renamed this status; the code stays the same on every version.
     code = "content_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
     headers = _allow_header(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
-    return problem(status, code, str(error.detail), headers)
+    detail = STATUS_MESSAGES.get(status, status.phrase) if error.detail == status.phrase else str(error.detail)
+    return problem(status, code, detail, headers)
 
 
 def _allow_header(request: Request) -> dict[str, str]:

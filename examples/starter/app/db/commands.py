@@ -31,6 +31,8 @@ def command_context() -> Generator[Settings]:
         yield settings
     except ConfigurationError as error:
         exit_with_error(error, EXIT_CONFIGURATION)
+    except migrations.MigrationError as error:
+        exit_with_error(error)
     except OperationalError as error:
         reason = str(error.orig).splitlines()[0]
         exit_with_error(f"Database unavailable: {reason}\nCheck DATABASE_URL, and that the server is running.")
@@ -69,13 +71,11 @@ def downgrade(revision: Annotated[str, typer.Argument(help="Target revision, or 
 @commands.command()
 def check() -> None:
     """Check that the models match the migrations."""
-    from alembic.util import CommandError  # noqa: PLC0415 - as in `app/db/migrations.py`
-
     with command_context():
         try:
             migrations.check()
-        except CommandError as error:
-            exit_with_error(f"{error}\nRun: just migrate-gen")
+        except migrations.MigrationError as error:
+            exit_with_error(f'{error}\nRun: uv run just migrate-gen "describe the change"')
 
 
 @commands.command()
@@ -87,7 +87,10 @@ def generate(message: Annotated[str, typer.Argument(help="Short description of t
 
 @commands.command()
 def purge() -> None:
-    """Delete expired rows, such as idempotency keys. Run it daily. If it is interrupted, deleted rows stay deleted."""
+    """Delete expired rows, such as idempotency keys. Run it daily.
+
+    It deletes in batches; you can interrupt and repeat it.
+    """
     with command_context():
         asyncio.run(_purge())
 

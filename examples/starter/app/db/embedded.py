@@ -43,14 +43,22 @@ def database_url(folder: Path = DATA_FOLDER, database: str = DATABASE) -> URL:
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not folder.exists():
         logger.info("creating development PostgreSQL server", folder=str(folder))
+    before = _postmaster(folder)
     try:
         server = _start(folder.resolve())
     except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
         raise ConfigurationError(_explain(folder, error)) from error
     _create_database(server.get_uri(), database)
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg", database=database)
-    logger.info("development PostgreSQL server started", folder=str(folder))
+    if _postmaster(folder) != before:
+        logger.info("development PostgreSQL server started", folder=str(folder))
     return url
+
+
+def _postmaster(folder: Path) -> str:
+    """Return the process id and start time of the server; they differ after a start."""
+    file = folder / "postmaster.pid"
+    return " ".join(file.read_text(encoding="utf-8").splitlines()[:3]) if file.exists() else ""
 
 
 def _start(folder: Path) -> PostgresServer:

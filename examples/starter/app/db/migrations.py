@@ -3,11 +3,15 @@
 Alembic is imported on first use, because server processes do not need it and it takes 9 MB of memory.
 """
 
-from types import ModuleType
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+
+class MigrationError(Exception):
+    """Alembic cannot run the command."""
 
 
 def config() -> "Config":
@@ -19,30 +23,35 @@ def config() -> "Config":
 
 def upgrade(revision: str = "head") -> None:
     """Apply migrations up to `revision`."""
-    _command().upgrade(config(), revision)
+    _run("upgrade", revision)
 
 
 def downgrade(revision: str) -> None:
     """Revert migrations down to `revision`."""
-    _command().downgrade(config(), revision)
+    _run("downgrade", revision)
 
 
 def generate(message: str) -> None:
     """Apply all migrations, then generate a revision from the difference between models and database."""
     upgrade()
-    _command().revision(config(), message, autogenerate=True)
+    _run("revision", message, autogenerate=True)
 
 
 def check() -> None:
     """Compare the models with the database.
 
     Raises:
-        CommandError: If they differ, or the database is not up to date.
+        MigrationError: If they differ, or the database is not up to date.
     """
-    _command().check(config())
+    _run("check")
 
 
-def _command() -> ModuleType:
+def _run(name: str, *arguments: str, **options: Any) -> None:
     from alembic import command  # noqa: PLC0415 - see above
+    from alembic.util import CommandError  # noqa: PLC0415
 
-    return command
+    try:
+        getattr(command, name)(config(), *arguments, **options)
+    except CommandError as error:
+        unknown = re.fullmatch("Can't locate revision identified by ('.*')", str(error))
+        raise MigrationError(f"There is no revision {unknown[1]}." if unknown else str(error)) from error

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from app.db.session import Database, transaction
 from app.jobs.repository import JobRepository
 from app.outbox.models import OutboxMessage
-from app.outbox.poller import BATCH, DestinationUnavailable, OutboxPoller
+from app.outbox.poller import JOBS_PER_POLL, DestinationUnavailable, OutboxPoller
 
 # Jobs that were sent longer ago are checked: does the destination still have them?
 LOST_AFTER = timedelta(seconds=10)
@@ -81,7 +81,7 @@ class JobRelay(OutboxPoller):
         try:
             async with transaction(self.database.write) as session:
                 jobs = JobRepository(session)
-                rows = await jobs.due(BATCH)
+                rows = await jobs.due(JOBS_PER_POLL)
                 await jobs.mark_sent(rows)
         except IntegrityError:
             logger.debug("jobs: another relay sent a job with the same key")
@@ -97,7 +97,7 @@ class JobRelay(OutboxPoller):
     async def _requeue_lost(self) -> int:
         """Requeue jobs that the destination no longer has, for example because Redis lost its data."""
         async with transaction(self.database.snapshot) as session:
-            suspects = await JobRepository(session).possibly_lost(LOST_AFTER, BATCH)
+            suspects = await JobRepository(session).possibly_lost(LOST_AFTER, JOBS_PER_POLL)
         queued = await self.destination.find_queued(suspects)
         async with transaction(self.database.write) as session:
             jobs = JobRepository(session)

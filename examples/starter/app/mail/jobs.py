@@ -21,7 +21,7 @@ from app.mail import after_commit, preview
 from app.mail.deferred import DeferredEmail, EmailBuilder, build_email, deferred_email
 from app.mail.message import Email, compose
 from app.mail.settings import MailSettings, sender_address
-from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, transport
+from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, success_event, transport
 from app.outbox.errors import RetryLater
 
 MAX_ATTEMPTS = 12  # within about half an hour
@@ -40,7 +40,7 @@ class UnknownEmail(RetryLater):
 
 def _setup(app: FastAPI, _: Runtime) -> None:
     """Check the settings and, in development, add the email preview."""
-    preview.attach(app, load(MailSettings))
+    preview.add_preview_page(app, load(MailSettings))
 
 
 feature = Feature(setup=_setup)
@@ -100,10 +100,10 @@ async def _deliver(email: Email, message_id: str) -> None:
     except TRANSPORT_ERRORS as error:
         failure = error
     else:
-        log.info("email sent")
+        log.info(success_event(settings))
         return
     if not _is_permanent(failure):
-        raise EmailDeliveryDelayed(" ".join(str(part) for part in failure_fields(failure).values() if part))
+        raise EmailDeliveryDelayed(" ".join(str(part) for part in failure_fields(failure).values()))
     log.error("email not sent", **failure_fields(failure))
 
 

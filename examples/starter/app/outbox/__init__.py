@@ -18,7 +18,7 @@ from app.outbox.background import run_in_background
 from app.outbox.models import OutboxMessage
 from app.outbox.poller import OutboxPoller
 
-__all__ = ["BackgroundWork", "OutboxMessage", "OutboxPoller", "OutboxSettings", "Wakers", "feature", "run_relay"]
+__all__ = ["BackgroundWork", "OutboxMessage", "OutboxPoller", "OutboxSettings", "WakeSources", "feature", "run_relay"]
 
 
 class OutboxSettings(EnvSettings):
@@ -36,13 +36,13 @@ class BackgroundWork(list[Lifespan]):
     """
 
 
-class Wakers(list[Callable[[asyncio.Event], AbstractAsyncContextManager[None]]]):
+class WakeSources(list[Callable[[asyncio.Event], AbstractAsyncContextManager[None]]]):
     """Ways to wake a relay between two polls: each sets an event whenever there may be work, while its block runs."""
 
 
 def _setup(app: FastAPI, runtime: Runtime) -> None:
     runtime[OutboxSettings] = load(OutboxSettings)
-    runtime[Wakers] = Wakers()
+    runtime[WakeSources] = WakeSources()
     runtime[BackgroundWork] = BackgroundWork()
     app.include_router(APIRouter(lifespan=_run_background))  # starts after all features, and stops before them
 
@@ -60,8 +60,8 @@ async def _run_background(app: FastAPI) -> AsyncGenerator[None]:
 async def run_relay(relay: OutboxPoller, runtime: Runtime) -> AsyncGenerator[None]:
     """Run a relay in the background of the block."""
     async with AsyncExitStack() as stack:
-        for waking in runtime[Wakers]:
-            await stack.enter_async_context(waking(relay.wake))
+        for wake_source in runtime[WakeSources]:
+            await stack.enter_async_context(wake_source(relay.wake))
         await stack.enter_async_context(run_in_background(relay.run()))
         yield
 

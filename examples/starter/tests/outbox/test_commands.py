@@ -121,7 +121,7 @@ async def test_pending_messages_are_not_changed(graveyard: Database, command: st
 def test_ids_or_all_are_required(empty_database: Database, command: str, arguments: list[object]) -> None:
     result = run_command("dead-letters", command, *arguments)
 
-    assert (result.exit_code, result.stderr) == (2, "Give ids, or --all.\n")
+    assert (result.exit_code, result.stderr) == (2, "Pass one or more IDs, or --all.\n")
 
 
 @pytest.mark.parametrize("command", [("outbox", "status"), ("dead-letters", "list"), ("dead-letters", "drop", "--all")])

@@ -25,8 +25,8 @@ class InvalidField(BaseModel):
     """An invalid field of a request."""
 
     field: str = Field(examples=["body.email"])
-    message: str = Field(examples=["value is not a valid email address"])
-    code: str = Field(examples=["value_error"])
+    message: str = Field(examples=["is required"])
+    code: str = Field(examples=["missing"])
 
 
 class Problem(BaseModel):

@@ -31,8 +31,8 @@ class AttemptLimiter:
         await self.limits.count(action, self.device)
         if account is not None:
             key = fingerprint(account)
-            await self.limits.hit(self.settings.account_limit, action, "account", f"{key} {self._network}")
-            await self.limits.hit(self.settings.account_total_limit, action, "account", key)
+            await self.limits.hit(self.settings.account_limit, action, account=key, network=self._network)
+            await self.limits.hit(self.settings.account_total_limit, action, account=key)
 
     async def record_success(self, action: str, account: str) -> None:
         """Undo the count of a successful attempt, and reset the attempts of its network on the account.
@@ -41,8 +41,9 @@ class AttemptLimiter:
         account too. The total of the account over all networks is not reset.
         """
         await self.limits.undo_count(action, self.device)
-        key = f"{fingerprint(account)} {self._network}"
-        await self.limits.reset_count(self.settings.account_limit, action, "account", key)
+        await self.limits.reset_count(
+            self.settings.account_limit, action, account=fingerprint(account), network=self._network
+        )
 
     @property
     def _network(self) -> str:

@@ -6,11 +6,11 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from app.core.config import Environment as Where
+from app.core.config import Environment as AppEnvironment
 from app.mail.message import compose, html_of, text_of
 from app.mail.settings import MailSettings, sender_address
 from app.mail.template import templates
-from app.mail.terminal import HINT, printed_emails
+from app.mail.terminal import TERMINAL_HINT, printed_emails
 
 PATH = "/dev/emails"
 
@@ -18,9 +18,9 @@ PATH = "/dev/emails"
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; frame-ancestors 'none'"
 
 
-def attach(app: FastAPI, settings: MailSettings) -> None:
+def add_preview_page(app: FastAPI, settings: MailSettings) -> None:
     """Add the page in development only, because emails contain secret links."""
-    if settings.env is not Where.DEV:
+    if settings.env is not AppEnvironment.DEV:
         return
     sender = sender_address(settings.sender)
     page = Environment(loader=PackageLoader("app.mail"), undefined=StrictUndefined, autoescape=True)
@@ -30,7 +30,7 @@ def attach(app: FastAPI, settings: MailSettings) -> None:
         """Show all emails, each as HTML and as plain text."""
         examples = [compose(template.example(), sender) for _, template in sorted(templates.items())]
         html = page.get_template("preview.html").render(
-            sent=list(map(_parts, printed_emails)), examples=list(map(_parts, examples)), hint=HINT
+            sent=list(map(_parts, printed_emails)), examples=list(map(_parts, examples)), hint=TERMINAL_HINT
         )
         return HTMLResponse(html, headers={"Content-Security-Policy": POLICY})
 

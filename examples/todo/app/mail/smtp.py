@@ -52,6 +52,12 @@ def is_temporary(error: Exception) -> bool:
     return isinstance(error, OSError)
 
 
-def failure_fields(error: Exception) -> dict[str, str | int | None]:
+def success_event(settings: MailSettings) -> str:
+    """Return the log event of a delivered email."""
+    return "email printed" if settings.host is None else "email sent"
+
+
+def failure_fields(error: Exception) -> dict[str, str | int]:
     """Return log fields for a delivery error. The text of the error is omitted, because it may contain the address."""
-    return {"error": type(error).__name__, "code": getattr(error, "code", None)}
+    code = getattr(error, "code", None)
+    return {"error": type(error).__name__} | ({} if code is None else {"code": code})

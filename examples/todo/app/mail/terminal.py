@@ -6,18 +6,18 @@ from email.message import EmailMessage
 
 from app.mail.message import text_of
 
-RULE = "─" * 72
-KEPT = 50
-HINT = (
+SEPARATOR = "─" * 72
+MAX_KEPT = 50
+TERMINAL_HINT = (
     "Printed instead of sent, because SMTP_HOST is not set. Links lead to pages of your frontend.\n"
-    "Until it has them, send the token of a link with /docs."
+    "Until those pages exist, submit the token on /docs."
 )
 
-printed_emails: deque[EmailMessage] = deque(maxlen=KEPT)  # newest first; `/dev/emails` shows them too
+printed_emails: deque[EmailMessage] = deque(maxlen=MAX_KEPT)  # newest first; `/dev/emails` shows them too
 
 
 async def print_email(message: EmailMessage) -> None:
     """Print an email to standard error, next to the log but not as a log line."""
     printed_emails.appendleft(message)
     head = "\n".join(f"{name}: {message[name]}" for name in ("From", "To", "Subject"))
-    sys.stderr.write(f"\n{RULE}\n{head}\n\n{text_of(message)}\n{RULE}\n{HINT}\n\n")
+    sys.stderr.write(f"\n{SEPARATOR}\n{head}\n\n{text_of(message)}\n{SEPARATOR}\n{TERMINAL_HINT}\n\n")

@@ -4,11 +4,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.core.config import ConfigurationError
+from app.core.config import ConfigurationError, load
 from app.db.commands import command_context, exit_with_error
 from app.messaging import consumers, contracts
-from app.messaging.settings import KafkaConfig, require_kafka
+from app.messaging.inbox import DESTINATION
+from app.messaging.settings import KafkaConfig, KafkaSettings
 from app.messaging.topics import create_topics, ensure_topics_exist, lag, missing_topics, underpartitioned
+from app.outbox.commands import replay_checks
 from app.outbox.poller import DestinationUnavailable
 
 topics = typer.Typer(no_args_is_help=True, help="Manage Kafka topics.")
@@ -73,7 +75,10 @@ def check() -> None:
 
 
 def _client() -> KafkaConfig:
-    return require_kafka().client_config() | {"log_level": 0}  # commands report errors themselves
+    settings = load(KafkaSettings)
+    if settings.bootstrap_servers is None:
+        raise ConfigurationError("This command needs a Kafka server. Set KAFKA_BOOTSTRAP_SERVERS.")
+    return settings.client_config() | {"log_level": 0}  # commands report errors themselves
 
 
 def _require_topics(client: KafkaConfig) -> None:
@@ -81,6 +86,16 @@ def _require_topics(client: KafkaConfig) -> None:
         ensure_topics_exist(client)
     except DestinationUnavailable as error:
         _fail(error)
+
+
+def _explain_missing_consumer(destination: str, queue: str) -> str | None:
+    """Explain why a dead letter cannot be replayed: only the consumer that failed can handle it."""
+    if destination != DESTINATION or queue in {each.name for each in consumers.all_consumers()}:
+        return None
+    return f"No consumer has the name {queue}. Drop these dead letters, or restore the consumer."
+
+
+replay_checks.append(_explain_missing_consumer)
 
 
 def _fail(error: DestinationUnavailable) -> NoReturn:

@@ -104,6 +104,11 @@ def contract_for(event: type[Event]) -> Contract[Any] | None:
     return _by_event.get(event)
 
 
+def type_of(event: Event) -> str:
+    """Return the published name of an event with a contract."""
+    return _by_event[type(event)].type
+
+
 def is_known_type(type: str) -> bool:  # noqa: A002 - the term of CloudEvents
     """Return whether there is a contract with this name."""
     return type in _by_type

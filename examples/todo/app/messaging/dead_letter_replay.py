@@ -26,6 +26,8 @@ logger = structlog.get_logger(__name__)
 class DeadLetterReplay(OutboxPoller):
     """Polls for replayed dead letters, and handles them."""
 
+    failure_event = "dead letter replay: polling failed, retrying"
+
     def __init__(self, database: Database, poll_seconds: float, only: Sequence[str] = ()) -> None:
         """Handle dead letters of the consumers with the names in `only`, or of all if it is empty."""
         super().__init__(database, poll_seconds)
@@ -45,14 +47,16 @@ class DeadLetterReplay(OutboxPoller):
                     envelope = CloudEvent.model_validate_json(message.payload)
                     await consumers.get_consumer(message.queue).handle(session, [envelope])
             except RetryLater as error:
-                logger.warning("dead letter replay postponed", job_id=str(message.id), error=describe_error(error))
+                logger.warning(
+                    "dead letter replay postponed", dead_letter_id=str(message.id), error=describe_error(error)
+                )
                 message.due_at, message.last_error = utc_now() + RETRY_DELAY, truncate_error(describe_error(error))
             except Exception as error:
                 if is_unavailable(error):
                     raise
                 _mark_dead_again(message, error)
             else:
-                logger.info("dead letter replayed", job_id=str(message.id), type=message.name)
+                logger.info("dead letter replayed", dead_letter_id=str(message.id), type=message.name)
                 await session.delete(message)
         return 1
 
@@ -67,7 +71,7 @@ class DeadLetterReplay(OutboxPoller):
 def _mark_dead_again(message: OutboxMessage, error: Exception) -> None:
     logger.error(
         "dead letter replay failed",
-        job_id=str(message.id),
+        dead_letter_id=str(message.id),
         error=describe_error(error),
         exception=format_error_traceback(error),
     )

@@ -21,7 +21,7 @@ from app.outbox.poller import OutboxPoller
 from app.outbox.repository import NOT_DEAD, truncate_error, update_messages
 
 # Larger than a batch of jobs. At most 1 GB fits into the client's queue, and an event has at most 1 MB.
-BATCH = 1_000
+EVENTS_PER_POLL = 1_000
 # Concurrent relays would change the order, so they take turns with an advisory lock. The number must be unique among
 # the advisory locks of the database. SQLite has none: run only one relay there.
 RELAY_LOCK = {"postgresql": "SELECT pg_try_advisory_xact_lock(5209271)", "sqlite": "SELECT true"}
@@ -49,7 +49,7 @@ class EventRelay(OutboxPoller):
             connection = await snapshot.connection()
             if not (await connection.execute(text(RELAY_LOCK[connection.dialect.name]))).scalar_one():
                 return 0
-            events = await EventRepository(snapshot).due(BATCH)
+            events = await EventRepository(snapshot).due(EVENTS_PER_POLL)
             if not events:
                 return 0
             delivery = await self.kafka.deliver(events)

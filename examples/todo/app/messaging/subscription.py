@@ -18,7 +18,7 @@ from app.messaging.settings import KafkaConfig
 from app.outbox.background import finish_before_cancel, run_in_background
 from app.outbox.errors import describe_error, format_error_traceback
 
-BATCH = 500
+EVENTS_PER_BATCH = 500
 POLL_SECONDS = 0.5  # a stop waits for a poll that is running
 PAUSE_SECONDS = 1.0  # before a blocked batch is retried
 STOP_SECONDS = 15.0  # a batch that takes longer is rolled back, and another process handles it
@@ -42,7 +42,7 @@ async def run_consumers(
     database: Database,
     client: KafkaConfig,
     consumers: Iterable[Consumer],
-    batch_size: int = BATCH,
+    batch_size: int = EVENTS_PER_BATCH,
     pause_seconds: float = PAUSE_SECONDS,
     stop_seconds: float = STOP_SECONDS,
 ) -> AsyncGenerator[None]:

@@ -11,9 +11,11 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from app.core.logging import hidden_on_console
 from app.core.middlewares import HttpMiddleware
 
 HEADER = "traceparent"
+hidden_on_console.add(HEADER)
 # Version, trace id, span id, flags. Ids of zeros are invalid; later versions may append fields.
 _VALID_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 

@@ -14,12 +14,16 @@ from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository
 
 T = TypeVar("T")
+ReplayCheck = Callable[[str, str], str | None]
+
+# Each returns why dead letters with a destination and a queue cannot be replayed, or None.
+replay_checks: list[ReplayCheck] = []
 
 outbox = typer.Typer(no_args_is_help=True, help="Inspect the outbox.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Manage permanently failed jobs and events.")
 COMMANDS = {"outbox": outbox, "dead-letters": dead_letters}
 
-Ids = Annotated[list[UUID] | None, typer.Argument(metavar="ID", help="Ids, as shown by `list`.")]
+Ids = Annotated[list[UUID] | None, typer.Argument(metavar="ID", help="IDs, as shown by `list`.")]
 All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
@@ -56,7 +60,15 @@ def show(id: Annotated[UUID, typer.Argument(metavar="ID")]) -> None:  # noqa: A0
 def replay(ids: Ids = None, every: All = False) -> None:
     """Retry dead letters by id, or --all."""
     chosen = _selected_ids(ids, every)
-    _print_count(_run(lambda outbox: outbox.replay(chosen)), "will be retried", chosen)
+    _print_count(_run(lambda outbox: _replay(outbox, chosen)), "will be retried", chosen)
+
+
+async def _replay(outbox: OutboxRepository, ids: list[UUID] | None) -> int:
+    for destination, queue in await outbox.dead_letter_queues(ids):
+        for check in replay_checks:
+            if reason := check(destination, queue):
+                exit_with_error(reason)
+    return await outbox.replay(ids)
 
 
 @dead_letters.command()
@@ -68,7 +80,7 @@ def drop(ids: Ids = None, every: All = False) -> None:
 
 def _selected_ids(ids: list[UUID] | None, every: bool) -> list[UUID] | None:
     if bool(ids) is every:
-        exit_with_error("Give ids, or --all.", code=2)
+        exit_with_error("Pass one or more IDs, or --all.", code=2)
     return ids or None
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app.core.config import EnvSettings, load
 from app.core.runtime import Feature, Runtime
 from app.db import dialect
-from app.outbox import Wakers
+from app.outbox import WakeSources
 from app.outbox.background import run_in_background
 from app.outbox.repository import WAKE_RELAY
 
@@ -40,7 +40,7 @@ def _setup(_: FastAPI, runtime: Runtime) -> None:
     """Make commits of this process notify, and its relays listen."""
     if not load(NotifySettings).notify:
         return
-    runtime[Wakers].append(listen_for_commits)
+    runtime[WakeSources].append(listen_for_commits)
     if not event.contains(Session, "before_commit", _notify):
         event.listen(Session, "before_commit", _notify)
 

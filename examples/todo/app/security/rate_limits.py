@@ -105,7 +105,7 @@ class RateLimits:
         Raises:
             TooManyRequestsError: If the limit is exceeded.
         """
-        await self.hit(self.by_address, action, "address", network_key(device.address))
+        await self.hit(self.by_address, action, network=network_key(device.address))
 
     async def undo_count(self, action: str, device: Device) -> None:
         """Undo the count of an attempt that succeeded, so that many users of one network can sign in.
@@ -113,23 +113,34 @@ class RateLimits:
         Attempts are counted before they are made. If only failures were counted afterwards, concurrent attempts could
         exceed the limit.
         """
-        await self.counters.decr(parse(self.by_address).key_for(action, "address", network_key(device.address)))
+        await self.counters.decr(parse(self.by_address).key_for(*_key(action, network=network_key(device.address))))
 
-    async def hit(self, rate: str, action: str, key_type: str, key: str) -> None:
+    async def hit(self, rate: str, action: str, *, account: str | None = None, network: str | None = None) -> None:
         """Count an attempt against a limit.
+
+        Args:
+            rate: The limit, such as `5/minute`.
+            action: Name of the action.
+            account: Fingerprint of the account. Attempts with the same account and network share a counter.
+            network: Key of the network.
 
         Raises:
             TooManyRequestsError: If the limit is exceeded.
         """
         limit = parse(rate)
-        if not await self.limiter.hit(limit, action, key_type, key):
-            audit(action, outcome="too_many_requests", counted_by=key_type, whose=key)
-            window = await self.limiter.get_window_stats(limit, action, key_type, key)
+        key = _key(action, account, network)
+        if not await self.limiter.hit(limit, *key):
+            audit(action, outcome="too_many_requests", limit=rate, account=account, network=network)
+            window = await self.limiter.get_window_stats(limit, *key)
             raise TooManyRequestsError(max(1, round(window.reset_time - utc_now().timestamp())))
 
-    async def reset_count(self, rate: str, action: str, key_type: str, key: str) -> None:
+    async def reset_count(self, rate: str, action: str, *, account: str, network: str | None = None) -> None:
         """Reset the counter of a limit."""
-        await self.limiter.clear(parse(rate), action, key_type, key)
+        await self.limiter.clear(parse(rate), *_key(action, account, network))
+
+
+def _key(action: str, account: str | None = None, network: str | None = None) -> tuple[str, ...]:
+    return action, account or "", network or ""
 
 
 def network_key(address: str) -> str:

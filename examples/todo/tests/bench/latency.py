@@ -1,4 +1,4 @@
-"""Latency from the commit to the start of the task, for each destination and waker."""
+"""Latency from the commit to the start of the task, for each destination and wake source."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ from app.jobs.in_process import InProcessDestination
 from app.jobs.relay import Destination, JobRelay
 from app.jobs.runner import JobRunner
 from app.main import create_app
-from app.outbox import OutboxSettings, Wakers
+from app.outbox import OutboxSettings, WakeSources
 from app.outbox.background import run_in_background
 from tests.bench.environment import Figure, Stage, began, look_at_the_clock
 
@@ -23,29 +23,29 @@ ROUNDS, JOBS = 5, 12
 
 POLL_SECONDS: float = OutboxSettings.model_fields["poll_seconds"].default
 
-Waker = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
+WakeSource = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
 
 
 async def measure(stage: Stage) -> list[Figure]:
     """Run one job after the other, alternating between the variants."""
-    wakers = _wakers()
-    ways: dict[str, tuple[Callable[[Stage], AbstractAsyncContextManager[Destination]], Sequence[Waker]]] = {
+    wake_sources = _wake_sources()
+    ways: dict[str, tuple[Callable[[Stage], AbstractAsyncContextManager[Destination]], Sequence[WakeSource]]] = {
         "Redis, polling": (_redis, ()),
         "in process, polling": (_in_process, ()),
     }
-    if wakers:
-        ways |= {"Redis, NOTIFY": (_redis, wakers), "in process, NOTIFY": (_in_process, wakers)}
+    if wake_sources:
+        ways |= {"Redis, NOTIFY": (_redis, wake_sources), "in process, NOTIFY": (_in_process, wake_sources)}
     waited: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
-        for name, (destination, waking) in ways.items():
-            async with destination(stage) as made, _relaying(stage, made, waking):
+        for name, (destination, chosen) in ways.items():
+            async with destination(stage) as made, _relaying(stage, made, chosen):
                 waited[name] += [await _wait_for_one(stage) for _ in range(JOBS)]
     return [_figure(name, seconds) for name, seconds in waited.items()]
 
 
-def _wakers() -> Sequence[Waker]:
-    """Return the relay wakers of the features; SQLite has none."""
-    return runtime_of(create_app())[Wakers]
+def _wake_sources() -> Sequence[WakeSource]:
+    """Return the wake sources of the features; SQLite has none."""
+    return runtime_of(create_app())[WakeSources]
 
 
 @asynccontextmanager
@@ -64,11 +64,11 @@ async def _in_process(stage: Stage) -> AsyncGenerator[Destination]:
 
 
 @asynccontextmanager
-async def _relaying(stage: Stage, destination: Destination, waking: Sequence[Waker]) -> AsyncGenerator[None]:
+async def _relaying(stage: Stage, destination: Destination, wake_sources: Sequence[WakeSource]) -> AsyncGenerator[None]:
     relay = JobRelay(stage.database, destination, POLL_SECONDS)
     async with AsyncExitStack() as stack:
-        for wake in waking:
-            await stack.enter_async_context(wake(relay.wake))
+        for wake_source in wake_sources:
+            await stack.enter_async_context(wake_source(relay.wake))
         await stack.enter_async_context(run_in_background(relay.run()))
         await asyncio.sleep(0.3)  # wait until all subscriptions are active
         yield

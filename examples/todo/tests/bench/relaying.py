@@ -11,7 +11,7 @@ from app.db.session import transaction
 from app.jobs.broker import RedisDestination, make_broker
 from app.jobs.relay import JobRelay
 from app.outbox.models import OutboxMessage
-from app.outbox.poller import BATCH
+from app.outbox.poller import JOBS_PER_POLL
 from tests.bench.environment import Figure, Stage, look_at_the_clock
 
 ROUNDS, EVENTS = 5, 5_000
@@ -32,8 +32,8 @@ async def measure(stage: Stage) -> list[Figure]:
         relayed.append(EVENTS / (time.perf_counter() - began))
         _clear(broker)
         began = time.perf_counter()
-        for first in range(0, EVENTS, BATCH):
-            destination._append(events[first : first + BATCH])
+        for first in range(0, EVENTS, JOBS_PER_POLL):
+            destination._append(events[first : first + JOBS_PER_POLL])
         pushed.append(EVENTS / (time.perf_counter() - began))
         _clear(broker)
         await stage.clear()

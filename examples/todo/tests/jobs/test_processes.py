@@ -21,7 +21,7 @@ from app.jobs.scheduler import ScheduleState
 from app.jobs.task import Queue
 from app.mail import Email, send
 from app.main import create_app
-from app.outbox import Wakers
+from app.outbox import WakeSources
 from app.outbox.models import OutboxMessage
 from app.processes import create
 from tests.jobs.conftest import delete_keys, settings_for
@@ -76,29 +76,31 @@ async def test_without_redis_api_process_runs_everything(empty_database: Databas
         assert (await until_ready(client))["database"] == "ok"
 
 
-async def test_relay_is_woken_by_registered_wakers(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_relay_is_woken_by_registered_wake_sources(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OUTBOX_POLL_SECONDS", "60")
-    wakers: list[asyncio.Event] = []
+    wake_sources: list[asyncio.Event] = []
 
     @asynccontextmanager
-    async def waking(wake: asyncio.Event) -> AsyncGenerator[None]:
-        wakers.append(wake)
+    async def wake_source(wake: asyncio.Event) -> AsyncGenerator[None]:
+        wake_sources.append(wake)
         yield
-        wakers.remove(wake)
+        wake_sources.remove(wake)
 
     def create() -> FastAPI:
         app = create_app()
-        runtime_of(app)[Wakers].append(waking)
+        runtime_of(app)[WakeSources].append(wake_source)
         return app
 
     async with running_app(create):
         await enqueue(empty_database)
-        assert wakers
+        assert wake_sources
         while await outbox_rows(empty_database):
-            for wake in wakers:
+            for wake in wake_sources:
                 wake.set()
             await asyncio.sleep(0.01)
-    assert wakers == []
+    assert wake_sources == []
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from app.core.config import Environment
 from app.mail import Email
 from app.mail.message import compose
 from app.mail.settings import MailSettings, sender_address
-from app.mail.smtp import transport
-from app.mail.terminal import HINT, KEPT, print_email, printed_emails
+from app.mail.smtp import success_event, transport
+from app.mail.terminal import MAX_KEPT, TERMINAL_HINT, print_email, printed_emails
 from tests.mail.conftest import FakeMailServer, settings_for
 
 MAIL = Email("ada@example.com", "Grüße", "Hallo Zoë,\nhttps://app.example.com/verify#" + "x" * 60, "<p>Hallo Zoë</p>")
@@ -17,6 +17,7 @@ MESSAGE = compose(MAIL, sender_address("no-reply@localhost"))
 async def test_emails_are_sent_to_configured_server(server: FakeMailServer) -> None:
     await transport(settings_for(server))(MESSAGE)
 
+    assert success_event(settings_for(server)) == "email sent"
     assert [email["Message-ID"] for email in server.emails] == [MESSAGE["Message-ID"]]
 
 
@@ -28,23 +29,25 @@ Subject: Grüße
 
 {MAIL.text}
 {"─" * 72}
-{HINT}
+{TERMINAL_HINT}
 
 """
 
 
 async def test_emails_are_printed_in_development(capsys: pytest.CaptureFixture[str]) -> None:
-    await transport(MailSettings(env=Environment.DEV))(MESSAGE)
+    settings = MailSettings(env=Environment.DEV)
+    await transport(settings)(MESSAGE)
 
+    assert success_event(settings) == "email printed"
     assert SHOWN in capsys.readouterr().err
     assert printed_emails[0]["Message-ID"] == MESSAGE["Message-ID"]
 
 
 async def test_only_latest_emails_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     messages = [
-        compose(Email("ada@example.com", f"{n}", "Hello"), sender_address("a@localhost")) for n in range(KEPT + 1)
+        compose(Email("ada@example.com", f"{n}", "Hello"), sender_address("a@localhost")) for n in range(MAX_KEPT + 1)
     ]
     for message in messages:
         await print_email(message)
 
-    assert [message["Subject"] for message in printed_emails] == [f"{n}" for n in range(KEPT, 0, -1)]
+    assert [message["Subject"] for message in printed_emails] == [f"{n}" for n in range(MAX_KEPT, 0, -1)]

@@ -10,10 +10,10 @@ from httpx2 import ASGITransport, AsyncClient
 from app.core import middlewares
 from app.core.config import Environment, Settings
 from app.mail.message import Email, compose
-from app.mail.preview import POLICY, attach
+from app.mail.preview import POLICY, add_preview_page
 from app.mail.settings import MailSettings, sender_address
 from app.mail.template import templates
-from app.mail.terminal import HINT, print_email, printed_emails
+from app.mail.terminal import TERMINAL_HINT, print_email, printed_emails
 
 SENDER = sender_address("no-reply@localhost")
 
@@ -29,7 +29,7 @@ def _nothing_sent() -> Generator[None]:
 async def developer() -> AsyncGenerator[AsyncClient]:
     """A client of an application in development."""
     app = FastAPI(middleware=middlewares.build_middleware(Settings(env=Environment.DEV)))
-    attach(app, MailSettings(env=Environment.DEV))
+    add_preview_page(app, MailSettings(env=Environment.DEV))
     assert app.openapi()["paths"] == {}
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
@@ -56,7 +56,7 @@ async def test_sent_emails_are_shown_and_escaped(developer: AsyncClient, capsys:
     page = (await developer.get("/dev/emails")).text
 
     assert "None yet" in empty
-    assert HINT in page
+    assert TERMINAL_HINT in page
     assert page.index("<strong>Second") < page.index("<strong>&lt;First&gt;"), "the latest first"
     assert "<pre>1 &lt; 2</pre>" in page
     assert "&lt;p&gt;One&lt;/p&gt;" in page
@@ -76,6 +76,6 @@ async def test_preview_forbids_scripts_and_other_pages_keep_strict_policy(develo
 async def test_preview_exists_in_development_only(env: Environment) -> None:
     settings = MailSettings(env=env, host="smtp.example.com", sender="no-reply@example.com")
     app = FastAPI()
-    attach(app, settings)
+    add_preview_page(app, settings)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         assert (await client.get("/dev/emails")).status_code == 404

@@ -22,7 +22,7 @@ from app.messaging.development import broker
 from app.messaging.settings import KafkaConfig
 from app.modules.statistics.models import DailyCount
 from app.modules.user.events import UserRegistered
-from app.outbox import Wakers
+from app.outbox import WakeSources
 from app.processes import PROCESSES, create
 from tests.messaging.conftest import declare, produced_events, provide_topics, publish
 from tests.outbox.conftest import outbox_rows
@@ -58,7 +58,7 @@ async def is_relayed(database: Database) -> bool:
 
 async def are_counted(database: Database, count: int) -> bool:
     async with transaction(database.snapshot) as session:
-        counts = await session.exec(select(DailyCount.count).where(DailyCount.type == "UserRegistered"))
+        counts = await session.exec(select(DailyCount.count).where(DailyCount.type == "user.registered.v1"))
         return sum(counts.all()) >= count
 
 
@@ -72,7 +72,7 @@ async def test_without_kafka_api_process_runs_everything(empty_database: Databas
         counts = (await client.get("/api/v1/statistics")).json()
         assert await until_ready(client) == RELAY | CONSUMER
 
-    assert [(each["type"], each["count"]) for each in counts] == [("UserRegistered", 3)]
+    assert [(each["type"], each["count"]) for each in counts] == [("user.registered.v1", 3)]
 
 
 async def test_with_kafka_api_process_relays_nothing(
@@ -87,31 +87,31 @@ async def test_with_kafka_api_process_relays_nothing(
     assert await waiting(empty_database) == [str(event_id) for event_id in ids]
 
 
-async def test_relay_is_woken_by_registered_wakers(
+async def test_relay_is_woken_by_registered_wake_sources(
     empty_database: Database, servers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
     monkeypatch.setenv("OUTBOX_POLL_SECONDS", "60")
-    wakers: list[asyncio.Event] = []
+    wake_sources: list[asyncio.Event] = []
 
     @asynccontextmanager
-    async def waking(wake: asyncio.Event) -> AsyncGenerator[None]:
-        wakers.append(wake)
+    async def wake_source(wake: asyncio.Event) -> AsyncGenerator[None]:
+        wake_sources.append(wake)
         yield
-        wakers.remove(wake)
+        wake_sources.remove(wake)
 
     def create() -> FastAPI:
         app = create_relay()
-        runtime_of(app)[Wakers].append(waking)
+        runtime_of(app)[WakeSources].append(wake_source)
         return app
 
     async with running_app(create):
         await publish(empty_database, UserRegistered(user_id=uuid4()))
         while await waiting(empty_database):
-            for wake in wakers:
+            for wake in wake_sources:
                 wake.set()
             await asyncio.sleep(0.01)
-    assert wakers == []
+    assert wake_sources == []
 
 
 @pytest.mark.usefixtures("impatient")

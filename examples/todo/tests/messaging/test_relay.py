@@ -18,7 +18,7 @@ from app.messaging.contracts import Topic
 from app.messaging.development import broker
 from app.messaging.envelope import CONTENT_TYPE
 from app.messaging.producer import PRODUCER_CONFIG, EventProducer
-from app.messaging.relay import BATCH, RELAY_LOCK, EventRelay
+from app.messaging.relay import EVENTS_PER_POLL, RELAY_LOCK, EventRelay
 from app.messaging.settings import KafkaConfig
 from app.outbox.background import run_in_background
 from app.outbox.poller import DestinationUnavailable
@@ -102,7 +102,7 @@ def test_batch_of_largest_events_fits_into_client_queue() -> None:
     """Otherwise every attempt would fail with a full queue. Both sizes are librdkafka's defaults."""
     most_bytes_of_one, kilobytes_of_all = 1_000_000, 1_048_576
     assert not {"message.max.bytes", "queue.buffering.max.kbytes"} & PRODUCER_CONFIG.keys()
-    assert BATCH * most_bytes_of_one <= kilobytes_of_all * 1024
+    assert EVENTS_PER_POLL * most_bytes_of_one <= kilobytes_of_all * 1024
 
 
 async def test_jobs_are_ignored(relay: EventRelay) -> None:

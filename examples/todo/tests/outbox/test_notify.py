@@ -18,7 +18,7 @@ from app.core.runtime import runtime_of
 from app.db import dialect
 from app.db.session import Database, transaction
 from app.main import create_app
-from app.outbox import Wakers, notify
+from app.outbox import WakeSources, notify
 from app.outbox.background import run_in_background
 from app.outbox.notify import listen_for_commits
 from app.outbox.repository import OutboxRepository
@@ -40,7 +40,7 @@ def _silent() -> Generator[None]:
 @pytest.fixture
 def notifying(app: FastAPI) -> None:
     """A process whose commits notify, which `create_app` enables."""
-    assert runtime_of(app)[Wakers] == [listen_for_commits]
+    assert runtime_of(app)[WakeSources] == [listen_for_commits]
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ async def test_notifications_can_be_disabled(
     app = create_app()
     await commit_messages(empty_database, make_message("first"))
 
-    assert runtime_of(app)[Wakers] == []
+    assert runtime_of(app)[WakeSources] == []
     assert await heard(listener) == 0
 
 

@@ -15,7 +15,7 @@ def create_admin(
     email: Annotated[str, typer.Argument(help="Email address of the user at the identity provider.")],
     name: Annotated[str, typer.Option(help="Name of a new user.")] = "Administrator",
 ) -> None:
-    """Grant the administrator role; creates the user if they do not exist.
+    """Grant the administrator role. Create the user if necessary.
 
     No password is set: the user signs in at a provider that has verified this address.
     """

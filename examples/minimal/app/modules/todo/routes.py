@@ -5,13 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response, status
 
-from app.core.exceptions import NotFoundError, PreconditionFailedError
+from app.core.exceptions import PreconditionFailedError
 from app.core.openapi import problems
 from app.core.pagination import InvalidCursor, Page, PageDep, set_next_link
 from app.core.preconditions import IfMatch, set_etag
 from app.db.idempotency import IdempotencyDep, IdempotencyKeyReused
 from app.db.session import SessionDep
 from app.modules.todo.dependencies import OwnerId, TodoFilterDep
+from app.modules.todo.repository import OwnerGone
 from app.modules.todo.schemas import TodoCreate, TodoOrder, TodoRead, TodoUpdate
 from app.modules.todo.service import IllegalTransition, TodoNotFound, TodoService
 
@@ -30,7 +31,7 @@ TodoServiceDep = Annotated[TodoService, Depends(get_service)]
     "",
     status_code=status.HTTP_201_CREATED,
     summary="Create a to-do",
-    responses=problems(NotFoundError, IdempotencyKeyReused),
+    responses=problems(OwnerGone, IdempotencyKeyReused),
 )
 async def create_todo(data: TodoCreate, todos: TodoServiceDep, idempotency: IdempotencyDep) -> TodoRead:
     """Create a to-do. With an `Idempotency-Key` header, the request can be repeated safely."""

@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.core.exceptions import NotFoundError
 from app.core.openapi import problems
 from app.core.shutdown import should_continue, sleep_or_stop
 from app.db.session import DatabaseDep, SessionDep
@@ -17,6 +16,7 @@ from app.modules.feed.service import FeedPosition, FeedService, stream_changes
 from app.modules.todo.dependencies import OwnerId
 from app.modules.todo.models import Todo
 from app.modules.todo.schemas import TodoRead
+from app.modules.user.service import UserNotFound
 
 FEED_POLL_SECONDS = 1.0
 
@@ -32,9 +32,7 @@ async def get_feed_position(
     return await FeedService(session, owner_id).position(last_event_id)
 
 
-@router.get(
-    "/feed", summary="Follow the changes", response_class=EventSourceResponse, responses=problems(NotFoundError)
-)
+@router.get("/feed", summary="Follow the changes", response_class=EventSourceResponse, responses=problems(UserNotFound))
 async def follow_todos(
     position: Annotated[FeedPosition, Depends(get_feed_position)],
     owner_id: OwnerId,

@@ -23,7 +23,7 @@ def create_admin(
     email: Annotated[str, typer.Argument(help="Email address to sign in with.")],
     name: Annotated[str, typer.Option(help="Name of a new user.")] = "Administrator",
 ) -> None:
-    """Grant the administrator role; creates the user if they do not exist.
+    """Grant the administrator role. Create the user if necessary.
 
     Prompts for the password of a new user, or reads it from standard input if that is not a terminal.
     """

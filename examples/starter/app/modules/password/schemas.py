@@ -14,7 +14,7 @@ MailToken = Annotated[str, Field(min_length=20, max_length=100, description="Tok
 class Accepted(ResponseModel):
     """Response to a request that continues by email. It is the same whether the account exists or not."""
 
-    message: str = Field(default="If the address is valid, we have sent an email.")
+    message: str = Field(default="If the address is valid, you will receive an email shortly.")
 
 
 class RegisterRequest(RequestModel):

@@ -7,10 +7,8 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.mail import Email, EmailTemplate, deferred_email
-from app.modules.todo.models import Todo, TodoStatus
+from app.modules.todo.models import ACTIVE_STATUSES, Todo
 from app.modules.user.models import User
-
-CLOSED_STATUSES = (TodoStatus.DONE, TodoStatus.CANCELLED)
 
 REMINDER = EmailTemplate(
     __name__, "reminder", name="Ada Lovelace", todo="Buy milk", due="Thursday, 31 January 2030, 17:00 UTC"
@@ -25,7 +23,7 @@ async def reminder(session: AsyncSession, *, todo_id: UUID, due_at: datetime) ->
     if found is None:
         return None
     todo, owner = found
-    if todo.due_at != due_at or todo.status in CLOSED_STATUSES:
+    if todo.due_at != due_at or todo.status not in ACTIVE_STATUSES:
         return None
     return REMINDER.render(owner.email, name=owner.name, todo=todo.title, due=format_due_date(due_at))
 

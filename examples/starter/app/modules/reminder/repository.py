@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.modules.reminder.models import Reminder
-from app.modules.todo.models import Todo, TodoStatus
+from app.modules.todo.models import ACTIVE_STATUSES, Todo
 
 
 class ReminderRepository:
@@ -29,7 +29,7 @@ class ReminderRepository:
         query = (
             select(Todo, col(Todo.due_at))
             .where(col(Todo.due_at) > since, col(Todo.due_at) <= now)
-            .where(col(Todo.status).in_((TodoStatus.OPEN, TodoStatus.IN_PROGRESS)), ~reminded.exists())
+            .where(col(Todo.status).in_(ACTIVE_STATUSES), ~reminded.exists())
             .order_by(col(Todo.due_at))
             .limit(limit)
         )

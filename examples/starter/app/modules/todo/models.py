@@ -21,6 +21,9 @@ class TodoStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+ACTIVE_STATUSES = (TodoStatus.OPEN, TodoStatus.IN_PROGRESS)
+
+
 class Todo(Entity, table=True):
     """A to-do of a user."""
 

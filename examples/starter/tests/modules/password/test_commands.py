@@ -111,8 +111,8 @@ def test_create_admin_prompts_for_password_with_confirmation(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("arguments", "typed", "code", "said"),
     [
-        (["ada"], "", 2, "Invalid EMAIL or NAME: value is not a valid email address"),
-        ([EMAIL, "--name", ""], "", 2, "Invalid EMAIL or NAME: String should have at least 1 character"),
+        (["ada"], "", 2, "Invalid EMAIL: value is not a valid email address"),
+        ([EMAIL, "--name", ""], "", 2, "Invalid --name: String should have at least 1 character"),
         ([EMAIL], "short\n", 1, "Password must have 15 to 128 characters."),
     ],
 )

@@ -15,7 +15,7 @@ from app.db.session import Database, transaction
 from app.jobs.schedule import schedules
 from app.modules.reminder.events import TodoDue
 from app.modules.reminder.repository import ReminderRepository
-from app.modules.reminder.service import BATCH_SIZE, ReminderService
+from app.modules.reminder.service import TODOS_PER_JOB, ReminderService
 from app.modules.reminder.tasks import publish_due_todos
 from app.modules.todo.models import Todo, TodoStatus
 from app.modules.user.models import User
@@ -53,7 +53,7 @@ async def change(database: Database, todo: Todo, **values: object) -> None:
         found.sqlmodel_update(values)
 
 
-async def publish_due(database: Database, events: list[Event], limit: int = BATCH_SIZE) -> list[UUID]:
+async def publish_due(database: Database, events: list[Event], limit: int = TODOS_PER_JOB) -> list[UUID]:
     """Run the task, and return the to-dos that it has published."""
     events.clear()
     async with transaction(database.write) as session:

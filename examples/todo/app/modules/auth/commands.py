@@ -1,11 +1,12 @@
 """The `users` commands. The module for the kind of sign-in adds `create-admin`."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
+from typer.core import TyperGroup
 
 from app.db.commands import command_context, exit_with_error, open_transaction
 from app.modules.auth.models import Role
@@ -14,7 +15,16 @@ from app.modules.user.models import User
 from app.modules.user.schemas import Email, UserCreate
 from app.modules.user.service import UserService
 
-commands = typer.Typer(no_args_is_help=True, help="Manage users.")
+
+class AlphabeticalGroup(TyperGroup):
+    """Lists `create-admin`, which another module adds, before `remove-admin`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands in alphabetical order."""
+        return sorted(super().list_commands(ctx))
+
+
+commands = typer.Typer(cls=AlphabeticalGroup, no_args_is_help=True, help="Manage users.")
 COMMANDS = {"users": commands}
 
 
@@ -48,4 +58,6 @@ def parse_account(email: str, name: str) -> UserCreate:
     try:
         return UserCreate(email=TypeAdapter(Email).validate_python(email), name=name)
     except ValidationError as error:
-        exit_with_error(f"Invalid EMAIL or NAME: {error.errors()[0]['msg']}", code=2)
+        [problem, *_] = error.errors()
+        field = "--name" if problem["loc"] else "EMAIL"
+        exit_with_error(f"Invalid {field}: {problem['msg'].removeprefix('Value error, ')}", code=2)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.core.events import publish, subscribe
+from app.core.events import publish
 from app.core.exceptions import ForbiddenError, UnauthenticatedError
 from app.core.preconditions import Precondition
 from app.db.base import utc_now
@@ -21,7 +21,6 @@ from app.modules.password.events import PasswordChanged
 from app.modules.password.models import Purpose
 from app.modules.password.repository import PasswordRepository
 from app.modules.password.schemas import RegisterRequest
-from app.modules.user.events import EmailChanged
 from app.modules.user.models import User
 from app.modules.user.schemas import UserCreate, UserUpdate
 from app.modules.user.service import UserService
@@ -205,10 +204,9 @@ class PasswordService:
         audit("account_deleted", user_id=user_id)
 
 
-@subscribe(EmailChanged)
-async def revoke_old_address_access(session: AsyncSession, event: EmailChanged) -> None:
+async def revoke_old_address_access(session: AsyncSession, user_id: UUID, old_email: str) -> None:
     """Warn the owner at the old address, even if an administrator made the change; revoke all links and sessions."""
-    await PasswordRepository(session).delete_tokens(event.user_id)
-    await AuthService(session).revoke_all_sessions(event.user_id)
-    audit("email_changed", user_id=event.user_id)
-    await send(session, emails.EMAIL_CHANGED.render(event.old_email))
+    await PasswordRepository(session).delete_tokens(user_id)
+    await AuthService(session).revoke_all_sessions(user_id)
+    audit("email_changed", user_id=user_id)
+    await send(session, emails.EMAIL_CHANGED.render(old_email))

@@ -9,7 +9,7 @@ from app.db.base import utc_now
 from app.modules.reminder.events import TodoDue
 from app.modules.reminder.repository import ReminderRepository
 
-BATCH_SIZE = 200
+TODOS_PER_JOB = 200
 # To-dos that have been due for longer, for example after an outage, get no reminder.
 MAX_OVERDUE = timedelta(days=1)
 
@@ -22,7 +22,7 @@ class ReminderService:
         self.reminders = reminders or ReminderRepository(session)
         self.session = session
 
-    async def publish_due(self, limit: int = BATCH_SIZE) -> int:
+    async def publish_due(self, limit: int = TODOS_PER_JOB) -> int:
         """Publish `TodoDue` once for each due to-do; return the number of to-dos checked."""
         now = utc_now()
         todos = await self.reminders.due(now - MAX_OVERDUE, now, limit)

@@ -20,8 +20,8 @@ from app.messaging.consumers import Consumer
 from app.messaging.producer import EventProducer
 from app.messaging.relay import EventRelay
 from app.messaging.settings import KafkaConfig
-from app.messaging.subscription import BATCH, run_consumers
-from app.outbox import OutboxSettings, Wakers
+from app.messaging.subscription import EVENTS_PER_BATCH, run_consumers
+from app.outbox import OutboxSettings, WakeSources
 from app.outbox.background import run_in_background
 from tests.messaging.bench.environment import EVENTS, ROUNDS, TOPIC, Figure, Measured, Stage
 
@@ -70,8 +70,8 @@ async def latency(stage: Stage) -> list[Figure]:
     await stage.clear()
     relay, watch, waited = EventRelay(stage.database, EventProducer(stage.kafka), POLL_SECONDS), Watch(), []
     async with AsyncExitStack() as stack:
-        for waking in _wakers():
-            await stack.enter_async_context(waking(relay.wake))
+        for wake_source in _wake_sources():
+            await stack.enter_async_context(wake_source(relay.wake))
         await stack.enter_async_context(run_in_background(relay.run()))
         await stack.enter_async_context(run_consumers(stage.database, stage.kafka, [watch.consumer]))
         await _one(stage, watch, -1)  # wait until all subscriptions are active
@@ -81,9 +81,9 @@ async def latency(stage: Stage) -> list[Figure]:
     return [Figure("from commit to consumer: median", f"{p50 * 1e3:.1f} ms", f"p99 {p99 * 1e3:.1f} ms")]
 
 
-def _wakers() -> list:
-    """Return the relay wakers of the features; SQLite has none."""
-    return runtime_of(create_app())[Wakers]
+def _wake_sources() -> list:
+    """Return the wake sources of the features; SQLite has none."""
+    return runtime_of(create_app())[WakeSources]
 
 
 async def _one(stage: Stage, watch: Watch, number: int) -> float:
@@ -106,7 +106,7 @@ def _read(client: KafkaConfig) -> tuple[int, float]:
         began, count = time.perf_counter(), 0
         reader.assign(partitions)
         while count < there:
-            count += len(reader.consume(BATCH, timeout=0.1))
+            count += len(reader.consume(EVENTS_PER_BATCH, timeout=0.1))
         return there, there / (time.perf_counter() - began)
 
 

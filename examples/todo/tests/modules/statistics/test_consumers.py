@@ -19,8 +19,8 @@ async def test_user_events_are_counted(session: AsyncSession) -> None:
 
     today = utc_now().date()
     assert [(row.day, row.type, row.count) for row in await StatisticsService(session).since(2)] == [
-        (today, "UserDeleted", 1),
-        (today, "UserRegistered", 2),
+        (today, "user.deleted.v1", 1),
+        (today, "user.registered.v1", 2),
     ]
 
 
