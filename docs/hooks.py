@@ -4,14 +4,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import ChainableUndefined, Environment
 from mkdocs.exceptions import PluginError
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "template/CONTRIBUTING.md.jinja"
 
-# As in copier.yml. The tutorial uses the default answers; the guide depends on this one.
-JINJA = Environment(block_start_string="# {%", trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - no HTML
+# As in copier.yml. The tutorial uses the default answers; the code of the guide only depends on this one.
+JINJA = Environment(  # noqa: S701 - no HTML
+    block_start_string="# {%", trim_blocks=True, lstrip_blocks=True, undefined=ChainableUndefined
+)
 ANSWERS = {"auth": "jwt"}
 
 
