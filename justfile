@@ -15,7 +15,7 @@ test *arguments: check docs-build
     @echo "containers, a real Kafka, benchmarks and guides, which \`just test-all\` includes."
     {{ pytest }} -m "not complete" {{ arguments }}
 
-# Run all tests: `test`, then `test-rest`, about 30 minutes on two cores
+# Run all tests: `test`, then `test-rest`, about 45 minutes on two cores
 [group("test")]
 test-all: test test-rest
 
