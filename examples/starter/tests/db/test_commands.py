@@ -1,12 +1,13 @@
-"""The purge command; tests/test_cli.py tests the others."""
+"""The purge command, and the transaction of commands; tests/test_cli.py tests the other commands."""
 
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
-from sqlmodel import col, delete
+from sqlmodel import col, delete, select
 
 from app.db.base import utc_now
+from app.db.commands import open_transaction
 from app.db.idempotency import IdempotencyKey
 from app.db.session import Database, transaction
 from tests.command_line import run_command
@@ -31,3 +32,10 @@ def purge() -> str:
 def test_purge_reports_progress() -> None:
     assert purge() == "idempotency_key: 1 rows deleted\n1 expired rows deleted\n"
     assert purge() == "0 expired rows deleted\n"
+
+
+@pytest.mark.usefixtures("expired")
+async def test_commands_read_in_transaction() -> None:
+    async with open_transaction() as session:
+        keys = (await session.exec(select(IdempotencyKey.id).order_by(IdempotencyKey.id))).all()
+    assert keys == ["new", "old"]

@@ -8,6 +8,7 @@ import pytest
 
 from app.db.base import utc_now
 from app.db.session import Database
+from app.outbox import commands
 from app.outbox.models import OutboxMessage
 from tests.command_line import run_command
 from tests.outbox.conftest import commit_messages, make_message, outbox_rows
@@ -87,6 +88,16 @@ async def test_replay_resets_attempts(graveyard: Database) -> None:
     [welcome, remind, _] = await outbox_rows(graveyard)
     assert (welcome.dead_at, welcome.sent_at, welcome.attempts) == (None, None, 0)
     assert remind.dead_at is not None
+
+
+async def test_replay_checks_refuse_dead_letters(graveyard: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "replay_checks", [lambda destination, queue: f"{destination} {queue} is closed."])
+    [welcome, *_] = await outbox_rows(graveyard)
+    result = run_command("dead-letters", "replay", welcome.id)
+
+    assert (result.exit_code, result.stderr) == (1, f"{welcome.destination} {welcome.queue} is closed.\n")
+    [welcome, *_] = await outbox_rows(graveyard)
+    assert welcome.dead_at is not None
 
 
 async def test_drop_deletes_dead_letter(graveyard: Database) -> None:
