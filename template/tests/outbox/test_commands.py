@@ -91,7 +91,8 @@ async def test_replay_resets_attempts(graveyard: Database) -> None:
 
 
 async def test_replay_checks_refuse_dead_letters(graveyard: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "replay_checks", [lambda destination, queue: f"{destination} {queue} is closed."])
+    checks = [lambda *_: None, lambda destination, queue: f"{destination} {queue} is closed."]
+    monkeypatch.setattr(commands, "replay_checks", checks)
     [welcome, *_] = await outbox_rows(graveyard)
     result = run_command("dead-letters", "replay", welcome.id)
 
