@@ -35,9 +35,8 @@ def pytest_configure() -> None:
     """Choose the folder for temporary files, once for all processes, and patch Copier."""
     if "TMPDIR" not in os.environ and memory_has_room():
         os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="tests-", dir=MEMORY)
-        Path(tempfile.tempdir).chmod(
-            0o755
-        )  # if the tests run as root, PostgreSQL runs as another user, who must read it
+        # If the tests run as root, PostgreSQL runs as another user, who must read it.
+        Path(tempfile.tempdir).chmod(0o755)
         atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
     patch_copier()
 
