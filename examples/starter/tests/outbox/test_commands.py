@@ -5,11 +5,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import event
 
 from app.db.base import utc_now
-from app.db.session import Database
+from app.db.session import Database, transaction
 from app.outbox import commands
 from app.outbox.models import OutboxMessage
+from app.outbox.repository import OutboxRepository
 from tests.command_line import run_command
 from tests.outbox.conftest import commit_messages, make_message, outbox_rows
 
@@ -52,6 +54,17 @@ async def test_status_shows_counts_and_ages(empty_database: Database) -> None:
     assert [line.split()[:2] for line in lines] == [["pending", "2"], ["sent", "1"], ["running", "1"], ["dead", "1"]]
     assert [line.partition("oldest: ")[2] for line in lines[:3]] == ["2 d", "3 h", "5 min"]
     assert lines[3].endswith(" s")
+
+
+async def test_counts_are_from_one_statement(empty_database: Database) -> None:
+    """Several statements see different snapshots, and could miss a message whose state changes meanwhile."""
+    statements: list[str] = []
+    async with transaction(empty_database.write) as session:
+        connection = (await session.connection()).sync_connection
+        event.listen(connection, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        await OutboxRepository(session).count_by_state()
+
+    assert len(statements) == 1
 
 
 def test_status_of_empty_outbox_shows_no_age(empty_database: Database) -> None:

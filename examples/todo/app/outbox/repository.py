@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, case, func
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -64,15 +64,19 @@ class OutboxRepository:
         return (await self.session.exec(delete(OutboxMessage).where(*_is_dead(ids)))).rowcount
 
     async def count_by_state(self) -> dict[str, tuple[int, datetime | None]]:
-        """Count messages by state, with the timestamp since which the oldest one has been due."""
-        states = {
-            "pending": [col(OutboxMessage.sent_at).is_(None), NOT_DEAD],
-            "sent": [col(OutboxMessage.sent_at).is_not(None), *NOT_LEASED],
-            "running": [col(OutboxMessage.leased_until).is_not(None)],
-            "dead": [col(OutboxMessage.dead_at).is_not(None)],
-        }
-        query = select(func.count(), func.min(col(OutboxMessage.due_at)))
-        return {state: (await self.session.exec(query.where(*is_in))).one() for state, is_in in states.items()}
+        """Count messages by state, with the timestamp since which the oldest one has been due.
+
+        One statement, so one snapshot: a message that changes its state meanwhile is neither missing nor counted twice.
+        """
+        state = case(
+            (col(OutboxMessage.dead_at).is_not(None), "dead"),
+            (col(OutboxMessage.leased_until).is_not(None), "running"),
+            (col(OutboxMessage.sent_at).is_not(None), "sent"),
+            else_="pending",
+        ).label("state")
+        query = select(state, func.count(), func.min(col(OutboxMessage.due_at))).group_by("state")
+        found = {name: (count, oldest) for name, count, oldest in (await self.session.exec(query)).all()}
+        return {name: found.get(name, (0, None)) for name in ("pending", "sent", "running", "dead")}
 
 
 async def update_messages(session: AsyncSession, conditions: Iterable[ColumnElement[bool]], **values: Any) -> int:
