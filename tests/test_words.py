@@ -54,7 +54,7 @@ ALLOWED = {
     "template/app/features.py.jinja": {
         "Features of your own:": "owners add lines below it, so it has not changed since version 0.1.0",
     },
-    "template/app/mail/__init__.py": {
+    "template/app/mail/__init__.py.jinja": {
         '"Email"': "a class",
     },
     "template/app/mail/deferred.py": {
