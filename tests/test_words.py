@@ -57,9 +57,6 @@ ALLOWED = {
     "template/app/mail/__init__.py.jinja": {
         '"Email"': "a class",
     },
-    "template/app/mail/deferred.py": {
-        "UUID) -> Email | None": "a class",
-    },
     "template/.github/workflows/ci.yml": {
         "python: floor": "a value of the test matrix",
     },
