@@ -27,7 +27,7 @@ MAX_ATTEMPTS = 12  # within about half an hour
 SEND_TIMEOUT_SECONDS = 60  # a server may be slow with each of its responses
 
 logger = structlog.get_logger(__name__)
-email_task = non_transactional_task(max_attempts=MAX_ATTEMPTS, timeout_seconds=SEND_TIMEOUT_SECONDS, queue=Queue.EMAIL)
+_email_task = non_transactional_task(max_attempts=MAX_ATTEMPTS, timeout_seconds=SEND_TIMEOUT_SECONDS, queue=Queue.EMAIL)
 
 
 class EmailDeliveryDelayed(RetryLater):
@@ -56,7 +56,7 @@ async def send(session: AsyncSession, email: Email | DeferredEmail) -> None:
         get_task(email.name).enqueue(session, **email.arguments)
 
 
-@email_task
+@_email_task
 async def send_email(job: Job, *, email: Email) -> None:
     """Send an email whose text is fixed."""
     await _deliver(email, job)
@@ -69,7 +69,7 @@ def deferred_email(function: Build[P]) -> Callable[P, DeferredEmail]:
     transaction, and possibly again if sending fails. It returns None if there is no longer a reason to send the email.
     """
 
-    @email_task
+    @_email_task
     @wraps(function)
     async def send_deferred_email(job: Job, **arguments: Any) -> None:
         if email := await build_email(job.database, DeferredEmail(function, **arguments)):
