@@ -54,11 +54,8 @@ ALLOWED = {
     "template/app/features.py.jinja": {
         "Features of your own:": "owners add lines below it, so it has not changed since version 0.1.0",
     },
-    "template/app/mail/__init__.py": {
+    "template/app/mail/__init__.py.jinja": {
         '"Email"': "a class",
-    },
-    "template/app/mail/deferred.py": {
-        "UUID) -> Email | None": "a class",
     },
     "template/.github/workflows/ci.yml": {
         "python: floor": "a value of the test matrix",

@@ -4,9 +4,10 @@ A few are sent concurrently, with retries, and with a time limit to finish at sh
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
+from functools import partial
 from traceback import format_tb
 
 import structlog
@@ -21,8 +22,7 @@ from app.core.runtime import Feature, Runtime
 from app.db.errors import is_unavailable
 from app.db.session import Database
 from app.mail import preview
-from app.mail.after_commit import use_backend
-from app.mail.deferred import DeferredEmail, build_email
+from app.mail.deferred import Build, DeferredEmail, P, build_email
 from app.mail.message import Email, compose
 from app.mail.settings import MailSettings, sender_address
 from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, success_event, transport
@@ -32,6 +32,8 @@ RETRY_DELAYS_SECONDS = (1.0, 5.0, 25.0, 120.0)
 PENDING_EMAILS = "emails to send after the commit"
 
 logger = structlog.get_logger(__name__)
+
+_queues: list["EmailQueue"] = []  # those of running applications, to which a session has no access
 
 
 class InMemorySettings(MailSettings):
@@ -48,25 +50,72 @@ def _setup(app: FastAPI, runtime: Runtime) -> None:
 
 @asynccontextmanager
 async def _lifespan(runtime: Runtime) -> AsyncGenerator[None]:
-    """Send emails while the application runs, and wait for unfinished ones at its end."""
-    backend = InMemoryBackend(runtime[Database], runtime[InMemorySettings])
-    with use_backend(backend):
-        try:
-            yield
-        finally:
-            await backend.drain()
+    """Send emails while the application runs."""
+    async with sending(runtime[Database], runtime[InMemorySettings]):
+        yield
 
 
-class InMemoryBackend:
+feature = Feature(setup=_setup, lifespan=_lifespan)
+
+
+async def send(session: AsyncSession, email: Email | DeferredEmail) -> None:
+    """Send an email after the transaction of `session` commits; a rollback discards it.
+
+    Raises:
+        RuntimeError: If the application is not running, or inside `begin_nested`, which could be rolled back separately.
+    """
+    if not _queues:
+        raise RuntimeError("Emails can only be sent while the lifespan of the application is running.")
+    if session.in_nested_transaction():
+        raise RuntimeError("Emails cannot be sent inside begin_nested. Send them outside of it.")
+    session.info.setdefault(PENDING_EMAILS, []).append((_queues[-1], email))
+
+
+@event.listens_for(Session, "after_commit")
+def _send_pending(session: Session) -> None:
+    """Send the pending emails. SQLAlchemy also emits this event at the end of `begin_nested`, which is no commit."""
+    if not session.in_nested_transaction():
+        for queue, email in session.info.pop(PENDING_EMAILS, ()):
+            queue.put(email)
+
+
+@event.listens_for(Session, "after_rollback")
+def _discard_pending(session: Session) -> None:
+    if not session.in_nested_transaction():
+        session.info.pop(PENDING_EMAILS, None)
+
+
+def deferred_email(function: Build[P]) -> Callable[P, DeferredEmail]:
+    """Make a function a deferred email, for example `async def welcome(session, *, user_id: UUID) -> Email | None`.
+
+    It runs after the commit, in a separate transaction, and possibly again if the database is unavailable. It returns
+    None if there is no longer a reason to send the email.
+    """
+    return partial(DeferredEmail, function)
+
+
+@asynccontextmanager
+async def sending(
+    database: Database, settings: InMemorySettings, pauses_seconds: Sequence[float] = RETRY_DELAYS_SECONDS
+) -> AsyncGenerator["EmailQueue"]:
+    """Send emails while the block runs, and wait for unfinished ones at its end."""
+    queue = EmailQueue(database, settings, pauses_seconds)
+    _queues.append(queue)
+    try:
+        yield queue
+    finally:
+        _queues.remove(queue)
+        await queue.drain()
+
+
+class EmailQueue:
     """Sends emails in asyncio tasks.
 
     Emails that cannot be sent before the process ends are lost, and their number is logged. If a connection breaks
     during delivery, an email may be sent twice, with the same Message-ID.
     """
 
-    def __init__(
-        self, database: Database, settings: InMemorySettings, pauses_seconds: Sequence[float] = RETRY_DELAYS_SECONDS
-    ) -> None:
+    def __init__(self, database: Database, settings: InMemorySettings, pauses_seconds: Sequence[float]) -> None:
         """Build emails with `database`; after a temporary error, retry after each of the pauses."""
         self._database = database
         self._sender = sender_address(settings.sender)
@@ -77,17 +126,7 @@ class InMemoryBackend:
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._pending: set[asyncio.Task[None]] = set()  # asyncio keeps only weak references to tasks
 
-    async def send(self, session: AsyncSession, email: Email | DeferredEmail) -> None:
-        """Keep an email with the session until the commit.
-
-        Raises:
-            RuntimeError: Inside `begin_nested`, because the savepoint could be rolled back separately.
-        """
-        if session.in_nested_transaction():
-            raise RuntimeError("Emails cannot be sent inside begin_nested. Send them outside of it.")
-        session.info.setdefault(PENDING_EMAILS, []).append((self, email))
-
-    def post(self, email: Email | DeferredEmail) -> None:
+    def put(self, email: Email | DeferredEmail) -> None:
         """Start sending an email, without waiting for it."""
         task = asyncio.create_task(self._send(email))
         self._pending.add(task)
@@ -107,7 +146,7 @@ class InMemoryBackend:
     async def _send(self, email: Email | DeferredEmail) -> None:
         """Build an email and deliver it. Retry after temporary errors, also of the database."""
         message: EmailMessage | None = None
-        log = logger if isinstance(email, Email) else logger.bind(builder=email.builder.name)
+        log = logger if isinstance(email, Email) else logger.bind(deferred_email=email.name)
         pauses = iter(self._pauses_seconds)
         while True:
             try:
@@ -136,20 +175,3 @@ def _traceback(error: Exception) -> dict[str, str]:
     if isinstance(error, TRANSPORT_ERRORS) or is_unavailable(error):
         return {}
     return {"exception": "".join(format_tb(error.__traceback__))}
-
-
-@event.listens_for(Session, "after_commit")
-def _send_pending(session: Session) -> None:
-    """Send the pending emails. SQLAlchemy also emits this event at the end of `begin_nested`, which is no commit."""
-    if not session.in_nested_transaction():
-        for backend, email in session.info.pop(PENDING_EMAILS, ()):
-            backend.post(email)
-
-
-@event.listens_for(Session, "after_rollback")
-def _discard_pending(session: Session) -> None:
-    if not session.in_nested_transaction():
-        session.info.pop(PENDING_EMAILS, None)
-
-
-feature = Feature(setup=_setup, lifespan=_lifespan)

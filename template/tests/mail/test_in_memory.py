@@ -1,7 +1,7 @@
-"""The in-memory backend: sending after the commit, retries, and shutdown."""
+"""Sending from memory: after the commit, with retries, and at shutdown."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import pytest
@@ -16,9 +16,9 @@ from app.core.config import Settings, load
 from app.core.exceptions import ConflictError
 from app.core.runtime import Runtime, runtime_of
 from app.db.session import Database, SessionDep, transaction
-from app.mail import Email, deferred_email, send, use_backend
+from app.mail import Email, deferred_email, send
 from app.mail import in_memory as module
-from app.mail.in_memory import MAX_CONNECTIONS, InMemoryBackend, InMemorySettings
+from app.mail.in_memory import MAX_CONNECTIONS, EmailQueue, InMemorySettings, sending
 from app.main import create_app
 from app.modules.user.models import User
 from tests.mail.conftest import FakeMailServer, settings_for
@@ -50,14 +50,10 @@ def in_memory_settings(server: FakeMailServer, **more: Any) -> InMemorySettings:
     return InMemorySettings(**settings_for(server).model_dump(), **{"drain_seconds": TIMEOUT_SECONDS, **more})
 
 
-@asynccontextmanager
-async def sending_to(
+def sending_to(
     server: FakeMailServer, database: Database, pauses: Sequence[float] = (0.01, 0.02, 0.03), **settings: Any
-) -> AsyncGenerator[InMemoryBackend]:
-    backend = InMemoryBackend(database, in_memory_settings(server, **settings), pauses)
-    with use_backend(backend):
-        yield backend
-        await backend.drain()
+) -> AbstractAsyncContextManager[EmailQueue]:
+    return sending(database, in_memory_settings(server, **settings), pauses)
 
 
 async def touch(session: AsyncSession) -> None:
@@ -68,13 +64,18 @@ def subjects(server: FakeMailServer) -> list[str]:
     return sorted(email["Subject"] for email in server.emails)
 
 
+async def test_sending_without_lifespan_is_rejected(session: AsyncSession) -> None:
+    with pytest.raises(RuntimeError, match="lifespan"):
+        await send(session, FIRST)
+
+
 async def test_email_is_sent_after_commit(server: FakeMailServer, either: Database) -> None:
-    async with sending_to(server, either) as backend, transaction(either.write) as session:
+    async with sending_to(server, either) as queue, transaction(either.write) as session:
         await touch(session)
         await send(session, FIRST)
         await send(session, SECOND)
         await session.flush()
-        assert backend._pending == set()
+        assert queue._pending == set()
 
     assert subjects(server) == ["First", "Second"]
 
@@ -87,7 +88,7 @@ async def test_email_is_sent_if_transaction_has_no_statements(server: FakeMailSe
 
 
 async def test_release_of_savepoint_sends_nothing(server: FakeMailServer, either: Database) -> None:
-    async with sending_to(server, either) as backend, transaction(either.write) as session:
+    async with sending_to(server, either) as queue, transaction(either.write) as session:
         await send(session, FIRST)
         async with session.begin_nested():
             await touch(session)
@@ -95,7 +96,7 @@ async def test_release_of_savepoint_sends_nothing(server: FakeMailServer, either
             async with session.begin_nested():
                 await touch(session)
                 raise ConflictError
-        assert backend._pending == set()
+        assert queue._pending == set()
 
     assert subjects(server) == ["First"]
 
@@ -164,8 +165,8 @@ async def test_deferred_email_is_built_after_commit_in_another_transaction(
 
 async def test_deferred_email_without_content_is_skipped(server: FakeMailServer, database: Database) -> None:
     with capture_logs() as lines:
-        async with sending_to(server, database) as backend:
-            backend.post(greeting(name=""))
+        async with sending_to(server, database) as queue:
+            queue.put(greeting(name=""))
 
     assert [line["event"] for line in lines] == ["deferred email skipped, nothing to send"]
     assert server.emails == []
@@ -174,8 +175,8 @@ async def test_deferred_email_without_content_is_skipped(server: FakeMailServer,
 async def test_unavailable_database_is_retried(server: FakeMailServer, database: Database) -> None:
     failures.append(OperationalError("", None, Exception("away")))
     with capture_logs() as lines:
-        async with sending_to(server, database) as backend:
-            backend.post(greeting(name="Ada"))
+        async with sending_to(server, database) as queue:
+            queue.put(greeting(name="Ada"))
 
     assert [line["event"] for line in lines] == ["email delivery failed, retrying", "email sent"]
 
@@ -185,20 +186,20 @@ async def test_failing_builder_is_logged_with_traceback_but_without_message(
 ) -> None:
     failures.append(KeyError("ada@example.com"))
     with capture_logs() as lines:
-        async with sending_to(server, database) as backend:
-            backend.post(greeting(name="Ada"))
+        async with sending_to(server, database) as queue:
+            queue.put(greeting(name="Ada"))
 
     [line] = lines
-    assert (line["event"], line["error"], line["builder"]) == ("email not sent", "KeyError", greeting.name)
+    assert (line["event"], line["error"], line["deferred_email"]) == ("email not sent", "KeyError", "greeting")
     assert "in greeting" in line["exception"]
     assert "ada@" not in str(line)
 
 
 async def test_concurrent_connections_are_limited(server: FakeMailServer, database: Database) -> None:
     server.proceed.clear()
-    async with sending_to(server, database) as backend:
+    async with sending_to(server, database) as queue:
         for _ in range(3 * MAX_CONNECTIONS):
-            backend.post(EMAIL)
+            queue.put(EMAIL)
         await wait_until(lambda: server.connections == MAX_CONNECTIONS)
         server.proceed.set()
 
@@ -209,8 +210,8 @@ async def test_concurrent_connections_are_limited(server: FakeMailServer, databa
 async def test_email_is_sent_after_server_recovers(server: FakeMailServer, database: Database) -> None:
     await server.stop()
     with capture_logs() as lines:
-        async with sending_to(server, database, pauses=(0.01,) * 30_000) as backend:
-            backend.post(EMAIL)
+        async with sending_to(server, database, pauses=(0.01,) * 30_000) as queue:
+            queue.put(EMAIL)
             await wait_until(lambda: bool(lines))
             await server.start()
 
@@ -223,8 +224,8 @@ async def test_temporary_rejection_is_retried_with_same_message_id(server: FakeM
     server.recipient_replies = ["450 greylisted"]
     server.data_replies = ["451 later"]
     with capture_logs() as lines:
-        async with sending_to(server, database) as backend:
-            backend.post(EMAIL)
+        async with sending_to(server, database) as queue:
+            queue.put(EMAIL)
 
     assert len(server.emails) == 1
     assert [line["event"] for line in lines] == ["email delivery failed, retrying"] * 2 + ["email sent"]
@@ -235,8 +236,8 @@ async def test_temporary_rejection_is_retried_with_same_message_id(server: FakeM
 async def test_rejected_recipient_is_not_retried(server: FakeMailServer, database: Database) -> None:
     server.recipient_replies = ["550 no ada@example.com here"]
     with capture_logs() as lines:
-        async with sending_to(server, database) as backend:
-            backend.post(EMAIL)
+        async with sending_to(server, database) as queue:
+            queue.put(EMAIL)
 
     [line] = lines
     assert (line["event"], line["log_level"], line["error"]) == ("email not sent", "error", "SMTPRecipientsRefused")
@@ -247,8 +248,8 @@ async def test_rejected_recipient_is_not_retried(server: FakeMailServer, databas
 async def test_retries_are_limited(server: FakeMailServer, database: Database) -> None:
     await server.stop()
     with capture_logs() as lines:
-        async with sending_to(server, database) as backend:
-            backend.post(EMAIL)
+        async with sending_to(server, database) as queue:
+            queue.put(EMAIL)
 
     assert [line["event"] for line in lines] == ["email delivery failed, retrying"] * 3 + ["email not sent"]
 
@@ -256,10 +257,10 @@ async def test_retries_are_limited(server: FakeMailServer, database: Database) -
 async def test_log_contains_no_address_or_content(server: FakeMailServer, database: Database) -> None:
     server.recipient_replies = ["451 try ada@example.com later", "550 ada@example.com is gone"]
     with capture_logs() as lines:
-        async with sending_to(server, database) as backend:
-            backend.post(EMAIL)
-            await backend.drain()
-            backend.post(EMAIL)
+        async with sending_to(server, database) as queue:
+            queue.put(EMAIL)
+            await queue.drain()
+            queue.put(EMAIL)
 
     assert len(lines) == 3
     for secret in ("ada@example.com", "ada", "hunter2", "Hello"):
@@ -269,12 +270,12 @@ async def test_log_contains_no_address_or_content(server: FakeMailServer, databa
 async def test_shutdown_logs_number_of_lost_emails(server: FakeMailServer, database: Database) -> None:
     server.proceed.clear()
     with capture_logs() as lines:
-        async with sending_to(server, database, drain_seconds=0) as backend:
-            backend.post(EMAIL)
-            backend.post(EMAIL)
+        async with sending_to(server, database, drain_seconds=0) as queue:
+            queue.put(EMAIL)
+            queue.put(EMAIL)
 
     assert lines == [{"event": "emails not sent, process is stopping", "count": 2, "log_level": "error"}]
-    assert backend._pending == set()
+    assert queue._pending == set()
 
 
 @pytest.mark.parametrize("fail", [False, True])
