@@ -37,7 +37,6 @@ class AuthService:
     """Business rules for sessions and roles."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.session = session
         self.logins = AuthRepository(session)
         self.users = UserService(session)
