@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.dialects.postgresql import insert  # noqa: F401 - for app/db/dialect.py
 from sqlalchemy.exc import ArgumentError, DisconnectionError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 

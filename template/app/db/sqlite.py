@@ -15,7 +15,6 @@ from urllib.parse import quote
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL, Connection, UniqueConstraint, event, make_url
-from sqlalchemy.dialects.sqlite import insert  # noqa: F401 - for app/db/dialect.py
 from sqlalchemy.exc import ArgumentError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
