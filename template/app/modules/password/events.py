@@ -1,4 +1,4 @@
-"""Domain events of passwords."""
+"""Domain events of passwords, for subscribers of your own: no module of the template subscribes to them."""
 
 from dataclasses import dataclass
 from uuid import UUID
