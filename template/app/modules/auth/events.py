@@ -1,4 +1,4 @@
-"""Domain events of sessions, for subscribers of your own: no module of the template subscribes to them."""
+"""Domain events of sessions, for your subscribers: the modules of the template have none."""
 
 from dataclasses import dataclass
 from uuid import UUID
