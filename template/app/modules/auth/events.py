@@ -16,7 +16,7 @@ class SignedIn(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class SignedOut(Event):
-    """A user ended the session `session_id`; if it is None, all of their sessions ended, except `kept_session_id`."""
+    """The session `session_id` of a user was revoked; if it is None, all of them except `kept_session_id`."""
 
     user_id: UUID
     session_id: UUID | None = None
