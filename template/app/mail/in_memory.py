@@ -19,7 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import load
 from app.core.runtime import Feature, Runtime
-from app.db.errors import is_unavailable
+from app.db.dialect import is_unavailable
 from app.db.session import Database
 from app.mail import preview
 from app.mail.deferred import Build, DeferredEmail, P, build_email
