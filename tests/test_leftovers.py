@@ -54,7 +54,7 @@ ALLOWED = {
         *("There is no rate limit and no sign-in", "a placeholder password"),
         *("`KAFKA_PASSWORD`", "where Kafka asks for a password"),
     ],
-    "docs/getting-started.md": ["This service has no sign-in"],
+    "docs/getting-started.md": ["This application has no sign-in"],
     # Mentions of the alternative.
     "docs/accounts.md": ["answer `auth=oidc` to the template"],
     "app/modules/identity/commands.py": ["No password is set"],
