@@ -66,7 +66,7 @@ class OutboxRepository:
     async def count_by_state(self) -> dict[str, tuple[int, datetime | None]]:
         """Count messages by state, with the timestamp since which the oldest one has been due.
 
-        One statement, so one snapshot: a message that changes its state meanwhile is neither missing nor counted twice.
+        One statement, so one snapshot: a message that changes its state is neither missed nor counted twice.
         """
         state = case(
             (col(OutboxMessage.dead_at).is_not(None), "dead"),
