@@ -8,7 +8,7 @@ from jinja2 import ChainableUndefined, Environment
 from mkdocs.exceptions import PluginError
 
 ROOT = Path(__file__).parents[1]
-GUIDE = ROOT / "template/CONTRIBUTING.md.jinja"
+GUIDE = ROOT / "template/docs/add-a-module.md.jinja"
 
 # As in copier.yml. The tutorial uses the default answers; the code of the guide only depends on this one.
 JINJA = Environment(  # noqa: S701 - no HTML

@@ -7,7 +7,10 @@ from tests.matrix.processes import run
 
 
 def module_guide_steps(project: Path) -> list[Block]:
-    """Return the steps of "Add a module" in the CONTRIBUTING.md of a project."""
+    """Return the steps of "Add a module", which is a section of CONTRIBUTING.md before version 0.3.0."""
+    page = project / "docs/add-a-module.md"
+    if page.exists():
+        return list(blocks(page.read_text(encoding="utf-8")))
     return list(blocks(section((project / "CONTRIBUTING.md").read_text(encoding="utf-8"), "## Add a module")))
 
 

@@ -1,6 +1,6 @@
 """Authentication can be added to a service later; users and their data are kept.
 
-As docs/how-to/answers.md describes, `copier update` changes the answer, and the project generates one migration.
+As docs/how-to/sign-in.md describes, `copier update` changes the answer, and the project generates one migration.
 """
 
 from collections.abc import Generator

@@ -49,12 +49,12 @@ ALLOWED = {
     # Rejected alternatives.
     "docs/adr/0005-idempotency-keys-in-the-transaction.md": ["Keys in Redis"],
     # Statements that the feature is missing.
-    "CONTRIBUTING.md": ["without sign-in, the client names the customer"],
+    "docs/add-a-module.md": ["without sign-in, the client names the customer"],
     "docs/deployment.md": [
         *("There is no rate limit and no sign-in", "a placeholder password"),
         *("`KAFKA_PASSWORD`", "where Kafka asks for a password"),
     ],
-    "docs/getting-started.md": ["This service has no sign-in"],
+    "docs/getting-started.md": ["This application has no sign-in"],
     # Mentions of the alternative.
     "docs/accounts.md": ["answer `auth=oidc` to the template"],
     "app/modules/identity/commands.py": ["No password is set"],
