@@ -5,8 +5,6 @@ from uuid import UUID
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-TODOS = "/api/v1/users/{owner_id}/todos"
-
 
 async def credentials(app: FastAPI, user_id: UUID) -> dict[str, str]:
     """Return no headers."""

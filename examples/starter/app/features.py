@@ -25,6 +25,6 @@ FEATURES: list[Feature] = [
 ]
 
 # Modules register these by being imported.
-discover("subscribers", "tasks")
+discover("subscribers", "emails", "tasks")
 
 # Features of your own: import them below this line, and append them: FEATURES.append(app.billing.feature)

@@ -1,5 +1,5 @@
 """Creates the databases of the tests."""
 
-from tests.db.postgres import create_database
+from tests.db.postgres import LIMITS, create_database
 
-__all__ = ["create_database"]
+__all__ = ["LIMITS", "create_database"]

@@ -7,6 +7,7 @@ explicitly: a missing package fails at import.
 import app.db
 import app.jobs
 import app.jwt
+import app.jwt.key_files
 import app.mail.jobs
 import app.messaging
 import app.outbox
@@ -19,6 +20,7 @@ FEATURES: list[Feature] = [
     app.db.feature,
     app.security.feature,
     app.jwt.feature,
+    app.jwt.key_files.feature,
     app.outbox.feature,
     app.outbox.notify.feature,
     app.mail.jobs.feature,
@@ -27,6 +29,6 @@ FEATURES: list[Feature] = [
 ]
 
 # Modules register these by being imported.
-discover("contracts", "subscribers", "consumers", "tasks")
+discover("contracts", "subscribers", "consumers", "emails", "tasks")
 
 # Features of your own: import them below this line, and append them: FEATURES.append(app.billing.feature)

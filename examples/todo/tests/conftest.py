@@ -32,18 +32,8 @@ from app.db.base import Base
 from app.db.session import Database, transaction
 from app.main import create_app
 from app.start import GC_THRESHOLD
-from tests.database import create_database
+from tests.database import LIMITS, create_database
 from tests.waiting import TIMEOUT_SECONDS
-
-# Timeouts are long, so that no test depends on the speed of the machine.
-LIMITS = {
-    "REQUEST_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
-    "DATABASE_POOL_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
-    "DATABASE_CONNECT_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
-    "DATABASE_STATEMENT_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
-    "DATABASE_LOCK_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
-    "DATABASE_BUSY_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
-}
 
 SILENCE_SECONDS = 15
 test_reported, session_finished = Event(), Event()
@@ -97,6 +87,8 @@ def environment(shared_folder: Path, worker_id: str) -> None:
     database_url = create_database(shared_folder, f"test_{worker_id}")
     for name in settings_variables():  # ignore the settings of the developer
         os.environ.pop(name, None)
+    # Timeouts are long, so that no test depends on the speed of the machine.
+    os.environ["REQUEST_TIMEOUT_SECONDS"] = f"{TIMEOUT_SECONDS}"
     os.environ.update(LIMITS, ENV=Environment.TEST, DATABASE_URL=database_url)
     run_in_thread(migrations.upgrade)
 

@@ -17,9 +17,7 @@ from app.security.principal import Principal, Scope
 from tests.factories import UserCreateFactory
 from tests.modules.token.credentials import credentials
 
-__all__ = ["TODOS", "admin_headers", "as_admin", "credentials"]
-
-TODOS = "/api/v1/todos"
+__all__ = ["admin_headers", "as_admin", "credentials"]
 
 
 def as_admin(client: AsyncClient) -> None:

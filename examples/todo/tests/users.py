@@ -7,7 +7,7 @@ from app.core.runtime import runtime_of
 from app.db.session import Database, transaction
 from app.modules.user.service import UserService
 from tests.factories import UserCreateFactory
-from tests.sign_in_required import TODOS, admin_headers, as_admin, credentials
+from tests.sign_in_required import admin_headers, as_admin, credentials
 
 __all__ = ["admin_headers", "app_of", "as_admin", "new_client", "sign_in_new_user"]
 
@@ -17,7 +17,7 @@ async def sign_in_new_user(client: AsyncClient) -> str:
     async with transaction(runtime_of(app_of(client))[Database].write) as session:
         user = await UserService(session).register(UserCreateFactory.build())
     client.headers.update(await credentials(app_of(client), user.id))
-    return TODOS.format(owner_id=user.id)
+    return "/api/v1/todos"
 
 
 def new_client(client: AsyncClient) -> AsyncClient:

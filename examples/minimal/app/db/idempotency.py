@@ -1,8 +1,8 @@
 """Idempotency keys: a create request that is repeated with the same key runs only once.
 
 The key and the response are stored in the same transaction as the effect. If it rolls back,
-the key is free again. Of two concurrent requests, the second waits for the first (on the primary
-key in PostgreSQL, on the write lock in SQLite) and replays its response.
+the key is free again. Of two concurrent requests, the second waits until the first has committed, and
+replays its response.
 
     await idempotency.claim(data)
     todo = TodoRead.model_validate(await todos.create(data))

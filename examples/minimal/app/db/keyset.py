@@ -25,7 +25,7 @@ Row = dict[str, Any]
 async def fetch_page(
     session: AsyncSession, query: SelectOfScalar[EntityT], model: type[EntityT], order: str, params: PageParams
 ) -> tuple[Sequence[EntityT], str | None]:
-    """Fetch one page of `query`.
+    """Fetch one page of `query` as entities, for lists that are read rarely. `fetch_rows` is for all others.
 
     Args:
         session: The database session.
@@ -50,10 +50,9 @@ async def fetch_page(
 async def fetch_rows(
     session: AsyncSession, query: SelectOfScalar[EntityT], model: type[EntityT], order: str, params: PageParams
 ) -> tuple[Sequence[Row], str | None]:
-    """Fetch one page of `query` as rows, for lists that are read often and not modified.
+    """Fetch one page of `query` as rows: half the CPU time of `fetch_page`, or less if they are serialized.
 
-    A hundred entities take twice the CPU time of a hundred rows, and more than twice to serialize. Changes that the
-    session has not flushed are not visible.
+    The rows are dicts without the methods of the model, and changes that the session has not flushed are not visible.
 
     Arguments and exceptions are those of `fetch_page`; the items are rows instead of entities.
     """

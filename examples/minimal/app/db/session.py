@@ -4,9 +4,7 @@ Each request is one transaction: returning commits it, an exception rolls it bac
 happens before the response is sent (`scope="function"`; with FastAPI's default dependency scope,
 it would run after the client has already received a success response).
 
-GET requests get a read-only session. On PostgreSQL it runs in autocommit mode: a transaction
-would cost two additional round trips without any benefit, because with READ COMMITTED each
-statement sees the data that was committed when it started.
+GET requests get a read-only session.
 """
 
 from collections.abc import AsyncGenerator

@@ -15,8 +15,8 @@ from urllib.parse import quote
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL, Connection, UniqueConstraint, event, make_url
-from sqlalchemy.dialects.sqlite import insert  # noqa: F401 - for app/db/dialect.py
-from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy.exc import ArgumentError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.config import Environment, EnvSettings
@@ -154,3 +154,8 @@ def _only_foreign_key(statement: str) -> str | None:
     insert_into = re.match(r'INSERT INTO "?(\w+)', statement)
     keys = Base.metadata.tables[insert_into[1]].foreign_key_constraints if insert_into else ()
     return str(next(iter(keys)).name) if len(keys) == 1 else None
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Return whether the file cannot be opened, or other connections are using it for too long."""
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)

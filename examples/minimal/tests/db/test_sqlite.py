@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import Column, ForeignKey, Table, insert, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import ConfigurationError, Environment, load
@@ -138,3 +139,17 @@ def test_foreign_key_is_identified_if_it_is_the_only_one(statement: str, name: s
         assert sqlite.constraint_name(error) == name
     finally:
         Base.metadata.remove(table)
+
+
+@pytest.mark.parametrize(
+    ("error", "unavailable"),
+    [
+        (OperationalError("SELECT 1", {}, OSError("database is locked")), True),
+        (InterfaceError("SELECT 1", {}, OSError("closed")), True),
+        (PoolTimeoutError("all in use"), True),
+        (ValueError("no"), False),
+    ],
+    ids=str,
+)
+def test_unavailable_database_is_recognized(error: Exception, unavailable: bool) -> None:
+    assert sqlite.is_unavailable(error) is unavailable

@@ -17,8 +17,6 @@ MIN_GUESSES_LOG10 = 27.5
 # Random, but published in the FastAPI documentation (Security, OAuth2 with Password).
 PUBLISHED_EXAMPLE_KEY = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"
 KEY_SETTINGS = ("secret_key", "keys_file", "public_keys_file")
-# True if several services verify tokens: with a shared secret, each of them could also sign tokens.
-ASYMMETRIC_KEYS_ONLY = False
 
 
 class JwtSettings(EnvSettings):
@@ -47,17 +45,6 @@ class JwtSettings(EnvSettings):
     def _treat_empty_as_unset(cls, value: object) -> object:
         """Treat empty values as unset, so that a container can override a shared .env file."""
         return value or None
-
-    @model_validator(mode="after")
-    def _reject_shared_secret(self) -> "JwtSettings":
-        """Require key files in production, if only asymmetric keys are allowed."""
-        has_file = self.keys_file is not None or self.public_keys_file is not None
-        if ASYMMETRIC_KEYS_ONLY and self.env is Environment.PROD and not has_file:
-            raise ValueError(
-                "JWT_KEYS_FILE: must be set for auth, and JWT_PUBLIC_KEYS_FILE for all other services. "
-                "JWT_SECRET_KEY is not allowed, since every service could sign tokens with it"
-            )
-        return self
 
     @model_validator(mode="after")
     def _require_usable_keys(self) -> "JwtSettings":

@@ -1,23 +1,23 @@
-"""Email: rendered from templates, sent by SMTP after the commit.
+"""Email: rendered from templates, and sent by SMTP after the commit. A rollback discards it.
 
-    await send(session, emails.WELCOME.render(user.email, name=user.name))  # a fixed text
-    await send(session, emails.reset_password(email=email, requested_at=utc_now()))  # built when it is sent
+    WELCOME = EmailTemplate(__name__, "welcome", name="Ada")  # templates/welcome.txt, with example values
 
-In development without an SMTP server, emails are printed to the terminal and shown on `/dev/emails`.
+    await send(session, WELCOME.render(user.email, name=user.name))
+
+A link with a secret must not be stored. A deferred email creates it when the email is sent:
+
+    @deferred_email
+    async def invitation(session: AsyncSession, *, user_id: UUID) -> Email | None: ...
+
+    await send(session, invitation(user_id=user.id))
+
+Each email is a job, which a worker runs. In development without an SMTP server, emails are printed to the
+terminal and shown on `/dev/emails`.
 """
 
-from app.mail.after_commit import EmailBackend, send, use_backend
-from app.mail.deferred import DeferredEmail, deferred_email
+from app.mail.deferred import DeferredEmail
+from app.mail.jobs import deferred_email, send
 from app.mail.message import Email, UnusableAddress
 from app.mail.template import EmailTemplate
 
-__all__ = [
-    "DeferredEmail",
-    "Email",
-    "EmailBackend",
-    "EmailTemplate",
-    "UnusableAddress",
-    "deferred_email",
-    "send",
-    "use_backend",
-]
+__all__ = ["DeferredEmail", "Email", "EmailTemplate", "UnusableAddress", "deferred_email", "send"]

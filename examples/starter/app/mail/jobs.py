@@ -1,11 +1,11 @@
-"""Emails as jobs: enqueued in the transaction that requests them, and sent by a worker.
+"""Emails as jobs: enqueued in the transaction that sends them, and delivered by a worker.
 
 Delivery is at least once. If a process dies after the server has accepted an email and before that is recorded, the
 email is sent again with the same Message-ID, so that mail servers can recognize the duplicate.
 """
 
-import json
-from pkgutil import resolve_name
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any
 
 import structlog
@@ -15,10 +15,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import load
 from app.core.runtime import Feature, Runtime
-from app.jobs.arguments import arguments_model, parse_arguments
-from app.jobs.task import Job, Queue, non_transactional_task
-from app.mail import after_commit, preview
-from app.mail.deferred import DeferredEmail, EmailBuilder, build_email, deferred_email
+from app.jobs.task import Job, Queue, get_task, non_transactional_task
+from app.mail import preview
+from app.mail.deferred import Build, DeferredEmail, P, build_email
 from app.mail.message import Email, compose
 from app.mail.settings import MailSettings, sender_address
 from app.mail.smtp import TRANSPORT_ERRORS, failure_fields, is_temporary, success_event, transport
@@ -28,14 +27,11 @@ MAX_ATTEMPTS = 12  # within about half an hour
 SEND_TIMEOUT_SECONDS = 60  # a server may be slow with each of its responses
 
 logger = structlog.get_logger(__name__)
+_email_task = non_transactional_task(max_attempts=MAX_ATTEMPTS, timeout_seconds=SEND_TIMEOUT_SECONDS, queue=Queue.EMAIL)
 
 
 class EmailDeliveryDelayed(RetryLater):
     """The SMTP server is unavailable, rejects the email temporarily, or rejects our credentials or settings."""
-
-
-class UnknownEmail(RetryLater):
-    """This worker knows no deferred email of this name, for example because it runs an older version."""
 
 
 def _setup(app: FastAPI, _: Runtime) -> None:
@@ -46,46 +42,43 @@ def _setup(app: FastAPI, _: Runtime) -> None:
 feature = Feature(setup=_setup)
 
 
-class JobBackend:
-    """Enqueues each email as a job, in the transaction that requests it."""
+async def send(session: AsyncSession, email: Email | DeferredEmail) -> None:
+    """Send an email after the transaction of `session` commits; a rollback discards it.
 
-    async def send(self, session: AsyncSession, email: Email | DeferredEmail) -> None:
-        """Enqueue one job, after validating the arguments of a deferred email."""
-        if isinstance(email, Email):
-            email = rendered(to=email.to, subject=email.subject, text=email.text, html=email.html)
-        arguments = arguments_model(email.builder.function)(**email.arguments).model_dump(mode="json")
-        send_email.enqueue(session, email=email.builder.name, arguments=arguments)
+    Until then, the database stores the email. Use a deferred email if it contains a secret.
 
-
-after_commit.set_default_backend(JobBackend())
-
-
-@deferred_email
-async def rendered(session: AsyncSession, *, to: str, subject: str, text: str, html: str) -> Email:  # noqa: ARG001
-    """Return an email whose text is fixed."""
-    return Email(to, subject, text, html)
+    Raises:
+        ValidationError: If the arguments of a deferred email have wrong types.
+    """
+    if isinstance(email, Email):
+        send_email.enqueue(session, email=email)
+    else:
+        get_task(email.name).enqueue(session, **email.arguments)
 
 
-@non_transactional_task(max_attempts=MAX_ATTEMPTS, timeout_seconds=SEND_TIMEOUT_SECONDS, queue=Queue.EMAIL)
-async def send_email(job: Job, *, email: str, arguments: dict[str, Any]) -> None:
-    """Build an email and send it, without an open transaction."""
-    builder = _find_builder(email)
-    parsed = parse_arguments(arguments_model(builder.function), json.dumps(arguments))
-    if built := await build_email(job.database, builder(**parsed)):
-        await _deliver(built, str(job.id))
+@_email_task
+async def send_email(job: Job, *, email: Email) -> None:
+    """Send an email whose text is fixed."""
+    await _deliver(email, job)
 
 
-def _find_builder(name: str) -> EmailBuilder[...]:
-    try:
-        builder = resolve_name(name)
-    except (ImportError, AttributeError):
-        builder = None
-    if not isinstance(builder, EmailBuilder):
-        raise UnknownEmail(f"There is no deferred email {name}. It may have been renamed while emails were pending.")
-    return builder
+def deferred_email(function: Build[P]) -> Callable[P, DeferredEmail]:
+    """Make a function a deferred email, and a task with its name.
+
+    For example `async def welcome(session, *, user_id: UUID) -> Email | None`. It runs after the commit, in a separate
+    transaction, and possibly again if sending fails. It returns None if there is no longer a reason to send the email.
+    """
+
+    @_email_task
+    @wraps(function)
+    async def send_deferred_email(job: Job, **arguments: Any) -> None:
+        if email := await build_email(job.database, DeferredEmail(function, **arguments)):
+            await _deliver(email, job)
+
+    return partial(DeferredEmail, function)
 
 
-async def _deliver(email: Email, message_id: str) -> None:
+async def _deliver(email: Email, job: Job) -> None:
     """Deliver an email in one attempt; raise `EmailDeliveryDelayed` if it should be retried.
 
     A permanent error of this email is only logged. Neither the log nor the exception contains the address, so the
@@ -93,7 +86,7 @@ async def _deliver(email: Email, message_id: str) -> None:
     """
     settings = load(MailSettings)
     sender = sender_address(settings.sender)
-    message = compose(email, sender, f"<{message_id}@{sender.domain}>")
+    message = compose(email, sender, f"<{job.id}@{sender.domain}>")
     log = logger.bind(message_id=message["Message-ID"], to_domain=message["To"].addresses[0].domain)
     try:
         await transport(settings)(message)

@@ -9,6 +9,14 @@ from sqlalchemy import make_url
 
 from app.core.openapi import api_metadata
 from app.db import embedded
+from tests.waiting import TIMEOUT_SECONDS
+
+LIMITS = {
+    "DATABASE_POOL_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
+    "DATABASE_CONNECT_TIMEOUT_SECONDS": f"{TIMEOUT_SECONDS}",
+    "DATABASE_STATEMENT_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
+    "DATABASE_LOCK_TIMEOUT_MS": f"{TIMEOUT_SECONDS}000",
+}
 
 
 def create_database(folder: Path, name: str) -> str:

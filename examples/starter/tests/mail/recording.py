@@ -1,20 +1,23 @@
-"""A backend that records emails, for tests of modules that send them."""
+"""Recording of emails, for tests of modules that send them."""
 
+import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.mail import DeferredEmail, Email
 
 
-class RecordingBackend:
-    """Builds each email immediately, in the transaction that sends it."""
+def record_emails(monkeypatch: pytest.MonkeyPatch, module: str) -> list[Email]:
+    """Record the emails that `module` sends. Deferred ones are built immediately, in the transaction that sends them.
 
-    def __init__(self, module: str = "") -> None:
-        """Ignore deferred emails of other modules than `module`."""
-        self.module = module
-        self.emails: list[Email] = []
+    Args:
+        monkeypatch: Replaces `send` in the module.
+        module: Name of the module that imports `send`, for example `app.modules.password.service`.
+    """
+    emails: list[Email] = []
 
-    async def send(self, session: AsyncSession, email: Email | DeferredEmail) -> None:
-        if isinstance(email, Email):
-            self.emails.append(email)
-        elif email.builder.name.startswith(self.module) and (built := await email.build(session)):
-            self.emails.append(built)
+    async def record(session: AsyncSession, email: Email | DeferredEmail) -> None:
+        if built := email if isinstance(email, Email) else await email.build(session):
+            emails.append(built)
+
+    monkeypatch.setattr(f"{module}.send", record)
+    return emails

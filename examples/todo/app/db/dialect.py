@@ -1,5 +1,22 @@
 """The configured database. All other code imports from here and does not depend on the database."""
 
-from app.db.postgres import DatabaseSettings, constraint_name, database_url, insert, migration_engine, open_database
+from sqlalchemy.dialects.postgresql import insert
 
-__all__ = ["DatabaseSettings", "constraint_name", "database_url", "insert", "migration_engine", "open_database"]
+from app.db.postgres import (
+    DatabaseSettings,
+    constraint_name,
+    database_url,
+    is_unavailable,
+    migration_engine,
+    open_database,
+)
+
+__all__ = [
+    "DatabaseSettings",
+    "constraint_name",
+    "database_url",
+    "insert",
+    "is_unavailable",
+    "migration_engine",
+    "open_database",
+]

@@ -31,18 +31,6 @@ def map_integrity_errors(errors: Mapping[str, type[DomainError]]) -> Generator[N
         raise
 
 
-def is_unavailable(error: Exception) -> bool:
-    """Return whether the database is unreachable or overloaded, as opposed to a single failed statement.
-
-    The class of PostgreSQL's error code decides: 08 connection, 53 resources, 57P shutdown or startup
-    (https://www.postgresql.org/docs/current/errcodes-appendix.html). There is no code if the connection failed, or on
-    SQLite.
-    """
-    if isinstance(error, OperationalError):
-        return (getattr(error.orig, "sqlstate", None) or "08").startswith(("08", "53", "57P"))
-    return isinstance(error, InterfaceError | PoolTimeoutError)
-
-
 def add_exception_handlers(app: FastAPI) -> None:
     """Return 503 if the database is unavailable or overloaded, and 412 after a concurrent change."""
     for kind in (OperationalError, InterfaceError, PoolTimeoutError):

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.dialects.postgresql import insert  # noqa: F401 - for app/db/dialect.py
-from sqlalchemy.exc import ArgumentError, DisconnectionError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.config import Environment, EnvSettings
@@ -18,8 +18,9 @@ from app.db.session import Database
 EXAMPLE_URL = "postgresql+psycopg://user:password@localhost:5432/app"
 # Detect a dead peer (unplugged cable, firewall that drops packets) within ten seconds instead of minutes.
 TCP_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 10_000}
-# Connections are read-only and in autocommit mode by default, which saves two round trips per read. Sessions that need
-# a transaction, or need to write, use one of these options.
+# Connections are read-only and in autocommit mode by default. For reads, a transaction would cost two additional round
+# trips without any benefit: with READ COMMITTED, each statement sees the data that was committed when it started.
+# Sessions that need a transaction, or need to write, use one of these options.
 READ_WRITE = {"isolation_level": "READ COMMITTED", "postgresql_readonly": False}
 READ_ONLY = {"isolation_level": "READ COMMITTED", "postgresql_readonly": True}
 PLACEHOLDERS = frozenset({"change-me", "changeme", "password", "postgres", "secret"})
@@ -127,3 +128,14 @@ def constraint_name(error: IntegrityError) -> str | None:
     """Return the name of the violated constraint."""
     name: str | None = error.orig.diag.constraint_name  # ty: ignore[missing-attribute]  # an error of psycopg
     return name
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Return whether the server is unreachable or overloaded, as opposed to a single failed statement.
+
+    The class of the error code decides: 08 connection, 53 resources, 57P shutdown or startup
+    (https://www.postgresql.org/docs/current/errcodes-appendix.html). There is no code if the connection failed.
+    """
+    if isinstance(error, OperationalError):
+        return (getattr(error.orig, "sqlstate", None) or "08").startswith(("08", "53", "57P"))
+    return isinstance(error, InterfaceError | PoolTimeoutError)

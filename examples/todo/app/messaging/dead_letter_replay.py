@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from app.db.base import utc_now
-from app.db.errors import is_unavailable
+from app.db.dialect import is_unavailable
 from app.db.session import Database, transaction
 from app.messaging import consumers
 from app.messaging.envelope import CloudEvent

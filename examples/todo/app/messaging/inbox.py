@@ -20,7 +20,7 @@ from structlog.contextvars import bound_contextvars
 
 from app.db import dialect
 from app.db.base import Expiring, utc_now
-from app.db.errors import is_unavailable
+from app.db.dialect import is_unavailable
 from app.db.session import Database, transaction
 from app.messaging.consumers import Consumer, ContractViolation
 from app.messaging.envelope import CloudEvent

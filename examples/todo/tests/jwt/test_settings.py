@@ -18,9 +18,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _single_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _without_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("app.jwt.settings.ASYMMETRIC_KEYS_ONLY", False)
 
 
 def test_default_secret_outside_production_is_random() -> None:
@@ -64,17 +63,6 @@ def test_private_key_file_is_rejected_as_public_key_file(monkeypatch: pytest.Mon
     said = refused(monkeypatch, JWT_PUBLIC_KEYS_FILE="keys.json")
 
     assert "JWT_PUBLIC_KEYS_FILE: keys.json must contain only public Ed25519 keys" in said
-
-
-@pytest.mark.parametrize("secret", ["", new_secret_key()], ids=["unset", "set"])
-def test_production_with_several_services_requires_key_files(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
-    monkeypatch.setattr("app.jwt.settings.ASYMMETRIC_KEYS_ONLY", True)
-    monkeypatch.setenv("JWT_SECRET_KEY", secret)
-    load(JwtSettings)
-
-    said = refused(monkeypatch, ENV="prod")
-    assert "JWT_KEYS_FILE: must be set for auth, and JWT_PUBLIC_KEYS_FILE for all other services" in said
-    assert not secret or secret not in said
 
 
 @pytest.mark.parametrize("env", list(Environment))

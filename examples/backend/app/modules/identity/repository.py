@@ -35,7 +35,6 @@ class IdentityRepository:
     """Queries for identities and session cookies."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.session = session
 
     async def find_user_id(self, issuer: str, subject: str) -> UUID | None:

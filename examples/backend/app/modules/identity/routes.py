@@ -14,12 +14,12 @@ from fastapi.responses import RedirectResponse
 from app.core.exceptions import ConflictError, DomainError, ForbiddenError, TooManyRequestsError, UnauthenticatedError
 from app.core.openapi import problems
 from app.db.session import Database, DatabaseDep, SessionDep, transaction
-from app.modules.auth.dependencies import REFUSALS, CurrentUser
+from app.modules.auth.dependencies import AUTH_ERRORS, CurrentUser
+from app.modules.auth.service import AuthService
 from app.modules.identity.dependencies import AccessTokenDep, LoginDep, ProvidersDep, SecuritySettingsDep
 from app.modules.identity.schemas import BrowserSessionRead, LogoutRead, ProviderRead, ReturnTo
 from app.modules.identity.service import EmailNotVerified, IdentityService
 from app.modules.user.schemas import UserRead
-from app.modules.user.service import UserService
 from app.oidc import cookies
 from app.oidc.login import LOGIN_LIFETIME, CallbackParams, ConfirmedLogin, Login
 from app.oidc.provider import ProviderUnavailable
@@ -140,18 +140,18 @@ def _redirect(url: str) -> RedirectResponse:
     return RedirectResponse(url, status.HTTP_302_FOUND, {"Cache-Control": "no-store"})
 
 
-@router.get("/session", summary="Read the session", responses=REFUSALS | problems(SessionNeeded))
+@router.get("/session", summary="Read the session", responses=AUTH_ERRORS | problems(SessionNeeded))
 async def read_session(
     user: CurrentUser, _: SessionId, session: SessionDep, request: Request, response: Response
 ) -> BrowserSessionRead:
     """Return the user signed in with this browser and the CSRF token for its requests."""
     response.headers["Cache-Control"] = "no-store"
     secret = cookies.read_cookie(request, cookies.SESSION) or ""
-    account = await UserService(session).get(user.user_id)
+    account = await AuthService(session).user(user.user_id)
     return BrowserSessionRead(user=UserRead.model_validate(account), csrf_token=cookies.csrf_token(secret))
 
 
-@router.post("/logout", summary="Sign out", responses=REFUSALS | problems(SessionNeeded))
+@router.post("/logout", summary="Sign out", responses=AUTH_ERRORS | problems(SessionNeeded))
 async def logout(
     user: CurrentUser,
     session_id: SessionId,
@@ -176,7 +176,7 @@ async def logout(
     "/me",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Delete your account",
-    responses=REFUSALS | problems(SessionNeeded),
+    responses=AUTH_ERRORS | problems(SessionNeeded),
 )
 async def close_account(
     user: CurrentUser, _: SessionId, session: SessionDep, request: Request, response: Response

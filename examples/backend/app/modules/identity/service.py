@@ -41,7 +41,6 @@ class IdentityService:
     """Business rules for identities."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.identities = IdentityRepository(session)
         self.users = UserService(session)
         self.auth = AuthService(session)

@@ -6,7 +6,9 @@ from uuid import uuid4
 import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.core.events import Event
 from app.core.preconditions import Precondition
+from app.modules.auth.events import SignedOut
 from app.modules.auth.models import Role
 from app.modules.auth.repository import UserGone
 from app.modules.auth.schemas import MeUpdate
@@ -56,8 +58,11 @@ async def test_deleted_user_is_rejected(auth: AuthService) -> None:
     assert await auth.scopes(uuid4()) == {"read", "write"}
 
 
-async def test_revoking_all_sessions_can_keep_one(auth: AuthService, user: User) -> None:
+async def test_revoking_all_sessions_can_keep_one(auth: AuthService, user: User, captured_events: list[Event]) -> None:
     kept, _ = [await auth.start_session(user.id, HERE, LIFETIME) for _ in range(2)]
     await auth.revoke_all_sessions(user.id, keep=kept.id)
 
     assert [login.id for login in await auth.sessions(user.id)] == [kept.id]
+    signed_out = captured_events[-1]
+    assert isinstance(signed_out, SignedOut)
+    assert (signed_out.session_id, signed_out.kept_session_id) == (None, kept.id)

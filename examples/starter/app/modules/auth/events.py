@@ -1,4 +1,4 @@
-"""Domain events of sessions."""
+"""Domain events of sessions, for your subscribers: the modules of the template have none."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -16,7 +16,8 @@ class SignedIn(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class SignedOut(Event):
-    """One session of a user ended; without `session_id`, all of them."""
+    """The session `session_id` of a user was revoked; if it is None, all of them except `kept_session_id`."""
 
     user_id: UUID
     session_id: UUID | None = None
+    kept_session_id: UUID | None = None

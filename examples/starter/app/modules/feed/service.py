@@ -29,7 +29,6 @@ class FeedService:
     """Business rules for the feed of one owner."""
 
     def __init__(self, session: AsyncSession, owner_id: UUID) -> None:
-        """Use the transaction of `session`."""
         self.owner_id = owner_id
         self.feed = FeedRepository(session)
         self.users = UserService(session)

@@ -1,4 +1,4 @@
-"""Domain events of passwords."""
+"""Domain events of passwords, for your subscribers: the modules of the template have none."""
 
 from dataclasses import dataclass
 from uuid import UUID

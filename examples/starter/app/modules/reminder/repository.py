@@ -15,7 +15,6 @@ class ReminderRepository:
     """Queries for reminders."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.session = session
 
     async def due(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:

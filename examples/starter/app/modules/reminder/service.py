@@ -18,7 +18,6 @@ class ReminderService:
     """Business rules for reminders."""
 
     def __init__(self, session: AsyncSession, reminders: ReminderRepository | None = None) -> None:
-        """Use the transaction of `session`. Tests can pass another repository."""
         self.reminders = reminders or ReminderRepository(session)
         self.session = session
 

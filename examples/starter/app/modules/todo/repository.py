@@ -28,7 +28,6 @@ class TodoRepository:
     """To-do queries."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.session = session
 
     async def get(self, owner_id: UUID, todo_id: UUID) -> Todo | None:

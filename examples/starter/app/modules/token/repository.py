@@ -12,7 +12,6 @@ class TokenRepository:
     """Refresh token queries."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.session = session
 
     async def add(self, token: RefreshToken) -> None:

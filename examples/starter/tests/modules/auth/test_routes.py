@@ -8,9 +8,11 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.core.preconditions import Precondition
 from app.db.base import utc_now
 from app.modules.auth.dependencies import CurrentAdmin, get_owner
 from app.modules.auth.service import AuthService
+from app.modules.user.service import UserService
 from app.security.principal import Device, Principal
 from tests.users import admin_headers, new_client, sign_in_new_user
 
@@ -86,3 +88,11 @@ async def test_route_can_require_admin_scope(app: FastAPI, client: AsyncClient, 
 async def test_owner_is_the_current_user() -> None:
     user = Principal(uuid4(), frozenset(), utc_now())
     assert await get_owner(user) == user.user_id
+
+
+async def test_account_of_deleted_user_is_unauthenticated(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
+    await UserService(session).delete(me, Precondition(None))
+    await session.commit()
+
+    for answer in (await client.get(f"{AUTH}/me"), await client.patch(f"{AUTH}/me", json={"name": "Ada"})):
+        assert answer.status_code == 401

@@ -1,13 +1,11 @@
 """Fixtures for accounts with a password."""
 
-from collections.abc import Generator
-
 import pytest
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from app.mail import Email, use_backend
-from tests.mail.recording import RecordingBackend
+from app.mail import Email
+from tests.mail.recording import record_emails
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +16,6 @@ def fast_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def sent_emails() -> Generator[list[Email]]:
+def sent_emails(monkeypatch: pytest.MonkeyPatch) -> list[Email]:
     """The emails about passwords that are sent during the test."""
-    backend = RecordingBackend("app.modules.password.")
-    with use_backend(backend):
-        yield backend.emails
+    return record_emails(monkeypatch, "app.modules.password.service")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from httpx2 import AsyncClient, Response
-from sqlmodel import select, update
+from sqlmodel import delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 from structlog.testing import capture_logs
 
@@ -29,6 +29,14 @@ from tests.users import app_of, new_client
 AUTH = "/api/v1/auth"
 TITLE = openapi.api_metadata()["title"]
 EMAIL, PASSWORD, OTHER = "ada@example.com", "orbit-walnut-teapot-47", "quarry-lantern-biscuit-12"
+SENSITIVE_CHANGES = pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("change-password", {"new_password": OTHER}),
+        ("change-email", {"new_email": "new@example.com"}),
+        ("delete-account", {}),
+    ],
+)
 
 
 async def register(client: AsyncClient, **fields: object) -> Response:
@@ -292,14 +300,7 @@ async def test_password_change_revokes_other_sessions(client: AsyncClient, sent_
     assert (await log_in(client, OTHER)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("path", "more"),
-    [
-        ("change-password", {"new_password": OTHER}),
-        ("change-email", {"new_email": "new@example.com"}),
-        ("delete-account", {}),
-    ],
-)
+@SENSITIVE_CHANGES
 async def test_sensitive_changes_require_the_password(
     client: AsyncClient, sent_emails: list[Email], path: str, more: dict[str, str]
 ) -> None:
@@ -357,9 +358,20 @@ async def test_account_deletion(client: AsyncClient, session: AsyncSession, sent
 
     assert answer.status_code == 204
     assert (await session.exec(select(User))).all() == []
-    gone = await client.get(f"{AUTH}/me")
-    assert (gone.status_code, gone.json()["code"]) == (401, "user_gone")
     assert (await log_in(client)).status_code == 401
+
+
+@SENSITIVE_CHANGES
+async def test_sensitive_changes_of_deleted_users_are_unauthenticated(
+    client: AsyncClient, session: AsyncSession, sent_emails: list[Email], path: str, more: dict[str, str]
+) -> None:
+    await come_in(client, sent_emails)
+    await session.exec(delete(User))
+    await session.commit()
+
+    for method, url, body in (("GET", "me", None), ("POST", path, {"current_password": PASSWORD} | more)):
+        gone = await client.request(method, f"{AUTH}/{url}", json=body)
+        assert (gone.status_code, gone.json()["code"]) == (401, "user_gone")
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,7 @@ from sqlmodel import col, select
 
 from app.core.exceptions import ConflictError
 from app.db.session import Database, transaction
-from app.mail.jobs import send_email
 from app.mail.terminal import printed_emails
-from app.modules.user.emails import welcome
 from app.modules.user.models import User
 from app.modules.user.service import UserService
 from app.outbox.models import OutboxMessage
@@ -31,10 +29,9 @@ async def register(database: Database, email: str = "ada@example.com") -> UUID:
 
 async def pending(database: Database) -> list[object]:
     """The arguments of the pending welcome emails. Other jobs may belong to your project."""
-    query = select(OutboxMessage.payload).where(OutboxMessage.name == send_email.name)
+    query = select(OutboxMessage.payload).where(OutboxMessage.name == "welcome").order_by(col(OutboxMessage.number))
     async with transaction(database.snapshot) as session:
-        jobs = map(json.loads, (await session.exec(query.order_by(col(OutboxMessage.number)))).all())
-    return [job["arguments"] for job in jobs if job["email"] == welcome.name]
+        return list(map(json.loads, (await session.exec(query)).all()))
 
 
 def welcomed() -> list[str]:

@@ -22,7 +22,6 @@ class AuthRepository:
     """Queries for sessions and roles."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.session = session
 
     async def add(self, login: LoginSession) -> None:

@@ -37,13 +37,12 @@ class AuthService:
     """Business rules for sessions and roles."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.session = session
         self.logins = AuthRepository(session)
         self.users = UserService(session)
 
     async def user(self, user_id: UUID) -> User:
-        """Return a signed-in user.
+        """Return the user of an access token or session.
 
         Raises:
             UserGone: If the user has been deleted.
@@ -54,7 +53,7 @@ class AuthService:
             raise UserGone from None
 
     async def update(self, user_id: UUID, data: MeUpdate, precondition: Precondition) -> User:
-        """Update a signed-in user.
+        """Change the account of the current user.
 
         Raises:
             UserGone: If the user has been deleted.
@@ -91,7 +90,7 @@ class AuthService:
         return await self.logins.sessions(user_id)
 
     async def revoke_session(self, user_id: UUID, session_id: UUID) -> None:
-        """Revoke one session of a user, including its cookie or tokens.
+        """Revoke one session of a user, which signs out its device.
 
         Raises:
             SessionNotFound: If the user has no session with this id.
@@ -105,7 +104,7 @@ class AuthService:
         """Revoke all sessions of a user, except `keep`."""
         await self.logins.revoke_all_sessions(user_id, keep)
         audit("logout_all", user_id=user_id)
-        await publish(self.session, SignedOut(user_id=user_id))
+        await publish(self.session, SignedOut(user_id=user_id, kept_session_id=keep))
 
     async def grant_role(self, user_id: UUID, role: Role) -> None:
         """Grant a role to a user."""

@@ -25,7 +25,6 @@ class FeedRepository:
     """Feed queries."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.session = session
 
     async def add_change(

@@ -30,7 +30,6 @@ class PasswordRepository:
     """
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.session = session
 
     async def find(self, email: str) -> tuple[User, PasswordHash] | None:

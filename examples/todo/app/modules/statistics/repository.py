@@ -21,7 +21,6 @@ class StatisticsRepository:
     """Queries for daily counts."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.session = session
 
     async def add(self, day: dt.date, type: str, count: int) -> None:  # noqa: A002 - the name of the column

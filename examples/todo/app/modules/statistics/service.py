@@ -15,7 +15,6 @@ class StatisticsService:
     """Business rules for statistics."""
 
     def __init__(self, session: AsyncSession, statistics: StatisticsRepository | None = None) -> None:
-        """Use the transaction of `session`. Tests can pass another repository."""
         self.statistics = statistics or StatisticsRepository(session)
 
     async def count(self, events: Iterable[tuple[dt.datetime, str]]) -> None:

@@ -39,7 +39,6 @@ class TodoService:
     """Business rules for the to-dos of one owner."""
 
     def __init__(self, session: AsyncSession, owner_id: UUID, todos: TodoRepository | None = None) -> None:
-        """Use the transaction of `session`. Tests can pass another repository."""
         self.session = session
         self.owner_id = owner_id
         self.todos = todos or TodoRepository(session)

@@ -37,7 +37,7 @@ class TokenService:
     def __init__(
         self, session: AsyncSession, access_tokens: AccessTokens, grace: timedelta, session_lifetime: timedelta
     ) -> None:
-        """Use the transaction of `session`. Reuse of a refresh token within `grace` does not end the session."""
+        """Within `grace`, the reuse of a refresh token does not end the session."""
         self.access_tokens = access_tokens
         self.grace = grace
         self.session_lifetime = session_lifetime

@@ -23,7 +23,6 @@ class UserRepository:
     """User queries."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Use the transaction of `session`."""
         self.session = session
 
     async def get(self, user_id: UUID) -> User | None:

@@ -25,7 +25,6 @@ class UserService:
     """Business rules for users."""
 
     def __init__(self, session: AsyncSession, users: UserRepository | None = None) -> None:
-        """Use the transaction of `session`. Tests can pass another repository."""
         self.session = session
         self.users = users or UserRepository(session)
 
