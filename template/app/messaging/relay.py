@@ -57,7 +57,7 @@ class EventRelay(OutboxPoller):
                 await repository.delete_delivered(delivery.delivered)
                 for event, reason in delivery.rejected:
                     logger.error(
-                        "outbox: event rejected by Kafka", event_id=str(event.id), type=event.name, error=reason
+                        "outbox: event rejected by Kafka", dead_letter_id=str(event.id), type=event.name, error=reason
                     )
                     await repository.mark_rejected(event, reason)
         return len(delivery.delivered)
