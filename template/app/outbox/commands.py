@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from itertools import product
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import typer
 
 from app.db.base import utc_now
 from app.db.commands import command_context, exit_with_error, open_transaction
-from app.outbox.models import DestinationName, MessageState, OutboxMessage
+from app.outbox.models import MessageState, OutboxMessage
 from app.outbox.repository import OutboxRepository
 
 T = TypeVar("T")
@@ -37,10 +36,10 @@ def status() -> None:
     `pending`: not sent yet; `sent`: not started yet; `running`: in progress; `dead`: needs manual intervention.
     """
     counts = _run(lambda outbox: outbox.count_messages())
-    for key in product(DestinationName, MessageState):
-        if key in counts:
-            count, oldest = counts[key]
-            typer.echo(f"{key[0]:10} {key[1]:8} {count:6}   oldest: {_age(oldest)}")
+    states = [*MessageState]
+    for destination, state in sorted(counts, key=lambda key: (key[0], states.index(key[1]))):
+        count, oldest = counts[destination, state]
+        typer.echo(f"{destination:10} {state:8} {count:6}   oldest: {_age(oldest)}")
     if not counts:
         typer.echo("The outbox is empty.")
 

@@ -63,7 +63,7 @@ class OutboxRepository:
         """Delete the dead letters with these ids (None: all of them), and return their number."""
         return (await self.session.exec(delete(OutboxMessage).where(*_is_dead(ids)))).rowcount
 
-    async def count_messages(self) -> dict[tuple[str, str], tuple[int, datetime]]:
+    async def count_messages(self) -> dict[tuple[str, MessageState], tuple[int, datetime]]:
         """Count messages by destination and state, with the timestamp since which the oldest one has been due.
 
         One statement, so one snapshot: a message that changes its state meanwhile is neither missing nor counted twice.
@@ -77,7 +77,7 @@ class OutboxRepository:
         destination = col(OutboxMessage.destination)
         query = select(destination, state, func.count(), func.min(col(OutboxMessage.due_at)))
         rows = (await self.session.exec(query.group_by(destination, "state"))).all()
-        return {(destination, state): (count, oldest) for destination, state, count, oldest in rows}
+        return {(destination, MessageState(state)): (count, oldest) for destination, state, count, oldest in rows}
 
 
 async def update_messages(session: AsyncSession, conditions: Iterable[ColumnElement[bool]], **values: Any) -> int:

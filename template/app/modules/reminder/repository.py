@@ -18,7 +18,7 @@ class ReminderRepository:
         """Use the transaction of `session`."""
         self.session = session
 
-    async def due(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:
+    async def lock_due_todos(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:
         """Lock and return due to-dos without a reminder, the longest overdue first.
 
         To-dos locked by another transaction are skipped.
