@@ -66,7 +66,7 @@ class OutboxRepository:
     async def count_messages(self) -> dict[tuple[str, MessageState], tuple[int, datetime]]:
         """Count messages by destination and state, with the timestamp since which the oldest one has been due.
 
-        One statement, so one snapshot: a message that changes its state meanwhile is neither missing nor counted twice.
+        One statement, so one snapshot: a message that then changes its state is neither missing nor counted twice.
         """
         state = case(
             (col(OutboxMessage.dead_at).is_not(None), MessageState.DEAD),

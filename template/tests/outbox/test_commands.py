@@ -64,7 +64,7 @@ async def test_status_shows_counts_and_ages(empty_database: Database) -> None:
 
 
 async def test_counts_are_from_one_statement(empty_database: Database) -> None:
-    """Several statements see different snapshots, and could miss a message whose state changes meanwhile."""
+    """Several statements see different snapshots, and could miss a message whose state changes in between."""
     statements: list[str] = []
     async with transaction(empty_database.write) as session:
         connection = (await session.connection()).sync_connection
