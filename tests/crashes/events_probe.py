@@ -19,7 +19,7 @@ from app.db.session import SessionDep
 from app.messaging.consumers import Consumer
 from app.messaging.contracts import Topic, contract
 from app.messaging.settings import KafkaSettings
-from app.outbox.models import OutboxMessage
+from app.outbox.models import MessageState, OutboxMessage
 from app.outbox.repository import OutboxRepository
 from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import ConsumerGroupTopicPartitions, Message, Producer, TopicPartition
@@ -98,14 +98,16 @@ async def submit(session: SessionDep, requests: list[EventRequest]) -> None:
 @router.get("/waiting")
 async def waiting(session: SessionDep) -> dict[str, int]:
     """Count pending outbox rows, dead letters, and messages that are not yet consumed."""
-    counts = {state: count for state, (count, _) in (await OutboxRepository(session).count_by_state()).items()}
+    found = await OutboxRepository(session).count_messages()
+    counts = {state: sum(count for (_, each), (count, _) in found.items() if each == state) for state in MessageState}
     return {"pending": counts["pending"], "dead": counts["dead"], "lag": await asyncio.to_thread(consumer_lag)}
 
 
 @router.get("/outbox")
 async def outbox(session: SessionDep) -> int:
     """Count pending outbox rows. Unlike the other routes, this one works without Kafka."""
-    return (await OutboxRepository(session).count_by_state())["pending"][0]
+    found = await OutboxRepository(session).count_messages()
+    return sum(count for (_, state), (count, _) in found.items() if state == MessageState.PENDING)
 
 
 @router.get("/ends")

@@ -18,7 +18,7 @@ from app.db.session import SessionDep
 from app.jobs.task import Job, task
 from app.jobs.task import non_transactional_task as outside
 from app.outbox import poller
-from app.outbox.models import OutboxMessage
+from app.outbox.models import MessageState, OutboxMessage
 from app.outbox.repository import OutboxRepository
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
@@ -148,7 +148,8 @@ def enqueue(session: AsyncSession, request: JobRequest) -> None:
 @router.get("/waiting")
 async def waiting(session: SessionDep) -> dict[str, int]:
     """Count the rows of the outbox by their state."""
-    return {state: count for state, (count, _) in (await OutboxRepository(session).count_by_state()).items()}
+    found = await OutboxRepository(session).count_messages()
+    return {state: sum(count for (_, each), (count, _) in found.items() if each == state) for state in MessageState}
 
 
 @router.delete("/")

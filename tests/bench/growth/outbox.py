@@ -5,7 +5,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 
-from app.jobs.relay import LOST_AFTER
+from app.jobs.relay import UNLEASED_AFTER
 from app.jobs.repository import JobRepository
 from app.messaging.relay import EVENTS_PER_POLL as EVENTS
 from app.messaging.relay import EventRepository
@@ -23,10 +23,10 @@ FROM generate_series(%(first)s, %(last)s) n;
 
 def cases(_: int) -> Iterator[tuple[str, Case]]:
     """Yield the queries of the relays."""
-    yield "events to send", lambda session: EventRepository(session).due(EVENTS)
-    yield "whether a job is due", lambda session: JobRepository(session).has_due()
-    yield "whether a job is left", lambda session: JobRepository(session).has_stuck(LOST_AFTER)
-    yield "jobs to send", lambda session: JobRepository(session).due(JOBS)
+    yield "events to send", lambda session: EventRepository(session).pending_events(EVENTS)
+    yield "whether a job is due", lambda session: JobRepository(session).has_due_jobs()
+    yield "whether jobs may be lost", lambda session: JobRepository(session).may_need_requeue(UNLEASED_AFTER)
+    yield "jobs to send", lambda session: JobRepository(session).lock_due_jobs(JOBS)
 
 
 if __name__ == "__main__":
