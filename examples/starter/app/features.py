@@ -22,6 +22,7 @@ FEATURES: list[Feature] = [
     app.outbox.notify.feature,
     app.mail.jobs.feature,
     app.jobs.feature,
+    Feature(commands=("app.processes",)),
 ]
 
 # Modules register these by being imported.

@@ -26,6 +26,7 @@ FEATURES: list[Feature] = [
     app.mail.jobs.feature,
     app.jobs.feature,
     app.messaging.feature,
+    Feature(commands=("app.processes",)),
 ]
 
 # Modules register these by being imported.

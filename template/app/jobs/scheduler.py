@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, col, select, update
 
 from app.db.base import Base, UtcDateTime, utc_now
-from app.db.errors import is_unavailable
+from app.db.dialect import is_unavailable
 from app.db.session import Database, transaction
 from app.jobs.repository import JobRepository
 from app.jobs.schedule import MissedRuns, Schedule, schedules

@@ -56,7 +56,9 @@ async def run_repeatedly(
         try:
             pause = await finish_before_cancel(step())
         except Exception as error:  # noqa: BLE001 - the loop survives any error
-            logger.warning(failure_event, retry_in_seconds=retry_in, **error_fields(error))
+            fields = error_fields(error)
+            log = logger.error if "exception" in fields else logger.warning
+            log(failure_event, retry_in_seconds=retry_in, **fields)
             await asyncio.sleep(retry_in)
             retry_in = min(2 * retry_in, MAX_RETRY_SECONDS)
         else:

@@ -9,7 +9,7 @@ from traceback import format_tb
 from pydantic import ValidationError
 from sqlalchemy.exc import DataError, DBAPIError
 
-from app.db.errors import is_unavailable
+from app.db.dialect import is_unavailable
 
 
 class ExpectedError(Exception):

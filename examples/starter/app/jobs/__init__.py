@@ -53,13 +53,13 @@ def require_redis() -> None:
 async def _run_in_process(runtime: Runtime) -> AsyncGenerator[None]:
     """Run the relay, the jobs, and the scheduler in this process."""
     settings, database = runtime[WorkerSettings], runtime[Database]
-    jobs = InProcessDestination(JobRunner(database), settings.jobs)
-    async with (
-        jobs.running(settings.stop_seconds),
-        run_relay(JobRelay(database, jobs, runtime[OutboxSettings].poll_seconds), runtime),
-        run_in_background(Scheduler(database).run()),
-    ):
-        yield
+    runner = JobRunner(database, settings.jobs)
+    relay = JobRelay(database, InProcessDestination(runner), runtime[OutboxSettings].poll_seconds)
+    try:
+        async with run_relay(relay, runtime), run_in_background(Scheduler(database).run()):
+            yield
+    finally:
+        await runner.stop(settings.stop_seconds)
 
 
 @asynccontextmanager
@@ -85,9 +85,10 @@ def run_jobs(*queues: Queue) -> Lifespan:
     async def run(runtime: Runtime) -> AsyncGenerator[None]:
         from app.jobs.broker import make_broker, run_worker  # noqa: PLC0415 - see above
 
-        broker = make_broker(runtime[WorkerSettings])
+        settings = runtime[WorkerSettings]
+        broker = make_broker(settings)
         runtime.add_check("redis", lambda _: _ping(broker))
-        async with run_worker(broker, JobRunner(runtime[Database]), runtime[WorkerSettings], queues):
+        async with run_worker(broker, JobRunner(runtime[Database], settings.jobs), settings, queues):
             yield
 
     return run

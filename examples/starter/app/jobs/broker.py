@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from app.jobs.runner import JobRunner
 from app.jobs.settings import WorkerSettings
 from app.jobs.task import Queue
+from app.outbox.errors import describe_error
 from app.outbox.models import OutboxMessage
 from app.outbox.poller import DestinationUnavailable
 
@@ -61,8 +62,8 @@ class RedisDestination:
         await self._run_in_thread(self._append, [row for row in rows if row.id not in queued])
 
     async def find_queued(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
-        """Return the ids of the jobs that are queued in Redis or fetched by a worker."""
-        return await self._run_in_thread(self._find, rows)
+        """Return the ids of those of `rows` that are queued in Redis, or fetched by a worker."""
+        return await self._run_in_thread(self._find_queued, rows)
 
     def _append(self, rows: Sequence[OutboxMessage]) -> None:
         with self.broker.client.pipeline() as pipe:
@@ -72,7 +73,7 @@ class RedisDestination:
                 pipe.rpush(self._key(row.queue), _message_id(row))
             pipe.execute()
 
-    def _find(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
+    def _find_queued(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
         with self.broker.client.pipeline() as pipe:
             for row in rows:
                 pipe.hexists(self._key(row.queue, ".msgs"), _message_id(row))
@@ -119,23 +120,13 @@ async def run_worker(
     The jobs of earlier `queues` are run first.
     """
     loop = asyncio.get_running_loop()
-    running_jobs: set[asyncio.Task[None]] = set()
 
-    async def run_tracked(job_id: str) -> None:
-        job = asyncio.create_task(runner.run(UUID(job_id)))
-        running_jobs.add(job)
-        try:
-            await job
-        except asyncio.CancelledError:
-            pass
-        except Exception as error:  # noqa: BLE001 - most likely, the database is unavailable
-            logger.warning("job interrupted, it will be sent again", job_id=job_id, error=type(error).__name__)
-        finally:
-            running_jobs.discard(job)
+    async def start_and_wait(job_id: str) -> None:
+        await asyncio.wait({runner.start(UUID(job_id))})
 
     def run_job(job_id: str) -> None:
         """Run a job on the event loop, and wait for it in a thread of dramatiq."""
-        asyncio.run_coroutine_threadsafe(run_tracked(job_id), loop).result()
+        asyncio.run_coroutine_threadsafe(start_and_wait(job_id), loop).result()
 
     for priority, queue in enumerate(queues):
         Actor(
@@ -151,19 +142,11 @@ async def run_worker(
     try:
         yield worker
     finally:
-        runner.stopping.set()
-        await _stop(worker, running_jobs, settings.stop_seconds, margin_seconds)
+        for thread in worker.workers:
+            thread.stop()  # it then starts no more jobs, so those that are fetched return to Redis
+        await runner.stop(settings.stop_seconds)
+        await asyncio.to_thread(_stop_threads, worker, margin_seconds)
         broker.client.close()
-
-
-async def _stop(worker: Worker, running_jobs: set[asyncio.Task[None]], seconds: float, margin_seconds: float) -> None:
-    """Accept no more jobs, and cancel those that are still running after `seconds`."""
-    stopping = asyncio.create_task(asyncio.to_thread(_stop_threads, worker, seconds + margin_seconds))
-    await asyncio.wait({stopping}, timeout=seconds)
-    while not stopping.done():
-        for job in [job for job in running_jobs if not job.cancelling()]:
-            job.cancel()
-        await asyncio.wait({stopping}, timeout=POLL_INTERVAL_MS / 1000)
 
 
 def _stop_threads(worker: Worker, seconds: float) -> None:
@@ -171,4 +154,4 @@ def _stop_threads(worker: Worker, seconds: float) -> None:
     try:
         worker.stop(timeout=round(seconds * 1000))
     except RedisError as error:
-        logger.warning("Redis unavailable, queued jobs will be sent again", error=type(error).__name__)
+        logger.warning("Redis unavailable, queued jobs will be sent again", error=describe_error(error))

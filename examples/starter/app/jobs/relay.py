@@ -1,7 +1,7 @@
 """Relays jobs to workers, and requeues lost ones.
 
 A row is kept until its job is finished. The relay asks the destination which jobs it still
-has, and requeues jobs of crashed workers.
+has, and requeues the others. It also requeues jobs of crashed workers.
 """
 
 import time
@@ -18,8 +18,8 @@ from app.jobs.repository import JobRepository
 from app.outbox.models import OutboxMessage
 from app.outbox.poller import JOBS_PER_POLL, DestinationUnavailable, OutboxPoller
 
-# Jobs that were sent longer ago are checked: does the destination still have them?
-LOST_AFTER = timedelta(seconds=10)
+# If a job was sent longer ago and is not leased, the relay asks the destination whether it still has it.
+UNLEASED_AFTER = timedelta(seconds=10)
 RECHECK_SECONDS = 1.0  # between two checks that find no lost jobs
 
 logger = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ class Destination(Protocol):
         """
 
     async def find_queued(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
-        """Return the ids of the jobs that it still has.
+        """Return the ids of those of `rows` that it still has, queued or running.
 
         Raises:
             DestinationUnavailable: If it cannot be reached.
@@ -63,8 +63,8 @@ class JobRelay(OutboxPoller):
         check = time.monotonic() >= self._next_check
         async with transaction(self.database.snapshot) as session:
             jobs = JobRepository(session)
-            due, stuck = await jobs.has_due(), check and await jobs.has_stuck(LOST_AFTER)
-        requeued = await self._requeue_expired_leases() + await self._requeue_lost() if stuck else 0
+            due, late = await jobs.has_due_jobs(), check and await jobs.may_need_requeue(UNLEASED_AFTER)
+        requeued = await self._requeue_expired_leases() + await self._requeue_lost() if late else 0
         if check and not requeued:
             self._next_check = time.monotonic() + self.recheck_seconds
         return requeued + (await self._send() if due or requeued else 0)
@@ -73,7 +73,7 @@ class JobRelay(OutboxPoller):
         async with transaction(self.database.write) as session:
             count = await JobRepository(session).requeue_expired_leases()
         if count:
-            logger.warning("jobs: worker timed out, requeued", count=count)
+            logger.warning("jobs: lease expired, requeued", count=count)
         return count
 
     async def _send(self) -> int:
@@ -81,7 +81,7 @@ class JobRelay(OutboxPoller):
         try:
             async with transaction(self.database.write) as session:
                 jobs = JobRepository(session)
-                rows = await jobs.due(JOBS_PER_POLL)
+                rows = await jobs.lock_due_jobs(JOBS_PER_POLL)
                 await jobs.mark_sent(rows)
         except IntegrityError:
             logger.debug("jobs: another relay sent a job with the same key")
@@ -97,12 +97,12 @@ class JobRelay(OutboxPoller):
     async def _requeue_lost(self) -> int:
         """Requeue jobs that the destination no longer has, for example because Redis lost its data."""
         async with transaction(self.database.snapshot) as session:
-            suspects = await JobRepository(session).possibly_lost(LOST_AFTER, JOBS_PER_POLL)
-        queued = await self.destination.find_queued(suspects)
+            rows = await JobRepository(session).unleased_jobs(UNLEASED_AFTER, JOBS_PER_POLL)
+        queued = await self.destination.find_queued(rows)
         async with transaction(self.database.write) as session:
             jobs = JobRepository(session)
-            await jobs.mark_checked(row for row in suspects if row.id in queued)
-            count = await jobs.requeue(row for row in suspects if row.id not in queued)
+            await jobs.mark_still_queued(row for row in rows if row.id in queued)
+            count = await jobs.requeue(row for row in rows if row.id not in queued)
         if count:
             logger.warning("jobs: missing in Redis, requeued", count=count)
         return count

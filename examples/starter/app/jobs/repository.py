@@ -10,11 +10,10 @@ from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import utc_now
-from app.outbox.models import OutboxMessage
+from app.outbox.models import DestinationName, OutboxMessage
 from app.outbox.repository import NOT_DEAD, NOT_LEASED, truncate_error, update_messages, wake_relay
 
-DESTINATION = "workers"
-IS_JOB = col(OutboxMessage.destination) == DESTINATION
+IS_JOB = col(OutboxMessage.destination) == DestinationName.WORKERS
 
 
 class JobRepository:
@@ -27,63 +26,61 @@ class JobRepository:
         """Use the transaction of `session`."""
         self.session = session
 
-    async def due(self, limit: int) -> Sequence[OutboxMessage]:
+    async def lock_due_jobs(self, limit: int) -> Sequence[OutboxMessage]:
         """Lock and return the jobs to send, oldest first. Skips rows that another relay has locked.
 
         Of the jobs with the same key, returns only the oldest that is not dead, and none while one of them is sent.
         """
-        query = select(OutboxMessage).where(*_due()).order_by(col(OutboxMessage.number)).limit(limit)
+        query = select(OutboxMessage).where(*_is_due()).order_by(col(OutboxMessage.number)).limit(limit)
         return (await self.session.exec(query.with_for_update(skip_locked=True))).all()
 
-    async def has_due(self) -> bool:
+    async def has_due_jobs(self) -> bool:
         """Return whether there is a job to send.
 
         Sorting is faster than EXISTS here: PostgreSQL walks along the index of pending rows and stops at the first;
         for EXISTS, it may join all pending rows with all pending rows.
         """
-        query = select(col(OutboxMessage.number)).where(*_due()).order_by(col(OutboxMessage.number)).limit(1)
+        query = select(col(OutboxMessage.number)).where(*_is_due()).order_by(col(OutboxMessage.number)).limit(1)
         return (await self.session.exec(query)).first() is not None
 
-    async def has_stuck(self, suspect_after: timedelta) -> bool:
-        """Return whether a job may have been lost after it was sent."""
-        stuck = or_(exists().where(*_lease_expired()), exists().where(*_possibly_lost(suspect_after)))
-        return bool((await self.session.exec(select(stuck))).one())
+    async def may_need_requeue(self, unleased_after: timedelta) -> bool:
+        """Return whether a lease has expired, or a job was sent longer ago than `unleased_after` and is not leased."""
+        late = or_(exists().where(*_is_lease_expired()), exists().where(*_is_unleased(unleased_after)))
+        return bool((await self.session.exec(select(late))).one())
 
     async def mark_sent(self, rows: Iterable[OutboxMessage]) -> None:
         """Mark jobs as sent."""
         await update_messages(self.session, _with_ids(rows), sent_at=utc_now())
 
-    async def possibly_lost(self, suspect_after: timedelta, limit: int) -> Sequence[OutboxMessage]:
-        """Return jobs that were sent a while ago and are not running, oldest first."""
-        query = (
-            select(OutboxMessage)
-            .where(*_possibly_lost(suspect_after))
-            .order_by(col(OutboxMessage.sent_at))
-            .limit(limit)
-        )
-        return (await self.session.exec(query)).all()
+    async def unleased_jobs(self, unleased_after: timedelta, limit: int) -> Sequence[OutboxMessage]:
+        """Return jobs that were sent longer ago than `unleased_after` and are not leased, oldest first.
 
-    async def mark_checked(self, rows: Iterable[OutboxMessage]) -> None:
-        """Mark that the destination still has these jobs, so that others are checked first."""
+        They wait for a worker, or the destination has lost them.
+        """
+        query = select(OutboxMessage).where(*_is_unleased(unleased_after)).order_by(col(OutboxMessage.sent_at))
+        return (await self.session.exec(query.limit(limit))).all()
+
+    async def mark_still_queued(self, rows: Iterable[OutboxMessage]) -> None:
+        """Set `sent_at` of jobs that the destination still has to the current time, so that others are checked first."""
         sent = col(OutboxMessage.sent_at).is_not(None)
         await update_messages(self.session, [*_with_ids(rows), sent, *NOT_LEASED], sent_at=utc_now())
 
     async def requeue(self, rows: Iterable[OutboxMessage]) -> int:
-        """Send jobs again that a destination has lost; return their number."""
+        """Make jobs pending again that were sent and are not leased; return their number."""
         return await update_messages(self.session, [*_with_ids(rows), *NOT_LEASED], sent_at=None)
 
     async def requeue_expired_leases(self) -> int:
-        """Send jobs again whose worker did not finish in time; return their number.
+        """Make jobs pending again whose worker did not finish before the lease expired; return their number.
 
         Skips locked rows, so a worker that hangs in a transaction does not block the relay.
         """
-        late = select(col(OutboxMessage.number)).where(*_lease_expired()).with_for_update(skip_locked=True)
+        late = select(col(OutboxMessage.number)).where(*_is_lease_expired()).with_for_update(skip_locked=True)
         return await update_messages(
             self.session, [col(OutboxMessage.number).in_(late)], sent_at=None, leased_until=None
         )
 
-    async def find(self, job_id: UUID) -> OutboxMessage | None:
-        """Lock and return a job that was sent and is not running, or return None."""
+    async def lock_sent_job(self, job_id: UUID) -> OutboxMessage | None:
+        """Lock and return a job that was sent and is not leased, or whose lease has expired. Otherwise return None."""
         is_free = or_(col(OutboxMessage.leased_until).is_(None), col(OutboxMessage.leased_until) < utc_now())
         query = select(OutboxMessage).where(
             col(OutboxMessage.id) == job_id,
@@ -94,7 +91,7 @@ class JobRepository:
         return (await self.session.exec(query.with_for_update())).one_or_none()
 
     async def complete(self, row: OutboxMessage) -> bool:
-        """Delete a finished job; return False if another worker has taken it over."""
+        """Delete a finished job; return False if another worker has leased it."""
         if row.key is not None:
             wake_relay(self.session)  # the next job with this key is due
         deleted = await self.session.exec(delete(OutboxMessage).where(*_is_current_attempt(row)))
@@ -122,13 +119,13 @@ class JobRepository:
             last_error=truncate_error(error),
         )
 
-    async def has_pending(self, key: str) -> bool:
+    async def has_unfinished_job(self, key: str) -> bool:
         """Return whether there is a job with this key that is neither finished nor dead."""
-        pending = exists().where(col(OutboxMessage.key) == key, NOT_DEAD)
-        return bool((await self.session.exec(select(pending))).one())
+        unfinished = exists().where(col(OutboxMessage.key) == key, NOT_DEAD)
+        return bool((await self.session.exec(select(unfinished))).one())
 
 
-def _due() -> tuple[ColumnElement[bool], ...]:
+def _is_due() -> tuple[ColumnElement[bool], ...]:
     other = aliased(OutboxMessage)
     next_attempt_at = col(OutboxMessage.next_attempt_at)
     return (
@@ -146,14 +143,14 @@ def _due() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _lease_expired() -> tuple[ColumnElement[bool], ...]:
+def _is_lease_expired() -> tuple[ColumnElement[bool], ...]:
     leased_until = col(OutboxMessage.leased_until)
     # IS NOT NULL looks redundant, but PostgreSQL needs it: for a timestamp that it does not know yet (a prepared
     # statement) it estimates that a third of all rows are earlier, and scans the table instead of the small index.
     return IS_JOB, leased_until.is_not(None), leased_until < utc_now()
 
 
-def _possibly_lost(after: timedelta) -> tuple[ColumnElement[bool], ...]:
+def _is_unleased(after: timedelta) -> tuple[ColumnElement[bool], ...]:
     return IS_JOB, col(OutboxMessage.sent_at) < utc_now() - after, *NOT_LEASED
 
 

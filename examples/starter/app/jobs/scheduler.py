@@ -5,20 +5,20 @@ transaction that enqueues the task, and only if it still has the value that was 
 schedulers one succeeds, and one that crashes in between has changed nothing.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, col, select, update
 
 from app.db.base import Base, UtcDateTime, utc_now
+from app.db.dialect import is_unavailable
 from app.db.session import Database, transaction
 from app.jobs.repository import JobRepository
 from app.jobs.schedule import MissedRuns, Schedule, schedules
-from app.outbox.background import finish_before_cancel
-from app.outbox.errors import describe_error, format_error_traceback
+from app.outbox.background import run_repeatedly
+from app.outbox.errors import error_fields
 
 CHECK_SECONDS = 15.0
 # A clock that goes back further than this had been wrong before: start again from the current time.
@@ -49,20 +49,11 @@ class Scheduler:
 
     async def run(self) -> None:
         """Enqueue due tasks until cancelled. Every error is logged and retried."""
-        while True:
-            try:
-                pause = await finish_before_cancel(self.run_once(utc_now()))
-            except (SQLAlchemyError, OSError) as error:
-                pause = self.check_seconds
-                logger.warning("scheduler: database unavailable, retrying", error=type(error).__name__)
-            except Exception as error:  # noqa: BLE001 - the scheduler survives any error
-                pause = self.check_seconds
-                logger.error(  # noqa: TRY400 - the traceback must not repeat arguments
-                    "scheduler: check failed, retrying",
-                    error=describe_error(error),
-                    exception=format_error_traceback(error),
-                )
-            await asyncio.sleep(pause)
+        await run_repeatedly(
+            lambda: self.run_once(utc_now()),
+            failure_event="scheduler: check failed, retrying",
+            retry_seconds=self.check_seconds,
+        )
 
     async def run_once(self, now: datetime) -> float:
         """Enqueue the tasks that are due, and return the number of seconds until the next check."""
@@ -70,15 +61,11 @@ class Scheduler:
         for schedule in self.schedules:
             try:
                 await self._process_schedule(schedule, states.get(schedule.name), now)
-            except (SQLAlchemyError, OSError):
-                raise
-            except Exception as error:  # noqa: BLE001 - it must not affect other schedules
-                logger.error(  # noqa: TRY400 - the traceback must not repeat arguments
-                    "scheduler: enqueueing failed",
-                    schedule=schedule.name,
-                    error=describe_error(error),
-                    exception=format_error_traceback(error),
-                )
+            except Exception as error:
+                if is_unavailable(error):
+                    raise
+                # It must not affect other schedules.
+                logger.error("scheduler: enqueueing failed", schedule=schedule.name, **error_fields(error))  # noqa: TRY400 - the traceback must not repeat arguments
         next_run = [(schedule.next_run(now) - now).total_seconds() for schedule in self.schedules]
         return min([self.check_seconds, *next_run])
 
@@ -111,7 +98,7 @@ class Scheduler:
             )
             if not (await session.exec(unchanged.values(handled_until=handled_until))).rowcount:
                 return  # another scheduler was faster
-            if schedule.missed is not MissedRuns.EACH and await JobRepository(session).has_pending(schedule.key):
+            if schedule.missed is not MissedRuns.EACH and await JobRepository(session).has_unfinished_job(schedule.key):
                 times = []
             for time in times:
                 schedule.enqueue(session, time)

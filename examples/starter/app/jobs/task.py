@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Concatenate, Generic, ParamSpec
+from typing import Any, Concatenate, Generic, ParamSpec, TypedDict, Unpack
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -26,9 +26,8 @@ from structlog.contextvars import get_contextvars
 from app.db.base import utc_now
 from app.db.session import Database
 from app.jobs.arguments import arguments_model, parse_arguments
-from app.jobs.repository import DESTINATION
-from app.outbox.errors import RetryLater
-from app.outbox.models import OutboxMessage
+from app.outbox.errors import ExpectedError
+from app.outbox.models import DestinationName, OutboxMessage
 from app.outbox.repository import OutboxRepository
 
 MAX_KEY_LENGTH = 200
@@ -68,8 +67,24 @@ class WorkerStopping(Exception):
     """The worker is stopping, and the task has agreed to be interrupted."""
 
 
-class UnknownTask(RetryLater):
+class UnknownTask(ExpectedError):
     """No task with this name, for example because this worker runs an older version than the enqueuing process."""
+
+
+class TaskOptions(TypedDict, total=False):
+    """Options of a task, which all have defaults.
+
+    Attributes:
+        max_attempts: Maximum number of attempts before the job is a dead letter. Pauses grow from a second to an hour.
+        timeout_seconds: Time limit of one attempt. When a worker crashes, another one gets the job after this time.
+        queue: Queue, which is also the priority.
+        key: Name of an argument. Jobs with the same value run one at a time, in the order of enqueuing.
+    """
+
+    max_attempts: int
+    timeout_seconds: float
+    queue: Queue
+    key: str | None
 
 
 class Task(Generic[P]):
@@ -80,10 +95,10 @@ class Task(Generic[P]):
         function: Callable[..., Awaitable[None]],
         *,
         in_transaction: bool,
-        max_attempts: int,
-        timeout_seconds: float,
-        queue: Queue,
-        key: str | None,
+        max_attempts: int = 10,
+        timeout_seconds: float = 30,
+        queue: Queue = Queue.DEFAULT,
+        key: str | None = None,
     ) -> None:
         """Register the task under the function's name. Jobs store the name, so renaming a function orphans its jobs.
 
@@ -136,7 +151,7 @@ class Task(Generic[P]):
     ) -> UUID:
         """Add the job. `key` replaces the key that the arguments determine."""
         row = OutboxMessage(
-            destination=DESTINATION,
+            destination=DestinationName.WORKERS,
             queue=self.queue,
             name=self.name,
             key=self._key(arguments) if key is None else key,
@@ -174,32 +189,20 @@ def get_task(name: str) -> Task[...]:
 
 
 def task(
-    *, max_attempts: int = 10, timeout_seconds: float = 30, queue: Queue = Queue.DEFAULT, key: str | None = None
+    **options: Unpack[TaskOptions],
 ) -> Callable[[Callable[Concatenate[AsyncSession, P], Awaitable[None]]], Task[P]]:
-    """Make a function a task that runs in one transaction.
-
-    Args:
-        max_attempts: Maximum number of attempts before the job is a dead letter. Pauses grow from a second to an hour.
-        timeout_seconds: Time limit of one attempt. When a worker crashes, another one gets the job after this time.
-        queue: Queue, which is also the priority.
-        key: Name of an argument. Jobs with the same value run one at a time, in the order of enqueuing.
-    """
-    return lambda function: Task(
-        function, in_transaction=True, max_attempts=max_attempts, timeout_seconds=timeout_seconds, queue=queue, key=key
-    )
+    """Make a function a task that runs in one transaction."""
+    return lambda function: Task(function, in_transaction=True, **options)
 
 
 def non_transactional_task(
-    *, max_attempts: int = 10, timeout_seconds: float = 30, queue: Queue = Queue.DEFAULT, key: str | None = None
+    **options: Unpack[TaskOptions],
 ) -> Callable[[Callable[Concatenate[Job, P], Awaitable[None]]], Task[P]]:
     """Make a function a task that runs outside of transactions. It opens its own transactions if it needs any.
 
-    The arguments are those of `task`. If a worker crashes after the function returned and before the job is marked as
-    finished, the function runs again.
+    If a worker crashes after the function returned and before the job is marked as finished, the function runs again.
     """
-    return lambda function: Task(
-        function, in_transaction=False, max_attempts=max_attempts, timeout_seconds=timeout_seconds, queue=queue, key=key
-    )
+    return lambda function: Task(function, in_transaction=False, **options)
 
 
 def _function_name(function: Callable[..., Any]) -> str:

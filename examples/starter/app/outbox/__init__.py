@@ -66,4 +66,4 @@ async def run_relay(relay: OutboxPoller, runtime: Runtime) -> AsyncGenerator[Non
         yield
 
 
-feature = Feature(setup=_setup, commands=("app.processes", "app.outbox.commands"))
+feature = Feature(setup=_setup, commands=("app.outbox.commands",))

@@ -9,9 +9,23 @@ from traceback import format_tb
 from pydantic import ValidationError
 from sqlalchemy.exc import DataError, DBAPIError
 
+from app.db.dialect import is_unavailable
 
-class RetryLater(Exception):
-    """Raise this, or a subclass, in a task to retry it later. It is logged without a traceback."""
+
+class ExpectedError(Exception):
+    """Base class of errors that their message explains, so they are logged without a traceback."""
+
+
+class RetryLater(ExpectedError):
+    """Raise this, or a subclass, in a task or a consumer to be retried later."""
+
+
+def error_fields(error: Exception) -> dict[str, str]:
+    """Return the log fields of an error: `error` and, unless the error is expected, `exception` with the traceback."""
+    fields = {"error": describe_error(error)}
+    if isinstance(error, ExpectedError) or is_unavailable(error):
+        return fields
+    return fields | {"exception": format_error_traceback(error)}
 
 
 def describe_error(error: BaseException) -> str:

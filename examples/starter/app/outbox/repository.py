@@ -10,7 +10,7 @@ from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import utc_now
-from app.outbox.models import OutboxMessage
+from app.outbox.models import MessageState, OutboxMessage
 
 # Key in `session.info`: set when the relay has new work. Wake sources such as notify.py read it at commit.
 WAKE_RELAY = "wake the relay"
@@ -63,20 +63,21 @@ class OutboxRepository:
         """Delete the dead letters with these ids (None: all of them), and return their number."""
         return (await self.session.exec(delete(OutboxMessage).where(*_is_dead(ids)))).rowcount
 
-    async def count_by_state(self) -> dict[str, tuple[int, datetime | None]]:
-        """Count messages by state, with the timestamp since which the oldest one has been due.
+    async def count_messages(self) -> dict[tuple[str, MessageState], tuple[int, datetime]]:
+        """Count messages by destination and state, with the timestamp since which the oldest one has been due.
 
         One statement, so one snapshot: a message that changes its state is neither missed nor counted twice.
         """
         state = case(
-            (col(OutboxMessage.dead_at).is_not(None), "dead"),
-            (col(OutboxMessage.leased_until).is_not(None), "running"),
-            (col(OutboxMessage.sent_at).is_not(None), "sent"),
-            else_="pending",
+            (col(OutboxMessage.dead_at).is_not(None), MessageState.DEAD),
+            (col(OutboxMessage.leased_until).is_not(None), MessageState.RUNNING),
+            (col(OutboxMessage.sent_at).is_not(None), MessageState.SENT),
+            else_=MessageState.PENDING,
         ).label("state")
-        query = select(state, func.count(), func.min(col(OutboxMessage.due_at))).group_by("state")
-        found = {name: (count, oldest) for name, count, oldest in (await self.session.exec(query)).all()}
-        return {name: found.get(name, (0, None)) for name in ("pending", "sent", "running", "dead")}
+        destination = col(OutboxMessage.destination)
+        query = select(destination, state, func.count(), func.min(col(OutboxMessage.due_at)))
+        rows = (await self.session.exec(query.group_by(destination, "state"))).all()
+        return {(destination, MessageState(state)): (count, oldest) for destination, state, count, oldest in rows}
 
 
 async def update_messages(session: AsyncSession, conditions: Iterable[ColumnElement[bool]], **values: Any) -> int:

@@ -58,9 +58,11 @@ async def _redis(stage: Stage) -> AsyncGenerator[Destination]:
 
 @asynccontextmanager
 async def _in_process(stage: Stage) -> AsyncGenerator[Destination]:
-    jobs = InProcessDestination(JobRunner(stage.database), stage.settings.jobs)
-    async with jobs.running(stop_seconds=5):
-        yield jobs
+    runner = JobRunner(stage.database, stage.settings.jobs)
+    try:
+        yield InProcessDestination(runner)
+    finally:
+        await runner.stop(seconds=5)
 
 
 @asynccontextmanager

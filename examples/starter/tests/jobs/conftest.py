@@ -116,7 +116,7 @@ async def mark_due_as_sent(database: Database) -> None:
     """Mark due jobs as sent."""
     async with transaction(database.write) as session:
         outbox = JobRepository(session)
-        await outbox.mark_sent(await outbox.due(100))
+        await outbox.mark_sent(await outbox.lock_due_jobs(100))
 
 
 async def user_emails(database: Database) -> list[str]:
@@ -162,7 +162,7 @@ async def in_repository(database: Database, work: Callable[[JobRepository], Any]
 async def lease_row(database: Database, row: OutboxMessage) -> OutboxMessage:
     """Lease a job as a worker does."""
     async with transaction(database.write) as session:
-        taken = await JobRepository(session).find(row.id)
+        taken = await JobRepository(session).lock_sent_job(row.id)
         assert taken is not None
         taken.attempts += 1
         taken.leased_until = utc_now() + timedelta(seconds=60)

@@ -1,6 +1,8 @@
 """Running jobs in the process of the relay."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import pytest
@@ -50,8 +52,15 @@ async def _open_door() -> None:
 
 
 @pytest.fixture
-def destination(runner: JobRunner) -> InProcessDestination:
-    return InProcessDestination(runner, jobs=2)
+def destination(empty_database: Database) -> InProcessDestination:
+    return InProcessDestination(JobRunner(empty_database, max_jobs=2))
+
+
+@asynccontextmanager
+async def running(destination: InProcessDestination, stop_seconds: float) -> AsyncGenerator[None]:
+    """Stop the runner at the end of the block."""
+    yield
+    await destination.runner.stop(stop_seconds)
 
 
 async def test_number_of_concurrent_jobs_is_limited(
@@ -60,25 +69,25 @@ async def test_number_of_concurrent_jobs_is_limited(
     door.clear()
     ids = [await enqueue(empty_database, enter) for _ in range(5)]
     relay = JobRelay(empty_database, destination, poll_seconds=0.01, recheck_seconds=0)
-    async with destination.running(stop_seconds=TIMEOUT_SECONDS), run_in_background(relay.run()):
-        await wait_until(lambda: len(inside) == 2 and len(destination.running_jobs) == 5)
+    async with running(destination, stop_seconds=TIMEOUT_SECONDS), run_in_background(relay.run()):
+        await wait_until(lambda: len(inside) == 2 and len(destination.runner.running_jobs) == 5)
         assert await destination.find_queued(await outbox_rows(empty_database)) == set(ids)
         door.set()
         await wait_until(lambda: len(most) == 5)
 
     assert max(most) == 2
     assert await outbox_rows(empty_database) == []
-    assert destination.running_jobs == {}
+    assert destination.runner.running_jobs == {}
 
 
 async def test_job_that_is_sent_twice_runs_once(empty_database: Database, destination: InProcessDestination) -> None:
     door.clear()
     await enqueue_and_mark_sent(empty_database, enter)
-    async with destination.running(stop_seconds=TIMEOUT_SECONDS):
+    async with running(destination, stop_seconds=TIMEOUT_SECONDS):
         await destination.send(await outbox_rows(empty_database))
-        begun = dict(destination.running_jobs)
+        begun = dict(destination.runner.running_jobs)
         await destination.send(await outbox_rows(empty_database))
-        assert destination.running_jobs == begun
+        assert destination.runner.running_jobs == begun
         door.set()
 
     assert most == [1]
@@ -89,7 +98,7 @@ async def test_unfinished_jobs_are_released(empty_database: Database, destinatio
     door.clear()
     for _ in range(3):
         await enqueue_and_mark_sent(empty_database, enter)
-    async with destination.running(stop_seconds=0):
+    async with running(destination, stop_seconds=0):
         await destination.send(await outbox_rows(empty_database))
         await wait_until(lambda: len(inside) == 2)
 
@@ -99,7 +108,7 @@ async def test_unfinished_jobs_are_released(empty_database: Database, destinatio
 
 async def test_long_task_is_released_when_stopping(empty_database: Database, destination: InProcessDestination) -> None:
     await enqueue_and_mark_sent(empty_database, work_in_steps)
-    async with destination.running(stop_seconds=TIMEOUT_SECONDS):
+    async with running(destination, stop_seconds=TIMEOUT_SECONDS):
         await destination.send(await outbox_rows(empty_database))
         await wait_until(lambda: len(inside) == 1)
 
@@ -113,7 +122,7 @@ async def test_queued_jobs_are_not_started_when_stopping(
     door.clear()
     for _ in range(5):
         await enqueue_and_mark_sent(empty_database, enter)
-    async with destination.running(stop_seconds=TIMEOUT_SECONDS):
+    async with running(destination, stop_seconds=TIMEOUT_SECONDS):
         await destination.send(await outbox_rows(empty_database))
         await wait_until(lambda: len(inside) == 2)
         asyncio.get_running_loop().call_later(0.05, door.set)
@@ -123,7 +132,7 @@ async def test_queued_jobs_are_not_started_when_stopping(
 
 
 async def test_idle_destination_stops_immediately(destination: InProcessDestination) -> None:
-    async with destination.running(stop_seconds=TIMEOUT_SECONDS):
+    async with running(destination, stop_seconds=TIMEOUT_SECONDS):
         pass
 
 
@@ -132,10 +141,10 @@ async def test_job_is_sent_again_after_database_error(empty_database: Database) 
         async def run(self, job_id: UUID) -> None:
             raise OperationalError("SELECT 1", {}, OSError("gone"))
 
-    destination = InProcessDestination(Failing(empty_database), jobs=2)
+    destination = InProcessDestination(Failing(empty_database))
     job_id = await enqueue_and_mark_sent(empty_database, enter)
     with capture_logs() as lines:
-        async with destination.running(stop_seconds=TIMEOUT_SECONDS):
+        async with running(destination, stop_seconds=TIMEOUT_SECONDS):
             await destination.send(await outbox_rows(empty_database))
             await wait_until(lambda: bool(lines))
 
@@ -143,7 +152,7 @@ async def test_job_is_sent_again_after_database_error(empty_database: Database) 
         {
             "event": "job interrupted, it will be sent again",
             "job_id": str(job_id),
-            "error": "OperationalError",
+            "error": "OperationalError: gone",
             "log_level": "warning",
         }
     ]

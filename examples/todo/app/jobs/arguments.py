@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from app.outbox.errors import RetryLater, describe_error
+from app.outbox.errors import ExpectedError, describe_error
 
 # Bytes and infinite floats survive JSON. Errors name an argument without its value.
 JSON_CONFIG = ConfigDict(
@@ -19,7 +19,7 @@ JSON_CONFIG = ConfigDict(
 )
 
 
-class InvalidArguments(RetryLater):
+class InvalidArguments(ExpectedError):
     """The stored arguments do not fit the function, for example because it changed in the meantime."""
 
 

@@ -1,8 +1,9 @@
-"""Runs one job: leases it, executes its task, and completes it or schedules a retry."""
+"""Runs jobs: leases a job, executes its task, and completes it or schedules a retry."""
 
 import asyncio
 import random
 import time
+from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,10 +15,10 @@ from app.db.session import Database, transaction
 from app.jobs.repository import JobRepository
 from app.jobs.task import Job, Task, UnknownTask, WorkerStopping, get_task
 from app.outbox.background import finish_before_cancel
-from app.outbox.errors import RetryLater, describe_error, format_error_traceback
+from app.outbox.errors import ExpectedError, describe_error, error_fields
 from app.outbox.models import OutboxMessage
 
-# Time after the time limit of a task to store the result, before another worker may get the job.
+# Time after the time limit of a task to store the result, before another worker may lease the job.
 LEASE_MARGIN = timedelta(seconds=5)
 # Released jobs are not sent again before their message is acknowledged: until then they count as queued.
 RELEASE_DELAY = timedelta(seconds=1)
@@ -29,24 +30,54 @@ UNKNOWN_TASK_SECONDS, UNKNOWN_TASK_PAUSE, UNKNOWN_TASK_GIVE_UP_AFTER = 5.0, time
 logger = structlog.get_logger(__name__)
 
 
-class WorkerDied(RetryLater):
+class WorkerDied(ExpectedError):
     """Every attempt ended without a result, so its worker probably crashed."""
 
 
-class JobTimeout(RetryLater):
+class JobTimeout(ExpectedError):
     """The task did not finish within its time limit."""
 
 
 class LeaseLost(Exception):
-    """The time limit has passed, and another worker has the job."""
+    """The lease has expired, and another worker has leased the job."""
 
 
 class JobRunner:
-    """Runs jobs, and updates their rows."""
+    """Runs jobs, and updates their rows.
 
-    def __init__(self, database: Database) -> None:
+    Attributes:
+        running_jobs: The jobs that were started in the background, with their ids.
+    """
+
+    def __init__(self, database: Database, max_jobs: int = 8) -> None:
+        """Run at most `max_jobs` of the jobs that are started in the background concurrently."""
         self.database = database
         self.stopping = asyncio.Event()
+        self.running_jobs: dict[asyncio.Task[None], UUID] = {}
+        self._slots = asyncio.Semaphore(max_jobs)
+
+    def start(self, job_id: UUID) -> asyncio.Task[None]:
+        """Start a job in the background. It waits while `max_jobs` others run, and ends without running after `stop`."""
+        task = asyncio.create_task(self._run_unless_stopping(job_id))
+        self.running_jobs[task] = job_id
+        task.add_done_callback(self.running_jobs.pop)
+        return task
+
+    async def stop(self, seconds: float) -> None:
+        """Start no more jobs, wait `seconds` for the running ones, then release those that are unfinished."""
+        self.stopping.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*self.running_jobs, return_exceptions=True)
+
+    async def _run_unless_stopping(self, job_id: UUID) -> None:
+        async with self._slots:
+            if self.stopping.is_set():
+                return
+            try:
+                await self.run(job_id)
+            except Exception as error:  # noqa: BLE001 - most likely, the database is unavailable
+                logger.warning("job interrupted, it will be sent again", job_id=str(job_id), **error_fields(error))
 
     async def run(self, job_id: UUID) -> None:
         """Run a job, unless it is finished or running elsewhere.
@@ -66,7 +97,7 @@ class JobRunner:
             except UnknownTask as error:
                 await self._leave_to_newer_worker(row, error)
             except LeaseLost:
-                logger.warning("job timed out and was taken over by another worker")
+                logger.warning("job timed out, another worker has leased it")
             except WorkerStopping:
                 await finish_before_cancel(self._release(row))
             except asyncio.CancelledError:
@@ -80,7 +111,7 @@ class JobRunner:
     async def _lease(self, job_id: UUID) -> OutboxMessage | None:
         """Count the attempt before it starts, so that a job that crashes its worker is not retried forever."""
         async with transaction(self.database.write) as session:
-            row = await JobRepository(session).find(job_id)
+            row = await JobRepository(session).lock_sent_job(job_id)
             if row is None:
                 return None
             row.attempts += 1
@@ -117,9 +148,7 @@ class JobRunner:
     async def _handle_failure(self, row: OutboxMessage, error: Exception) -> None:
         """Schedule a retry, or give up. The row stores the error without its traceback."""
         reason = describe_error(error)
-        log = logger.bind(
-            error=reason, **({} if isinstance(error, RetryLater) else {"exception": format_error_traceback(error)})
-        )
+        log = logger.bind(**error_fields(error))
         pause = backoff_seconds(row.attempts)
         async with transaction(self.database.write) as session:
             jobs = JobRepository(session)
@@ -135,10 +164,10 @@ class JobRunner:
         async with transaction(self.database.write) as session:
             jobs = JobRepository(session)
             if row.due_at > utc_now() - UNKNOWN_TASK_GIVE_UP_AFTER:
-                logger.warning("unknown task, job left to a newer worker", error=describe_error(error))
+                logger.warning("unknown task, job left to a newer worker", **error_fields(error))
                 await jobs.release(row, utc_now() + UNKNOWN_TASK_PAUSE, describe_error(error))
             else:
-                logger.error("job failed permanently", error=describe_error(error))
+                logger.error("job failed permanently", **error_fields(error))
                 await jobs.move_to_dead_letters(row, describe_error(error))
 
     async def _release(self, row: OutboxMessage) -> None:

@@ -23,7 +23,7 @@ from app.core.openapi import api_metadata
 from app.messaging import contracts
 from app.messaging.contracts import Contract, Topic
 from app.messaging.envelope import CloudEvent
-from app.outbox.errors import describe_error
+from app.outbox.errors import ExpectedError, describe_error
 
 E = TypeVar("E", bound=Event)
 
@@ -33,7 +33,7 @@ Received = tuple[CloudEvent, Any]  # an envelope and its event
 BatchCallback = Callable[[AsyncSession, Sequence[Received]], Awaitable[None]]
 
 
-class ContractViolation(Exception):
+class ContractViolation(ExpectedError):
     """An event does not match its contract. Retrying does not help."""
 
 

@@ -12,9 +12,8 @@ from app.db.dialect import is_unavailable
 from app.db.session import Database, transaction
 from app.messaging import consumers
 from app.messaging.envelope import CloudEvent
-from app.messaging.inbox import DESTINATION
-from app.outbox.errors import RetryLater, describe_error, format_error_traceback
-from app.outbox.models import OutboxMessage
+from app.outbox.errors import RetryLater, describe_error, error_fields
+from app.outbox.models import DestinationName, OutboxMessage
 from app.outbox.poller import OutboxPoller
 from app.outbox.repository import NOT_DEAD, truncate_error
 
@@ -36,10 +35,10 @@ class DeadLetterReplay(OutboxPoller):
     async def run_once(self) -> int:
         """Handle the oldest replayed dead letter, and return their number: 0 or 1."""
         async with transaction(self.database.snapshot) as snapshot:  # do not occupy SQLite's single writer needlessly
-            if (await snapshot.exec(self._due())).one_or_none() is None:
+            if (await snapshot.exec(self._oldest_replayed())).one_or_none() is None:
                 return 0
         async with transaction(self.database.write) as session:
-            message = (await session.exec(self._due().with_for_update(skip_locked=True))).one_or_none()
+            message = (await session.exec(self._oldest_replayed().with_for_update(skip_locked=True))).one_or_none()
             if message is None:
                 return 0
             try:
@@ -47,9 +46,7 @@ class DeadLetterReplay(OutboxPoller):
                     envelope = CloudEvent.model_validate_json(message.payload)
                     await consumers.get_consumer(message.queue).handle(session, [envelope])
             except RetryLater as error:
-                logger.warning(
-                    "dead letter replay postponed", dead_letter_id=str(message.id), error=describe_error(error)
-                )
+                logger.warning("dead letter replay postponed", dead_letter_id=str(message.id), **error_fields(error))
                 message.due_at, message.last_error = utc_now() + RETRY_DELAY, truncate_error(describe_error(error))
             except Exception as error:
                 if is_unavailable(error):
@@ -60,8 +57,8 @@ class DeadLetterReplay(OutboxPoller):
                 await session.delete(message)
         return 1
 
-    def _due(self) -> SelectOfScalar[OutboxMessage]:
-        query = select(OutboxMessage).where(col(OutboxMessage.destination) == DESTINATION, NOT_DEAD)
+    def _oldest_replayed(self) -> SelectOfScalar[OutboxMessage]:
+        query = select(OutboxMessage).where(col(OutboxMessage.destination) == DestinationName.CONSUMERS, NOT_DEAD)
         query = query.where(col(OutboxMessage.due_at) <= utc_now())
         if self.only:
             query = query.where(col(OutboxMessage.queue).in_(self.only))
@@ -69,11 +66,6 @@ class DeadLetterReplay(OutboxPoller):
 
 
 def _mark_dead_again(message: OutboxMessage, error: Exception) -> None:
-    logger.error(
-        "dead letter replay failed",
-        dead_letter_id=str(message.id),
-        error=describe_error(error),
-        exception=format_error_traceback(error),
-    )
+    logger.error("dead letter replay failed", dead_letter_id=str(message.id), **error_fields(error))
     message.dead_at, message.last_error = utc_now(), truncate_error(describe_error(error))
     message.attempts += 1

@@ -24,11 +24,10 @@ from app.db.dialect import is_unavailable
 from app.db.session import Database, transaction
 from app.messaging.consumers import Consumer, ContractViolation
 from app.messaging.envelope import CloudEvent
-from app.outbox.errors import RetryLater, describe_error, format_error_traceback
-from app.outbox.models import OutboxMessage
+from app.outbox.errors import RetryLater, describe_error, error_fields
+from app.outbox.models import DestinationName, OutboxMessage
 from app.outbox.repository import OutboxRepository, truncate_error
 
-DESTINATION = "consumers"
 RETRY_DELAYS_SECONDS = (0.2, 1.0)
 # Event ids are kept for at least this long, and longer than Kafka keeps the events: an event whose id was deleted would
 # be handled again. Kafka deletes expired events a while after their retention period.
@@ -88,9 +87,9 @@ class Inbox:
             try:
                 envelope = CloudEvent.model_validate_json(message)
             except ValidationError as error:
-                logger.error("invalid event", consumer=self.consumer.name, error=describe_error(error))  # noqa: TRY400 - no traceback with values
                 key = f"{self.consumer.name} {sha256(message).hexdigest()}"
-                await self._dead_letter(key, _decode(message), describe_error(error))
+                with bound_contextvars(consumer=self.consumer.name):
+                    await self._dead_letter("invalid event", key, _decode(message), error)
             else:
                 if self.consumer.handles(envelope):
                     envelopes.append(envelope)
@@ -110,9 +109,9 @@ class Inbox:
             by_key = {self._deduplication_key(envelope): envelope for envelope in envelopes}
             new = await self._insert_new(session, by_key)
             await self.consumer.handle(session, new)
-        logger.info(
-            "events processed", consumer=self.consumer.name, handled=len(new), duplicates=len(envelopes) - len(new)
-        )
+        log = logger.bind(consumer=self.consumer.name)
+        log.info("events processed", handled=len(new), duplicates=len(envelopes) - len(new))
+        log.debug("events handled", event_ids=[envelope.id for envelope in new])
 
     async def _retry_or_dead_letter(self, envelope: CloudEvent, until: float) -> None:
         """Handle one event with a few retries, and pauses until `until`. Then make it a dead letter."""
@@ -123,15 +122,12 @@ class Inbox:
                 if failure is None or isinstance(failure, ContractViolation):
                     break
                 pause = delay if time.monotonic() < until else 0.0
-                logger.warning("event handler failed, retrying", error=describe_error(failure), retry_in_seconds=pause)
+                logger.warning("event handler failed, retrying", retry_in_seconds=pause, **error_fields(failure))
                 await asyncio.sleep(pause)
                 attempts, failure = attempts + 1, await self._attempt(envelope)
             if failure is not None:
-                logger.error(
-                    "event failed permanently", error=describe_error(failure), exception=format_error_traceback(failure)
-                )
                 key, payload = self._deduplication_key(envelope), envelope.model_dump_json(exclude_none=True)
-                await self._dead_letter(key, payload, describe_error(failure), envelope, attempts)
+                await self._dead_letter("event failed permanently", key, payload, failure, envelope, attempts)
 
     async def _attempt(self, envelope: CloudEvent) -> Exception | None:
         try:
@@ -154,23 +150,30 @@ class Inbox:
         return [value for key, value in by_key.items() if key in new_keys]
 
     async def _dead_letter(
-        self, key: str, payload: str, error: str, envelope: CloudEvent | None = None, attempts: int = 1
+        self,
+        log_event: str,
+        key: str,
+        payload: str,
+        error: Exception,
+        envelope: CloudEvent | None = None,
+        attempts: int = 1,
     ) -> None:
-        """Store a dead letter. For Kafka, the event is handled."""
+        """Store a dead letter and log its id, unless another process has done so. For Kafka, the event is handled."""
+        message = OutboxMessage(
+            destination=DestinationName.CONSUMERS,
+            queue=self.consumer.name,
+            name=envelope.type if envelope else "unknown",
+            payload=payload,
+            request_id=(envelope.requestid if envelope else None) or "",
+            attempts=attempts,
+            last_error=truncate_error(describe_error(error)),
+            dead_at=utc_now(),
+        )
         async with transaction(self.database.write) as session:
             if not await self._insert_new(session, {key: payload}):
                 return
-            message = OutboxMessage(
-                destination=DESTINATION,
-                queue=self.consumer.name,
-                name=envelope.type if envelope else "unknown",
-                payload=payload,
-                request_id=(envelope.requestid if envelope else None) or "",
-                attempts=attempts,
-                last_error=truncate_error(error),
-                dead_at=utc_now(),
-            )
             OutboxRepository(session).add(message)
+        logger.error(log_event, dead_letter_id=str(message.id), **error_fields(error))
 
     def _deduplication_key(self, envelope: CloudEvent) -> str:
         """Return the id of an event for this consumer. Ids are unique within their source (CloudEvents 1.0, 3.1)."""

@@ -10,10 +10,8 @@ from app.core.openapi import api_metadata
 from app.messaging import contracts
 from app.messaging.contracts import Contract
 from app.messaging.envelope import CloudEvent
-from app.outbox.models import OutboxMessage
+from app.outbox.models import DestinationName, OutboxMessage
 from app.outbox.repository import OutboxRepository
-
-DESTINATION = "kafka"
 
 
 @subscribe(Event)
@@ -25,7 +23,7 @@ async def publish_to_outbox(session: AsyncSession, event: Event) -> None:
     envelope = to_cloud_event(event, contract)
     row = OutboxMessage(
         id=event.event_id,
-        destination=DESTINATION,
+        destination=DestinationName.KAFKA,
         queue=contract.topic.name,
         name=contract.type,
         key=envelope.subject,

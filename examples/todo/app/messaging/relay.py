@@ -15,8 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.messaging.producer import EventProducer, PendingEvent
-from app.messaging.publisher import DESTINATION
-from app.outbox.models import OutboxMessage
+from app.outbox.models import DestinationName, OutboxMessage
 from app.outbox.poller import OutboxPoller
 from app.outbox.repository import NOT_DEAD, truncate_error, update_messages
 
@@ -31,7 +30,7 @@ PENDING_EVENTS = select(
     col(OutboxMessage.name),
     col(OutboxMessage.key),
     col(OutboxMessage.payload),
-).where(col(OutboxMessage.destination) == DESTINATION, NOT_DEAD)
+).where(col(OutboxMessage.destination) == DestinationName.KAFKA, NOT_DEAD)
 
 logger = structlog.get_logger(__name__)
 
@@ -49,7 +48,7 @@ class EventRelay(OutboxPoller):
             connection = await snapshot.connection()
             if not (await connection.execute(text(RELAY_LOCK[connection.dialect.name]))).scalar_one():
                 return 0
-            events = await EventRepository(snapshot).due(EVENTS_PER_POLL)
+            events = await EventRepository(snapshot).pending_events(EVENTS_PER_POLL)
             if not events:
                 return 0
             delivery = await self.kafka.deliver(events)
@@ -58,7 +57,7 @@ class EventRelay(OutboxPoller):
                 await repository.delete_delivered(delivery.delivered)
                 for event, reason in delivery.rejected:
                     logger.error(
-                        "outbox: event rejected by Kafka", event_id=str(event.id), type=event.name, error=reason
+                        "outbox: event rejected by Kafka", dead_letter_id=str(event.id), type=event.name, error=reason
                     )
                     await repository.mark_rejected(event, reason)
         return len(delivery.delivered)
@@ -71,7 +70,7 @@ class EventRepository:
         """Use the transaction of `session`."""
         self.session = session
 
-    async def due(self, limit: int) -> Sequence[PendingEvent]:
+    async def pending_events(self, limit: int) -> Sequence[PendingEvent]:
         """Return pending events, in the order in which they were added."""
         query = PENDING_EVENTS.order_by(col(OutboxMessage.number)).limit(limit)
         return [PendingEvent._make(row) for row in await (await self.session.connection()).execute(query)]

@@ -13,14 +13,14 @@ from confluent_kafka.aio import AIOConsumer
 
 from app.db.session import Database
 from app.messaging.consumers import Consumer
-from app.messaging.inbox import Inbox, should_wait
+from app.messaging.inbox import Inbox
 from app.messaging.settings import KafkaConfig
-from app.outbox.background import finish_before_cancel, run_in_background
-from app.outbox.errors import describe_error, format_error_traceback
+from app.outbox.background import finish_before_cancel, run_in_background, wait_for_event
+from app.outbox.errors import error_fields
 
 EVENTS_PER_BATCH = 500
 POLL_SECONDS = 0.5  # a stop waits for a poll that is running
-PAUSE_SECONDS = 1.0  # before a blocked batch is retried
+RETRY_SECONDS = 1.0  # before a blocked batch is retried
 STOP_SECONDS = 15.0  # a batch that takes longer is rolled back, and another process handles it
 # The names are those of librdkafka's CONFIGURATION.md.
 CONSUMER_CONFIG: KafkaConfig = {
@@ -43,7 +43,7 @@ async def run_consumers(
     client: KafkaConfig,
     consumers: Iterable[Consumer],
     batch_size: int = EVENTS_PER_BATCH,
-    pause_seconds: float = PAUSE_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
     stop_seconds: float = STOP_SECONDS,
 ) -> AsyncGenerator[None]:
     """Run consumers in the background of the block. At its end, running batches finish first.
@@ -61,7 +61,7 @@ async def run_consumers(
                 threads = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=consumer.name))
                 own: dict[str, Any] = {"group.id": consumer.group, "logger": logging.getLogger(__name__)}
                 kafka = AIOConsumer(CONSUMER_CONFIG | client | own, executor=threads)
-                work = Subscription(inbox, kafka, stopping, batch_size, pause_seconds).run()
+                work = Subscription(inbox, kafka, stopping, batch_size, retry_seconds).run()
                 await stack.enter_async_context(run_in_background(finish_before_cancel(work, stop_seconds)))
             yield
         finally:
@@ -72,14 +72,14 @@ class Subscription:
     """Passes the messages of a consumer's topics to its inbox."""
 
     def __init__(
-        self, inbox: Inbox, kafka: AIOConsumer, stopping: asyncio.Event, batch_size: int, pause_seconds: float
+        self, inbox: Inbox, kafka: AIOConsumer, stopping: asyncio.Event, batch_size: int, retry_seconds: float
     ) -> None:
-        """Read with the client `kafka` until `stopping` is set. A blocked batch is retried every `pause_seconds`."""
+        """Read with the client `kafka` until `stopping` is set. A blocked batch is retried every `retry_seconds`."""
         self.inbox = inbox
         self.kafka = kafka
         self.stopping = stopping
         self.batch_size = batch_size
-        self.pause_seconds = pause_seconds
+        self.retry_seconds = retry_seconds
 
     async def run(self) -> None:
         """Process batches until stopped. Then commit the position, and leave the group."""
@@ -120,15 +120,12 @@ class Subscription:
                 logger.warning(
                     "consumer blocked, retrying",
                     consumer=self.inbox.consumer.name,
-                    error=describe_error(error),
-                    retry_in_seconds=self.pause_seconds,
-                    exception=None if should_wait(error) else format_error_traceback(error),
+                    retry_in_seconds=self.retry_seconds,
+                    **error_fields(error),
                 )
             else:
                 return True
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.pause_seconds):
-                    await self.stopping.wait()
+            await wait_for_event(self.stopping, self.retry_seconds)
             if self.stopping.is_set():
                 return False
 

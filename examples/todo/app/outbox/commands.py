@@ -10,7 +10,7 @@ import typer
 
 from app.db.base import utc_now
 from app.db.commands import command_context, exit_with_error, open_transaction
-from app.outbox.models import OutboxMessage
+from app.outbox.models import MessageState, OutboxMessage
 from app.outbox.repository import OutboxRepository
 
 T = TypeVar("T")
@@ -29,13 +29,19 @@ All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 @outbox.command()
 def status() -> None:
-    """Show the number of messages by state and the age of the oldest.
+    """Show the number of messages by destination and state, and the age of the oldest.
+
+    `workers`: jobs; `kafka`: events to send; `consumers`: events that a consumer could not handle.
 
     `pending`: not sent yet; `sent`: not started yet; `running`: in progress; `dead`: needs manual intervention.
     """
-    counts = _run(lambda outbox: outbox.count_by_state())
-    for state, (count, oldest) in counts.items():
-        typer.echo(f"{state:8} {count:6}" + (f"   oldest: {_age(oldest)}" if oldest else ""))
+    counts = _run(lambda outbox: outbox.count_messages())
+    states = [*MessageState]
+    for destination, state in sorted(counts, key=lambda key: (key[0], states.index(key[1]))):
+        count, oldest = counts[destination, state]
+        typer.echo(f"{destination:10} {state:8} {count:6}   oldest: {_age(oldest)}")
+    if not counts:
+        typer.echo("The outbox is empty.")
 
 
 @dead_letters.command("list")
@@ -43,7 +49,8 @@ def list_dead_letters_command(limit: Annotated[int, typer.Option(min=1, help="Ma
     """List dead letters, oldest first. Arguments are omitted; use `show`."""
     for message in _run(lambda outbox: outbox.list_dead_letters(limit)):
         typer.echo(
-            f"{message.id}  {message.dead_at:%Y-%m-%d %H:%M}  {message.name}  {' '.join(message.last_error.split())[:100]}"
+            f"{message.id}  {message.dead_at:%Y-%m-%d %H:%M}  {message.destination:9}  {message.name}  "
+            f"{' '.join(message.last_error.split())[:100]}"
         )
 
 
@@ -102,6 +109,7 @@ def _run(work: Callable[[OutboxRepository], Awaitable[T]]) -> T:
 def _describe_fields(message: OutboxMessage) -> list[tuple[str, object]]:
     return [
         ("id", message.id),
+        ("destination", message.destination),
         ("name", message.name),
         ("queue", message.queue),
         ("arguments", message.payload),

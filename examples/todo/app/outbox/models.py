@@ -1,6 +1,7 @@
 """The outbox table."""
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID, uuid4
 
 from sqlalchemy import BigInteger, Index, Integer, text
@@ -13,13 +14,25 @@ IN_FLIGHT = text("sent_at IS NOT NULL AND dead_at IS NULL")
 LEASED = text("leased_until IS NOT NULL")
 
 
-class OutboxMessage(Base, table=True):
-    """A job or an event to be processed after the commit.
+class DestinationName(StrEnum):
+    """Where a message is sent, which determines what its `queue` is."""
 
-    Its states: pending (`sent_at` is null), sent, and running (`leased_until` is set). Processed messages are deleted.
-    After a failure it is pending again until `next_attempt_at`, or it is a dead letter (`dead_at`) that needs manual
-    intervention.
-    """
+    WORKERS = "workers"  # a job; `queue` is the queue of its task
+    KAFKA = "kafka"  # an event; `queue` is its topic
+    CONSUMERS = "consumers"  # an event that a consumer could not handle; `queue` is the name of the consumer
+
+
+class MessageState(StrEnum):
+    """How far a message is. Processed messages are deleted."""
+
+    PENDING = "pending"  # not sent yet, or waiting for the next attempt (`next_attempt_at`)
+    SENT = "sent"  # not started yet (`sent_at`)
+    RUNNING = "running"  # leased by a worker (`leased_until`)
+    DEAD = "dead"  # a dead letter that needs manual intervention (`dead_at`)
+
+
+class OutboxMessage(Base, table=True):
+    """A job or an event to be processed after the commit. Its timestamps determine its `MessageState`."""
 
     __tablename__ = "outbox_message"
     __table_args__ = (
@@ -34,8 +47,8 @@ class OutboxMessage(Base, table=True):
     # The order of arrival. SQLite autoincrements only columns of type INTEGER.
     number: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))
     id: UUID = Field(default_factory=uuid4, unique=True)
-    destination: str = Field(max_length=20)
-    queue: str = Field(max_length=249)  # the queue at the destination
+    destination: str = Field(max_length=20)  # a `DestinationName`
+    queue: str = Field(max_length=249)
     name: str = Field(max_length=200)
     # Messages with the same key are processed one at a time, in the order of their numbers.
     key: str | None = Field(default=None, max_length=200)

@@ -21,6 +21,7 @@ from app.core.runtime import Feature, Runtime
 from app.db import dialect
 from app.outbox import WakeSources
 from app.outbox.background import run_in_background
+from app.outbox.errors import describe_error
 from app.outbox.repository import WAKE_RELAY
 
 RECONNECT_SECONDS = 1.0
@@ -70,7 +71,7 @@ async def _listen(wake: asyncio.Event, reconnect_seconds: float) -> None:
                 async for _ in connection.notifies():
                     wake.set()
         except (psycopg.Error, OSError) as error:
-            logger.warning("outbox: LISTEN connection lost, polling only", error=str(error).partition("\n")[0])
+            logger.warning("outbox: LISTEN connection lost, polling only", error=describe_error(error))
         await asyncio.sleep(reconnect_seconds)
 
 

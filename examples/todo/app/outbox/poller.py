@@ -7,24 +7,21 @@ be sent twice, so receivers must process a duplicate only once.
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from contextlib import suppress
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.session import Database
-from app.outbox.background import finish_before_cancel
-from app.outbox.errors import describe_error
+from app.outbox.background import run_repeatedly
+from app.outbox.errors import ExpectedError
 
 JOBS_PER_POLL = 500
-MAX_PAUSE_SECONDS = 5.0
 IDLE_FACTOR = 10  # an idle relay pauses this many times as long as its last poll took
 CLOCK_JUMP_SECONDS = 5.0
 
 logger = structlog.get_logger(__name__)
 
 
-class DestinationUnavailable(Exception):
+class DestinationUnavailable(ExpectedError):
     """A destination is temporarily unavailable."""
 
 
@@ -53,32 +50,19 @@ class OutboxPoller(ABC):
         """
 
     async def run(self) -> None:
-        """Relay until cancelled. Every error is logged and retried, with growing pauses."""
-        pause = self.poll_seconds
-        while True:
-            self._warn_about_clock_jump()
-            started = time.monotonic()
-            try:
-                changed = await finish_before_cancel(self.run_once())
-            except Exception as error:
-                pause = min(2 * pause, MAX_PAUSE_SECONDS)
-                expected = isinstance(error, DestinationUnavailable | SQLAlchemyError | OSError)
-                logger.warning(
-                    self.failure_event,
-                    error=describe_error(error),
-                    retry_in_seconds=pause,
-                    exc_info=None if expected else error,
-                )
-                await asyncio.sleep(pause)
-                continue
-            pause = self.poll_seconds
-            if not changed:
-                # A poll can be slow, for example if many rows wait behind one key: it must not use all the time.
-                idle = max(self.poll_seconds, IDLE_FACTOR * (time.monotonic() - started))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(idle):  # before Python 3.12, `wait_for` could lose a cancellation
-                        await self.wake.wait()
-                self.wake.clear()
+        """Relay until cancelled. Every error is logged and retried."""
+        await run_repeatedly(
+            self._poll, failure_event=self.failure_event, retry_seconds=self.poll_seconds, wake=self.wake
+        )
+
+    async def _poll(self) -> float:
+        """Poll once, and return the seconds to pause: none as long as there are messages."""
+        self._warn_about_clock_jump()
+        started = time.monotonic()
+        if await self.run_once():
+            return 0
+        # A poll can be slow, for example if many rows wait behind one key: it must not use all the time.
+        return max(self.poll_seconds, IDLE_FACTOR * (time.monotonic() - started))
 
     def _warn_about_clock_jump(self) -> None:
         """Log a warning when the system clock was set back: scheduled retries are then delayed."""

@@ -247,7 +247,7 @@ async def test_late_worker_has_no_effect(empty_database: Database) -> None:
     await JobRunner(empty_database).run(job_id)
     with capture_logs() as lines:
         await Slow(empty_database).run(job_id)
-    assert [line["event"] for line in lines] == ["job timed out and was taken over by another worker"]
+    assert [line["event"] for line in lines] == ["job timed out, another worker has leased it"]
     assert await user_emails(empty_database) == ["ada@example.com"]
 
 
@@ -263,7 +263,7 @@ async def test_late_non_transactional_task_does_not_complete_job_of_another_work
         stage.go_on.set()
         await slow
 
-    assert [line["event"] for line in lines] == ["job timed out and was taken over by another worker"]
+    assert [line["event"] for line in lines] == ["job timed out, another worker has leased it"]
     [row] = await outbox_rows(empty_database)
     assert row.attempts == 2
 

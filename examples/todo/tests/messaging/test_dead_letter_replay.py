@@ -19,9 +19,9 @@ class Late(DeadLetterReplay):
 
     looks = 0
 
-    def _due(self) -> SelectOfScalar[OutboxMessage]:
+    def _oldest_replayed(self) -> SelectOfScalar[OutboxMessage]:
         self.looks += 1
-        return super()._due() if self.looks == 1 else super()._due().where(false())
+        return super()._oldest_replayed() if self.looks == 1 else super()._oldest_replayed().where(false())
 
 
 async def test_dead_letter_locked_by_another_process_is_skipped(empty_database: Database) -> None:

@@ -183,10 +183,8 @@ async def test_no_event_is_lost_when_kafka_restarts(empty_database: Database, to
     assert [(row.key, row.dead_at) for row in await outbox_rows(empty_database)] == [("ada", None)], (
         "it is still pending"
     )
-    assert (_waits(lines)[0]["error"], _waits(lines)[0]["exc_info"]) == (
-        f"{DestinationUnavailable.__name__}: Kafka: no response within 0.5 seconds",
-        None,
-    )
+    assert _waits(lines)[0]["error"] == f"{DestinationUnavailable.__name__}: Kafka: no response within 0.5 seconds"
+    assert "exception" not in _waits(lines)[0]
 
 
 def _waits(lines: list[Any]) -> list[Any]:

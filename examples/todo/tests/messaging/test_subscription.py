@@ -67,7 +67,7 @@ async def test_blocked_events_are_kept_and_running_functions_finish_at_stop(
             kafka,
             [recording_consumer.consumer, slow],
             batch_size=1,
-            pause_seconds=0.2,
+            retry_seconds=0.2,
             stop_seconds=TIMEOUT_SECONDS,
         )
         async with asyncio.timeout(TIMEOUT_SECONDS), both:
@@ -88,7 +88,7 @@ async def test_blocked_events_are_kept_and_running_functions_finish_at_stop(
     for key in KEYS:
         assert numbers(recording_consumer, key) == list(range(5))[: len(numbers(recording_consumer, key))]
     waits = [line for line in lines if line["event"] == "consumer blocked, retrying"]
-    assert {(line["error"], line["exception"]) for line in waits} == {("RetryLater: not yet", None)}
+    assert {(line["error"], "exception" in line) for line in waits} == {("RetryLater: not yet", False)}
 
 
 async def test_offsets_of_unhandled_messages_are_not_committed(
@@ -105,7 +105,7 @@ async def test_offsets_of_unhandled_messages_are_not_committed(
             kafka,
             [recording_consumer.consumer],
             batch_size=1,
-            pause_seconds=2 * TIMEOUT_SECONDS,
+            retry_seconds=2 * TIMEOUT_SECONDS,
             stop_seconds=TIMEOUT_SECONDS,
         ),
     ):
@@ -164,7 +164,7 @@ async def test_unexpected_error_is_logged_with_traceback(
     monkeypatch.setattr(Inbox, "process_batch", fail_once)
     send_messages(kafka, topic, make_message_bytes("ada", 0))
     with capture_logs() as lines:
-        async with run_consumers(empty_database, kafka, [recording_consumer.consumer], pause_seconds=0.01):
+        async with run_consumers(empty_database, kafka, [recording_consumer.consumer], retry_seconds=0.01):
             await wait_until(lambda: recording_consumer.here == ["ada 0"])
 
     [line] = [line for line in lines if line["event"] == "consumer blocked, retrying"]

@@ -11,9 +11,9 @@ import pytest
 from app.db.session import Database, transaction
 from app.messaging import contracts
 from app.messaging.development import broker
-from app.messaging.publisher import DESTINATION
 from app.modules.user.models import User
 from app.modules.user.service import UserService
+from app.outbox.models import DestinationName
 from tests.factories import UserCreateFactory
 from tests.jobs.conftest import redis_url
 from tests.mail.conftest import HOST, FakeMailServer, server, start_server
@@ -47,7 +47,7 @@ async def register(database: Database, name: str) -> UUID:
 
 async def is_relayed(database: Database) -> bool:
     """Ignores jobs, which the scheduler may add while no worker runs."""
-    return not [row for row in await outbox_rows(database) if row.destination == DESTINATION]
+    return not [row for row in await outbox_rows(database) if row.destination == DestinationName.KAFKA]
 
 
 async def written_to(server: FakeMailServer, *names: str) -> bool:

@@ -17,7 +17,7 @@ class ReminderRepository:
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
-    async def due(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:
+    async def lock_due_todos(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:
         """Lock and return due to-dos without a reminder, the longest overdue first.
 
         To-dos locked by another transaction are skipped.

@@ -24,7 +24,7 @@ class ReminderService:
     async def publish_due(self, limit: int = TODOS_PER_JOB) -> int:
         """Publish `TodoDue` once for each due to-do; return the number of to-dos checked."""
         now = utc_now()
-        todos = await self.reminders.due(now - MAX_OVERDUE, now, limit)
+        todos = await self.reminders.lock_due_todos(now - MAX_OVERDUE, now, limit)
         for todo, due_at in todos:
             if await self.reminders.mark_reminded(todo.id, due_at):
                 await publish(self.session, TodoDue(owner_id=todo.owner_id, todo_id=todo.id, due_at=due_at))

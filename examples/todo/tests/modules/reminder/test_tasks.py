@@ -141,7 +141,7 @@ async def publish_once(database: Database) -> None:
 class Late(ReminderRepository):
     """Found the to-dos before a concurrent transaction had recorded their reminders."""
 
-    async def due(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:
+    async def lock_due_todos(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:
         found = (await self.session.exec(select(Todo))).all()
         return [(todo, todo.due_at) for todo in found if todo.due_at]
 
