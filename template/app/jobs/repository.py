@@ -10,10 +10,11 @@ from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.base import utc_now
-from app.outbox.models import DestinationName, OutboxMessage
+from app.outbox.models import OutboxMessage
 from app.outbox.repository import NOT_DEAD, NOT_LEASED, truncate_error, update_messages, wake_relay
 
-IS_JOB = col(OutboxMessage.destination) == DestinationName.WORKERS
+DESTINATION = "workers"  # the queue is that of the task
+IS_JOB = col(OutboxMessage.destination) == DESTINATION
 
 
 class JobRepository:

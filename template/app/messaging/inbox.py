@@ -25,9 +25,10 @@ from app.db.session import Database, transaction
 from app.messaging.consumers import Consumer, ContractViolation
 from app.messaging.envelope import CloudEvent
 from app.outbox.errors import RetryLater, describe_error, error_fields
-from app.outbox.models import DestinationName, OutboxMessage
+from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository, truncate_error
 
+DESTINATION = "consumers"  # the queue is the name of the consumer
 RETRY_DELAYS_SECONDS = (0.2, 1.0)
 # Event ids are kept for at least this long, and longer than Kafka keeps the events: an event whose id was deleted would
 # be handled again. Kafka deletes expired events a while after their retention period.
@@ -160,7 +161,7 @@ class Inbox:
     ) -> None:
         """Store a dead letter and log its id, unless another process has done so. For Kafka, the event is handled."""
         message = OutboxMessage(
-            destination=DestinationName.CONSUMERS,
+            destination=DESTINATION,
             queue=self.consumer.name,
             name=envelope.type if envelope else "unknown",
             payload=payload,

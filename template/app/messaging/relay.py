@@ -15,7 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.messaging.producer import EventProducer, PendingEvent
-from app.outbox.models import DestinationName, OutboxMessage
+from app.messaging.publisher import DESTINATION
+from app.outbox.models import OutboxMessage
 from app.outbox.poller import OutboxPoller
 from app.outbox.repository import NOT_DEAD, truncate_error, update_messages
 
@@ -30,7 +31,7 @@ PENDING_EVENTS = select(
     col(OutboxMessage.name),
     col(OutboxMessage.key),
     col(OutboxMessage.payload),
-).where(col(OutboxMessage.destination) == DestinationName.KAFKA, NOT_DEAD)
+).where(col(OutboxMessage.destination) == DESTINATION, NOT_DEAD)
 
 logger = structlog.get_logger(__name__)
 

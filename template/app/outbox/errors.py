@@ -17,7 +17,7 @@ class ExpectedError(Exception):
 
 
 class RetryLater(ExpectedError):
-    """Raise this, or a subclass, in a task or a consumer to be retried later."""
+    """Raise this, or a subclass, in a task or an event handler to be retried later."""
 
 
 def error_fields(error: Exception) -> dict[str, str]:

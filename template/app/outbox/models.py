@@ -14,14 +14,6 @@ IN_FLIGHT = text("sent_at IS NOT NULL AND dead_at IS NULL")
 LEASED = text("leased_until IS NOT NULL")
 
 
-class DestinationName(StrEnum):
-    """Where a message is sent, which determines what its `queue` is."""
-
-    WORKERS = "workers"  # a job; `queue` is the queue of its task
-    KAFKA = "kafka"  # an event; `queue` is its topic
-    CONSUMERS = "consumers"  # an event that a consumer could not handle; `queue` is the name of the consumer
-
-
 class MessageState(StrEnum):
     """How far a message is. Processed messages are deleted."""
 
@@ -47,8 +39,8 @@ class OutboxMessage(Base, table=True):
     # The order of arrival. SQLite autoincrements only columns of type INTEGER.
     number: int | None = Field(default=None, primary_key=True, sa_type=BigInteger().with_variant(Integer, "sqlite"))
     id: UUID = Field(default_factory=uuid4, unique=True)
-    destination: str = Field(max_length=20)  # a `DestinationName`
-    queue: str = Field(max_length=249)
+    destination: str = Field(max_length=20)  # who processes it, for example the workers
+    queue: str = Field(max_length=249)  # the queue at the destination
     name: str = Field(max_length=200)
     # Messages with the same key are processed one at a time, in the order of their numbers.
     key: str | None = Field(default=None, max_length=200)

@@ -18,7 +18,7 @@ from app.jobs.runner import JobRunner
 from app.jobs.settings import WorkerSettings
 from app.jobs.task import Job, Queue, non_transactional_task
 from app.outbox.background import run_in_background
-from app.outbox.models import DestinationName, OutboxMessage
+from app.outbox.models import OutboxMessage
 from app.outbox.poller import DestinationUnavailable
 from tests.jobs.conftest import delete_keys, enqueue, enqueue_and_mark_sent, redis_server, settings_for
 from tests.outbox.conftest import outbox_rows, shift_timestamps
@@ -240,7 +240,7 @@ async def test_jobs_lost_by_redis_are_sent_again(empty_database: Database, broke
 
 async def test_unavailable_redis_is_reported_without_its_password() -> None:
     destination = RedisDestination(make_broker(settings_for("redis://ada:hunter2@127.0.0.1:1/0")))
-    event = OutboxMessage(destination=DestinationName.WORKERS, queue="default", name="any", payload="{}")
+    event = OutboxMessage(destination="workers", queue="default", name="any", payload="{}")
 
     for ask in (destination.send, destination.find_queued):
         with pytest.raises(DestinationUnavailable, match=r"^Redis: .*127\.0\.0\.1:1") as refusal:

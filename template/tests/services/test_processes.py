@@ -13,7 +13,6 @@ from app.messaging import contracts
 from app.messaging.development import broker
 from app.modules.user.models import User
 from app.modules.user.service import UserService
-from app.outbox.models import DestinationName
 from tests.factories import UserCreateFactory
 from tests.jobs.conftest import redis_url
 from tests.mail.conftest import HOST, FakeMailServer, server, start_server
@@ -47,7 +46,7 @@ async def register(database: Database, name: str) -> UUID:
 
 async def is_relayed(database: Database) -> bool:
     """Ignores jobs, which the scheduler may add while no worker runs."""
-    return not [row for row in await outbox_rows(database) if row.destination == DestinationName.KAFKA]
+    return not [row for row in await outbox_rows(database) if row.destination == "kafka"]
 
 
 async def written_to(server: FakeMailServer, *names: str) -> bool:

@@ -26,8 +26,9 @@ from structlog.contextvars import get_contextvars
 from app.db.base import utc_now
 from app.db.session import Database
 from app.jobs.arguments import arguments_model, parse_arguments
+from app.jobs.repository import DESTINATION
 from app.outbox.errors import ExpectedError
-from app.outbox.models import DestinationName, OutboxMessage
+from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository
 
 MAX_KEY_LENGTH = 200
@@ -151,7 +152,7 @@ class Task(Generic[P]):
     ) -> UUID:
         """Add the job. `key` replaces the key that the arguments determine."""
         row = OutboxMessage(
-            destination=DestinationName.WORKERS,
+            destination=DESTINATION,
             queue=self.queue,
             name=self.name,
             key=self._key(arguments) if key is None else key,

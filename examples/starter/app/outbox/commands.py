@@ -31,8 +31,6 @@ All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 def status() -> None:
     """Show the number of messages by destination and state, and the age of the oldest.
 
-    `workers`: jobs; `kafka`: events to send; `consumers`: events that a consumer could not handle.
-
     `pending`: not sent yet; `sent`: not started yet; `running`: in progress; `dead`: needs manual intervention.
     """
     counts = _run(lambda outbox: outbox.count_messages())

@@ -6,11 +6,10 @@ import typer
 
 from app.core.config import ConfigurationError, load
 from app.db.commands import command_context, exit_with_error
-from app.messaging import consumers, contracts
+from app.messaging import consumers, contracts, inbox
 from app.messaging.settings import KafkaConfig, KafkaSettings
 from app.messaging.topics import create_topics, ensure_topics_exist, lag, missing_topics, underpartitioned
 from app.outbox.commands import replay_checks
-from app.outbox.models import DestinationName
 from app.outbox.poller import DestinationUnavailable
 
 topics = typer.Typer(no_args_is_help=True, help="Manage Kafka topics.")
@@ -90,7 +89,7 @@ def _require_topics(client: KafkaConfig) -> None:
 
 def _explain_missing_consumer(destination: str, queue: str) -> str | None:
     """Explain why a dead letter cannot be replayed: only the consumer that failed can handle it."""
-    if destination != DestinationName.CONSUMERS or queue in {each.name for each in consumers.all_consumers()}:
+    if destination != inbox.DESTINATION or queue in {each.name for each in consumers.all_consumers()}:
         return None
     return f"No consumer has the name {queue}. Drop these dead letters, or restore the consumer."
 

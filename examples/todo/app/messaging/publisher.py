@@ -10,8 +10,10 @@ from app.core.openapi import api_metadata
 from app.messaging import contracts
 from app.messaging.contracts import Contract
 from app.messaging.envelope import CloudEvent
-from app.outbox.models import DestinationName, OutboxMessage
+from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository
+
+DESTINATION = "kafka"  # the queue is the topic
 
 
 @subscribe(Event)
@@ -23,7 +25,7 @@ async def publish_to_outbox(session: AsyncSession, event: Event) -> None:
     envelope = to_cloud_event(event, contract)
     row = OutboxMessage(
         id=event.event_id,
-        destination=DestinationName.KAFKA,
+        destination=DESTINATION,
         queue=contract.topic.name,
         name=contract.type,
         key=envelope.subject,

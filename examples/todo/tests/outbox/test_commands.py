@@ -47,14 +47,14 @@ async def test_status_shows_counts_and_ages(empty_database: Database) -> None:
         make_message("later", **ago(seconds=1), next_attempt_at=now + timedelta(hours=1)),
         make_message("sent", **ago(hours=3), sent_at=now),
         make_message("running", **ago(minutes=5), sent_at=now, leased_until=now),
-        dead("dead", destination="consumers", **ago(seconds=0)),
-        make_message("event", destination="kafka", **ago(days=1)),
+        dead("dead", destination="archive", **ago(seconds=0)),
+        make_message("other", destination="search", **ago(days=1)),
     )
     lines = run_command("outbox", "status").output.splitlines()
 
     assert [line.split()[:3] for line in lines] == [
-        ["consumers", "dead", "1"],
-        ["kafka", "pending", "1"],
+        ["archive", "dead", "1"],
+        ["search", "pending", "1"],
         ["workers", "pending", "2"],
         ["workers", "sent", "1"],
         ["workers", "running", "1"],
