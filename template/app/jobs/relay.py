@@ -61,7 +61,7 @@ class JobRelay(OutboxPoller):
     async def run_once(self) -> int:
         """Send the jobs that are due, and requeue lost ones."""
         check = time.monotonic() >= self._next_check
-        async with transaction(self.database.snapshot) as session:
+        async with transaction(self.database.read_transaction) as session:
             jobs = JobRepository(session)
             due, late = await jobs.has_due_jobs(), check and await jobs.may_need_requeue(UNLEASED_AFTER)
         requeued = await self._requeue_expired_leases() + await self._requeue_lost() if late else 0
@@ -96,7 +96,7 @@ class JobRelay(OutboxPoller):
 
     async def _requeue_lost(self) -> int:
         """Requeue jobs that the destination no longer has, for example because Redis lost its data."""
-        async with transaction(self.database.snapshot) as session:
+        async with transaction(self.database.read_transaction) as session:
             rows = await JobRepository(session).unleased_jobs(UNLEASED_AFTER, JOBS_PER_POLL)
         queued = await self.destination.find_queued(rows)
         async with transaction(self.database.write) as session:

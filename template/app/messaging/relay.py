@@ -45,11 +45,11 @@ class EventRelay(OutboxPoller):
 
     async def run_once(self) -> int:
         """Send a batch, and return the number of delivered events."""
-        async with transaction(self.database.snapshot) as snapshot:
-            connection = await snapshot.connection()
+        async with transaction(self.database.read_transaction) as reading:
+            connection = await reading.connection()
             if not (await connection.execute(text(RELAY_LOCK[connection.dialect.name]))).scalar_one():
                 return 0
-            events = await EventRepository(snapshot).pending_events(EVENTS_PER_POLL)
+            events = await EventRepository(reading).pending_events(EVENTS_PER_POLL)
             if not events:
                 return 0
             delivery = await self.kafka.deliver(events)

@@ -55,5 +55,5 @@ async def _fill(stage: Stage) -> list[OutboxMessage]:
     async with transaction(stage.database.write) as session:
         for number in range(EVENTS):
             look_at_the_clock.enqueue(session, number=number)
-    async with transaction(stage.database.snapshot) as session:
+    async with transaction(stage.database.read_transaction) as session:
         return list((await session.exec(select(OutboxMessage))).all())

@@ -40,14 +40,14 @@ async def test_connections_have_pragmas_set(committing_database: Database) -> No
         assert await pragma(session, "foreign_keys") == 1
         assert await pragma(session, "busy_timeout") == load(sqlite.DatabaseSettings).busy_timeout_ms
         assert await pragma(session, "synchronous") == 1
-    async with transaction(committing_database.snapshot) as session:
+    async with transaction(committing_database.read_transaction) as session:
         assert await pragma(session, "busy_timeout") == load(sqlite.DatabaseSettings).busy_timeout_ms
 
 
 async def test_readers_do_not_wait_for_a_writer(committing_database: Database) -> None:
     async with transaction(committing_database.write) as writing:
         await pragma(writing, "user_version")
-        async with asyncio.timeout(TIMEOUT_SECONDS), transaction(committing_database.snapshot) as reading:
+        async with asyncio.timeout(TIMEOUT_SECONDS), transaction(committing_database.read_transaction) as reading:
             assert await pragma(reading, "user_version") == 0
 
 

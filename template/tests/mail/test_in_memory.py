@@ -159,7 +159,7 @@ async def test_deferred_email_is_built_after_commit_in_another_transaction(
             await session.rollback()
 
     assert [email.get_content().strip() for email in server.emails] == ["Ada"]
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         assert len((await session.exec(select(User))).all()) == 1
 
 

@@ -61,7 +61,7 @@ def inbox(empty_database: Database, recording_consumer: RecordingConsumer) -> In
 
 
 async def remembered(database: Database) -> Sequence[ProcessedEvent]:
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         return (await session.exec(select(ProcessedEvent))).all()
 
 
@@ -116,7 +116,7 @@ async def test_concurrent_batches_with_same_events_do_not_deadlock(
 
 
 async def _waiting(database: Database, many: int) -> bool:
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         waiting = text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
         return (await (await session.connection()).execute(waiting)).scalar_one() == many
 
