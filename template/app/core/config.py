@@ -5,6 +5,7 @@ Each package has its own settings class with its own prefix. All of them derive 
 """
 
 import os
+import re
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -12,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 S = TypeVar("S", bound="EnvSettings")
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 class Environment(StrEnum):
@@ -50,23 +52,55 @@ class Settings(EnvSettings):
     forwarded_allow_ips: str = Field(
         default="127.0.0.1", description="Addresses of trusted proxies (X-Forwarded-For), comma-separated."
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: CommaSeparated = Field(
         default=(), description="Origins whose pages may call this API (CORS), comma-separated."
     )
     cors_credentials: bool = Field(default=False, description="Allow these pages to send cookies.")
+    cors_allow_headers: CommaSeparated = Field(
+        default=(), description="More request headers that these pages may send, comma-separated."
+    )
+    cors_expose_headers: CommaSeparated = Field(
+        default=(), description="More response headers that these pages may read, comma-separated."
+    )
     max_body_bytes: int = Field(default=1_048_576, ge=1, description="Maximum size of a request body, in bytes.")
+    max_header_bytes: int = Field(default=65_536, ge=1024, description="Maximum size of request headers, in bytes.")
+    max_connections: int = Field(
+        default=900,
+        ge=1,
+        description="Maximum number of connections of each process. The limit of open files must be higher.",
+    )
     request_timeout_seconds: float = Field(
-        default=30, gt=0, description="Maximum time until a response starts, in seconds."
+        default=30,
+        gt=0,
+        description="Maximum time to receive request headers, and from then until the response starts, in seconds.",
+    )
+    keep_alive_seconds: int = Field(
+        default=120,
+        ge=1,
+        description="Time until an idle connection is closed, in seconds. It must be longer than in the proxy in front, "
+        "so that the proxy never sends a request on a connection that is being closed.",
+    )
+    shutdown_delay_seconds: float = Field(
+        default=0,
+        ge=0,
+        description="Time to accept connections after SIGTERM, in seconds, while /health/ready fails.",
     )
     shutdown_grace_seconds: int = Field(
-        default=20, ge=1, description="Time for running requests to finish after SIGTERM, in seconds."
+        default=20, ge=1, description="Time for running requests to finish after that, in seconds."
     )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "cors_allow_headers", "cors_expose_headers", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        """Split comma-separated origins."""
+        """Split a comma-separated list."""
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("cors_allow_headers", "cors_expose_headers")
+    @classmethod
+    def _reject_invalid_header_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(re.compile(r"[A-Za-z0-9-]+").fullmatch, names)):
+            raise ValueError("must be names of headers, comma-separated. Example: X-Tenant,X-Client-Version")
+        return names
 
     @model_validator(mode="after")
     def _reject_unsafe_production(self) -> "Settings":

@@ -39,6 +39,8 @@ def test_env_file_is_read_except_in_tests(monkeypatch: pytest.MonkeyPatch, tmp_p
         ("PORT", "eighty", "PORT: Input should be a valid integer"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL: String should match"),
         ("ENV", "staging", "ENV: Input should be 'dev', 'test' or 'prod'"),
+        ("CORS_ALLOW_HEADERS", "X-A;X-B", "CORS_ALLOW_HEADERS: must be names of headers, comma-separated. Example: X-"),
+        ("CORS_EXPOSE_HEADERS", "X A", "CORS_EXPOSE_HEADERS: must be names of headers, comma-separated. Example: X-"),
         ("MAX_BODY_BYTES", "0", "MAX_BODY_BYTES: Input should be greater than or equal to 1"),
     ],
 )
