@@ -211,7 +211,7 @@ SCENARIOS = (
     Scenario("api killed", api_killed, 0.12),
     Scenario("relay killed", relay_killed, 0.12),
     Scenario("worker killed", worker_killed, 0.12, on_sqlite=True, condition=jobs_were_retried),
-    Scenario("redis emptied", redis_emptied, 0.12, condition=log_contains("jobs: missing in Redis, requeued")),
+    Scenario("redis emptied", redis_emptied, 0.12, condition=log_contains("jobs: lost by the destination, requeued")),
     Scenario("redis restarted", redis_restarted, 0.12),
     Scenario("postgres restarted", postgres_restarted, 0.12),
     Scenario("terminated", terminated, 0.1, condition=log_contains("job released, worker is stopping")),

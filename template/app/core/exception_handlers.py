@@ -49,13 +49,15 @@ REQUIRED_HEADERS: Mapping[int, Mapping[str, str]] = {
 # Messages for invalid fields by Pydantic's error type, with values of its context; other types keep Pydantic's message.
 FIELD_MESSAGES: Mapping[str, str] = {
     "missing": "is required",
-    "extra_forbidden": "unknown field",
+    "extra_forbidden": "is not a known field",
     "json_invalid": "is not valid JSON",
     "string_type": "must be a string",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
     "string_pattern_mismatch": "contains characters that are not allowed",
     "int_parsing": "must be an integer",
+    "uuid_parsing": "must be a UUID",
+    "timezone_aware": "must have a time zone",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "enum": "must be {expected}",

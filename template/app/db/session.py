@@ -81,7 +81,7 @@ SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
 
 @asynccontextmanager
 async def open_read_session(database: Database) -> AsyncGenerator[AsyncSession]:
-    """Query the database from a streaming response, without keeping a connection afterwards.
+    """Open a short read-only transaction outside of the request's one, for example in a streaming response.
 
     Shielded from cancellation: a client that disconnects would otherwise also cancel the cleanup of the session.
     """

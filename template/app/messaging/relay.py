@@ -82,6 +82,6 @@ class EventRepository:
         await self.session.exec(delete(OutboxMessage).where(col(OutboxMessage.id).in_(ids)))
 
     async def mark_rejected(self, event: PendingEvent, reason: str) -> None:
-        """Make an event that Kafka rejects a dead letter. The next event with its key is then due."""
+        """Make an event that Kafka rejects a dead letter."""
         is_pending = [col(OutboxMessage.id) == event.id, NOT_DEAD]
         await update_messages(self.session, is_pending, dead_at=utc_now(), last_error=truncate_error(reason))

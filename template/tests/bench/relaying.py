@@ -11,7 +11,7 @@ from app.db.session import transaction
 from app.jobs.broker import RedisDestination, make_broker
 from app.jobs.relay import JobRelay
 from app.outbox.models import OutboxMessage
-from app.outbox.poller import JOBS_PER_POLL
+from app.jobs.relay import JOBS_PER_POLL
 from tests.bench.environment import Figure, Stage, look_at_the_clock
 
 ROUNDS, EVENTS = 5, 5_000

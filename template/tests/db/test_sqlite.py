@@ -153,3 +153,11 @@ def test_foreign_key_is_identified_if_it_is_the_only_one(statement: str, name: s
 )
 def test_unavailable_database_is_recognized(error: Exception, unavailable: bool) -> None:
     assert sqlite.is_unavailable(error) is unavailable
+
+
+async def test_wrong_sql_is_no_outage(app: FastAPI, client: AsyncClient) -> None:
+    @app.get("/wrong")
+    async def read(session: SessionDep) -> None:
+        await (await session.connection()).exec_driver_sql("SELECT no_such_column FROM user_account")
+
+    assert (await client.get("/wrong")).status_code == 500

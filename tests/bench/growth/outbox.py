@@ -5,11 +5,11 @@ import asyncio
 import sys
 from collections.abc import Iterator
 
-from app.jobs.relay import UNLEASED_AFTER
+from app.jobs.relay import JOBS_PER_POLL as JOBS
+from app.jobs.relay import MAY_BE_LOST_AFTER
 from app.jobs.repository import JobRepository
 from app.messaging.relay import EVENTS_PER_POLL as EVENTS
 from app.messaging.relay import EventRepository
-from app.outbox.poller import JOBS_PER_POLL as JOBS
 from explain_queries import Case, measure_growth
 
 # Half of the rows are events with a thousand keys, the other half are jobs.
@@ -25,7 +25,7 @@ def cases(_: int) -> Iterator[tuple[str, Case]]:
     """Yield the queries of the relays."""
     yield "events to send", lambda session: EventRepository(session).pending_events(EVENTS)
     yield "whether a job is due", lambda session: JobRepository(session).has_due_jobs()
-    yield "whether jobs may be lost", lambda session: JobRepository(session).may_need_requeue(UNLEASED_AFTER)
+    yield "whether jobs may be lost", lambda session: JobRepository(session).may_need_requeue(MAY_BE_LOST_AFTER)
     yield "jobs to send", lambda session: JobRepository(session).lock_due_jobs(JOBS)
 
 
