@@ -221,7 +221,8 @@ def test_unknown_revision_is_explained(empty: None, command: str) -> None:
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "There is no revision 'nothing'.")
 
 
-def test_migration_is_generated_from_the_models(empty: None, folder: Path) -> None:
+def test_migration_is_generated_from_the_models(empty: None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")  # as in an editor, which starts `.venv/bin/python` without the folder on PATH
     newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
     assert run_command("db", "generate", "nothing new").exit_code == 0
 

@@ -1,10 +1,12 @@
 """Base classes of tables."""
 
 from datetime import UTC, datetime
+from enum import Enum as PythonEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, MetaData
+import sqlmodel.main
+from sqlalchemy import DateTime, Enum, MetaData
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import declared_attr
 from sqlalchemy.types import TypeDecorator
@@ -43,6 +45,19 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Add the time zone, which SQLite does not store."""
         return value and value.replace(tzinfo=UTC)
+
+
+def text_enum(enum: type[PythonEnum]) -> Enum:
+    """Return the column type of an enum: text, with the values of its members.
+
+    SQLModel's default is a database type on PostgreSQL, which each new member changes, and stores names, not values.
+    """
+    return Enum(
+        enum, native_enum=False, length=50, values_callable=lambda members: [str(each.value) for each in members]
+    )
+
+
+sqlmodel.main.sa_Enum = text_enum  # ty: ignore[invalid-assignment] - SQLModel has no setting for it
 
 
 def utc_now() -> datetime:

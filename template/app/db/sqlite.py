@@ -69,8 +69,9 @@ def migration_engine(settings: DatabaseSettings) -> AsyncEngine:
 
     SQLite changes a table by copying it and dropping the old one. With foreign keys enabled, this
     would delete the rows that reference it. `alembic/env.py` checks foreign keys afterwards.
+    A process waits up to ten minutes while another one migrates.
     """
-    return _writing_engine(settings, foreign_keys=False)
+    return _writing_engine(settings.model_copy(update={"busy_timeout_ms": 600_000}), foreign_keys=False)
 
 
 def _writing_engine(settings: DatabaseSettings, foreign_keys: bool = True) -> AsyncEngine:

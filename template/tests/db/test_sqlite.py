@@ -62,6 +62,13 @@ async def test_second_process_waits_until_busy_timeout(settings: sqlite.Database
             await read_version(other)
 
 
+async def test_migrations_wait_for_each_other_beyond_busy_timeout(settings: sqlite.DatabaseSettings) -> None:
+    engine = sqlite.migration_engine(settings)
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("PRAGMA busy_timeout"))).scalar() == 600_000
+    await engine.dispose()
+
+
 async def test_folder_is_created_in_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = sqlite.DatabaseSettings(env=Environment.DEV, url=None)
