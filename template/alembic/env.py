@@ -81,6 +81,11 @@ def constant_default(column: Column[Any], migration: MigrationContext) -> str | 
 def fill_new_column(migration: MigrationContext, _revision: object, add: ops.AddColumnOp) -> ops.AddColumnOp:
     """Give a new required column a server default: existing rows need a value, and so do rows that old code adds."""
     column = add.column
+    if isinstance(column.type, Enum) and column.type.native_enum:
+        raise CommandError(
+            f"The new column {add.table_name}.{column.name} is an enum. Store it as text: set sa_type=text_enum(...) of "
+            "its field; see CONTRIBUTING.md, Change a table."
+        )
     if not column.nullable and column.server_default is None:
         default = constant_default(column, migration)
         if default is None:

@@ -70,7 +70,7 @@ def test_all_dependencies_are_async() -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_stay_short(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
-    assert source.count("\n") <= 260
+    assert source.count("\n") <= 300
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.end_lineno - node.body[0].lineno + 1 if node.end_lineno else 0

@@ -5,7 +5,6 @@ from enum import Enum as PythonEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-import sqlmodel.main
 from sqlalchemy import DateTime, Enum, MetaData
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import declared_attr
@@ -48,16 +47,14 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def text_enum(enum: type[PythonEnum]) -> Enum:
-    """Return the column type of an enum: text, with the values of its members.
+    """Return a column type for an enum: `priority: Priority = Field(sa_type=text_enum(Priority))`.
 
-    SQLModel's default is a database type on PostgreSQL, which each new member changes, and stores names, not values.
+    It stores the values of the members as text, so a new member needs no migration. SQLModel's default stores their
+    names, on PostgreSQL in a database type, which migrations do not create for a new column.
     """
     return Enum(
         enum, native_enum=False, length=50, values_callable=lambda members: [str(each.value) for each in members]
     )
-
-
-sqlmodel.main.sa_Enum = text_enum  # ty: ignore[invalid-assignment] - SQLModel has no setting for it
 
 
 def utc_now() -> datetime:

@@ -9,9 +9,8 @@ from sqlmodel import select
 
 from app.db.session import transaction
 from app.jobs.broker import RedisDestination, make_broker
-from app.jobs.relay import JobRelay
+from app.jobs.relay import JOBS_PER_POLL, JobRelay
 from app.outbox.models import OutboxMessage
-from app.jobs.relay import JOBS_PER_POLL
 from tests.bench.environment import Figure, Stage, look_at_the_clock
 
 ROUNDS, EVENTS = 5, 5_000

@@ -91,7 +91,7 @@ class Thing(RequestModel):
         ('{"name": "aaaaaaaaaa"}', "body.name: must have at most 9 characters"),
         ('{"name": "A"}', "body.name: contains characters that are not allowed"),
         ('{"name": "bad"}', "body.name: must not be bad"),
-        ('{"name": "a", "size": 0, "more": 1}', "body.size: must be at least 1; body.more: unknown field"),
+        ('{"name": "a", "size": 0, "more": 1}', "body.size: must be at least 1; body.more: is not a known field"),
         ('{"name": "a", "day": "never"}', "body.day: Input should be 'today'"),
         ("{name}", "body: is not valid JSON (position 1)"),
     ],

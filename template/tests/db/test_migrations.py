@@ -17,13 +17,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, MetaData, String, Table, Uuid, insert, select
+from sqlalchemy import Column, Connection, Enum, MetaData, String, Table, Uuid, insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Field
 
 from app.core.config import load
 from app.db import dialect, migrations
-from app.db.base import NAMING_CONVENTION, Base
+from app.db.base import NAMING_CONVENTION, Base, text_enum
 from tests.conftest import run_in_thread
 from tests.database import create_database
 from tests.waiting import TIMEOUT_SECONDS
@@ -139,8 +139,8 @@ class Thing(OtherBase, table=True):
 
     id: int = Field(primary_key=True)
     name: str = Field(default="nobody's", max_length=50)
-    priority: Priority = Field(default=Priority.NOT_URGENT)
-    level: Level = Level.HIGH
+    priority: Priority = Field(default=Priority.NOT_URGENT, sa_type=text_enum(Priority))
+    level: Level = Field(default=Level.HIGH, sa_type=text_enum(Level))
     color: str = Field(default="100% 'red'")
     size: int = 3
     weight: float = 0.5
@@ -210,6 +210,12 @@ def test_enum_is_stored_by_value(change_thing: Callable[..., None]) -> None:
 
     stored = in_database(lambda connection: connection.exec_driver_sql("SELECT priority, level FROM thing").all())
     assert stored == [("not urgent", "10")]
+
+
+def test_new_column_with_database_enum_is_rejected(change_thing: Callable[..., None]) -> None:
+    change_thing(THING.c.id)
+    with pytest.raises(migrations.MigrationError, match=r"thing\.priority is an enum\. Store it as text"):
+        change_thing(THING.c.id, Column("priority", Enum(Priority)))
 
 
 def test_concurrent_upgrades_wait_for_each_other(empty: None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import Column, ForeignKey, Table, insert, text
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -162,9 +162,8 @@ def test_unavailable_database_is_recognized(error: Exception, unavailable: bool)
     assert sqlite.is_unavailable(error) is unavailable
 
 
-async def test_wrong_sql_is_no_outage(app: FastAPI, client: AsyncClient) -> None:
-    @app.get("/wrong")
-    async def read(session: SessionDep) -> None:
-        await (await session.connection()).exec_driver_sql("SELECT no_such_column FROM user_account")
-
-    assert (await client.get("/wrong")).status_code == 500
+async def test_wrong_sql_is_no_outage(settings: sqlite.DatabaseSettings) -> None:
+    async with sqlite.open_database(settings) as database:
+        with pytest.raises(ProgrammingError, match="no such column"):
+            async with transaction(database.write) as session:
+                await (await session.connection()).exec_driver_sql("SELECT missing")
