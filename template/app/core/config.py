@@ -7,6 +7,7 @@ Each package has its own settings class with its own prefix. All of them derive 
 import os
 import re
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -95,10 +96,31 @@ class Settings(EnvSettings):
         """Split a comma-separated list."""
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _reject_invalid_networks(cls, networks: str) -> str:
+        try:
+            for network in filter(None, map(str.strip, networks.split(","))):
+                ip_network("0.0.0.0/0" if network == "*" else network)
+        except ValueError:
+            raise ValueError(
+                "must be IP addresses and networks, comma-separated, or *. Example: 10.0.0.0/8,127.0.0.1"
+            ) from None
+        return networks
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _normalize_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """Write origins as browsers send them, and reject what they never send."""
+        origins = tuple(origin.lower().removesuffix("/") for origin in origins)
+        if not all(origin == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin) for origin in origins):
+            raise ValueError("must be origins without a path, comma-separated. Example: https://app.example.com")
+        return origins
+
     @field_validator("cors_allow_headers", "cors_expose_headers")
     @classmethod
     def _reject_invalid_header_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(map(re.compile(r"[A-Za-z0-9-]+").fullmatch, names)):
+        if not all(re.fullmatch(r"[A-Za-z0-9-]+", name) for name in names):
             raise ValueError("must be names of headers, comma-separated. Example: X-Tenant,X-Client-Version")
         return names
 
