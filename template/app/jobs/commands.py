@@ -40,5 +40,5 @@ async def _list_schedule() -> None:
         next_run = schedule.next_run(handled or utc_now())
         typer.echo(
             f"{schedule.name:{width}}  {schedule.cron:15}  {schedule.missed:6}  "
-            f"{f'{handled:%Y-%m-%d %H:%M}' if handled else 'not started':16}  {next_run:%Y-%m-%d %H:%M}"
+            f"{f'{handled:%Y-%m-%d %H:%M}' if handled else 'never':16}  {next_run:%Y-%m-%d %H:%M}"
         )

@@ -204,21 +204,21 @@ async def test_failing_event_is_dead_letter_after_three_attempts(
     assert len(recording_consumer.here) == 7
 
 
-@pytest.mark.parametrize("attempt", [1, 2, 3])
+@pytest.mark.parametrize("attempt", [2, 3])
 async def test_event_that_succeeds_on_retry_is_handled(
     inbox: Inbox, recording_consumer: RecordingConsumer, attempt: int
 ) -> None:
     class Early(dict[str, Exception]):
-        """Failures before that attempt; the attempt of the batch does not count."""
+        """Failures before that attempt."""
 
         def __contains__(self, what: object) -> bool:
-            return recording_consumer.here.count(str(what)) <= attempt
+            return recording_consumer.here.count(str(what)) < attempt
 
     recording_consumer.fails = Early({"a 1": ZeroDivisionError()})
     await inbox.process_batch([make_message_bytes("a", 1)])
 
     assert await recorded_effects(inbox.database) == ["a 1"]
-    assert len(recording_consumer.here) == 1 + attempt
+    assert len(recording_consumer.here) == attempt
     assert await outbox_rows(inbox.database) == []
 
 
