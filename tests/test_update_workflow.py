@@ -484,9 +484,10 @@ def test_pre_commit_hooks_reject_merge_leftovers(workspace: Workspace) -> None:
     (project / "NOTES.md").write_text("Heading\n=======\n", encoding="utf-8")
     commit_files()
     for name, text, reason in [
-        ("NOTES.md", CONFLICT, "Conflict markers"),
-        (".copier-answers.yml", CONFLICT, "Conflict markers"),
-        ("LICENSE.rej", "rejected\n", "Rejected changes"),
+        ("NOTES.md", CONFLICT, "conflict markers.*Failed"),
+        (".copier-answers.yml", CONFLICT, "conflict markers.*Failed"),
+        ("pyproject.toml", CONFLICT, "conflict markers.*Failed"),  # uv cannot read it
+        ("LICENSE.rej", "rejected\n", "conflict markers.*Failed"),
         ("NOTES.md", "blank \n", "trailing whitespace"),
     ]:
         (project / name).write_text(text, encoding="utf-8")
