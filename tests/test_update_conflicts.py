@@ -119,6 +119,24 @@ def test_new_file_conflicts_with_existing_file(project: OutdatedProject) -> None
     assert "Ours\n" in project.read("docs/queue.md")
 
 
+def test_deleted_folders_stay_deleted(project: OutdatedProject) -> None:
+    project.git("rm", "-r", "--quiet", ".github", "docs")
+    project.commit()
+    project.update("--data", "database=postgres")
+    assert conflicts(project.folder) == []
+    assert THEIRS in project.read("LICENSE")
+    assert not (project.folder / ".github").exists()
+    assert not (project.folder / "docs").exists()
+
+
+def test_new_file_is_added_to_folder_with_own_files(project: OutdatedProject) -> None:
+    project.git("rm", "-r", "--quiet", "docs")
+    (project.folder / "docs/ours").mkdir(parents=True)
+    project.write("docs/ours/guide.md", "Ours\n")
+    project.update()
+    assert {path.name for path in (project.folder / "docs").rglob("*.md")} == {"queue.md", "guide.md"}
+
+
 def test_ignored_file_is_overwritten(project: OutdatedProject) -> None:
     project.edit(".gitignore", "# Secrets and data\n", "# Secrets and data\n/docs/queue.md\n")
     project.write("docs/queue.md", "Ours\n", commit=False)
