@@ -257,6 +257,17 @@ def test_update_keeps_edits_of_files_that_personal_gitignore_excludes(workspace:
     assert (project / "CONTRIBUTING.md").read_text(encoding="utf-8").endswith("Ours\n")
 
 
+def test_recipes_accept_another_name_of_the_answers_file(workspace: Workspace) -> None:
+    git(workspace.project, "mv", ".copier-answers.yml", ".ours.yml")
+    commit(workspace.project, "Ours")
+    workspace.release("1.1.0")
+    option = ("--answers-file", ".ours.yml")
+    assert "latest version is 1.1.0" in workspace.just("template-check", *option)
+    workspace.just("template-update", *option)
+    assert sorted(workspace.status().splitlines()) == [" M .ours.yml", "?? NEWS.md"]
+    assert "_commit: 1.1.0\n" in (workspace.project / ".ours.yml").read_text(encoding="utf-8")
+
+
 def test_update_lists_conflicts_and_exits_with_3(workspace: Workspace) -> None:
     replace_once(workspace.project / "LICENSE", "without restriction", "with few restrictions")
     commit(workspace.project, "Ours")
