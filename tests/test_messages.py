@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.outdated_project import replace_once
 from tests.projects import env_keys
 from tests.questionnaire import choices, config, environment, resolve
 from tests.releases import CHANGELOG, commit, git, released, version_key
-from tests.rendering import ROOT
-from tests.updating import NEXT, begin, update
+from tests.rendering import ROOT, recorded_answers
+from tests.updating import NEXT, begin, copier, update
 
 pytestmark = pytest.mark.complete
 
@@ -115,6 +116,41 @@ def test_new_settings_are_listed_after_update(history: Path, tmp_path: Path) -> 
     assert new
     assert set(new[1].split()) == env_keys(project) - known
     assert "New tables:\n\n    user_role login_session identity session_cookie login_attempt" in output
+
+
+def test_change_of_database_says_that_data_is_not_copied(history: Path, tmp_path: Path) -> None:
+    project = begin(history, tmp_path / "project", {**SMALL, "auth": "none"}, NEXT)
+    before, after = update(project, "--vcs-ref", ":current:", database="postgres").split("Keeping template version")
+    for text, sentence in ((before, "The data is not copied"), (after, "The data was not copied")):
+        assert f"{sentence} to the new database. To keep it, follow this guide:" in text
+        assert "docs/how-to/postgresql.md" in text
+    commit(project, "PostgreSQL")
+    assert "copied to the new database" not in update(project, "--vcs-ref", ":current:", license="proprietary")
+
+
+def test_message_names_unreleased_version(history: Path, template: Path, tmp_path: Path) -> None:
+    copy = ("copy", "--defaults", "--vcs-ref", "HEAD")
+    assert "unreleased" not in copier(tmp_path, *copy, str(history), "release")
+
+    unreleased = Path(shutil.copytree(history, tmp_path / "unreleased"))
+    commit(unreleased, "Change")
+    version = git(unreleased, "describe", "--tags")
+    output = copier(tmp_path, *copy, str(unreleased), "project")
+    assert f"based on {version}, an unreleased version of the template in {unreleased}." in output
+
+    output = copier(tmp_path, *copy, str(template), "folder")
+    assert "`copier update` cannot update the project" in output
+    assert "_commit" not in recorded_answers(tmp_path / "folder")
+
+
+def test_message_says_that_changes_since_unreleased_version_are_not_listed(later: Path, tmp_path: Path) -> None:
+    project = begin(later, tmp_path / "project", SMALL, NEXT)
+    file = project / ".copier-answers.yml"
+    replace_once(file, f"_commit: {NEXT}\n", f"_commit: {git(later, 'rev-parse', NEXT)}\n")
+    commit(project, "Unreleased")
+    output = copier(project, "update", "--defaults")
+    assert "The previous version is not a release, so the changes since then are not listed here." in output
+    assert "A change for all projects." not in output
 
 
 def test_missing_files_are_not_listed_as_removed(history: Path, tmp_path: Path) -> None:

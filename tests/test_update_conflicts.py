@@ -1,5 +1,6 @@
 """Conflicts between changes of the user and of the template, resolved as docs/how-to/update.md describes."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -118,11 +119,47 @@ def test_new_file_conflicts_with_existing_file(project: OutdatedProject) -> None
     assert "Ours\n" in project.read("docs/queue.md")
 
 
+def test_deleted_folders_stay_deleted(project: OutdatedProject) -> None:
+    project.git("rm", "-r", "--quiet", ".github", "docs")
+    project.commit()
+    project.update("--data", "database=postgres")
+    assert conflicts(project.folder) == []
+    assert THEIRS in project.read("LICENSE")
+    assert not (project.folder / ".github").exists()
+    assert not (project.folder / "docs").exists()
+
+
+def test_new_file_is_added_to_folder_with_own_files(project: OutdatedProject) -> None:
+    project.git("rm", "-r", "--quiet", "docs")
+    (project.folder / "docs/ours").mkdir(parents=True)
+    project.write("docs/ours/guide.md", "Ours\n")
+    project.update()
+    assert {path.name for path in (project.folder / "docs").rglob("*.md")} == {"queue.md", "guide.md"}
+
+
 def test_ignored_file_is_overwritten(project: OutdatedProject) -> None:
     project.edit(".gitignore", "# Secrets and data\n", "# Secrets and data\n/docs/queue.md\n")
     project.write("docs/queue.md", "Ours\n", commit=False)
     project.update()
     assert project.read("docs/queue.md") == "Theirs\n"
+
+
+def test_personal_gitignore_does_not_revert_edits(
+    project: OutdatedProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copier discards edits of files that git ignores, even if git tracks them."""
+    included = re.findall(r"^!/(.+)$", project.read(".gitignore"), re.MULTILINE)
+    assert {".python-version", "LICENSE"} <= set(included)
+    for name in included:
+        project.write(name, f"{project.read(name)}# Ours\n", commit=False)
+    project.commit()
+    (tmp_path / "ignored").write_text("\n".join(included), encoding="utf-8")
+    for name, value in {"COUNT": "1", "KEY_0": "core.excludesFile", "VALUE_0": f"{tmp_path}/ignored"}.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    project.update()
+    assert conflicts(project.folder) == []
+    assert [name for name in included if not project.read(name).endswith("# Ours\n")] == []
+    assert THEIRS in project.read("LICENSE")
 
 
 def test_files_renamed_by_user_are_not_updated(project: OutdatedProject) -> None:

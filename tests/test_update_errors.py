@@ -136,6 +136,13 @@ def test_recorded_version_does_not_exist(version: str, project: OutdatedProject)
     assert edits_are_kept(project)
 
 
+def test_recorded_version_is_a_number(project: OutdatedProject) -> None:
+    project.edit_answer("_commit", "_commit: 0.1\n")
+    project.expect_error(shown="Input should be a valid string")
+    project.edit_answer("_commit", f"_commit: {NEXT}\n")
+    expect_update(project)
+
+
 def test_requested_version_does_not_exist(project: OutdatedProject) -> None:
     project.expect_error("update", "--defaults", "--vcs-ref", "0.0.1", shown="Unknown revision")
 

@@ -242,6 +242,32 @@ def test_update_keeps_edits_and_updates_lock_file(workspace: Workspace) -> None:
     assert "## Run it today" in (workspace.project / "README.md").read_text(encoding="utf-8")
 
 
+def test_update_keeps_edits_of_files_that_personal_gitignore_excludes(workspace: Workspace) -> None:
+    project, ignored = workspace.project, workspace.folder / "ignored"
+    ignored.write_text("CONTRIBUTING.md\n.idea/\n", encoding="utf-8")
+    with (project / "CONTRIBUTING.md").open("a", encoding="utf-8") as file:
+        file.write("Ours\n")
+    commit(project, "Ours")
+    (project / ".idea").mkdir()
+    (project / ".idea/own.xml").touch()
+    workspace.release("1.1.0")
+    settings = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.excludesFile", "GIT_CONFIG_VALUE_0": str(ignored)}
+    run(project, JUST, "template-update", timeout=120, **workspace.settings, **settings)
+    assert recorded_answers(project)["_commit"] == "1.1.0"
+    assert (project / "CONTRIBUTING.md").read_text(encoding="utf-8").endswith("Ours\n")
+
+
+def test_recipes_accept_another_name_of_the_answers_file(workspace: Workspace) -> None:
+    git(workspace.project, "mv", ".copier-answers.yml", ".ours.yml")
+    commit(workspace.project, "Ours")
+    workspace.release("1.1.0")
+    option = ("--answers-file", ".ours.yml")
+    assert "latest version is 1.1.0" in workspace.just("template-check", *option)
+    workspace.just("template-update", *option)
+    assert sorted(workspace.status().splitlines()) == [" M .ours.yml", "?? NEWS.md"]
+    assert "_commit: 1.1.0\n" in (workspace.project / ".ours.yml").read_text(encoding="utf-8")
+
+
 def test_update_lists_conflicts_and_exits_with_3(workspace: Workspace) -> None:
     replace_once(workspace.project / "LICENSE", "without restriction", "with few restrictions")
     commit(workspace.project, "Ours")
@@ -469,9 +495,10 @@ def test_pre_commit_hooks_reject_merge_leftovers(workspace: Workspace) -> None:
     (project / "NOTES.md").write_text("Heading\n=======\n", encoding="utf-8")
     commit_files()
     for name, text, reason in [
-        ("NOTES.md", CONFLICT, "Conflict markers"),
-        (".copier-answers.yml", CONFLICT, "Conflict markers"),
-        ("LICENSE.rej", "rejected\n", "Rejected changes"),
+        ("NOTES.md", CONFLICT, "conflict markers.*Failed"),
+        (".copier-answers.yml", CONFLICT, "conflict markers.*Failed"),
+        ("pyproject.toml", CONFLICT, "conflict markers.*Failed"),  # uv cannot read it
+        ("LICENSE.rej", "rejected\n", "conflict markers.*Failed"),
         ("NOTES.md", "blank \n", "trailing whitespace"),
     ]:
         (project / name).write_text(text, encoding="utf-8")
