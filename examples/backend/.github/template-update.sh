@@ -7,9 +7,16 @@ set -eu
 
 update() {
     unset UV_LOCKED UV_FROZEN # the update changes the lock file
+    # Copier discards edits of tracked files that a personal gitignore excludes. Let git ignore only untracked files.
+    ignored=$(mktemp)
+    git -c core.quotePath=false ls-files --full-name --others --ignored --exclude-standard --directory |
+        sed 's|^|/|' >"$ignored"
+    number=${GIT_CONFIG_COUNT:-0}
+    export "GIT_CONFIG_KEY_$number=core.excludesFile" "GIT_CONFIG_VALUE_$number=$ignored" GIT_CONFIG_COUNT=$((number + 1))
     code=0
     # With few context lines, an edit may be applied to a copy of the same lines elsewhere in the file.
     uvx --from 'copier>=9.19.1' copier update --defaults --context-lines 100 "$@" || code=$?
+    rm "$ignored"
     if [ "$code" -eq 4 ]; then
         cat >&2 <<'END'
 

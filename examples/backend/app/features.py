@@ -1,6 +1,6 @@
 """The enabled features, in the order in which they start; they stop in reverse order.
 
-A feature is a package below `app` with an object `feature` (see `app.core.runtime.Feature`). Features are listed
+A feature is a package or module below `app` with an object `feature` (see `app.core.runtime.Feature`). Features are listed
 explicitly: a missing package fails at import.
 """
 
@@ -16,7 +16,7 @@ FEATURES: list[Feature] = [
     app.oidc.feature,
 ]
 
-# Modules register these by being imported.
+# Importing these files of all modules registers what they declare.
 discover("subscribers")
 
 # Features of your own: import them below this line, and append them: FEATURES.append(app.billing.feature)

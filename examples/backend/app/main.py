@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None, routes: APIRouter = router) -> 
         middleware=middlewares.build_middleware(settings),
         exception_handlers=exception_handlers.HANDLERS,
         generate_unique_id_function=openapi.operation_id,
+        redirect_slashes=False,  # Starlette builds these redirects from the Host header, which any client can set.
     )
     runtime = app.state.runtime = Runtime(settings)
     openapi.customize_openapi(app)
@@ -59,7 +60,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     async with AsyncExitStack() as stack:
         for lifespan in filter(None, (feature.lifespan for feature in FEATURES)):
             await stack.enter_async_context(lifespan(runtime))
-        with watch_shutdown_signals(runtime.stopping):
+        with watch_shutdown_signals(runtime):
             yield
 
 

@@ -136,7 +136,7 @@ async def database(committing_database: Database) -> AsyncGenerator[Database]:
         sessions = async_sessionmaker(
             connection, class_=AsyncSession, expire_on_commit=False, join_transaction_mode="create_savepoint"
         )
-        yield Database(write=sessions, snapshot=sessions, read_only=sessions, health=committing_database.health)
+        yield Database(write=sessions, read_transaction=sessions, read_only=sessions, health=committing_database.health)
         await outer.rollback()
 
 

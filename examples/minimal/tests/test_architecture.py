@@ -33,8 +33,9 @@ def test_only_the_session_module_commits() -> None:
     assert [path for path in SOURCES if path != SESSION and forbidden & set(calls(path))] == []
 
 
-def test_modules_subscribe_to_events_only_in_subscribers() -> None:
-    modules = [path for path in SOURCES if ROOT / "app/modules" in path.parents and path.name != "subscribers.py"]
+def test_modules_subscribe_to_events_only_in_subscribers_and_tasks() -> None:
+    allowed = {"subscribers.py", "tasks.py"}
+    modules = [path for path in SOURCES if ROOT / "app/modules" in path.parents and path.name not in allowed]
     assert [path for path in modules if "subscribe" in calls(path)] == []
 
 
@@ -69,7 +70,7 @@ def test_all_dependencies_are_async() -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_stay_short(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
-    assert source.count("\n") <= 260
+    assert source.count("\n") <= 300
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.end_lineno - node.body[0].lineno + 1 if node.end_lineno else 0

@@ -36,6 +36,7 @@ def test_worker_processes_also_exclude_imported_objects(monkeypatch: pytest.Monk
     """With `--workers 2`, each worker process imports the application factory by its name."""
     names: list[str] = []
     monkeypatch.setattr(server, "run", lambda factory, *_, **__: names.append(factory))
+    monkeypatch.setenv("PORT", f"{free_tcp_port}")  # so that the variable that the command sets is removed again
     cli.serve(port=free_tcp_port)
     gc.unfreeze()
 

@@ -46,13 +46,13 @@ def serve(
     """
     with command_context() as settings:
         host, port = host or settings.host, port or settings.port
-        server.ensure_port_is_free(host, port)
-        os.environ["PORT"] = str(port)  # so that the app and the processes it starts use the same port
-        if settings.env is Environment.DEV:
-            for prepare in filter(None, (feature.prepare_development for feature in FEATURES)):
-                prepare()
-        load_all()
-        server.run("app.start:create_app", settings, host, port, reload=reload, workers=workers)
+        with server.listen(host, port) as listening:
+            os.environ["PORT"] = str(port)  # so that the app and the processes it starts use the same port
+            if settings.env is Environment.DEV:
+                for prepare in filter(None, (feature.prepare_development for feature in FEATURES)):
+                    prepare()
+            load_all()
+            server.run("app.start:create_app", settings, listening, reload=reload, workers=workers)
 
 
 @openapi.command()

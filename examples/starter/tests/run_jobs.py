@@ -30,7 +30,7 @@ async def run_pending_jobs(database: Database) -> None:
     relay = JobRelay(database, ImmediateDestination(JobRunner(database)), poll_seconds=1)
     while await relay.run_once():
         pass
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         failed = await session.exec(
             select(OutboxMessage.name, OutboxMessage.last_error).where(col(OutboxMessage.last_error) != "")
         )

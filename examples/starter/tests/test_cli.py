@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import secrets
 import shutil
 import signal
@@ -16,9 +17,13 @@ from typing import Any
 
 import httpx2
 import pytest
+import typer
+import uvicorn
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
+from app.core import server
+from app.core.config import Settings
 from app.db import migrations
 from app.db.commands import EXIT_CONFIGURATION
 from tests.command_line import run_command
@@ -118,6 +123,39 @@ def test_port_in_use_is_explained() -> None:
     )
 
 
+@pytest.mark.parametrize("options", [{"reload": True}, {"workers": 2}])
+def test_each_server_process_uses_the_same_socket(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
+    """A second server on the port is rejected, and slow processes are not killed while they start."""
+    started: list[tuple[uvicorn.Config, list[socket.socket]]] = []
+
+    class Supervisor:
+        def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], target: Any = None) -> None:
+            pickle.dumps(config)  # each process receives a copy
+            started.append((config, sockets))
+
+        def run(self) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "ChangeReload", Supervisor)
+    monkeypatch.setattr(server, "Multiprocess", Supervisor)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with server.listen("127.0.0.1", free_port()) as listening:
+        server.run("app.start:create_app", Settings(), listening, **options)
+
+    [(config, sockets)] = started
+    assert sockets == [listening]
+    assert config.timeout_worker_healthcheck == server.WORKER_RESPONSE_SECONDS > 60
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1"])
+def test_unspecified_ipv6_address_accepts_ipv4(client: str) -> None:
+    with server.listen("::", port := free_port()), socket.create_connection((client, port)):
+        pass
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(typer.Exit):
+        server.listen("::", other.getsockname()[1])
+
+
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "2001:db8::1"])
 def test_invalid_host_is_explained(host: str) -> None:
     result = run_command("serve", "--host", host)
@@ -183,7 +221,8 @@ def test_unknown_revision_is_explained(empty: None, command: str) -> None:
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "There is no revision 'nothing'.")
 
 
-def test_migration_is_generated_from_the_models(empty: None, folder: Path) -> None:
+def test_migration_is_generated_from_the_models(empty: None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")  # as in an editor, which starts `.venv/bin/python` without the folder on PATH
     newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
     assert run_command("db", "generate", "nothing new").exit_code == 0
 

@@ -1,6 +1,6 @@
 """The enabled features, in the order in which they start; they stop in reverse order.
 
-A feature is a package below `app` with an object `feature` (see `app.core.runtime.Feature`). Features are listed
+A feature is a package or module below `app` with an object `feature` (see `app.core.runtime.Feature`). Features are listed
 explicitly: a missing package fails at import.
 """
 
@@ -29,7 +29,7 @@ FEATURES: list[Feature] = [
     Feature(commands=("app.processes",)),
 ]
 
-# Modules register these by being imported.
+# Importing these files of all modules registers what they declare.
 discover("contracts", "subscribers", "consumers", "emails", "tasks")
 
 # Features of your own: import them below this line, and append them: FEATURES.append(app.billing.feature)

@@ -120,6 +120,7 @@ def create(name: str) -> FastAPI:
     routes = APIRouter()
     routes.routes.extend(route for route in router.routes if process.serves(_module_of(route)))
     app = create_app(routes=routes)
+    # In place of what the features add for processes that do not run, as in development.
     runtime_of(app)[BackgroundWork] = BackgroundWork(process.background)
     return app
 
@@ -128,7 +129,7 @@ def _module_of(route: BaseRoute) -> str:
     """Return the module whose routes an included router has, such as `user`."""
     [context, *_] = iter_route_contexts([route])
     endpoint: str = context.endpoint.__module__  # app.modules.user.routes
-    return endpoint.split(".")[2]
+    return endpoint.removeprefix("app.modules.").partition(".")[0]
 
 
 run = typer.Typer(
@@ -147,8 +148,8 @@ def _add_command(name: str, process: Process) -> None:
     ) -> None:
         with command_context() as settings, named_process(name):
             app = create(name)
-            server.ensure_port_is_free(host, port, host_setting="--host", port_example="--port 8111")
-            server.run(lambda: app, settings, host, port)
+            with server.listen(host, port, host_setting="--host", port_example="--port 8111") as listening:
+                server.run(lambda: app, settings, listening)
 
 
 for _name, _process in PROCESSES.items():

@@ -43,8 +43,12 @@ def subscribe(*event_types: type[E]) -> Callable[[Handler[E]], Handler[E]]:
 
 
 async def publish(session: AsyncSession, event: Event) -> None:
-    """Call all handlers of the event, then log it."""
-    for event_type in type(event).__mro__:
+    """Call all handlers of the event, then log it.
+
+    Handlers of a base class are called first. So those of `Event`, such as one that sends all events to other systems, see
+    an event before the events that its other handlers publish.
+    """
+    for event_type in reversed(type(event).__mro__):
         for handler in _handlers.get(event_type, ()):
             await handler(session, event)
     ids = {name: str(value) for name, value in vars(event).items() if isinstance(value, UUID)}

@@ -5,6 +5,7 @@ The status depends on the kind of an error, so that modules can define errors wi
 
 from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
+from http.client import responses
 from typing import Any
 
 import structlog
@@ -39,7 +40,7 @@ STATUS_BY_KIND: Mapping[type[DomainError], HTTPStatus] = {
 }
 
 # Headers that RFC 9110 requires or recommends for these statuses.
-REQUIRED_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
+REQUIRED_HEADERS: Mapping[int, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
 }
@@ -48,21 +49,31 @@ REQUIRED_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
 # Messages for invalid fields by Pydantic's error type, with values of its context; other types keep Pydantic's message.
 FIELD_MESSAGES: Mapping[str, str] = {
     "missing": "is required",
-    "extra_forbidden": "unknown field",
+    "extra_forbidden": "is not a known field",
     "json_invalid": "is not valid JSON",
     "string_type": "must be a string",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
     "string_pattern_mismatch": "contains characters that are not allowed",
     "int_parsing": "must be an integer",
+    "uuid_parsing": "must be a UUID",
+    "timezone_aware": "must have a time zone",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "enum": "must be {expected}",
 }
 # Messages instead of those that repeat the title.
-STATUS_MESSAGES: Mapping[HTTPStatus, str] = {
+STATUS_MESSAGES: Mapping[int, str] = {
     HTTPStatus.NOT_FOUND: "There is no such path.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This method is not allowed here; see the Allow header.",
+}
+STATUSES_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
+# Python 3.13 renamed these statuses. The codes are the same with every version.
+STATUS_CODES: Mapping[int, str] = {
+    413: "content_too_large",
+    414: "uri_too_long",
+    416: "range_not_satisfiable",
+    422: "unprocessable_content",
 }
 
 
@@ -71,24 +82,27 @@ def status_for(error: type[DomainError]) -> HTTPStatus:
     return next(status for kind, status in STATUS_BY_KIND.items() if issubclass(error, kind))
 
 
-def problem(
-    status: HTTPStatus, code: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
-) -> JSONResponse:
+def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
     """Build an error response. Clients see `detail`, so it must not contain internal details.
 
     `more` are additional members, such as the list of invalid fields.
     """
     content = {
         "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
+        "title": _phrase(status),
+        "status": int(status),
         "code": code,
         "detail": detail,
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
         **more,
     }
     headers = {**REQUIRED_HEADERS.get(status, {}), **(headers or {})}
-    return JSONResponse(content, status.value, headers, media_type="application/problem+json")
+    return JSONResponse(content, int(status), headers, media_type="application/problem+json")
+
+
+def _phrase(status: int) -> str:
+    """Return the standard phrase of a status, or that of its class (RFC 9110, section 15)."""
+    return responses.get(status) or ("Client Error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "Server Error")
 
 
 def error_response(error: DomainError) -> JSONResponse:
@@ -128,14 +142,17 @@ def _invalid_field(error: Mapping[str, Any]) -> dict[str, str]:
 
 async def _http_exception(request: Request, error: HTTPException) -> Response:
     """Convert errors of the framework: unknown path, unsupported method, malformed body."""
-    if error.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-        return Response(status_code=error.status_code, headers=error.headers)
-    status = HTTPStatus(error.status_code)
-    # Python 3.13 renamed this status; the code stays the same on every version.
-    code = "content_too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
-    headers = _allow_header(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
-    detail = STATUS_MESSAGES.get(status, status.phrase) if error.detail == status.phrase else str(error.detail)
-    return problem(status, code, detail, headers)
+    status = error.status_code
+    if status in STATUSES_WITHOUT_BODY:
+        return Response(status_code=status, headers=error.headers)
+    phrase = _phrase(status)
+    headers = _allow_header(request) if status == HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    detail = STATUS_MESSAGES.get(status, phrase) if error.detail in ("", phrase) else str(error.detail)
+    return problem(status, _code(status), detail, headers)
+
+
+def _code(status: int) -> str:
+    return STATUS_CODES.get(status) or (HTTPStatus(status).name.lower() if status in responses else f"status_{status}")
 
 
 def _allow_header(request: Request) -> dict[str, str]:
@@ -144,6 +161,8 @@ def _allow_header(request: Request) -> dict[str, str]:
     for route in iter_route_contexts(request.app.routes):
         if route.methods and route.path_regex.match(request.url.path):
             methods |= route.methods
+    if "GET" in methods:
+        methods.add("HEAD")  # see middlewares.HeadAsGet
     return {"Allow": ", ".join(sorted(methods))}
 
 

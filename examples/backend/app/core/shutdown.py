@@ -14,21 +14,33 @@ from types import FrameType
 
 from fastapi import Request
 
-from app.core.runtime import runtime_of
+from app.core.runtime import Runtime, runtime_of
 
 
 @contextmanager
-def watch_shutdown_signals(stopping: asyncio.Event) -> Generator[None]:
-    """Set `stopping` on SIGTERM and SIGINT, then call the previous signal handler."""
+def watch_shutdown_signals(runtime: Runtime) -> Generator[None]:
+    """On SIGTERM and SIGINT, set `stopping` and call the previous signal handler, which stops the server.
+
+    On SIGTERM, the process is first only marked as not ready, and stops after the shutdown delay.
+    A second signal stops it immediately.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # Python delivers signals to the main thread only.
         return
     loop = asyncio.get_running_loop()
     previous = {s: handler for s in (signal.SIGTERM, signal.SIGINT) if callable(handler := signal.getsignal(s))}
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(stopping.set)
+    def stop(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(runtime.stopping.set)
         previous[signal.Signals(number)](number, frame)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        delay = runtime.settings.shutdown_delay_seconds
+        if delay and number == signal.SIGTERM and not runtime.draining:
+            loop.call_soon_threadsafe(loop.call_later, delay, stop, number, None)
+        else:
+            stop(number, frame)
+        runtime.draining = True
 
     for number in previous:
         signal.signal(number, handle)

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 async def fetch_page(
     session: AsyncSession, query: SelectOfScalar[EntityT], model: type[EntityT], order: str, params: PageParams
 ) -> tuple[Sequence[EntityT], str | None]:
-    """Fetch one page of `query` as entities, for lists that are read rarely. `fetch_rows` is for all others.
+    """Fetch one page of `query` as entities. Use `fetch_rows` for lists that are requested often.
 
     Args:
         session: The database session.

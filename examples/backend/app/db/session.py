@@ -27,22 +27,22 @@ SessionFactory = async_sessionmaker[AsyncSession]
 class Database:
     """Session factories for one database.
 
-    `write` sessions may write. `snapshot` sessions are read-only and run in one transaction. `read_only` sessions are
-    for GET requests: they are read-only too, and may run without a transaction. `health` has a separate connection, so
-    that an exhausted pool is not reported as an unavailable database.
+    `write` sessions may write. `read_transaction` sessions are read-only and run in one transaction. `read_only`
+    sessions are for GET requests: they are read-only too, and may run without a transaction. `health` has a separate
+    connection, so that an exhausted pool is not reported as an unavailable database.
     """
 
     write: SessionFactory
-    snapshot: SessionFactory
+    read_transaction: SessionFactory
     read_only: SessionFactory
     health: SessionFactory
 
     @classmethod
     def from_engines(
-        cls, write: AsyncEngine, snapshot: AsyncEngine, read_only: AsyncEngine, health: AsyncEngine
+        cls, write: AsyncEngine, read_transaction: AsyncEngine, read_only: AsyncEngine, health: AsyncEngine
     ) -> "Database":
         """Create the session factories from four engines for the same database."""
-        return cls(_sessions(write), _sessions(snapshot), _sessions(read_only), _sessions(health))
+        return cls(_sessions(write), _sessions(read_transaction), _sessions(read_only), _sessions(health))
 
 
 def _sessions(engine: AsyncEngine) -> SessionFactory:
@@ -81,12 +81,12 @@ SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
 
 @asynccontextmanager
 async def open_read_session(database: Database) -> AsyncGenerator[AsyncSession]:
-    """Query the database from a streaming response, without keeping a connection afterwards.
+    """Open a short read-only transaction outside of the request's one, for example in a streaming response.
 
     Shielded from cancellation: a client that disconnects would otherwise also cancel the cleanup of the session.
     """
     with anyio.CancelScope(shield=True):
-        async with transaction(database.snapshot) as session:
+        async with transaction(database.read_transaction) as session:
             yield session
 
 

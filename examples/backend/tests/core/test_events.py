@@ -26,7 +26,7 @@ def _nobody_listens(captured_events: list[Event]) -> None:
     events._handlers.clear()
 
 
-async def test_handlers_of_the_type_and_its_parents_are_called() -> None:
+async def test_handlers_of_base_classes_are_called_first() -> None:
     told: list[tuple[str, Event]] = []
 
     @subscribe(HappenedAgain)
@@ -41,7 +41,7 @@ async def test_handlers_of_the_type_and_its_parents_are_called() -> None:
     await publish(AsyncSession(), again)
     await publish(AsyncSession(), once)
 
-    assert told == [("child", again), ("parent", again), ("parent", once)]
+    assert told == [("parent", again), ("child", again), ("parent", once)]
 
 
 async def test_events_are_logged_with_their_ids() -> None:

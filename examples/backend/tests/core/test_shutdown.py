@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 
-from app.core.runtime import runtime_of
+from app.core.config import Settings
+from app.core.runtime import Runtime, runtime_of
 from app.core.shutdown import should_continue, sleep_or_stop, watch_shutdown_signals
 from tests.conftest import run_in_thread
 from tests.waiting import TIMEOUT_SECONDS
@@ -29,25 +30,41 @@ def received() -> Generator[list[int]]:
     signal.signal(signal.SIGTERM, before)
 
 
-async def test_signal_sets_stopping_and_reaches_the_previous_handler(received: list[int]) -> None:
-    stopping = asyncio.Event()
-    with watch_shutdown_signals(stopping):
+@pytest.mark.parametrize("delay", [0, 0.01])
+async def test_signal_sets_stopping_and_reaches_the_previous_handler(received: list[int], delay: float) -> None:
+    runtime = Runtime(Settings(shutdown_delay_seconds=delay))
+    with watch_shutdown_signals(runtime):
         os.kill(os.getpid(), signal.SIGTERM)
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            await stopping.wait()
+            await runtime.stopping.wait()
     assert received == [signal.SIGTERM]
 
-    stopping.clear()
+    runtime.stopping.clear()
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.sleep(0)
-    assert not stopping.is_set()
+    assert not runtime.stopping.is_set()
+
+
+async def test_server_stops_after_the_shutdown_delay_or_a_second_signal(received: list[int]) -> None:
+    runtime = Runtime(Settings(shutdown_delay_seconds=3600))
+    with watch_shutdown_signals(runtime):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.01)
+        assert runtime.draining
+        assert not runtime.stopping.is_set()
+        assert received == []
+
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.01)
+    assert runtime.stopping.is_set()
+    assert received == [signal.SIGTERM]
 
 
 def test_other_threads_do_not_watch_signals() -> None:
     async def watch() -> bool:
-        stopping = asyncio.Event()
-        with watch_shutdown_signals(stopping):
-            return stopping.is_set()
+        runtime = Runtime(Settings())
+        with watch_shutdown_signals(runtime):
+            return runtime.stopping.is_set()
 
     assert run_in_thread(lambda: asyncio.run(watch())) is False
 

@@ -51,11 +51,11 @@ async def ready(request: Request, response: Response) -> Health:
     """Check all dependencies. Send no traffic to this process while the response is 503."""
     runtime = runtime_of(request)
     checks = runtime.health_checks
-    if runtime.stopping.is_set():
+    if runtime.draining:
         results = [Status.UNAVAILABLE for _ in checks]
     else:
         results = await asyncio.gather(*(_run_check(runtime, name, *check) for name, check in checks.items()))
-    healthy = all(result is Status.OK for result in results) and not runtime.stopping.is_set()
+    healthy = all(result is Status.OK for result in results) and not runtime.draining
     if not healthy:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return Health(

@@ -44,6 +44,21 @@ DOCS_CSP = (
 DOCS_PATHS = ("/docs", "/redoc")
 PROBE_PATHS = ("/health", "/health/live", "/health/ready")
 
+CORS_ALLOW_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "Last-Event-ID",
+    "X-CSRF-Token",
+    REQUEST_ID_HEADER,
+    # W3C Trace Context and Baggage, which tracing libraries in browsers send with each request
+    "traceparent",
+    "tracestate",
+    "baggage",
+)
+CORS_EXPOSE_HEADERS = ("ETag", "Link", "Location", "Retry-After", REQUEST_ID_HEADER)
+
 
 def build_middleware(settings: Settings) -> list[Middleware]:
     """Return the middleware, outermost first."""
@@ -51,21 +66,14 @@ def build_middleware(settings: Settings) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_credentials=settings.cors_credentials,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=[
-            "Authorization",
-            "Content-Type",
-            "Idempotency-Key",
-            "If-Match",
-            "Last-Event-ID",
-            "X-CSRF-Token",
-            REQUEST_ID_HEADER,
-        ],
-        expose_headers=["ETag", "Link", "Location", "Retry-After", REQUEST_ID_HEADER],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=[*CORS_ALLOW_HEADERS, *settings.cors_allow_headers],
+        expose_headers=[*CORS_EXPOSE_HEADERS, *settings.cors_expose_headers],
     )
     return [
         Middleware(RequestId),
         Middleware(AccessLog),
+        Middleware(HeadAsGet),
         Middleware(SecurityHeaders, hsts=settings.env is Environment.PROD),
         *([cors] if settings.cors_origins else []),
         Middleware(RequestTimeout, seconds=settings.request_timeout_seconds),
@@ -132,6 +140,22 @@ class AccessLog(HttpMiddleware):
                 duration_ms=round(((ended or time.perf_counter()) - started) * 1000, 2),
                 client=scope["client"][0] if scope.get("client") else None,
             )
+
+
+class HeadAsGet(HttpMiddleware):
+    """Respond to `HEAD` as to `GET`, without the body (RFC 9110, section 9.3.2)."""
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body"})  # completes the response, so that an endless one stops
+
+        await self.app({**scope, "method": "GET"}, receive, send_headers)
 
 
 class SecurityHeaders(HttpMiddleware):

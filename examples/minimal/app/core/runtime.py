@@ -26,11 +26,13 @@ class Runtime:
 
     Attributes:
         settings: Core settings.
-        stopping: Set as soon as the process has been asked to stop.
+        draining: Whether the process has been asked to stop. It is no longer ready.
+        stopping: Set when the server stops accepting connections, after the shutdown delay.
         health_checks: Readiness checks by name, each with its time limit in seconds.
     """
 
     settings: Settings
+    draining: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     health_checks: dict[str, tuple[HealthCheck, float]] = field(default_factory=dict)
     _objects: dict[type, Any] = field(default_factory=dict)

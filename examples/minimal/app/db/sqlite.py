@@ -6,6 +6,7 @@ docs/sqlite.md describes the limits.
 """
 
 import re
+import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,8 +15,8 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
-from sqlalchemy import URL, Connection, UniqueConstraint, event, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy import URL, Connection, ExceptionContext, UniqueConstraint, event, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -68,8 +69,9 @@ def migration_engine(settings: DatabaseSettings) -> AsyncEngine:
 
     SQLite changes a table by copying it and dropping the old one. With foreign keys enabled, this
     would delete the rows that reference it. `alembic/env.py` checks foreign keys afterwards.
+    A process waits up to ten minutes while another one migrates.
     """
-    return _writing_engine(settings, foreign_keys=False)
+    return _writing_engine(settings.model_copy(update={"busy_timeout_ms": 600_000}), foreign_keys=False)
 
 
 def _writing_engine(settings: DatabaseSettings, foreign_keys: bool = True) -> AsyncEngine:
@@ -114,6 +116,14 @@ def _engine(
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def _report_wrong_sql(context: ExceptionContext) -> ProgrammingError | None:
+        """Raise the class of error that other databases use for wrong SQL. SQLite reports it like an outage."""
+        error = context.original_exception
+        if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
+            return None
+        return ProgrammingError(context.statement, context.parameters, error, settings.env is Environment.PROD)
 
     return engine
 

@@ -39,6 +39,20 @@ def test_env_file_is_read_except_in_tests(monkeypatch: pytest.MonkeyPatch, tmp_p
         ("PORT", "eighty", "PORT: Input should be a valid integer"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL: String should match"),
         ("ENV", "staging", "ENV: Input should be 'dev', 'test' or 'prod'"),
+        (
+            "FORWARDED_ALLOW_IPS",
+            "nginx",
+            "FORWARDED_ALLOW_IPS: must be IP addresses and networks, comma-separated, or *. E",
+        ),
+        ("FORWARDED_ALLOW_IPS", "10.0.0.1/8", "FORWARDED_ALLOW_IPS: must be IP addresses and networks"),
+        (
+            "CORS_ORIGINS",
+            "app.example.com",
+            "CORS_ORIGINS: must be origins without a path, comma-separated. Example: h",
+        ),
+        ("CORS_ORIGINS", "https://app.example.com/login", "CORS_ORIGINS: must be origins without a path"),
+        ("CORS_ALLOW_HEADERS", "X-A;X-B", "CORS_ALLOW_HEADERS: must be names of headers, comma-separated. Example: X-"),
+        ("CORS_EXPOSE_HEADERS", "X A", "CORS_EXPOSE_HEADERS: must be names of headers, comma-separated. Example: X-"),
         ("MAX_BODY_BYTES", "0", "MAX_BODY_BYTES: Input should be greater than or equal to 1"),
     ],
 )
@@ -69,6 +83,20 @@ def test_all_unsafe_settings_are_reported_together(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(ConfigurationError, match=r"\n  DEBUG: .*\n  CORS_ORIGINS: "):
         load(Settings)
+
+
+@pytest.mark.parametrize("value", ["*", "127.0.0.1, 10.0.0.0/8,", "::1,fd00::/8"])
+def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", value)
+
+    assert load(Settings).forwarded_allow_ips == value
+
+
+def test_origins_are_written_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", "https://App.example.com/,http://localhost:3000,capacitor://localhost,*")
+
+    expected = ("https://app.example.com", "http://localhost:3000", "capacitor://localhost", "*")
+    assert load(Settings).cors_origins == expected
 
 
 def test_origins_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Error responses."""
 
+from http import HTTPStatus
 from typing import Literal
 
 import pytest
@@ -90,7 +91,7 @@ class Thing(RequestModel):
         ('{"name": "aaaaaaaaaa"}', "body.name: must have at most 9 characters"),
         ('{"name": "A"}', "body.name: contains characters that are not allowed"),
         ('{"name": "bad"}', "body.name: must not be bad"),
-        ('{"name": "a", "size": 0, "more": 1}', "body.size: must be at least 1; body.more: unknown field"),
+        ('{"name": "a", "size": 0, "more": 1}', "body.size: must be at least 1; body.more: is not a known field"),
         ('{"name": "a", "day": "never"}', "body.day: Input should be 'today'"),
         ("{name}", "body: is not valid JSON (position 1)"),
     ],
@@ -121,16 +122,45 @@ async def test_framework_errors_are_problem_details(
     assert ("allow" in answer.headers) is (method == "PUT")
 
 
-async def test_status_without_body_stays_empty(app: FastAPI, client: AsyncClient) -> None:
+@pytest.mark.parametrize("status", [204, 205, 304])
+async def test_status_without_body_stays_empty(app: FastAPI, client: AsyncClient, status: int) -> None:
     @app.get("/raises")
     async def raises() -> None:
-        raise HTTPException(304, headers={"ETag": '"1"'})
+        raise HTTPException(status, headers={"ETag": '"1"'})
 
     answer = await client.get("/raises")
-    assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"1"')
+    assert (answer.status_code, answer.content, answer.headers["etag"]) == (status, b"", '"1"')
+
+
+@pytest.mark.parametrize(
+    ("status", "title", "code"),
+    [
+        (413, None, "content_too_large"),
+        (414, None, "uri_too_long"),
+        (416, None, "range_not_satisfiable"),
+        (418, "I'm a Teapot", "im_a_teapot"),
+        (422, None, "unprocessable_content"),
+        (499, "Client Error", "status_499"),
+        (520, "Server Error", "status_520"),
+        (599, "Server Error", "status_599"),
+    ],
+)
+@pytest.mark.parametrize("detail", [None, "Visible to the client."])
+async def test_status_of_http_exceptions_is_kept(
+    app: FastAPI, client: AsyncClient, status: int, title: str | None, code: str, detail: str | None
+) -> None:
+    @app.get("/raises")
+    async def raises() -> None:
+        raise HTTPException(status, detail)
+
+    answer = await client.get("/raises")
+    problem = answer.json()
+    assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code)
+    assert problem["title"] == (title or HTTPStatus(status).phrase)  # some phrases depend on the version of Python
+    assert problem["detail"] == (detail or problem["title"])
 
 
 async def test_allow_header_lists_all_methods_of_the_path(client: AsyncClient) -> None:
     answer = await client.put("/api/v1/users/00000000-0000-0000-0000-000000000000")
 
-    assert answer.headers["allow"] == "DELETE, GET, PATCH"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, PATCH"

@@ -71,7 +71,7 @@ def test_missing_object_is_explained(app: FastAPI) -> None:
 
 
 async def test_stopping_service_is_not_ready(app: FastAPI, client: AsyncClient) -> None:
-    runtime_of(app).stopping.set()
+    runtime_of(app).draining = True
     answer = await client.get("/health/ready")
 
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")

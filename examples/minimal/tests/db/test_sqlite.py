@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import Column, ForeignKey, Table, insert, text
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -40,14 +40,14 @@ async def test_connections_have_pragmas_set(committing_database: Database) -> No
         assert await pragma(session, "foreign_keys") == 1
         assert await pragma(session, "busy_timeout") == load(sqlite.DatabaseSettings).busy_timeout_ms
         assert await pragma(session, "synchronous") == 1
-    async with transaction(committing_database.snapshot) as session:
+    async with transaction(committing_database.read_transaction) as session:
         assert await pragma(session, "busy_timeout") == load(sqlite.DatabaseSettings).busy_timeout_ms
 
 
 async def test_readers_do_not_wait_for_a_writer(committing_database: Database) -> None:
     async with transaction(committing_database.write) as writing:
         await pragma(writing, "user_version")
-        async with asyncio.timeout(TIMEOUT_SECONDS), transaction(committing_database.snapshot) as reading:
+        async with asyncio.timeout(TIMEOUT_SECONDS), transaction(committing_database.read_transaction) as reading:
             assert await pragma(reading, "user_version") == 0
 
 
@@ -60,6 +60,13 @@ async def test_second_process_waits_until_busy_timeout(settings: sqlite.Database
         await pragma(session, "user_version")
         with pytest.raises(OperationalError, match="locked"):
             await read_version(other)
+
+
+async def test_migrations_wait_for_each_other_beyond_busy_timeout(settings: sqlite.DatabaseSettings) -> None:
+    engine = sqlite.migration_engine(settings)
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("PRAGMA busy_timeout"))).scalar() == 600_000
+    await engine.dispose()
 
 
 async def test_folder_is_created_in_development(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,3 +160,10 @@ def test_foreign_key_is_identified_if_it_is_the_only_one(statement: str, name: s
 )
 def test_unavailable_database_is_recognized(error: Exception, unavailable: bool) -> None:
     assert sqlite.is_unavailable(error) is unavailable
+
+
+async def test_wrong_sql_is_no_outage(settings: sqlite.DatabaseSettings) -> None:
+    async with sqlite.open_database(settings) as database:
+        with pytest.raises(ProgrammingError, match="no such column"):
+            async with transaction(database.write) as session:
+                await (await session.connection()).exec_driver_sql("SELECT missing")

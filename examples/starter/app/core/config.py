@@ -5,13 +5,16 @@ Each package has its own settings class with its own prefix. All of them derive 
 """
 
 import os
+import re
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 S = TypeVar("S", bound="EnvSettings")
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 class Environment(StrEnum):
@@ -50,23 +53,76 @@ class Settings(EnvSettings):
     forwarded_allow_ips: str = Field(
         default="127.0.0.1", description="Addresses of trusted proxies (X-Forwarded-For), comma-separated."
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: CommaSeparated = Field(
         default=(), description="Origins whose pages may call this API (CORS), comma-separated."
     )
     cors_credentials: bool = Field(default=False, description="Allow these pages to send cookies.")
+    cors_allow_headers: CommaSeparated = Field(
+        default=(), description="More request headers that these pages may send, comma-separated."
+    )
+    cors_expose_headers: CommaSeparated = Field(
+        default=(), description="More response headers that these pages may read, comma-separated."
+    )
     max_body_bytes: int = Field(default=1_048_576, ge=1, description="Maximum size of a request body, in bytes.")
+    max_header_bytes: int = Field(default=65_536, ge=1024, description="Maximum size of request headers, in bytes.")
+    max_connections: int = Field(
+        default=900,
+        ge=1,
+        description="Maximum number of connections of each process. The limit of open files must be higher.",
+    )
     request_timeout_seconds: float = Field(
-        default=30, gt=0, description="Maximum time until a response starts, in seconds."
+        default=30,
+        gt=0,
+        description="Maximum time to receive request headers, and from then until the response starts, in seconds.",
+    )
+    keep_alive_seconds: int = Field(
+        default=120,
+        ge=1,
+        description="Time until an idle connection is closed, in seconds. It must be longer than in the proxy in front, "
+        "so that the proxy never sends a request on a connection that is being closed.",
+    )
+    shutdown_delay_seconds: float = Field(
+        default=0,
+        ge=0,
+        description="Time to accept connections after SIGTERM, in seconds, while /health/ready fails.",
     )
     shutdown_grace_seconds: int = Field(
-        default=20, ge=1, description="Time for running requests to finish after SIGTERM, in seconds."
+        default=20, ge=1, description="Time for running requests to finish after that, in seconds."
     )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "cors_allow_headers", "cors_expose_headers", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        """Split comma-separated origins."""
+        """Split a comma-separated list."""
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _reject_invalid_networks(cls, networks: str) -> str:
+        try:
+            for network in filter(None, map(str.strip, networks.split(","))):
+                ip_network("0.0.0.0/0" if network == "*" else network)
+        except ValueError:
+            raise ValueError(
+                "must be IP addresses and networks, comma-separated, or *. Example: 10.0.0.0/8,127.0.0.1"
+            ) from None
+        return networks
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _normalize_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """Write origins as browsers send them, and reject what they never send."""
+        origins = tuple(origin.lower().removesuffix("/") for origin in origins)
+        if not all(origin == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin) for origin in origins):
+            raise ValueError("must be origins without a path, comma-separated. Example: https://app.example.com")
+        return origins
+
+    @field_validator("cors_allow_headers", "cors_expose_headers")
+    @classmethod
+    def _reject_invalid_header_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[A-Za-z0-9-]+", name) for name in names):
+            raise ValueError("must be names of headers, comma-separated. Example: X-Tenant,X-Client-Version")
+        return names
 
     @model_validator(mode="after")
     def _reject_unsafe_production(self) -> "Settings":

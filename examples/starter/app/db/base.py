@@ -1,10 +1,11 @@
 """Base classes of tables."""
 
 from datetime import UTC, datetime
+from enum import Enum as PythonEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, MetaData
+from sqlalchemy import DateTime, Enum, MetaData
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import declared_attr
 from sqlalchemy.types import TypeDecorator
@@ -43,6 +44,17 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Add the time zone, which SQLite does not store."""
         return value and value.replace(tzinfo=UTC)
+
+
+def text_enum(enum: type[PythonEnum]) -> Enum:
+    """Return a column type for an enum: `priority: Priority = Field(sa_type=text_enum(Priority))`.
+
+    It stores the values of the members as text, so a new member needs no migration. SQLModel's default stores their
+    names, on PostgreSQL in a database type, which migrations do not create for a new column.
+    """
+    return Enum(
+        enum, native_enum=False, length=50, values_callable=lambda members: [str(each.value) for each in members]
+    )
 
 
 def utc_now() -> datetime:

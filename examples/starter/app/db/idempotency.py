@@ -74,7 +74,7 @@ class IdempotentRequest:
         Raises:
             IdempotencyKeyReused: If the key was used with another body.
             ReplayedResponse: If the key was used with the same body.
-            RuntimeError: If the route forgets to call `created`.
+            RuntimeError: If the first request with this key did not call `created`.
         """
         if self.key is None:
             return

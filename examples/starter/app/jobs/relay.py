@@ -16,10 +16,11 @@ from sqlalchemy.exc import IntegrityError
 from app.db.session import Database, transaction
 from app.jobs.repository import JobRepository
 from app.outbox.models import OutboxMessage
-from app.outbox.poller import JOBS_PER_POLL, DestinationUnavailable, OutboxPoller
+from app.outbox.poller import DestinationUnavailable, OutboxPoller
 
-# If a job was sent longer ago and is not leased, the relay asks the destination whether it still has it.
-UNLEASED_AFTER = timedelta(seconds=10)
+JOBS_PER_POLL = 500
+# A job that was sent longer ago and that no worker has leased may be lost: the relay asks the destination.
+MAY_BE_LOST_AFTER = timedelta(seconds=10)
 RECHECK_SECONDS = 1.0  # between two checks that find no lost jobs
 
 logger = structlog.get_logger(__name__)
@@ -61,10 +62,11 @@ class JobRelay(OutboxPoller):
     async def run_once(self) -> int:
         """Send the jobs that are due, and requeue lost ones."""
         check = time.monotonic() >= self._next_check
-        async with transaction(self.database.snapshot) as session:
+        async with transaction(self.database.read_transaction) as session:
             jobs = JobRepository(session)
-            due, late = await jobs.has_due_jobs(), check and await jobs.may_need_requeue(UNLEASED_AFTER)
-        requeued = await self._requeue_expired_leases() + await self._requeue_lost() if late else 0
+            due = await jobs.has_due_jobs()
+            may_need_requeue = check and await jobs.may_need_requeue(MAY_BE_LOST_AFTER)
+        requeued = await self._requeue_expired_leases() + await self._requeue_lost() if may_need_requeue else 0
         if check and not requeued:
             self._next_check = time.monotonic() + self.recheck_seconds
         return requeued + (await self._send() if due or requeued else 0)
@@ -96,13 +98,13 @@ class JobRelay(OutboxPoller):
 
     async def _requeue_lost(self) -> int:
         """Requeue jobs that the destination no longer has, for example because Redis lost its data."""
-        async with transaction(self.database.snapshot) as session:
-            rows = await JobRepository(session).unleased_jobs(UNLEASED_AFTER, JOBS_PER_POLL)
+        async with transaction(self.database.read_transaction) as session:
+            rows = await JobRepository(session).unleased_jobs(MAY_BE_LOST_AFTER, JOBS_PER_POLL)
         queued = await self.destination.find_queued(rows)
         async with transaction(self.database.write) as session:
             jobs = JobRepository(session)
             await jobs.mark_still_queued(row for row in rows if row.id in queued)
             count = await jobs.requeue(row for row in rows if row.id not in queued)
         if count:
-            logger.warning("jobs: missing in Redis, requeued", count=count)
+            logger.warning("jobs: lost by the destination, requeued", count=count)
         return count

@@ -71,7 +71,7 @@ class Scheduler:
 
     async def load_states(self) -> dict[str, datetime]:
         """Return the time up to which each schedule is handled."""
-        async with transaction(self.database.snapshot) as session:
+        async with transaction(self.database.read_transaction) as session:
             return {state.name: state.handled_until for state in (await session.exec(select(ScheduleState))).all()}
 
     async def _process_schedule(self, schedule: Schedule, last: datetime | None, now: datetime) -> None:

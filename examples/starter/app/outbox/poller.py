@@ -1,6 +1,6 @@
-"""Base class of relays, which send pending outbox messages to a destination.
+"""Base class of loops that process pending outbox messages, such as relays, which send them to a destination.
 
-Several processes may run a relay concurrently, and each may crash at any time. A message may
+Several processes may run such a loop concurrently, and each may crash at any time. A message may
 be sent twice, so receivers must process a duplicate only once.
 """
 
@@ -14,7 +14,6 @@ from app.db.session import Database
 from app.outbox.background import run_repeatedly
 from app.outbox.errors import ExpectedError
 
-JOBS_PER_POLL = 500
 IDLE_FACTOR = 10  # an idle relay pauses this many times as long as its last poll took
 CLOCK_JUMP_SECONDS = 5.0
 

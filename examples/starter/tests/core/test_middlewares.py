@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core import middlewares
 from app.core.config import Environment, Settings
 from app.main import create_app
+from tests.waiting import TIMEOUT_SECONDS
 
 SECRET = "postgresql://user:hunter2@db/app"
 LIMIT_SECONDS = 0.01
@@ -173,6 +174,65 @@ async def test_cors_allows_only_configured_origins(client: AsyncClient) -> None:
     assert allowed.headers["access-control-allow-origin"] == "https://a.example"
     assert allowed.headers["access-control-allow-credentials"] == "true"
     assert "access-control-allow-origin" not in denied.headers
+
+
+async def test_cors_headers_can_be_added() -> None:
+    settings = Settings(
+        env=Environment.TEST,
+        cors_origins=("https://a.example",),
+        cors_allow_headers=("X-Tenant",),
+        cors_expose_headers=("X-Total",),
+    )
+    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    async with AsyncClient(transport=ASGITransport(create_app(settings)), base_url="http://test") as client:
+        for name in ("Idempotency-Key", "X-Request-ID", "traceparent", "tracestate", "baggage", "X-Tenant"):
+            names = asked | {"Access-Control-Request-Headers": name}
+            assert (await client.options("/api/v1/users", headers=names)).status_code == 200
+        refused = asked | {"Access-Control-Request-Headers": "X-Other"}
+        assert (await client.options("/api/v1/users", headers=refused)).status_code == 400
+        exposed = (await client.get("/health/live", headers=asked)).headers["access-control-expose-headers"]
+    assert exposed == "ETag, Link, Location, Retry-After, X-Request-ID, X-Total"
+
+
+@pytest.mark.parametrize(
+    "path", ["/health/live", "/api/v1/users?limit=0", "/docs", "/openapi.json", "/unknown", "/fails"]
+)
+async def test_head_has_the_headers_of_get_and_no_body(client: AsyncClient, path: str) -> None:
+    same_id = {"X-Request-ID": "abc-123"}
+    of_get, of_head = await client.get(path, headers=same_id), await client.head(path, headers=same_id)
+
+    assert (of_head.status_code, dict(of_head.headers)) == (of_get.status_code, dict(of_get.headers))
+    assert of_get.content
+    assert of_head.content == b""
+
+
+async def test_head_is_allowed_only_where_get_is(client: AsyncClient) -> None:
+    answer = await client.head("/reads")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_head_of_an_endless_response_ends(app: FastAPI, client: AsyncClient) -> None:
+    @app.get("/streams")
+    async def streams() -> StreamingResponse:
+        async def body() -> AsyncIterator[bytes]:
+            while True:
+                yield b"data"
+                await asyncio.sleep(0)
+
+        return StreamingResponse(body())
+
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        assert (await client.head("/streams")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/docs/", "/api/v1/users/", "/health/live/"])
+async def test_trailing_slash_is_not_redirected(client: AsyncClient, path: str) -> None:
+    """The target of the redirect would be built from the Host header, which any client can set."""
+    answer = await client.get(path, headers={"Host": "evil.example"})
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "evil.example" not in f"{answer.headers}{answer.text}"
 
 
 async def test_response_that_does_not_start_in_time_is_503() -> None:

@@ -29,7 +29,7 @@ async def expired(committing_database: Database) -> AsyncGenerator[Database]:
 
 
 async def keys(database: Database) -> list[str]:
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         return sorted((await session.exec(select(IdempotencyKey.id))).all())
 
 

@@ -48,7 +48,7 @@ async def test_statements_and_locks_have_timeouts() -> None:
 async def test_read_only_sessions_cannot_write(committing_database: Database) -> None:
     """Connections are read-only by default, even without a transaction and after another session wrote."""
     async with postgres.open_database(settings(pool_size=1)) as database:
-        for sessions in (database.read_only, database.snapshot, database.read_only):
+        for sessions in (database.read_only, database.read_transaction, database.read_only):
             async with transaction(database.write) as session:
                 await execute(session, "CREATE TABLE written (id int)")
                 await execute(session, "DROP TABLE written")
@@ -62,7 +62,7 @@ async def test_read_only_sessions_use_autocommit(committing_database: Database) 
     async with transaction(committing_database.read_only) as session:
         times = [await scalar(session, "SELECT now()") for _ in range(2)]
         assert times[0] != times[1]
-    async with transaction(committing_database.snapshot) as session:
+    async with transaction(committing_database.read_transaction) as session:
         times = [await scalar(session, "SELECT now()") for _ in range(2)]
         assert times[0] == times[1]
 
@@ -71,7 +71,7 @@ async def test_exhausted_pool_times_out() -> None:
     async with (
         postgres.open_database(settings(pool_size=1, pool_timeout_seconds=0.05)) as database,
         transaction(database.write) as session,
-        transaction(database.snapshot) as other,
+        transaction(database.read_transaction) as other,
     ):
         await scalar(session, "SELECT 1")
         with pytest.raises(PoolTimeoutError):
@@ -89,7 +89,7 @@ async def test_closed_connections_are_replaced(committing_database: Database) ->
                 )
 
         for _ in range(2):
-            async with transaction(database.snapshot) as session:
+            async with transaction(database.read_transaction) as session:
                 assert await scalar(session, "SELECT pg_backend_pid()") not in backends
 
 
@@ -97,7 +97,7 @@ async def test_unavailable_server_fails_only_requests() -> None:
     away = settings(url=postgres.SecretStr("postgresql://app@127.0.0.1:1/app"))
     async with postgres.open_database(away) as database:
         with pytest.raises(OperationalError):
-            async with transaction(database.snapshot) as session:
+            async with transaction(database.read_transaction) as session:
                 await scalar(session, "SELECT 1")
 
 

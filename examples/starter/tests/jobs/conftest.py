@@ -121,7 +121,7 @@ async def mark_due_as_sent(database: Database) -> None:
 
 async def user_emails(database: Database) -> list[str]:
     """Return the addresses of all users, which the tasks of these tests create."""
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         return list((await session.exec(select(User.email).order_by("email"))).all())
 
 

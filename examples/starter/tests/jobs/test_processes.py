@@ -59,7 +59,7 @@ async def has_begun(database: Database) -> bool:
 
 
 async def ticks(database: Database) -> list[str]:
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         return list((await session.exec(select(ScheduleState.name))).all())
 
 

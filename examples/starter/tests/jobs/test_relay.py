@@ -141,7 +141,7 @@ async def test_lost_jobs_are_sent_again(
         await relay.run_once()
 
     assert recording_destination.sent == ["kept", "lost", "lost"]
-    assert [(line["event"], line["count"]) for line in lines] == [("jobs: missing in Redis, requeued", 1)]
+    assert [(line["event"], line["count"]) for line in lines] == [("jobs: lost by the destination, requeued", 1)]
 
 
 async def test_jobs_of_crashed_worker_are_sent_again(

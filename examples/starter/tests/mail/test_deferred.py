@@ -26,7 +26,7 @@ async def notice(session: AsyncSession, *, user_id: UUID, to: str, at: datetime 
 
 
 async def users(database: Database) -> int:
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         return len((await session.exec(select(User))).all())
 
 

@@ -21,7 +21,7 @@ def _jobs() -> None:
 
 @commands.command("schedule")
 def schedule() -> None:
-    """List periodic tasks with their last and next run (UTC).
+    """List periodic tasks with the time up to which their runs are handled, and their next run (UTC).
 
     If `next` is in the past, no scheduler is running.
     """
@@ -34,11 +34,11 @@ async def _list_schedule() -> None:
         scheduler = Scheduler(database)
         handled_until = await scheduler.load_states()
     width = max(len(schedule.name) for schedule in scheduler.schedules)
-    typer.echo(f"{'task':{width}}  {'cron':15}  {'missed':6}  {'last':16}  next")
+    typer.echo(f"{'task':{width}}  {'cron':15}  {'missed':6}  {'handled until':16}  next")
     for schedule in scheduler.schedules:
-        last = handled_until.get(schedule.name)
-        next_run = schedule.next_run(last or utc_now())
+        handled = handled_until.get(schedule.name)
+        next_run = schedule.next_run(handled or utc_now())
         typer.echo(
             f"{schedule.name:{width}}  {schedule.cron:15}  {schedule.missed:6}  "
-            f"{f'{last:%Y-%m-%d %H:%M}' if last else 'never':16}  {next_run:%Y-%m-%d %H:%M}"
+            f"{f'{handled:%Y-%m-%d %H:%M}' if handled else 'never':16}  {next_run:%Y-%m-%d %H:%M}"
         )

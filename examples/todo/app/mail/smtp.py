@@ -59,5 +59,5 @@ def success_event(settings: MailSettings) -> str:
 
 def failure_fields(error: Exception) -> dict[str, str | int]:
     """Return log fields for a delivery error. The text of the error is omitted, because it may contain the address."""
-    code = getattr(error, "code", None)
-    return {"error": type(error).__name__} | ({} if code is None else {"code": code})
+    fields: dict[str, str | int] = {"error": type(error).__name__}
+    return fields | {"code": error.code} if isinstance(error, SMTPResponseException) else fields

@@ -35,8 +35,8 @@ class DeadLetterReplay(OutboxPoller):
 
     async def run_once(self) -> int:
         """Handle the oldest replayed dead letter, and return their number: 0 or 1."""
-        async with transaction(self.database.snapshot) as snapshot:  # do not occupy SQLite's single writer needlessly
-            if (await snapshot.exec(self._oldest_replayed())).one_or_none() is None:
+        async with transaction(self.database.read_transaction) as session:  # does not occupy SQLite's single writer
+            if (await session.exec(self._oldest_replayed())).one_or_none() is None:
                 return 0
         async with transaction(self.database.write) as session:
             message = (await session.exec(self._oldest_replayed().with_for_update(skip_locked=True))).one_or_none()

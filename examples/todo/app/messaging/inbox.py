@@ -102,7 +102,13 @@ class Inbox:
         except Exception as error:
             if should_wait(error):
                 raise
-            for envelope in envelopes:  # finds the one that failed
+            if len(envelopes) == 1:
+                await self._retry_or_dead_letter(envelopes[0], until, error)
+                return
+            logger.warning(
+                "batch of events failed, handling them one by one", consumer=self.consumer.name, **error_fields(error)
+            )
+            for envelope in envelopes:
                 await self._retry_or_dead_letter(envelope, until)
 
     async def _process(self, envelopes: Sequence[CloudEvent]) -> None:
@@ -114,11 +120,13 @@ class Inbox:
         log.info("events processed", handled=len(new), duplicates=len(envelopes) - len(new))
         log.debug("events handled", event_ids=[envelope.id for envelope in new])
 
-    async def _retry_or_dead_letter(self, envelope: CloudEvent, until: float) -> None:
+    async def _retry_or_dead_letter(
+        self, envelope: CloudEvent, until: float, first_failure: Exception | None = None
+    ) -> None:
         """Handle one event with a few retries, and pauses until `until`. Then make it a dead letter."""
         names = {"consumer": self.consumer.name, "event_id": envelope.id, "type": envelope.type}
         with bound_contextvars(**names, **envelope.context):
-            attempts, failure = 1, await self._attempt(envelope)
+            attempts, failure = 1, first_failure or await self._attempt(envelope)
             for delay in self.retry_delays_seconds:
                 if failure is None or isinstance(failure, ContractViolation):
                     break

@@ -46,7 +46,7 @@ class PendingEvent(NamedTuple):
 
 @dataclass
 class Delivery:
-    """The result of sending events. Those that are neither delivered nor refused must be sent again."""
+    """The result of sending events. Those that are neither delivered nor rejected must be sent again."""
 
     delivered: list[PendingEvent] = field(default_factory=list)
     rejected: list[tuple[PendingEvent, str]] = field(default_factory=list)
@@ -66,7 +66,7 @@ class EventProducer:
         """Send events, and wait for their results.
 
         Raises:
-            DestinationUnavailable: If no event was delivered or refused.
+            DestinationUnavailable: If no event was delivered or rejected.
         """
         delivery = await asyncio.to_thread(self._deliver, events)
         if delivery.failure and not delivery.delivered and not delivery.rejected:

@@ -45,11 +45,11 @@ class EventRelay(OutboxPoller):
 
     async def run_once(self) -> int:
         """Send a batch, and return the number of delivered events."""
-        async with transaction(self.database.snapshot) as snapshot:
-            connection = await snapshot.connection()
+        async with transaction(self.database.read_transaction) as reading:
+            connection = await reading.connection()
             if not (await connection.execute(text(RELAY_LOCK[connection.dialect.name]))).scalar_one():
                 return 0
-            events = await EventRepository(snapshot).pending_events(EVENTS_PER_POLL)
+            events = await EventRepository(reading).pending_events(EVENTS_PER_POLL)
             if not events:
                 return 0
             delivery = await self.kafka.deliver(events)
@@ -82,6 +82,6 @@ class EventRepository:
         await self.session.exec(delete(OutboxMessage).where(col(OutboxMessage.id).in_(ids)))
 
     async def mark_rejected(self, event: PendingEvent, reason: str) -> None:
-        """Make an event that Kafka rejects a dead letter. The next event with its key is then due."""
+        """Make an event that Kafka rejects a dead letter."""
         is_pending = [col(OutboxMessage.id) == event.id, NOT_DEAD]
         await update_messages(self.session, is_pending, dead_at=utc_now(), last_error=truncate_error(reason))

@@ -1,6 +1,6 @@
 """Transactional outbox: work that must happen after a commit is a row of the same transaction.
 
-The row is deleted in the transaction that does the work. If a process crashes in between,
+The row is deleted when the work is done. If a process crashes before,
 a relay finds the row and sends it again. A rollback removes the row with everything else.
 """
 

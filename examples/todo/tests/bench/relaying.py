@@ -9,9 +9,8 @@ from sqlmodel import select
 
 from app.db.session import transaction
 from app.jobs.broker import RedisDestination, make_broker
-from app.jobs.relay import JobRelay
+from app.jobs.relay import JOBS_PER_POLL, JobRelay
 from app.outbox.models import OutboxMessage
-from app.outbox.poller import JOBS_PER_POLL
 from tests.bench.environment import Figure, Stage, look_at_the_clock
 
 ROUNDS, EVENTS = 5, 5_000
@@ -55,5 +54,5 @@ async def _fill(stage: Stage) -> list[OutboxMessage]:
     async with transaction(stage.database.write) as session:
         for number in range(EVENTS):
             look_at_the_clock.enqueue(session, number=number)
-    async with transaction(stage.database.snapshot) as session:
+    async with transaction(stage.database.read_transaction) as session:
         return list((await session.exec(select(OutboxMessage))).all())

@@ -44,7 +44,7 @@ async def probe(committing_database: Database, committing_client: AsyncClient) -
 
 
 async def users(database: Database) -> int:
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         return len((await session.exec(select(User))).all())
 
 

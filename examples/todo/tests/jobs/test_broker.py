@@ -235,7 +235,7 @@ async def test_jobs_lost_by_redis_are_sent_again(empty_database: Database, broke
         await relay.run_once()
 
     assert waiting(broker) == 2
-    assert lines[0]["event"] == "jobs: missing in Redis, requeued"
+    assert lines[0]["event"] == "jobs: lost by the destination, requeued"
 
 
 async def test_unavailable_redis_is_reported_without_its_password() -> None:

@@ -25,6 +25,6 @@ async def test_schedules_are_listed(empty_database: Database) -> None:
         session.add(ScheduleState(name="purge_expired", handled_until=datetime(2030, 1, 31, 3, 17, tzinfo=UTC)))
     after = run_command("jobs", "schedule").output
 
-    assert before.splitlines()[0].split() == ["task", "cron", "missed", "last", "next"]
+    assert before.splitlines()[0].split() == ["task", "cron", "missed", "handled", "until", "next"]
     assert re.search(r"^purge_expired +17 3 \* \* \* +once +never +\d{4}-\d\d-\d\d 03:17$", before, re.MULTILINE)
     assert re.search(r"^purge_expired .* 2030-01-31 03:17  2030-02-01 03:17$", after, re.MULTILINE)

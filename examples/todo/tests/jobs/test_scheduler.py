@@ -56,7 +56,7 @@ async def told(database: Database) -> list[datetime]:
 
 
 async def tick(database: Database, name: str = "chime_at") -> datetime:
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         return (await session.exec(select(ScheduleState.handled_until).where(ScheduleState.name == name))).one()
 
 
@@ -246,7 +246,7 @@ async def test_expired_rows_are_deleted_every_night(expired: Database) -> None:
     with capture_logs() as lines:
         await run_pending_jobs(expired)
 
-    async with transaction(expired.snapshot) as session:
+    async with transaction(expired.read_transaction) as session:
         assert (await session.exec(select(IdempotencyKey.id))).all() == ["new"]
     assert {"event": "expired rows deleted", "count": 1, "log_level": "info"} in lines
 
@@ -257,7 +257,7 @@ async def test_deletion_of_expired_rows_ends_when_worker_stops(expired: Database
     job_id = await enqueue_and_mark_sent(expired, purge_expired)
     await runner.run(job_id)
 
-    async with transaction(expired.snapshot) as session:
+    async with transaction(expired.read_transaction) as session:
         assert (await session.exec(select(IdempotencyKey.id))).all() == ["new"]
     [row] = await outbox_rows(expired)
     assert (row.name, row.attempts, row.leased_until) == ("purge_expired", 0, None)

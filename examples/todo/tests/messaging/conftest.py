@@ -170,7 +170,7 @@ def recording_consumer(sample_event: type[SampleEvent]) -> RecordingConsumer:
 
 async def recorded_effects(database: Database) -> list[str]:
     """Return what `Seen` has written to the database."""
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         return list((await session.exec(select(DailyCount.type).order_by("type"))).all())
 
 

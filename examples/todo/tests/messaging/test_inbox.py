@@ -61,7 +61,7 @@ def inbox(empty_database: Database, recording_consumer: RecordingConsumer) -> In
 
 
 async def remembered(database: Database) -> Sequence[ProcessedEvent]:
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         return (await session.exec(select(ProcessedEvent))).all()
 
 
@@ -116,7 +116,7 @@ async def test_concurrent_batches_with_same_events_do_not_deadlock(
 
 
 async def _waiting(database: Database, many: int) -> bool:
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         waiting = text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
         return (await (await session.connection()).execute(waiting)).scalar_one() == many
 
@@ -204,21 +204,21 @@ async def test_failing_event_is_dead_letter_after_three_attempts(
     assert len(recording_consumer.here) == 7
 
 
-@pytest.mark.parametrize("attempt", [1, 2, 3])
+@pytest.mark.parametrize("attempt", [2, 3])
 async def test_event_that_succeeds_on_retry_is_handled(
     inbox: Inbox, recording_consumer: RecordingConsumer, attempt: int
 ) -> None:
     class Early(dict[str, Exception]):
-        """Failures before that attempt; the attempt of the batch does not count."""
+        """Failures before that attempt."""
 
         def __contains__(self, what: object) -> bool:
-            return recording_consumer.here.count(str(what)) <= attempt
+            return recording_consumer.here.count(str(what)) < attempt
 
     recording_consumer.fails = Early({"a 1": ZeroDivisionError()})
     await inbox.process_batch([make_message_bytes("a", 1)])
 
     assert await recorded_effects(inbox.database) == ["a 1"]
-    assert len(recording_consumer.here) == 1 + attempt
+    assert len(recording_consumer.here) == attempt
     assert await outbox_rows(inbox.database) == []
 
 

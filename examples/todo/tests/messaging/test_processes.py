@@ -57,7 +57,7 @@ async def is_relayed(database: Database) -> bool:
 
 
 async def are_counted(database: Database, count: int) -> bool:
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         counts = await session.exec(select(DailyCount.count).where(DailyCount.type == "user.registered.v1"))
         return sum(counts.all()) >= count
 

@@ -91,7 +91,7 @@ async def test_concurrent_relays_keep_order(empty_database: Database, kafka: Kaf
         await wait_until(lambda: is_done(empty_database))
     assert numbers(produced_events(kafka, topic)) == {"ada": list(range(200))}
 
-    async with transaction(empty_database.snapshot) as other:
+    async with transaction(empty_database.read_transaction) as other:
         assert (await (await other.connection()).execute(text(RELAY_LOCK["postgresql"]))).scalar_one()
         await publish(empty_database, SampleEvent(who="ada"))
         assert await first.run_once() == 0

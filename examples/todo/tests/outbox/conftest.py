@@ -63,7 +63,7 @@ def recording_poller(empty_database: Database) -> RecordingPoller:
 
 
 async def outbox_rows(database: Database) -> list[OutboxMessage]:
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         return list((await session.exec(select(OutboxMessage).order_by("number"))).all())
 
 

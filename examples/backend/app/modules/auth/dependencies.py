@@ -60,7 +60,6 @@ CurrentAdmin = Annotated[Principal, Security(authorize, scopes=[Scope.ADMIN])]
 SIGNED_IN = [Security(authorize)]
 ADMINISTRATORS = [Security(authorize, scopes=[Scope.ADMIN])]
 AUTH_ERRORS = problems(UnauthenticatedError, UserGone, NotAllowed)
-REFUSALS = AUTH_ERRORS  # its name before 0.3.0
 
 
 async def get_owner(user: CurrentUser) -> UUID:

@@ -17,7 +17,7 @@ from tests.command_line import run_command
 @pytest.fixture
 async def stored(committing_client: AsyncClient, committing_database: Database) -> AsyncGenerator[AsyncSession]:
     """A session that sees what the command has committed; `live` deletes it afterwards."""
-    async with transaction(committing_database.snapshot) as session:
+    async with transaction(committing_database.read_transaction) as session:
         yield session
 
 

@@ -105,7 +105,7 @@ class PasswordService:
             UnusableAddress: If no email can be sent to the address.
         """
         emails.check_address(data.email)
-        audit("register", account=fingerprint(data.email))
+        audit("registration_requested", account=fingerprint(data.email))
         await send(self.session, emails.registration(email=data.email, name=data.name))
 
     async def verify_email(self, token: str, password: str) -> User:

@@ -41,7 +41,7 @@ async def clean() -> None:
 async def stored() -> list[tuple[str, Role, bool]]:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
-        transaction(database.snapshot) as session,
+        transaction(database.read_transaction) as session,
     ):
         query = select(User, UserRole, PasswordHash).join(UserRole).join(PasswordHash)
         return [(user.email, role.role, bool(kept.hash)) for user, role, kept in (await session.exec(query)).all()]

@@ -30,7 +30,7 @@ async def register(database: Database, email: str = "ada@example.com") -> UUID:
 async def pending(database: Database) -> list[object]:
     """The arguments of the pending welcome emails. Other jobs may belong to your project."""
     query = select(OutboxMessage.payload).where(OutboxMessage.name == "welcome").order_by(col(OutboxMessage.number))
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         return list(map(json.loads, (await session.exec(query)).all()))
 
 

@@ -37,7 +37,7 @@ def create_admin(
 
 async def _create_admin(data: UserCreate, passwords: Passwords) -> None:
     async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
-        async with transaction(database.snapshot) as session:
+        async with transaction(database.read_transaction) as session:
             existing = await PasswordRepository(session).find(data.email)
         hashed = None if existing else await _read_password(data, passwords)
         async with transaction(database.write) as session:

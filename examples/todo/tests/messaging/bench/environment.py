@@ -62,7 +62,7 @@ class Stage:
         async with transaction(self.database.write) as session:
             for number in range(EVENTS):
                 await publish(session, Measured(who=f"key {number % KEYS}", number=number))
-        async with transaction(self.database.snapshot) as session:
+        async with transaction(self.database.read_transaction) as session:
             return list((await session.exec(select(OutboxMessage).order_by("number"))).all())
 
 

@@ -130,7 +130,7 @@ async def test_revoked_link_is_not_created_later(
 
     assert len(pending.deferred) == 2
     assert await pending.build(database) == []
-    async with transaction(database.snapshot) as session:
+    async with transaction(database.read_transaction) as session:
         assert (await session.exec(select(MailedToken))).all() == []
 
 

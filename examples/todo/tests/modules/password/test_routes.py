@@ -411,7 +411,7 @@ async def test_secrets_are_not_logged_or_shown(client: AsyncClient, sent_emails:
     assert token_in(link) not in repr(link)
     trail = [line["event"] for line in logs if line.get("audit") and line["outcome"] == "success"]
     assert trail == [
-        *("register", "email_verified", "login", "password_reset_requested"),
+        *("registration_requested", "email_verified", "login", "password_reset_requested"),
         *("logout_all", "password_changed") * 2,
     ]
 
