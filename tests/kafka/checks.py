@@ -99,5 +99,5 @@ async def test_aborted_messages_are_not_consumed(
         producer.commit_transaction(30) if kept else producer.abort_transaction(30)
 
     async with run_consumers(empty_database, kafka, [recording_consumer.consumer]):
-        await wait_until(lambda: "ada 2" in recording_consumer.here)
-    assert recording_consumer.here == ["ada 0", "ada 2"]
+        await wait_until(lambda: "ada 2" in recording_consumer.handled)
+    assert recording_consumer.handled == ["ada 0", "ada 2"]

@@ -40,7 +40,7 @@ async def greeting(session: AsyncSession, *, name: str) -> Email | None:
 
 
 @pytest.fixture(params=["committing_database", "database"])
-def either(request: pytest.FixtureRequest) -> Database:
+def each_database(request: pytest.FixtureRequest) -> Database:
     """A database with real commits, and the test database whose commits are savepoints."""
     database: Database = request.getfixturevalue(request.param)
     return database
@@ -50,13 +50,13 @@ def in_memory_settings(server: FakeMailServer, **more: Any) -> InMemorySettings:
     return InMemorySettings(**settings_for(server).model_dump(), **{"drain_seconds": TIMEOUT_SECONDS, **more})
 
 
-def sending_to(
-    server: FakeMailServer, database: Database, pauses: Sequence[float] = (0.01, 0.02, 0.03), **settings: Any
+def open_queue(
+    server: FakeMailServer, database: Database, retry_delays: Sequence[float] = (0.01, 0.02, 0.03), **settings: Any
 ) -> AbstractAsyncContextManager[EmailQueue]:
-    return sending(database, in_memory_settings(server, **settings), pauses)
+    return sending(database, in_memory_settings(server, **settings), retry_delays)
 
 
-async def touch(session: AsyncSession) -> None:
+async def run_query(session: AsyncSession) -> None:
     await session.exec(select(User))
 
 
@@ -69,9 +69,9 @@ async def test_sending_without_lifespan_is_rejected(session: AsyncSession) -> No
         await send(session, FIRST)
 
 
-async def test_email_is_sent_after_commit(server: FakeMailServer, either: Database) -> None:
-    async with sending_to(server, either) as queue, transaction(either.write) as session:
-        await touch(session)
+async def test_email_is_sent_after_commit(server: FakeMailServer, each_database: Database) -> None:
+    async with open_queue(server, each_database) as queue, transaction(each_database.write) as session:
+        await run_query(session)
         await send(session, FIRST)
         await send(session, SECOND)
         await session.flush()
@@ -80,49 +80,49 @@ async def test_email_is_sent_after_commit(server: FakeMailServer, either: Databa
     assert subjects(server) == ["First", "Second"]
 
 
-async def test_email_is_sent_if_transaction_has_no_statements(server: FakeMailServer, either: Database) -> None:
-    async with sending_to(server, either), transaction(either.write) as session:
+async def test_email_is_sent_if_transaction_has_no_statements(server: FakeMailServer, each_database: Database) -> None:
+    async with open_queue(server, each_database), transaction(each_database.write) as session:
         await send(session, FIRST)
 
     assert subjects(server) == ["First"]
 
 
-async def test_release_of_savepoint_sends_nothing(server: FakeMailServer, either: Database) -> None:
-    async with sending_to(server, either) as queue, transaction(either.write) as session:
+async def test_release_of_savepoint_sends_nothing(server: FakeMailServer, each_database: Database) -> None:
+    async with open_queue(server, each_database) as queue, transaction(each_database.write) as session:
         await send(session, FIRST)
         async with session.begin_nested():
-            await touch(session)
+            await run_query(session)
         with suppress(ConflictError):
             async with session.begin_nested():
-                await touch(session)
+                await run_query(session)
                 raise ConflictError
         assert queue._pending == set()
 
     assert subjects(server) == ["First"]
 
 
-async def test_rollback_discards_emails(server: FakeMailServer, either: Database) -> None:
-    async with sending_to(server, either):
+async def test_rollback_discards_emails(server: FakeMailServer, each_database: Database) -> None:
+    async with open_queue(server, each_database):
         with suppress(ConflictError):
-            async with transaction(either.write) as session:
-                await touch(session)
+            async with transaction(each_database.write) as session:
+                await run_query(session)
                 await send(session, FIRST)
                 raise ConflictError
-        async with either.write() as session:
-            await touch(session)
+        async with each_database.write() as session:
+            await run_query(session)
             await send(session, FIRST)
             await session.rollback()
-            await touch(session)
+            await run_query(session)
             await send(session, SECOND)
             await session.commit()
-            await touch(session)
+            await run_query(session)
             await session.commit()
 
     assert subjects(server) == ["Second"]
 
 
 async def test_sending_inside_savepoint_is_rejected(server: FakeMailServer, database: Database) -> None:
-    async with sending_to(server, database), transaction(database.write) as session, session.begin_nested():
+    async with open_queue(server, database), transaction(database.write) as session, session.begin_nested():
         with pytest.raises(RuntimeError, match="inside begin_nested"):
             await send(session, FIRST)
 
@@ -138,7 +138,7 @@ async def test_only_successful_requests_send_emails(server: FakeMailServer, data
             raise ConflictError
 
     async with (
-        sending_to(server, database),
+        open_queue(server, database),
         AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
     ):
         assert (await client.post("/emails?fail=true")).status_code == 409
@@ -150,7 +150,7 @@ async def test_only_successful_requests_send_emails(server: FakeMailServer, data
 async def test_deferred_email_is_built_after_commit_in_another_transaction(
     server: FakeMailServer, database: Database
 ) -> None:
-    async with sending_to(server, database):
+    async with open_queue(server, database):
         async with transaction(database.write) as session:
             await send(session, greeting(name="Ada"))
             assert (await session.exec(select(User))).all() == []
@@ -165,7 +165,7 @@ async def test_deferred_email_is_built_after_commit_in_another_transaction(
 
 async def test_deferred_email_without_content_is_skipped(server: FakeMailServer, database: Database) -> None:
     with capture_logs() as lines:
-        async with sending_to(server, database) as queue:
+        async with open_queue(server, database) as queue:
             queue.put(greeting(name=""))
 
     assert [line["event"] for line in lines] == ["deferred email skipped, nothing to send"]
@@ -175,7 +175,7 @@ async def test_deferred_email_without_content_is_skipped(server: FakeMailServer,
 async def test_unavailable_database_is_retried(server: FakeMailServer, database: Database) -> None:
     failures.append(OperationalError("", None, Exception("away")))
     with capture_logs() as lines:
-        async with sending_to(server, database) as queue:
+        async with open_queue(server, database) as queue:
             queue.put(greeting(name="Ada"))
 
     assert [line["event"] for line in lines] == ["email delivery failed, retrying", "email sent"]
@@ -186,7 +186,7 @@ async def test_failing_builder_is_logged_with_traceback_but_without_message(
 ) -> None:
     failures.append(KeyError("ada@example.com"))
     with capture_logs() as lines:
-        async with sending_to(server, database) as queue:
+        async with open_queue(server, database) as queue:
             queue.put(greeting(name="Ada"))
 
     [line] = lines
@@ -197,20 +197,20 @@ async def test_failing_builder_is_logged_with_traceback_but_without_message(
 
 async def test_concurrent_connections_are_limited(server: FakeMailServer, database: Database) -> None:
     server.proceed.clear()
-    async with sending_to(server, database) as queue:
+    async with open_queue(server, database) as queue:
         for _ in range(3 * MAX_CONNECTIONS):
             queue.put(EMAIL)
         await wait_until(lambda: server.connections == MAX_CONNECTIONS)
         server.proceed.set()
 
-    assert server.at_the_same_time == MAX_CONNECTIONS
+    assert server.peak_connections == MAX_CONNECTIONS
     assert len(server.emails) == 3 * MAX_CONNECTIONS
 
 
 async def test_email_is_sent_after_server_recovers(server: FakeMailServer, database: Database) -> None:
     await server.stop()
     with capture_logs() as lines:
-        async with sending_to(server, database, pauses=(0.01,) * 30_000) as queue:
+        async with open_queue(server, database, retry_delays=(0.01,) * 30_000) as queue:
             queue.put(EMAIL)
             await wait_until(lambda: bool(lines))
             await server.start()
@@ -224,7 +224,7 @@ async def test_temporary_rejection_is_retried_with_same_message_id(server: FakeM
     server.recipient_replies = ["450 greylisted"]
     server.data_replies = ["451 later"]
     with capture_logs() as lines:
-        async with sending_to(server, database) as queue:
+        async with open_queue(server, database) as queue:
             queue.put(EMAIL)
 
     assert len(server.emails) == 1
@@ -236,7 +236,7 @@ async def test_temporary_rejection_is_retried_with_same_message_id(server: FakeM
 async def test_rejected_recipient_is_not_retried(server: FakeMailServer, database: Database) -> None:
     server.recipient_replies = ["550 no ada@example.com here"]
     with capture_logs() as lines:
-        async with sending_to(server, database) as queue:
+        async with open_queue(server, database) as queue:
             queue.put(EMAIL)
 
     [line] = lines
@@ -248,7 +248,7 @@ async def test_rejected_recipient_is_not_retried(server: FakeMailServer, databas
 async def test_retries_are_limited(server: FakeMailServer, database: Database) -> None:
     await server.stop()
     with capture_logs() as lines:
-        async with sending_to(server, database) as queue:
+        async with open_queue(server, database) as queue:
             queue.put(EMAIL)
 
     assert [line["event"] for line in lines] == ["email delivery failed, retrying"] * 3 + ["email not sent"]
@@ -257,7 +257,7 @@ async def test_retries_are_limited(server: FakeMailServer, database: Database) -
 async def test_log_contains_no_address_or_content(server: FakeMailServer, database: Database) -> None:
     server.recipient_replies = ["451 try ada@example.com later", "550 ada@example.com is gone"]
     with capture_logs() as lines:
-        async with sending_to(server, database) as queue:
+        async with open_queue(server, database) as queue:
             queue.put(EMAIL)
             await queue.drain()
             queue.put(EMAIL)
@@ -270,7 +270,7 @@ async def test_log_contains_no_address_or_content(server: FakeMailServer, databa
 async def test_shutdown_logs_number_of_lost_emails(server: FakeMailServer, database: Database) -> None:
     server.proceed.clear()
     with capture_logs() as lines:
-        async with sending_to(server, database, drain_seconds=0) as queue:
+        async with open_queue(server, database, drain_seconds=0) as queue:
             queue.put(EMAIL)
             queue.put(EMAIL)
 
