@@ -42,7 +42,8 @@ ALLOWED = {
     "pyproject.toml": ["(mail) | (jwt) | (oidc)", "(jobs)", "(outbox)", "| (consumers) |", "(processes)"],
     # The core supports authentication in general, because projects may add their own.
     "app/api.py": ["requires a sign-in declares it here"],
-    "app/core/middlewares.py": ["X-CSRF-Token"],
+    "app/core/middlewares.py": ["X-CSRF-Token", '"traceparent"'],
+    "tests/core/test_middlewares.py": ['"traceparent"'],
     "app/db/idempotency.py": ['scope.get("principal", "")'],
     # A command of the GitHub CLI.
     ".github/workflows/template.yml": ["gh auth setup-git"],
