@@ -27,7 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LIFETIME_SECONDS = 300
-TIMES = ("exp", "nbf", "iat")
+TIME_CLAIMS = ("exp", "nbf", "iat")
 
 Claims = dict[str, Any]
 
@@ -40,7 +40,7 @@ def private_key(number: int) -> RSAPrivateKey:
 
 def from_now(claims: Claims) -> Claims:
     """Convert times from seconds relative to now to timestamps."""
-    times = {name: int(time.time()) + claims[name] for name in TIMES if isinstance(claims.get(name), int)}
+    times = {name: int(time.time()) + claims[name] for name in TIME_CLAIMS if isinstance(claims.get(name), int)}
     return claims | times
 
 
@@ -71,7 +71,7 @@ class IdentityProvider:
         default=lambda claims: claims
     )  # modifies ID tokens before they are signed
     metadata: Claims = field(default_factory=dict)  # overrides the discovery document
-    away: bool = False
+    unavailable: bool = False
     key: int = 0
     jwk: Claims | None = None  # replaces the public key
     requests: list[str] = field(default_factory=list)
@@ -90,10 +90,10 @@ class IdentityProvider:
             ]
         )
 
-        async def door(scope: Scope, receive: Receive, send: Send) -> None:
-            await (HTMLResponse("Unavailable.", 503) if self.away else app)(scope, receive, send)
+        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+            await (HTMLResponse("Unavailable.", 503) if self.unavailable else app)(scope, receive, send)
 
-        return door
+        return respond
 
     async def discovery(self, request: Request) -> Response:
         self.requests.append("discovery")
@@ -132,38 +132,38 @@ class IdentityProvider:
 
     async def authorize(self, request: Request) -> Response:
         """Authenticate the user, and redirect to the client with a code."""
-        asked = dict(request.query_params)
-        if asked.get("client_id") != self.client_id or asked.get("redirect_uri") not in self.redirect_uris:
+        parameters = dict(request.query_params)
+        if parameters.get("client_id") != self.client_id or parameters.get("redirect_uri") not in self.redirect_uris:
             return HTMLResponse("Unknown client_id or redirect_uri.", 400)
-        if error := self._refusal(asked):
-            return self._back(asked, error=error)
+        if error := self._authorization_error(parameters):
+            return self._redirect_to_client(parameters, error=error)
         person = self.person
         if request.method == "POST":
             form = await _form(request)
             if "cancel" in form:
-                return self._back(asked, error="access_denied")
+                return self._redirect_to_client(parameters, error="access_denied")
             subject = hashlib.sha256(form["email"].encode()).hexdigest()[:16]
             person = Person(subject, form["email"], "verified" in form, form["name"])
         if person is None:
             return HTMLResponse(PAGE.format(action=html.escape(f"?{request.url.query}")))
         self.people[person.sub] = person
         code = secrets.token_urlsafe()
-        self.grants[code] = asked | {"person": person}
-        return self._back(asked, code=code)
+        self.grants[code] = parameters | {"person": person}
+        return self._redirect_to_client(parameters, code=code)
 
-    def _refusal(self, asked: Claims) -> str | None:
-        if asked.get("response_type") != "code":
+    def _authorization_error(self, parameters: Claims) -> str | None:
+        if parameters.get("response_type") != "code":
             return "unsupported_response_type"
-        if "openid" not in asked.get("scope", "").split():
+        if "openid" not in parameters.get("scope", "").split():
             return "invalid_scope"
-        if asked.get("code_challenge_method") != "S256" or len(asked.get("code_challenge", "")) != 43:
+        if parameters.get("code_challenge_method") != "S256" or len(parameters.get("code_challenge", "")) != 43:
             return "invalid_request"
         return None
 
-    def _back(self, asked: Claims, **answer: str) -> Response:
+    def _redirect_to_client(self, parameters: Claims, **response_parameters: str) -> Response:
         """Redirect to the client. The response includes the issuer (RFC 9207)."""
-        answer |= {"iss": self.issuer} | ({"state": asked["state"]} if "state" in asked else {})
-        return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(answer)}", 302)
+        response_parameters |= {"iss": self.issuer} | ({"state": parameters["state"]} if "state" in parameters else {})
+        return RedirectResponse(f"{parameters['redirect_uri']}?{urlencode(response_parameters)}", 302)
 
     async def token(self, request: Request) -> Response:
         """Exchange a code, once, for the client that requested it."""
@@ -175,16 +175,16 @@ class IdentityProvider:
         if form.get("grant_type") != "authorization_code":
             return JSONResponse({"error": "unsupported_grant_type"}, 400)
         grant = self.grants.pop(form.get("code", ""), None)
-        if grant is None or not _proves(form, grant):
+        if grant is None or not _matches_grant(form, grant):
             return JSONResponse({"error": "invalid_grant"}, 400)
         person: Person = grant["person"]
-        answer = {
+        response_parameters = {
             "access_token": self.access_token(person, scope=grant["scope"]),
             "token_type": "Bearer",
             "expires_in": LIFETIME_SECONDS,
             "id_token": self.id_token(person, grant.get("nonce")),
         }
-        return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+        return JSONResponse(response_parameters, headers={"Cache-Control": "no-store"})
 
     def id_token(self, person: Person, nonce: str | None) -> str:
         claims = self._claims(person, self.client_id) | asdict(person) | {"nonce": nonce}
@@ -205,27 +205,27 @@ class IdentityProvider:
         self.requests.append("userinfo")
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         try:
-            claims = self._read(token, audience=self.audience)
+            claims = self._decode(token, audience=self.audience)
             return JSONResponse(asdict(self.people[claims["sub"]]))
         except (jwt.PyJWTError, KeyError):
             return JSONResponse({"error": "invalid_token"}, 401)
 
     async def end_session(self, request: Request) -> Response:
         """Sign out, and redirect to a registered page."""
-        asked = request.query_params
+        parameters = request.query_params
         try:
-            self._read(asked.get("id_token_hint", ""), audience=self.client_id, options={"verify_exp": False})
+            self._decode(parameters.get("id_token_hint", ""), audience=self.client_id, options={"verify_exp": False})
         except jwt.PyJWTError:
             return HTMLResponse("Unknown id_token_hint.", 400)
-        if asked.get("post_logout_redirect_uri") not in self.post_logout_redirect_uris:
+        if parameters.get("post_logout_redirect_uri") not in self.post_logout_redirect_uris:
             return HTMLResponse("Unknown post_logout_redirect_uri.", 400)
-        return RedirectResponse(asked["post_logout_redirect_uri"], 302)
+        return RedirectResponse(parameters["post_logout_redirect_uri"], 302)
 
-    def _read(self, token: str, **how: Any) -> Claims:
-        return jwt.decode(token, private_key(self.key).public_key(), ["RS256"], issuer=self.issuer, **how)
+    def _decode(self, token: str, **options: Any) -> Claims:
+        return jwt.decode(token, private_key(self.key).public_key(), ["RS256"], issuer=self.issuer, **options)
 
 
-def _proves(form: Claims, grant: Claims) -> bool:
+def _matches_grant(form: Claims, grant: Claims) -> bool:
     """Check PKCE (RFC 7636) and the redirect_uri (RFC 6749 §4.1.3)."""
     verifier = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
     challenge = base64.urlsafe_b64encode(verifier).decode().rstrip("=")

@@ -29,7 +29,7 @@ from tests.users import admin_headers
 from tests.waiting import TIMEOUT_SECONDS
 
 # The requests are the same in each run. To test more: CONTRACT_EXAMPLES=500 just test
-EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "15"))
+MAX_EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "15"))
 
 
 # Excluded: the feed, because its response is endless, and routes that end the session of the tests.
@@ -43,7 +43,7 @@ api = (
 
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # schemathesis uses it for some invalid requests
 @api.parametrize()
-@settings(max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=MAX_EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 def test_responses_match_the_openapi_document(case: Case, server: str, headers: dict[str, str]) -> None:
     # Some requests that match the schema are rejected, for example with an invalid cursor. A request with two kinds of
     # credentials is accepted if one is valid; other tests check that credentials are required.
@@ -59,11 +59,11 @@ def app() -> FastAPI:
 @pytest.fixture(scope="module")
 def headers(app: FastAPI) -> dict[str, str]:
     """Request headers of an administrator."""
-    result: dict[str, str] = run_in_thread(asyncio.run, open_administrator(app))
+    result: dict[str, str] = run_in_thread(asyncio.run, create_admin_headers(app))
     return result
 
 
-async def open_administrator(app: FastAPI) -> dict[str, str]:
+async def create_admin_headers(app: FastAPI) -> dict[str, str]:
     async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
         runtime_of(app)[Database] = database
         return await admin_headers(app)
@@ -79,10 +79,10 @@ def server(app: FastAPI, headers: dict[str, str]) -> Generator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = True
         thread.join()
-    run_in_thread(asyncio.run, delete_everything())
+    run_in_thread(asyncio.run, delete_all_rows())
 
 
-async def delete_everything() -> None:
+async def delete_all_rows() -> None:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
         transaction(database.write) as session,

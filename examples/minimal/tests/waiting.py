@@ -16,7 +16,7 @@ async def wait_until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def until_ready(client: AsyncClient) -> dict[str, str]:
+async def wait_until_ready(client: AsyncClient) -> dict[str, str]:
     """Poll until an app is ready, and return its checks. A slow check may fail at first."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while (response := await client.get("/health/ready")).status_code != 200:  # noqa: ASYNC110 - see above

@@ -47,7 +47,7 @@ class RunningProcess:
         """The output so far."""
         return self.log.read_text()
 
-    async def checks(self) -> dict[str, str]:
+    async def wait_until_ready(self) -> dict[str, str]:
         """Wait until the process is ready, and return its health checks."""
         with suppress(TimeoutError):
             async with asyncio.timeout(TIMEOUT_SECONDS), AsyncClient(timeout=TIMEOUT_SECONDS) as client:
@@ -77,11 +77,11 @@ async def start_process(command: str, folder: Path, **variables: str) -> AsyncGe
             stdout=file,
             stderr=file,
         )
-    shown = RunningProcess(started, f"http://127.0.0.1:{port}", log)
+    running = RunningProcess(started, f"http://127.0.0.1:{port}", log)
     try:
-        yield shown
+        yield running
     finally:
         with suppress(ProcessLookupError):
             started.terminate()
         await asyncio.wait_for(started.wait(), TIMEOUT_SECONDS)
-    assert started.returncode == 0, shown.log_text
+    assert started.returncode == 0, running.log_text

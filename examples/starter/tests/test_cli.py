@@ -32,7 +32,7 @@ from tests.waiting import TIMEOUT_SECONDS
 
 
 @pytest.fixture
-def folder(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_directory(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory that contains only the migrations."""
     shutil.copytree(project / "alembic", tmp_path / "alembic")
     shutil.copy(project / "alembic.ini", tmp_path)
@@ -41,7 +41,7 @@ def folder(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 @pytest.fixture
-def empty(shared_folder: Path, worker_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def use_empty_database(shared_folder: Path, worker_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty database, instead of the one of the tests."""
     monkeypatch.delenv("DATABASE_URL")
     monkeypatch.setenv("DATABASE_URL", create_database(shared_folder, f"cli_{worker_id}"))
@@ -56,14 +56,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, *options: str, **variables: str) -> Generator[str]:
+def running_server(working_directory: Path, *options: str, **variables: str) -> Generator[str]:
     """Start the server, wait until it is ready, and stop it with SIGTERM."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("app")), "serve", "--port", str(port), *options]
-    log = folder / "server.log"  # an unread pipe would block the server when it is full
+    log = working_directory / "server.log"  # an unread pipe would block the server when it is full
     with (
         log.open("w") as file,
-        subprocess.Popen(command, cwd=folder, env=os.environ | variables, stderr=file) as server,
+        subprocess.Popen(command, cwd=working_directory, env=os.environ | variables, stderr=file) as server,
     ):
         try:
             wait_until_ready(f"http://127.0.0.1:{port}", server, log)
@@ -93,23 +93,23 @@ def test_help_lists_all_commands() -> None:
         assert all(command in shown for command in commands)
 
 
-def test_serve_stops_on_sigterm(folder: Path) -> None:
-    with serving(folder) as url:
-        answer = httpx2.get(f"{url}/openapi.json", timeout=TIMEOUT_SECONDS)
-    assert answer.status_code == 200
+def test_serve_stops_on_sigterm(working_directory: Path) -> None:
+    with running_server(working_directory) as url:
+        response = httpx2.get(f"{url}/openapi.json", timeout=TIMEOUT_SECONDS)
+    assert response.status_code == 200
 
 
-def test_serve_starts_the_database_in_development(folder: Path, project: Path) -> None:
-    (folder / "app").symlink_to(project / "app")
+def test_serve_starts_the_database_in_development(working_directory: Path, project: Path) -> None:
+    (working_directory / "app").symlink_to(project / "app")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL")
         patch.setenv("ENV", "dev")
         for options in ((), ("--reload",)):
-            with serving(folder, *options) as url:
+            with running_server(working_directory, *options) as url:
                 assert httpx2.get(f"{url}/openapi.json", timeout=TIMEOUT_SECONDS).status_code == 200
         assert run_command("db", "check").exit_code == 0
-    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [".data"]
+    assert [path.name for path in working_directory.iterdir() if path.name.startswith(".")] == [".data"]
 
 
 def test_port_in_use_is_explained() -> None:
@@ -166,7 +166,7 @@ def test_invalid_host_is_explained(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({"ENV": "prod", "DATABASE_URL": None}, "DATABASE_URL: must be set"),
         ({"ENV": None, "DATABASE_URL": None}, "ENV is prod unless it is set"),
@@ -176,7 +176,7 @@ def test_invalid_host_is_explained(host: str) -> None:
     ],
 )
 def test_invalid_settings_are_explained_without_their_values(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], expected: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name, value in variables.items():
@@ -186,7 +186,7 @@ def test_invalid_settings_are_explained_without_their_values(
 
     result = run_command("db", "upgrade")
     assert result.exit_code == EXIT_CONFIGURATION
-    assert said in result.output
+    assert expected in result.output
     assert "hunter2" not in result.output
     assert "Traceback" not in result.output
 
@@ -202,7 +202,7 @@ def test_unavailable_database_is_explained(monkeypatch: pytest.MonkeyPatch) -> N
     assert "Database unavailable: connection refused\nCheck DATABASE_URL" in result.output
 
 
-def test_migrations_upgrade_and_downgrade(empty: None) -> None:
+def test_migrations_upgrade_and_downgrade(use_empty_database: None) -> None:
     behind = run_command("db", "check")
     assert behind.exit_code == 1
     assert "not up to date" in behind.output
@@ -215,18 +215,20 @@ def test_migrations_upgrade_and_downgrade(empty: None) -> None:
 
 
 @pytest.mark.parametrize("command", ["upgrade", "downgrade"])
-def test_unknown_revision_is_explained(empty: None, command: str) -> None:
+def test_unknown_revision_is_explained(use_empty_database: None, command: str) -> None:
     result = run_command("db", command, "nothing")
 
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "There is no revision 'nothing'.")
 
 
-def test_migration_is_generated_from_the_models(empty: None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migration_is_generated_from_the_models(
+    use_empty_database: None, working_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "")  # as in an editor, which starts `.venv/bin/python` without the folder on PATH
     newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
     assert run_command("db", "generate", "nothing new").exit_code == 0
 
-    [written] = (folder / "alembic/versions").glob("*_nothing_new.py")
+    [written] = (working_directory / "alembic/versions").glob("*_nothing_new.py")
     assert f'down_revision = "{newest}"' in written.read_text(encoding="utf-8")
 
 

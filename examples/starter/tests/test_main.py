@@ -10,14 +10,14 @@ from starlette.testclient import TestClient
 
 from app import main
 
-ENV = os.environ.get("ENV")  # while modules are imported
+ENV_AT_IMPORT = os.environ.get("ENV")  # while modules are imported
 
 
-def test_env_is_set_before_modules_are_imported() -> None:
-    assert ENV == "test"
+def test_env_variable_is_test_while_modules_are_imported() -> None:
+    assert ENV_AT_IMPORT == "test"
 
 
-def test_import_configures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_reads_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "not a number")
     monkeypatch.delitem(sys.modules, "app.main")
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from app.core.openapi import EVERY_ROUTE
 from app.modules.auth import routes as auth
-from app.modules.auth.dependencies import ADMINISTRATORS, AUTH_ERRORS, SIGNED_IN
+from app.modules.auth.dependencies import ADMINISTRATORS, REFUSALS, SIGNED_IN
 from app.modules.feed import routes as feed
 from app.modules.password import routes as password
 from app.modules.statistics import routes as statistics
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/api/v1", responses=EVERY_ROUTE)
 router.include_router(password.router, prefix="/auth")
 router.include_router(token.router, prefix="/auth")
 router.include_router(auth.router, prefix="/auth", dependencies=SIGNED_IN)
-router.include_router(user.router, prefix="/users", dependencies=ADMINISTRATORS, responses=AUTH_ERRORS)
-router.include_router(statistics.router, prefix="/statistics", dependencies=ADMINISTRATORS, responses=AUTH_ERRORS)
-router.include_router(feed.router, prefix="/todos", dependencies=SIGNED_IN, responses=AUTH_ERRORS)
-router.include_router(todo.router, prefix="/todos", dependencies=SIGNED_IN, responses=AUTH_ERRORS)
+router.include_router(user.router, prefix="/users", dependencies=ADMINISTRATORS, responses=REFUSALS)
+router.include_router(statistics.router, prefix="/statistics", dependencies=ADMINISTRATORS, responses=REFUSALS)
+router.include_router(feed.router, prefix="/todos", dependencies=SIGNED_IN, responses=REFUSALS)
+router.include_router(todo.router, prefix="/todos", dependencies=SIGNED_IN, responses=REFUSALS)

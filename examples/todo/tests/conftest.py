@@ -35,7 +35,7 @@ from app.start import GC_THRESHOLD
 from tests.database import LIMITS, create_database
 from tests.waiting import TIMEOUT_SECONDS
 
-SILENCE_SECONDS = 15
+PROGRESS_SECONDS = 15
 test_reported, session_finished = Event(), Event()
 
 
@@ -54,7 +54,7 @@ def pytest_runtestloop() -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """Report progress while the workers import the app and collect tests, which takes a minute on a busy machine."""
-    Thread(target=report_silence, args=[config.pluginmanager.getplugin("terminalreporter")], daemon=True).start()
+    Thread(target=report_slow_progress, args=[config.pluginmanager.getplugin("terminalreporter")], daemon=True).start()
 
 
 def pytest_runtest_logreport() -> None:
@@ -66,11 +66,11 @@ def pytest_sessionfinish() -> None:
     test_reported.set()
 
 
-def report_silence(terminal: pytest.TerminalReporter) -> None:
+def report_slow_progress(terminal: pytest.TerminalReporter) -> None:
     """Print a line whenever no test has finished for a while."""
     while not session_finished.is_set():
-        if not test_reported.wait(SILENCE_SECONDS):
-            terminal.write_line(f"\nno result for {SILENCE_SECONDS} seconds: still collecting, or a slow test")
+        if not test_reported.wait(PROGRESS_SECONDS):
+            terminal.write_line(f"\nno result for {PROGRESS_SECONDS} seconds: still collecting, or a slow test")
         test_reported.clear()
 
 
@@ -174,11 +174,11 @@ async def committing_client(committing_database: Database, settings: Settings) -
             await session.exec(table.delete())
 
 
-OwnRegistry = Callable[[str], Any]
+IsolateRegistry = Callable[[str], Any]
 
 
 @pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> OwnRegistry:
+def isolate_registry(monkeypatch: pytest.MonkeyPatch) -> IsolateRegistry:
     """Replace a registry with a copy during the test: `own_registry("app.x._things")`."""
 
     def replace(name: str) -> Any:
@@ -191,14 +191,14 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> OwnRegistry:
 
 
 @pytest.fixture
-def captured_events(own_registry: OwnRegistry) -> list[events.Event]:
+def captured_events(isolate_registry: IsolateRegistry) -> list[events.Event]:
     """The published events; their handlers are not called."""
     seen: list[events.Event] = []
 
     async def record(_: AsyncSession, event: events.Event) -> None:
         seen.append(event)
 
-    handlers = own_registry("app.core.events._handlers")
+    handlers = isolate_registry("app.core.events._handlers")
     handlers.clear()
     handlers[events.Event].append(record)
     return seen

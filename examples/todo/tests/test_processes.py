@@ -16,20 +16,20 @@ from tests.conftest import settings_variables
 from tests.test_cli import free_port
 
 # The servers that a project may have; nothing answers at these addresses.
-SERVERS = {"REDIS_URL": "redis://127.0.0.1:1", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+UNREACHABLE_SERVERS = {"REDIS_URL": "redis://127.0.0.1:1", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
 each_process = pytest.mark.parametrize("name", sorted(PROCESSES))
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_kafka_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     if find_spec("app.messaging"):
         monkeypatch.setattr("app.messaging.topics.TIMEOUT_SECONDS", 0.1)  # Kafka's client waits for the whole time
 
 
 @pytest.fixture
-def _servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, address in SERVERS.items():
+def _unreachable_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, address in UNREACHABLE_SERVERS.items():
         monkeypatch.setenv(name, address)
 
 
@@ -53,7 +53,7 @@ def test_process_without_servers_is_rejected(name: str) -> None:
     assert "Example: " in result.stderr
 
 
-@pytest.mark.usefixtures("_servers")
+@pytest.mark.usefixtures("_unreachable_servers")
 @each_process
 def test_port_in_use_is_reported(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -66,7 +66,7 @@ def test_port_in_use_is_reported(name: str) -> None:
     )
 
 
-@pytest.mark.usefixtures("_servers")
+@pytest.mark.usefixtures("_unreachable_servers")
 def test_log_lines_have_the_name_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.core.server.run", lambda *_: get_logger().info("serving"))
     result = run("relay", "--port", str(free_port()))
@@ -74,7 +74,7 @@ def test_log_lines_have_the_name_of_the_process(monkeypatch: pytest.MonkeyPatch)
     assert json.loads(result.stderr.splitlines()[-1])["process"] == "relay", result.stderr
 
 
-@pytest.mark.usefixtures("_servers")
+@pytest.mark.usefixtures("_unreachable_servers")
 def test_unknown_host_is_reported() -> None:
     result = run("relay", "--host", "no-such-host.invalid")
 
@@ -82,7 +82,7 @@ def test_unknown_host_is_reported() -> None:
     assert result.stderr.endswith("Check --host.\n")
 
 
-@pytest.mark.usefixtures("_servers")
+@pytest.mark.usefixtures("_unreachable_servers")
 @pytest.mark.parametrize("name", [name for name, process in PROCESSES.items() if process.background])
 async def test_background_process_serves_only_health_endpoints(name: str) -> None:
     async with AsyncClient(transport=ASGITransport(create(name)), base_url="http://test") as client:
@@ -90,7 +90,7 @@ async def test_background_process_serves_only_health_endpoints(name: str) -> Non
         assert (await client.get("/api/v1/users")).status_code == 404
 
 
-@pytest.mark.parametrize("server", sorted(SERVERS.keys() & settings_variables(EnvSettings)))
-def test_relay_needs_only_one_destination(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(server, SERVERS[server])
+@pytest.mark.parametrize("server", sorted(UNREACHABLE_SERVERS.keys() & settings_variables(EnvSettings)))
+def test_relay_starts_with_one_destination(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(server, UNREACHABLE_SERVERS[server])
     assert create("relay")

@@ -11,12 +11,12 @@ from app.core import server
 from app.main import create_app
 
 
-def left_alone() -> bool:
+def garbage_collection_is_configured() -> bool:
     return gc.isenabled() and gc.get_freeze_count() > 10_000 and gc.get_threshold()[0] == start.GC_THRESHOLD
 
 
 @pytest.fixture(autouse=True)
-def _restored() -> Generator[None]:
+def _restore_gc_threshold() -> Generator[None]:
     threshold = gc.get_threshold()
     gc.set_threshold(700)  # the tests use the threshold of the service
     yield
@@ -25,7 +25,7 @@ def _restored() -> Generator[None]:
 
 def test_imported_objects_are_excluded_from_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
-    monkeypatch.setattr(cli, "app", lambda: seen.append(left_alone()))
+    monkeypatch.setattr(cli, "app", lambda: seen.append(garbage_collection_is_configured()))
     gc.unfreeze()
 
     start.main()
@@ -42,7 +42,7 @@ def test_worker_processes_also_exclude_imported_objects(monkeypatch: pytest.Monk
 
     [name] = names
     assert resolve_name(name)().title == create_app().title
-    assert left_alone()
+    assert garbage_collection_is_configured()
 
 
 def test_server_does_not_import_alembic(imported_modules: set[str]) -> None:

@@ -18,7 +18,7 @@ TABLE = "idempotency_key"
 
 
 @pytest.fixture
-async def expired(committing_database: Database) -> AsyncGenerator[Database]:
+async def database_with_expired_keys(committing_database: Database) -> AsyncGenerator[Database]:
     """A database with five expired keys and a valid one."""
     async with transaction(committing_database.write) as session:
         for name, hours in (*((f"old {number}", -1) for number in range(5)), ("new", 1)):
@@ -28,23 +28,27 @@ async def expired(committing_database: Database) -> AsyncGenerator[Database]:
         await session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.id) != ""))
 
 
-async def keys(database: Database) -> list[str]:
+async def stored_keys(database: Database) -> list[str]:
     async with transaction(database.read_transaction) as session:
         return sorted((await session.exec(select(IdempotencyKey.id))).all())
 
 
-async def test_expired_rows_are_deleted(expired: Database) -> None:
-    assert [batch async for batch in delete_expired(expired)] == [(TABLE, 5)]
-    assert [batch async for batch in delete_expired(expired)] == []
-    assert await keys(expired) == ["new"]
+async def test_expired_rows_are_deleted(database_with_expired_keys: Database) -> None:
+    assert [batch async for batch in delete_expired(database_with_expired_keys)] == [(TABLE, 5)]
+    assert [batch async for batch in delete_expired(database_with_expired_keys)] == []
+    assert await stored_keys(database_with_expired_keys) == ["new"]
 
 
-async def test_expired_rows_are_deleted_in_batches(expired: Database) -> None:
-    assert [batch async for batch in delete_expired(expired, batch_size=2)] == [(TABLE, 2), (TABLE, 2), (TABLE, 1)]
-    assert await keys(expired) == ["new"]
+async def test_expired_rows_are_deleted_in_batches(database_with_expired_keys: Database) -> None:
+    assert [batch async for batch in delete_expired(database_with_expired_keys, batch_size=2)] == [
+        (TABLE, 2),
+        (TABLE, 2),
+        (TABLE, 1),
+    ]
+    assert await stored_keys(database_with_expired_keys) == ["new"]
 
 
-async def test_deleted_rows_stay_deleted_after_an_interruption(expired: Database) -> None:
+async def test_deleted_rows_stay_deleted_after_an_interruption(database_with_expired_keys: Database) -> None:
     deletions = 0
 
     def cancel_second_batch(_: Any, __: Any, statement: str, *___: Any) -> None:
@@ -53,13 +57,13 @@ async def test_deleted_rows_stay_deleted_after_an_interruption(expired: Database
         if deletions == 2:
             raise asyncio.CancelledError
 
-    engine = expired.write.kw["bind"].sync_engine
+    engine = database_with_expired_keys.write.kw["bind"].sync_engine
     event.listen(engine, "after_cursor_execute", cancel_second_batch)
     try:
         with pytest.raises(asyncio.CancelledError):
-            [batch async for batch in delete_expired(expired, batch_size=2)]
+            [batch async for batch in delete_expired(database_with_expired_keys, batch_size=2)]
     finally:
         event.remove(engine, "after_cursor_execute", cancel_second_batch)
 
-    assert len(await keys(expired)) == 4
-    assert [batch async for batch in delete_expired(expired)] == [(TABLE, 3)]
+    assert len(await stored_keys(database_with_expired_keys)) == 4
+    assert [batch async for batch in delete_expired(database_with_expired_keys)] == [(TABLE, 3)]

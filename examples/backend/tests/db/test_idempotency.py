@@ -49,14 +49,14 @@ def numbers(app: FastAPI) -> Numbers:
 
 
 @pytest.fixture
-def incomplete_route(app: FastAPI) -> None:
+def route_without_claim(app: FastAPI) -> None:
     @app.post("/numbers", status_code=201)
     async def create(body: NumberCreate, idempotency: IdempotencyDep) -> NumberRead:
         return idempotency.created(NumberRead.model_validate(Number(value=body.value)))
 
 
 @pytest.fixture
-def forgetful_route(app: FastAPI) -> None:
+def route_without_stored_response(app: FastAPI) -> None:
     @app.post("/numbers", status_code=201)
     async def create(body: NumberCreate, idempotency: IdempotencyDep) -> NumberRead:
         await idempotency.claim(body)
@@ -67,7 +67,7 @@ async def post(client: AsyncClient, path: str = "/numbers", key: str | None = "k
     return await client.post(path, json={"value": value}, headers={"Idempotency-Key": key} if key else {})
 
 
-async def age(session: AsyncSession, **changes: object) -> None:
+async def update_stored_key(session: AsyncSession, **changes: object) -> None:
     changes = changes or {"expires_at": utc_now() - KEY_LIFETIME}
     await session.exec(update(IdempotencyKey).values(changes).where(col(IdempotencyKey.id) != ""))
     await session.commit()
@@ -94,7 +94,7 @@ async def test_stored_response_of_an_older_release_is_returned_unchanged(
     client: AsyncClient, numbers: Numbers, session: AsyncSession
 ) -> None:
     await post(client)
-    await age(session, body='{"of": "an older release"}')
+    await update_stored_key(session, body='{"of": "an older release"}')
 
     assert (await post(client)).json() == {"of": "an older release"}
 
@@ -108,18 +108,18 @@ async def test_key_is_bound_to_the_path(client: AsyncClient, numbers: Numbers) -
 
 async def test_key_is_bound_to_the_body(client: AsyncClient, numbers: Numbers) -> None:
     await post(client)
-    answer = await post(client, value=8)
+    response = await post(client, value=8)
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
 
 
-@pytest.mark.usefixtures("incomplete_route")
+@pytest.mark.usefixtures("route_without_claim")
 async def test_route_must_claim_the_key(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     assert (await post(client)).status_code == 500
     assert "Call claim() before created()." in caplog.text
 
 
-@pytest.mark.usefixtures("forgetful_route")
+@pytest.mark.usefixtures("route_without_stored_response")
 async def test_route_must_store_the_response(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     assert (await post(client)).status_code == 201
     assert (await post(client)).status_code == 500
@@ -128,6 +128,6 @@ async def test_route_must_store_the_response(client: AsyncClient, caplog: pytest
 
 async def test_expired_key_can_be_reused(client: AsyncClient, numbers: Numbers, session: AsyncSession) -> None:
     await post(client)
-    await age(session)
+    await update_stored_key(session)
 
     assert (await post(client, value=8)).status_code == 201

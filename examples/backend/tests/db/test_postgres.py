@@ -15,7 +15,7 @@ from app.core.config import ConfigurationError, Environment, load
 from app.db import embedded, postgres
 from app.db.session import Database, transaction
 from app.main import create_app
-from tests.waiting import TIMEOUT_SECONDS, until_ready
+from tests.waiting import TIMEOUT_SECONDS, wait_until_ready
 
 
 async def execute(session: AsyncSession, statement: str) -> CursorResult[Any]:
@@ -94,8 +94,8 @@ async def test_closed_connections_are_replaced(committing_database: Database) ->
 
 
 async def test_unavailable_server_fails_only_requests() -> None:
-    away = settings(url=postgres.SecretStr("postgresql://app@127.0.0.1:1/app"))
-    async with postgres.open_database(away) as database:
+    unavailable = settings(url=postgres.SecretStr("postgresql://app@127.0.0.1:1/app"))
+    async with postgres.open_database(unavailable) as database:
         with pytest.raises(OperationalError):
             async with transaction(database.read_transaction) as session:
                 await scalar(session, "SELECT 1")
@@ -112,21 +112,21 @@ async def test_service_starts_without_the_server_and_recovers(tmp_path: Path, mo
         app.router.lifespan_context(app),
         AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
     ):
-        away = await client.get("/health/ready")
+        unavailable = await client.get("/health/ready")
         server.start()
-        await until_ready(client)
+        await wait_until_ready(client)
         server.stop()
-        away_again = await client.get("/health/ready")
+        still_unavailable = await client.get("/health/ready")
         server.start()
-        await until_ready(client)
+        await wait_until_ready(client)
     server.stop()
 
-    for answer in (away, away_again):
-        assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "unavailable")
+    for response in (unavailable, still_unavailable):
+        assert (response.status_code, response.json()["checks"]["database"]) == (503, "unavailable")
 
 
 @pytest.mark.parametrize(
-    ("env", "url", "said"),
+    ("env", "url", "expected"),
     [
         ("prod", None, "must be set"),
         ("test", "nonsense", "is not a URL"),
@@ -135,14 +135,14 @@ async def test_service_starts_without_the_server_and_recovers(tmp_path: Path, mo
     ],
 )
 def test_invalid_or_unsafe_url_is_rejected(
-    monkeypatch: pytest.MonkeyPatch, env: str, url: str | None, said: str
+    monkeypatch: pytest.MonkeyPatch, env: str, url: str | None, expected: str
 ) -> None:
     monkeypatch.setenv("ENV", env)
     monkeypatch.delenv("DATABASE_URL")
     if url is not None:
         monkeypatch.setenv("DATABASE_URL", url)
 
-    with pytest.raises(ConfigurationError, match=f"DATABASE_URL: {said}"):
+    with pytest.raises(ConfigurationError, match=f"DATABASE_URL: {expected}"):
         load(postgres.DatabaseSettings)
 
 
@@ -155,7 +155,7 @@ def test_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded.env is Environment.TEST
 
 
-class Refused(Exception):
+class DriverError(Exception):
     """A database error with an error code."""
 
     def __init__(self, sqlstate: str | None) -> None:
@@ -164,20 +164,20 @@ class Refused(Exception):
 
 
 @pytest.mark.parametrize(
-    ("error", "away"),
+    ("error", "unavailable"),
     [
         (OperationalError("SELECT 1", {}, OSError("refused")), True),
-        (OperationalError("SELECT 1", {}, Refused(None)), True),
-        (OperationalError("SELECT 1", {}, Refused("08006")), True),  # connection failure
-        (OperationalError("SELECT 1", {}, Refused("53300")), True),  # too many connections
-        (OperationalError("SELECT 1", {}, Refused("57P01")), True),  # server shutdown
-        (OperationalError("SELECT 1", {}, Refused("57014")), False),  # statement timeout
-        (OperationalError("SELECT 1", {}, Refused("40P01")), False),  # deadlock
+        (OperationalError("SELECT 1", {}, DriverError(None)), True),
+        (OperationalError("SELECT 1", {}, DriverError("08006")), True),  # connection failure
+        (OperationalError("SELECT 1", {}, DriverError("53300")), True),  # too many connections
+        (OperationalError("SELECT 1", {}, DriverError("57P01")), True),  # server shutdown
+        (OperationalError("SELECT 1", {}, DriverError("57014")), False),  # statement timeout
+        (OperationalError("SELECT 1", {}, DriverError("40P01")), False),  # deadlock
         (InterfaceError("SELECT 1", {}, OSError("closed")), True),
         (PoolTimeoutError("all in use"), True),
         (ValueError("no"), False),
     ],
     ids=str,
 )
-def test_unavailable_database_is_distinguished_from_a_failed_statement(error: Exception, away: bool) -> None:
-    assert postgres.is_unavailable(error) is away
+def test_unavailable_database_is_distinguished_from_a_failed_statement(error: Exception, unavailable: bool) -> None:
+    assert postgres.is_unavailable(error) is unavailable

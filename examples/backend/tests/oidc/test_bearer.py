@@ -30,7 +30,7 @@ def claims_of(provider: IdentityProvider) -> dict[str, Any]:
     return claims
 
 
-async def refuse(providers: Providers, token: str) -> None:
+async def assert_rejected(providers: Providers, token: str) -> None:
     with pytest.raises(InvalidToken):
         await read_access_token(providers, token)
 
@@ -44,12 +44,12 @@ async def test_valid_token_identifies_its_user(providers: Providers, provider: I
 
 
 @pytest.mark.parametrize(
-    "said", [{"scope": ["openid", "read"]}, {"scp": "openid read"}, {"scp": ["openid", "read"]}], ids=str
+    "scope_claims", [{"scope": ["openid", "read"]}, {"scp": "openid read"}, {"scp": ["openid", "read"]}], ids=str
 )
 async def test_scopes_are_read_from_all_known_claims(
-    providers: Providers, provider: IdentityProvider, said: dict[str, object]
+    providers: Providers, provider: IdentityProvider, scope_claims: dict[str, object]
 ) -> None:
-    token = await read_access_token(providers, provider.access_token(ADA, **said))
+    token = await read_access_token(providers, provider.access_token(ADA, **scope_claims))
 
     assert token.scopes == {"openid", "read"}
 
@@ -74,7 +74,7 @@ async def test_scopes_are_read_from_all_known_claims(
 async def test_token_with_invalid_claims_is_rejected(
     providers: Providers, provider: IdentityProvider, changes: dict[str, Any]
 ) -> None:
-    await refuse(providers, provider.access_token(ADA, **from_now(changes)))
+    await assert_rejected(providers, provider.access_token(ADA, **from_now(changes)))
 
 
 async def test_small_clock_differences_are_tolerated(providers: Providers, provider: IdentityProvider) -> None:
@@ -86,10 +86,10 @@ async def test_small_clock_differences_are_tolerated(providers: Providers, provi
     "text", ["", "a", "a.b", "a.b.c", "....", "\x00", "ä.ö.ü", "bnVsbA.bnVsbA.bnVsbA", "W10.W10.W10"]
 )
 async def test_malformed_token_is_rejected(providers: Providers, text: str) -> None:
-    await refuse(providers, text)
+    await assert_rejected(providers, text)
 
 
-def encoded(part: dict[str, Any]) -> str:
+def base64url(part: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
 
 
@@ -100,7 +100,7 @@ async def test_unsigned_token_is_rejected(
     header = {"alg": algorithm, "kid": "key-0"}
 
     for signature in ("", "AAAA"):
-        await refuse(providers, f"{encoded(header)}.{encoded(claims_of(provider))}.{signature}")
+        await assert_rejected(providers, f"{base64url(header)}.{base64url(claims_of(provider))}.{signature}")
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
@@ -114,35 +114,35 @@ async def test_public_key_of_a_provider_is_not_accepted_as_hmac_secret(
         json.dumps(provider.public_jwk()).encode(),
     ]
     signing = jwt.get_algorithm_by_name(algorithm)
-    content = f"{encoded({'alg': algorithm, 'kid': 'key-0'})}.{encoded(claims_of(provider))}"
+    content = f"{base64url({'alg': algorithm, 'kid': 'key-0'})}.{base64url(claims_of(provider))}"
 
     for secret in secrets:
         signature = base64.urlsafe_b64encode(signing.sign(content.encode(), secret)).decode().rstrip("=")
-        await refuse(providers, f"{content}.{signature}")
+        await assert_rejected(providers, f"{content}.{signature}")
 
 
 async def test_symmetric_key_in_the_key_set_is_ignored(providers: Providers, provider: IdentityProvider) -> None:
     secret = b"x" * 32
     provider.jwk = {"kty": "oct", "kid": "key-0", "alg": "HS256", "k": base64.urlsafe_b64encode(secret).decode()}
 
-    await refuse(providers, jwt.encode(claims_of(provider), secret, "HS256", {"kid": "key-0"}))
+    await assert_rejected(providers, jwt.encode(claims_of(provider), secret, "HS256", {"kid": "key-0"}))
 
 
 async def test_algorithm_must_match_the_key(providers: Providers, provider: IdentityProvider) -> None:
-    await refuse(providers, jwt.encode(claims_of(provider), private_key(0), "PS256", {"kid": "key-0"}))
-    await refuse(providers, jwt.encode(claims_of(provider), private_key(0), "RS384", {"kid": "key-0"}))
+    await assert_rejected(providers, jwt.encode(claims_of(provider), private_key(0), "PS256", {"kid": "key-0"}))
+    await assert_rejected(providers, jwt.encode(claims_of(provider), private_key(0), "RS384", {"kid": "key-0"}))
 
 
 async def test_token_signed_with_another_key_is_rejected(providers: Providers, provider: IdentityProvider) -> None:
-    await refuse(providers, jwt.encode(claims_of(provider), private_key(9), "RS256", {"kid": "key-0"}))
-    await refuse(providers, provider.access_token(ADA)[:-8] + "AAAAAAAA")
+    await assert_rejected(providers, jwt.encode(claims_of(provider), private_key(9), "RS256", {"kid": "key-0"}))
+    await assert_rejected(providers, provider.access_token(ADA)[:-8] + "AAAAAAAA")
 
 
 async def test_key_urls_in_the_token_are_ignored(providers: Providers, provider: IdentityProvider) -> None:
     jwk = RSAAlgorithm.to_jwk(private_key(9).public_key(), as_dict=True)
     headers = {"kid": "key-0", "jwk": jwk, "jku": "https://evil.example/jwks", "x5u": "https://evil.example/x"}
 
-    await refuse(providers, jwt.encode(claims_of(provider), private_key(9), "RS256", headers))
+    await assert_rejected(providers, jwt.encode(claims_of(provider), private_key(9), "RS256", headers))
     assert set(provider.requests) == {"discovery", "jwks"}
 
 
@@ -152,7 +152,7 @@ async def test_short_key_is_rejected(providers: Providers, provider: IdentityPro
     with pytest.warns(jwt.InsecureKeyLengthWarning):
         token = jwt.encode(claims_of(provider), short, "RS256", {"kid": "key-0"})
 
-    await refuse(providers, token)
+    await assert_rejected(providers, token)
 
 
 async def test_elliptic_curve_keys_are_supported(providers: Providers, provider: IdentityProvider) -> None:
@@ -163,11 +163,11 @@ async def test_elliptic_curve_keys_are_supported(providers: Providers, provider:
 
 
 async def test_id_token_is_rejected_as_access_token(providers: Providers, provider: IdentityProvider) -> None:
-    await refuse(providers, provider.id_token(ADA, nonce="any"))
+    await assert_rejected(providers, provider.id_token(ADA, nonce="any"))
 
 
 async def test_provider_without_audience_accepts_no_access_tokens(provider: IdentityProvider) -> None:
-    await refuse(providers_for(provider, audience=None), provider.access_token(ADA))
+    await assert_rejected(providers_for(provider, audience=None), provider.access_token(ADA))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ async def test_accepted_clients_can_be_restricted(
 ) -> None:
     providers, token = providers_for(provider, clients=["robot"]), provider.access_token(ADA, **claims)
 
-    await (read_access_token(providers, token) if good else refuse(providers, token))
+    await (read_access_token(providers, token) if good else assert_rejected(providers, token))
 
 
 # ── keys ──
@@ -206,9 +206,9 @@ async def test_many_unknown_key_ids_cause_one_fetch(
     await read_access_token(providers, provider.access_token(ADA))
     clock[0] = COOLDOWN_SECONDS + 1
     forged = [provider.sign(claims_of(provider), kid=f"forged-{number}") for number in range(100)]
-    await asyncio.gather(*(refuse(providers, token) for token in forged))
+    await asyncio.gather(*(assert_rejected(providers, token) for token in forged))
     for token in forged:
-        await refuse(providers, token)
+        await assert_rejected(providers, token)
     await read_access_token(providers, provider.access_token(ADA))
 
     assert provider.requests == ["discovery", "jwks", "jwks"]
@@ -220,10 +220,10 @@ async def test_new_key_is_fetched(providers: Providers, provider: IdentityProvid
     provider.key = 1
     new = provider.access_token(ADA)
 
-    await refuse(providers, new)  # the keys were fetched recently
+    await assert_rejected(providers, new)  # the keys were fetched recently
     clock[0] = COOLDOWN_SECONDS + 1
     await read_access_token(providers, new)
-    await refuse(providers, old)
+    await assert_rejected(providers, old)
 
 
 async def test_removed_key_is_rejected_after_the_cache_expires(
@@ -236,13 +236,13 @@ async def test_removed_key_is_rejected_after_the_cache_expires(
     clock[0] = CACHE_SECONDS
     await read_access_token(providers, old)
     clock[0] = CACHE_SECONDS + 1
-    await refuse(providers, old)
+    await assert_rejected(providers, old)
 
 
 async def test_key_id_is_required(providers: Providers, provider: IdentityProvider) -> None:
-    await refuse(providers, jwt.encode(claims_of(provider), private_key(0), "RS256"))
+    await assert_rejected(providers, jwt.encode(claims_of(provider), private_key(0), "RS256"))
     provider.jwk = {name: value for name, value in provider.public_jwk().items() if name != "kid"}
-    await refuse(providers_for(provider), jwt.encode(claims_of(provider), private_key(0), "RS256"))
+    await assert_rejected(providers_for(provider), jwt.encode(claims_of(provider), private_key(0), "RS256"))
 
 
 @pytest.mark.parametrize("jwk", [{}, {"kty": "unknown"}])
@@ -259,12 +259,12 @@ async def test_unavailable_provider_recovers(
     providers: Providers, provider: IdentityProvider, clock: list[float]
 ) -> None:
     token = provider.access_token(ADA)
-    provider.away = True
+    provider.unavailable = True
     for _ in range(100):
         with pytest.raises(ProviderUnavailable):
             await read_access_token(providers, token)
     assert provider.requests == []  # no request succeeded; tests/oidc/test_cache.py counts the attempts
 
-    provider.away = False
+    provider.unavailable = False
     clock[0] = RETRY_SECONDS + 1
     await read_access_token(providers, token)

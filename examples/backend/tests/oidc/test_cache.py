@@ -9,16 +9,16 @@ from app.oidc.cache import RETRY_SECONDS, STALE_SECONDS, Cached
 
 
 class Source:
-    """Returns 1, 2, 3, … as soon as `may_answer` is set; the 13th fetch fails."""
+    """Returns 1, 2, 3, … as soon as `may_respond` is set; the 13th fetch fails."""
 
     def __init__(self) -> None:
         self.fetched = 0
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
+        self.may_respond = asyncio.Event()
+        self.may_respond.set()
 
     async def fetch(self) -> int:
         self.fetched += 1
-        await self.may_answer.wait()
+        await self.may_respond.wait()
         if self.fetched == 13:
             raise UnavailableError
         return self.fetched
@@ -39,11 +39,11 @@ async def test_outdated_value_is_fetched_again(source: Source, clock: list[float
 
 async def test_concurrent_callers_share_one_fetch(source: Source) -> None:
     cached = Cached(source.fetch)
-    source.may_answer.clear()
+    source.may_respond.clear()
     waiting = [asyncio.create_task(cached.get(10)) for _ in range(20)]
     await asyncio.sleep(0)
     waiting.pop().cancel()
-    source.may_answer.set()
+    source.may_respond.set()
 
     assert await asyncio.gather(*waiting) == [1] * 19
 

@@ -11,8 +11,8 @@ from tests import identity_provider
 from tests.identity_provider import IdentityProvider, Person
 from tests.oidc.conftest import REDIRECT_URI
 
-VERIFIER = "v" * 43
-ASKED = {
+CODE_VERIFIER = "v" * 43
+AUTHORIZATION_PARAMETERS = {
     "response_type": "code",
     "client_id": "app",
     "redirect_uri": REDIRECT_URI,
@@ -20,32 +20,41 @@ ASKED = {
     "state": "state",
     "nonce": "nonce",
     "code_challenge_method": "S256",
-    "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("="),
+    "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(CODE_VERIFIER.encode()).digest()).decode().rstrip("="),
 }
-FORM = {"email": "ada@example.com", "name": "Ada", "verified": "on"}
+LOGIN_FORM = {"email": "ada@example.com", "name": "Ada", "verified": "on"}
 
 
 @pytest.fixture
-def http(provider: IdentityProvider) -> AsyncClient:
+def provider_client(provider: IdentityProvider) -> AsyncClient:
     return AsyncClient(transport=ASGITransport(provider.app()), base_url=provider.issuer)
 
 
-async def ask(http: AsyncClient, **changes: str) -> Response:
-    return await http.get("/authorize", params=ASKED | changes)
+async def authorize(provider_client: AsyncClient, **changes: str) -> Response:
+    return await provider_client.get("/authorize", params=AUTHORIZATION_PARAMETERS | changes)
 
 
-async def exchange(http: AsyncClient, code: str, knows_secret: bool = True, **changes: str) -> Response:
-    form = {"grant_type": "authorization_code", "redirect_uri": REDIRECT_URI, "code_verifier": VERIFIER, "code": code}
-    return await http.post("/token", data=form | changes, auth=("app", "development" if knows_secret else "other"))
+async def exchange(provider_client: AsyncClient, code: str, knows_secret: bool = True, **changes: str) -> Response:
+    form = {
+        "grant_type": "authorization_code",
+        "redirect_uri": REDIRECT_URI,
+        "code_verifier": CODE_VERIFIER,
+        "code": code,
+    }
+    return await provider_client.post(
+        "/token", data=form | changes, auth=("app", "development" if knows_secret else "other")
+    )
 
 
-async def code(http: AsyncClient) -> str:
-    return URL((await ask(http)).headers["location"]).params["code"]
+async def get_code(provider_client: AsyncClient) -> str:
+    return URL((await authorize(provider_client)).headers["location"]).params["code"]
 
 
 @pytest.mark.parametrize("changes", [{"client_id": "other"}, {"redirect_uri": f"{REDIRECT_URI}/"}])
-async def test_unknown_client_or_redirect_uri_is_rejected(http: AsyncClient, changes: dict[str, str]) -> None:
-    assert (await ask(http, **changes)).status_code == 400
+async def test_unknown_client_or_redirect_uri_is_rejected(
+    provider_client: AsyncClient, changes: dict[str, str]
+) -> None:
+    assert (await authorize(provider_client, **changes)).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -58,18 +67,18 @@ async def test_unknown_client_or_redirect_uri_is_rejected(http: AsyncClient, cha
     ],
 )
 async def test_invalid_authorization_request_is_rejected(
-    http: AsyncClient, changes: dict[str, str], error: str
+    provider_client: AsyncClient, changes: dict[str, str], error: str
 ) -> None:
-    answer = URL((await ask(http, **changes)).headers["location"]).params
+    response = URL((await authorize(provider_client, **changes)).headers["location"]).params
 
-    assert (answer["error"], answer["state"], answer["iss"]) == (error, "state", "https://id.example.com")
+    assert (response["error"], response["state"], response["iss"]) == (error, "state", "https://id.example.com")
 
 
-async def test_code_can_be_exchanged_only_once(http: AsyncClient) -> None:
-    once = await code(http)
+async def test_code_can_be_exchanged_only_once(provider_client: AsyncClient) -> None:
+    once = await get_code(provider_client)
 
-    assert (await exchange(http, once)).status_code == 200
-    assert (await exchange(http, once)).json() == {"error": "invalid_grant"}
+    assert (await exchange(provider_client, once)).status_code == 200
+    assert (await exchange(provider_client, once)).json() == {"error": "invalid_grant"}
 
 
 @pytest.mark.parametrize(
@@ -82,24 +91,28 @@ async def test_code_can_be_exchanged_only_once(http: AsyncClient) -> None:
         ({"knows_secret": False}, "invalid_client"),
     ],
 )
-async def test_code_requires_the_credentials_of_the_request(http: AsyncClient, changes: Any, error: str) -> None:
-    assert (await exchange(http, await code(http), **changes)).json() == {"error": error}
+async def test_code_requires_the_credentials_of_the_request(
+    provider_client: AsyncClient, changes: Any, error: str
+) -> None:
+    assert (await exchange(provider_client, await get_code(provider_client), **changes)).json() == {"error": error}
 
 
-async def test_userinfo_requires_a_valid_token(http: AsyncClient, provider: IdentityProvider) -> None:
-    assert (await http.get("/userinfo")).status_code == 401
+async def test_userinfo_requires_a_valid_token(provider_client: AsyncClient, provider: IdentityProvider) -> None:
+    assert (await provider_client.get("/userinfo")).status_code == 401
     token = provider.access_token(Person("stranger", "stranger@example.com"))
-    assert (await http.get("/userinfo", headers={"Authorization": f"Bearer {token}"})).status_code == 401
+    assert (await provider_client.get("/userinfo", headers={"Authorization": f"Bearer {token}"})).status_code == 401
 
 
-async def test_development_page_accepts_any_user(http: AsyncClient, provider: IdentityProvider) -> None:
+async def test_development_page_accepts_any_user(provider_client: AsyncClient, provider: IdentityProvider) -> None:
     provider.person = None
-    page = await ask(http, state='"><script>')
+    page = await authorize(provider_client, state='"><script>')
     assert "<form" in page.text
     assert "<script>" not in page.text
 
-    await http.post("/authorize", params=ASKED, data=FORM)
-    cancelled = await http.post("/authorize", params=ASKED, data=FORM | {"cancel": "yes"})
+    await provider_client.post("/authorize", params=AUTHORIZATION_PARAMETERS, data=LOGIN_FORM)
+    cancelled = await provider_client.post(
+        "/authorize", params=AUTHORIZATION_PARAMETERS, data=LOGIN_FORM | {"cancel": "yes"}
+    )
     assert [person.name for person in provider.people.values()] == ["Ada"]
     assert URL(cancelled.headers["location"]).params["error"] == "access_denied"
 

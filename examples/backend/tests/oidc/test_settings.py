@@ -20,7 +20,7 @@ def env(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Envi
     return env
 
 
-def refusal(monkeypatch: pytest.MonkeyPatch, value: Any) -> str:
+def error_message(monkeypatch: pytest.MonkeyPatch, value: Any) -> str:
     monkeypatch.setenv("OIDC_PROVIDERS", value if isinstance(value, str) else json.dumps(value))
     with pytest.raises(ConfigurationError) as caught:
         load(OidcSettings)
@@ -45,7 +45,7 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_development_has_a_default_provider(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     if env is Environment.PROD:
-        assert refusal(monkeypatch, "[]").startswith("OIDC_PROVIDERS: must name at least one provider. Example: ")
+        assert error_message(monkeypatch, "[]").startswith("OIDC_PROVIDERS: must name at least one provider. Example: ")
         monkeypatch.delenv("OIDC_PROVIDERS")
         with pytest.raises(ConfigurationError, match="OIDC_PROVIDERS: must name at least one"):
             load(OidcSettings)
@@ -55,7 +55,7 @@ def test_development_has_a_default_provider(env: Environment, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         ("hunter2", "OIDC_PROVIDERS: is not JSON. Example: "),
         ({}, "OIDC_PROVIDERS: Input should be a valid tuple"),
@@ -73,9 +73,9 @@ def test_development_has_a_default_provider(env: Environment, monkeypatch: pytes
     ids=lambda value: None if isinstance(value, str) else "value",
 )
 def test_invalid_field_is_named_without_its_value(
-    env: Environment, monkeypatch: pytest.MonkeyPatch, value: Any, said: str
+    env: Environment, monkeypatch: pytest.MonkeyPatch, value: Any, expected: str
 ) -> None:
-    assert refusal(monkeypatch, value).startswith(said)
+    assert error_message(monkeypatch, value).startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_invalid_field_is_named_without_its_value(
     ],
 )
 def test_issuer_must_be_an_https_url(env: Environment, monkeypatch: pytest.MonkeyPatch, issuer: str) -> None:
-    said = refusal(monkeypatch, [ACME, OTHER | {"issuer": issuer}])
+    message = error_message(monkeypatch, [ACME, OTHER | {"issuer": issuer}])
 
-    assert said == "OIDC_PROVIDERS: provider 2: issuer: must be an https URL"
+    assert message == "OIDC_PROVIDERS: provider 2: issuer: must be an https URL"
 
 
 @pytest.mark.parametrize("issuer", ["http://127.0.0.1:9000", "http://localhost:9000/realm", "http://[::1]:9000"])
@@ -96,7 +96,7 @@ def test_localhost_issuer_is_allowed_outside_production(
     env: Environment, monkeypatch: pytest.MonkeyPatch, issuer: str
 ) -> None:
     if env is Environment.PROD:
-        refusal(monkeypatch, [ACME | {"issuer": issuer}])
+        error_message(monkeypatch, [ACME | {"issuer": issuer}])
     else:
         monkeypatch.setenv("OIDC_PROVIDERS", json.dumps([ACME | {"issuer": issuer}]))
         assert load(OidcSettings).providers[0].issuer == issuer
@@ -105,4 +105,4 @@ def test_localhost_issuer_is_allowed_outside_production(
 def test_public_url_must_be_https(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OIDC_PUBLIC_URL", "http://api.example.com")
 
-    assert refusal(monkeypatch, [ACME]) == "OIDC_PUBLIC_URL: must be an https URL"
+    assert error_message(monkeypatch, [ACME]) == "OIDC_PUBLIC_URL: must be an https URL"

@@ -8,7 +8,7 @@ from fastapi.routing import iter_route_contexts
 from httpx2 import AsyncClient
 
 # Routes without authentication. New routes are either protected or must be added here, which a review will notice.
-PUBLIC = {
+PUBLIC_ROUTES = {
     *("GET /docs", "GET /docs/oauth2-redirect", "GET /openapi.json", "GET /redoc"),
     *("GET /health", "GET /health/live", "GET /health/ready"),
     *("POST /api/v1/auth/register", "POST /api/v1/auth/verify-email", "POST /api/v1/auth/confirm-email"),
@@ -25,12 +25,12 @@ async def test_every_route_is_protected_or_public(app: FastAPI, client: AsyncCli
         for method in (context.methods or ())
         if method != "HEAD"
     }
-    open_to_all = set()
+    unprotected = set()
     for route in routes:
         method, path = route.split()
-        answer = await client.request(method, re.sub(r"{[^}]+}", str(uuid4()), path))
-        if answer.status_code != 401:
-            open_to_all.add(route)
+        response = await client.request(method, re.sub(r"{[^}]+}", str(uuid4()), path))
+        if response.status_code != 401:
+            unprotected.add(route)
 
-    assert open_to_all == PUBLIC & routes
-    assert any(route.endswith("/users") for route in routes - open_to_all)
+    assert unprotected == PUBLIC_ROUTES & routes
+    assert any(route.endswith("/users") for route in routes - unprotected)

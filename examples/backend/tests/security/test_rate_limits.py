@@ -18,7 +18,7 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> RateLimits:
     return RateLimits(load(SecuritySettings))
 
 
-def at(address: str) -> Device:
+def device_at(address: str) -> Device:
     return Device(client="test", address=address)
 
 
@@ -33,13 +33,13 @@ def at(address: str) -> Device:
 )
 async def test_attempts_per_network_are_limited(limits: RateLimits, addresses: list[str], other: str) -> None:
     for address in addresses:
-        await limits.count("login", at(address))
+        await limits.count("login", device_at(address))
     with pytest.raises(TooManyRequestsError) as caught:
-        await limits.count("login", at(addresses[-1]))
+        await limits.count("login", device_at(addresses[-1]))
 
     assert 1 <= caught.value.retry_after_seconds <= 60
-    await limits.count("login", at(other))
-    await limits.count("register", at(addresses[-1]))
+    await limits.count("login", device_at(other))
+    await limits.count("register", device_at(addresses[-1]))
 
 
 @pytest.mark.parametrize(
@@ -153,17 +153,17 @@ def test_http_is_allowed_for_localhost_outside_production() -> None:
 
 async def test_successful_attempts_are_not_counted(limits: RateLimits) -> None:
     for _ in range(10):
-        await limits.count("login", at("192.0.2.1"))
-        await limits.undo_count("login", at("192.0.2.1"))
+        await limits.count("login", device_at("192.0.2.1"))
+        await limits.undo_count("login", device_at("192.0.2.1"))
     assert limits.counters._counters == {}
 
     for _ in range(2):
-        await limits.count("login", at("192.0.2.1"))
-    await limits.undo_count("login", at("192.0.2.1"))
+        await limits.count("login", device_at("192.0.2.1"))
+    await limits.undo_count("login", device_at("192.0.2.1"))
     for _ in range(2):
-        await limits.count("login", at("192.0.2.1"))
+        await limits.count("login", device_at("192.0.2.1"))
     with pytest.raises(TooManyRequestsError):
-        await limits.count("login", at("192.0.2.1"))
+        await limits.count("login", device_at("192.0.2.1"))
 
 
 async def test_exceeded_limit_is_logged(limits: RateLimits) -> None:

@@ -19,7 +19,7 @@ class HttpProtocol(HttpToolsProtocol):
     """A client connection.
 
     uvicorn limits neither the size of headers, nor the time to receive them, nor the number of
-    connections. No timer is started for a request whose headers arrive at once.
+    connections. No timer is started for a request whose headers arrive together.
     """
 
     def __init__(self, settings: Settings, **arguments: Any) -> None:

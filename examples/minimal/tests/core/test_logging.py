@@ -13,14 +13,14 @@ from app.core.logging import configure_logging, named_process
 
 
 @pytest.fixture(autouse=True)
-def _restored() -> Generator[None]:
+def _restore_logging() -> Generator[None]:
     logging.captureWarnings(False)
     yield
     logging.captureWarnings(False)
     structlog.reset_defaults()
 
 
-def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+def read_log_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     """Return the lines of standard error, parsed as JSON objects."""
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
@@ -34,7 +34,7 @@ def test_all_lines_are_json_in_production(capsys: pytest.CaptureFixture[str]) ->
         warnings.simplefilter("always")
         warnings.warn("careful", UserWarning, stacklevel=1)
 
-    written = lines(capsys)
+    written = read_log_lines(capsys)
     assert [line["logger"] for line in written] == [
         *("ours", "uvicorn.error", "sqlalchemy.engine", "alembic.runtime.migration", "py.warnings"),
     ]
@@ -60,7 +60,7 @@ def test_traceback_does_not_show_local_variables(capsys: pytest.CaptureFixture[s
     except RuntimeError:
         structlog.get_logger().exception("failed")
 
-    [line] = lines(capsys)
+    [line] = read_log_lines(capsys)
     assert "RuntimeError: broken" in str(line["exception"])
     assert "hunter2" not in json.dumps(line)
 
@@ -88,7 +88,7 @@ def test_alembic_logs_only_migrations(capsys: pytest.CaptureFixture[str]) -> Non
     for message in ("Context impl %s.", "Will assume %s DDL.", "Running %s"):
         logging.getLogger("alembic.runtime.migration").info(message, "it")
 
-    assert [line["event"] for line in lines(capsys)] == ["Running it"]
+    assert [line["event"] for line in read_log_lines(capsys)] == ["Running it"]
 
 
 def test_lines_of_a_named_process_have_its_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +98,7 @@ def test_lines_of_a_named_process_have_its_name(capsys: pytest.CaptureFixture[st
         logging.getLogger("theirs").info("inside")
     structlog.get_logger("ours").info("outside")
 
-    assert [line.get("process") for line in lines(capsys)] == ["relay", "relay", None]
+    assert [line.get("process") for line in read_log_lines(capsys)] == ["relay", "relay", None]
 
 
 def test_log_level_is_configurable(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +106,7 @@ def test_log_level_is_configurable(capsys: pytest.CaptureFixture[str]) -> None:
     structlog.get_logger().info("quiet")
     structlog.get_logger().warning("loud")
 
-    assert [line["event"] for line in lines(capsys)] == ["loud"]
+    assert [line["event"] for line in read_log_lines(capsys)] == ["loud"]
 
 
 def test_uvicorn_handlers_are_removed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,4 +115,4 @@ def test_uvicorn_handlers_are_removed(capsys: pytest.CaptureFixture[str]) -> Non
     logging.getLogger("uvicorn").info("once")
     logging.getLogger("uvicorn.access").info("never")
 
-    assert [line["event"] for line in lines(capsys)] == ["once"]
+    assert [line["event"] for line in read_log_lines(capsys)] == ["once"]

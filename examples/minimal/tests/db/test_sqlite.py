@@ -17,7 +17,7 @@ from app.db.session import Database, transaction
 from app.main import create_app
 from app.modules.user.models import User
 from tests.conftest import run_in_thread
-from tests.waiting import TIMEOUT_SECONDS, until_ready
+from tests.waiting import TIMEOUT_SECONDS, wait_until_ready
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_service_starts_without_the_file_and_recovers(tmp_path: Path, monk
     ):
         away = await client.get("/health/ready")
         run_in_thread(migrations.upgrade)
-        await until_ready(client)
+        await wait_until_ready(client)
 
     assert (away.status_code, away.json()["checks"]["database"]) == (503, "unavailable")
 

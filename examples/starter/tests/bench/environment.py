@@ -17,13 +17,13 @@ from app.jobs.settings import WorkerSettings
 from app.jobs.task import task
 from app.outbox.models import OutboxMessage
 
-began: dict[int, float] = {}  # start time of each job, by its number
+start_times: dict[int, float] = {}  # start time of each job, by its number
 
 
 @task()
-async def look_at_the_clock(session: AsyncSession, *, number: int) -> None:
+async def record_start_time(session: AsyncSession, *, number: int) -> None:
     """Record the start time."""
-    began[number] = time.perf_counter()
+    start_times[number] = time.perf_counter()
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Stage:
+class BenchEnvironment:
     """The database and the settings of the benchmarks."""
 
     database: Database
@@ -49,12 +49,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, redis_url: str | None) -> AsyncGenerator[Stage]:
+async def open_environment(folder: Path, redis_url: str | None) -> AsyncGenerator[BenchEnvironment]:
     """Provide the environment during the block."""
     with _redis(folder, redis_url) as url:
         async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
             settings = load(WorkerSettings).model_copy(update={"redis_url": SecretStr(url), "stop_seconds": 5})
-            yield Stage(database, settings)
+            yield BenchEnvironment(database, settings)
 
 
 @contextmanager

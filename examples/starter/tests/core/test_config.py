@@ -50,7 +50,7 @@ def test_env_file_is_read_except_in_tests(monkeypatch: pytest.MonkeyPatch, tmp_p
             "app.example.com",
             "CORS_ORIGINS: must be origins without a path, comma-separated. Example: h",
         ),
-        ("CORS_ORIGINS", "https://app.example.com/login", "CORS_ORIGINS: must be origins without a path"),
+        ("CORS_ORIGINS", "https://app.example.com/start", "CORS_ORIGINS: must be origins without a path"),
         ("CORS_ALLOW_HEADERS", "X-A;X-B", "CORS_ALLOW_HEADERS: must be names of headers, comma-separated. Example: X-"),
         ("CORS_EXPOSE_HEADERS", "X A", "CORS_EXPOSE_HEADERS: must be names of headers, comma-separated. Example: X-"),
         ("MAX_BODY_BYTES", "0", "MAX_BODY_BYTES: Input should be greater than or equal to 1"),

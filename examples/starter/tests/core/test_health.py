@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 from app import __version__
 from app.core import health
 from app.core.runtime import Runtime, runtime_of
-from tests.waiting import TIMEOUT_SECONDS, until_ready, wait_until
+from tests.waiting import TIMEOUT_SECONDS, wait_until, wait_until_ready
 
 
 class Absent:
@@ -18,23 +18,23 @@ class Absent:
 
 async def test_healthy_service_is_live_and_ready(client: AsyncClient) -> None:
     assert (await client.get("/health/live")).json() == {"status": "ok"}
-    await until_ready(client)
+    await wait_until_ready(client)
     for path in ("/health", "/health/ready"):
-        answer = await client.get(path)
-        assert answer.status_code == 200
-        assert answer.json() == {"status": "ok", "version": __version__, "checks": {"database": "ok"}}
+        response = await client.get(path)
+        assert response.status_code == 200
+        assert response.json() == {"status": "ok", "version": __version__, "checks": {"database": "ok"}}
 
 
 async def test_failed_check_is_named_without_its_reason(app: FastAPI, client: AsyncClient) -> None:
-    async def broken(_: Runtime) -> None:
+    async def failing_check(_: Runtime) -> None:
         raise ConnectionError("db.internal:5432")
 
-    runtime_of(app).add_check("broker", broken)
-    answer = await client.get("/health/ready")
+    runtime_of(app).add_check("broker", failing_check)
+    response = await client.get("/health/ready")
 
-    assert answer.status_code == 503
-    assert answer.json()["checks"] == {"database": "ok", "broker": "unavailable"}
-    assert "db.internal" not in answer.text
+    assert response.status_code == 503
+    assert response.json()["checks"] == {"database": "ok", "broker": "unavailable"}
+    assert "db.internal" not in response.text
     assert (await client.get("/health/live")).status_code == 200
 
 
@@ -42,7 +42,7 @@ async def test_failed_check_is_named_without_its_reason(app: FastAPI, client: As
 async def test_hanging_check_times_out(app: FastAPI, client: AsyncClient, fails: bool) -> None:
     may_end, ended = asyncio.Event(), asyncio.Event()
 
-    async def hanging(_: Runtime) -> None:
+    async def hanging_check(_: Runtime) -> None:
         try:
             await asyncio.Event().wait()
         finally:
@@ -50,7 +50,7 @@ async def test_hanging_check_times_out(app: FastAPI, client: AsyncClient, fails:
             ended.set()
             assert not fails
 
-    runtime_of(app).add_check("broker", hanging, timeout_seconds=0.01)
+    runtime_of(app).add_check("broker", hanging_check, timeout_seconds=0.01)
     async with asyncio.timeout(TIMEOUT_SECONDS):
         assert (await client.get("/health")).json()["checks"]["broker"] == "unavailable"
     assert not ended.is_set()
@@ -72,9 +72,9 @@ def test_missing_object_is_explained(app: FastAPI) -> None:
 
 async def test_stopping_service_is_not_ready(app: FastAPI, client: AsyncClient) -> None:
     runtime_of(app).draining = True
-    answer = await client.get("/health/ready")
+    response = await client.get("/health/ready")
 
-    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+    assert (response.status_code, response.json()["status"]) == (503, "unavailable")
 
 
 async def test_app_without_checks_is_ready(app: FastAPI, client: AsyncClient) -> None:

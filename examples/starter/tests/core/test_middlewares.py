@@ -17,7 +17,7 @@ from app.main import create_app
 from tests.waiting import TIMEOUT_SECONDS
 
 SECRET = "postgresql://user:hunter2@db/app"
-LIMIT_SECONDS = 0.01
+SHORT_TIMEOUT_SECONDS = 0.01
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def settings() -> Settings:
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    return misbehaving(settings)
+    return create_app_with_failing_routes(settings)
 
 
-def misbehaving(settings: Settings) -> FastAPI:
+def create_app_with_failing_routes(settings: Settings) -> FastAPI:
     """The app, with additional routes that misbehave."""
     app = create_app(settings)
 
@@ -69,9 +69,9 @@ def misbehaving(settings: Settings) -> FastAPI:
     return app
 
 
-def limited(app: ASGIApp) -> AsyncClient:
+def client_with_short_timeout(app: ASGIApp) -> AsyncClient:
     """A client of an app with a very short timeout."""
-    transport = ASGITransport(middlewares.RequestTimeout(app, seconds=LIMIT_SECONDS))
+    transport = ASGITransport(middlewares.RequestTimeout(app, seconds=SHORT_TIMEOUT_SECONDS))
     return AsyncClient(transport=transport, base_url="http://test")
 
 
@@ -83,13 +83,13 @@ async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
 async def test_unhandled_exception_returns_500_without_details(
     client: AsyncClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = await client.get("/fails", headers={"X-Request-ID": "abc-123"})
+    response = await client.get("/fails", headers={"X-Request-ID": "abc-123"})
 
-    assert answer.status_code == 500
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["request_id"] == answer.headers["x-request-id"] == "abc-123"
-    assert "hunter2" not in answer.text
-    assert "RuntimeError" not in answer.text
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["request_id"] == response.headers["x-request-id"] == "abc-123"
+    assert "hunter2" not in response.text
+    assert "RuntimeError" not in response.text
 
 
 async def test_unhandled_exception_is_logged(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,9 +141,9 @@ async def test_error_after_the_response_started_leaves_it_incomplete(app: FastAP
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "new\tline"])
 async def test_invalid_request_id_is_replaced(client: AsyncClient, given: str) -> None:
-    answer = await client.get("/health/live", headers={"X-Request-ID": given})
+    response = await client.get("/health/live", headers={"X-Request-ID": given})
 
-    assert answer.headers["x-request-id"] not in ("", given)
+    assert response.headers["x-request-id"] not in ("", given)
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/unknown", "/fails", "/docs", "/api/v1/users?limit=0"])
@@ -164,13 +164,15 @@ async def test_production_sends_hsts_header() -> None:
 
 
 async def test_cors_allows_only_configured_origins(client: AsyncClient) -> None:
-    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
-    assert "access-control-allow-origin" not in (await client.options("/api/v1/users", headers=asked)).headers
+    preflight_headers = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    assert (
+        "access-control-allow-origin" not in (await client.options("/api/v1/users", headers=preflight_headers)).headers
+    )
 
     app = create_app(Settings(env=Environment.TEST, cors_origins=("https://a.example",), cors_credentials=True))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as open_client:
-        allowed = await open_client.options("/api/v1/users", headers=asked)
-        denied = await open_client.options("/api/v1/users", headers=asked | {"Origin": "https://b.example"})
+        allowed = await open_client.options("/api/v1/users", headers=preflight_headers)
+        denied = await open_client.options("/api/v1/users", headers=preflight_headers | {"Origin": "https://b.example"})
     assert allowed.headers["access-control-allow-origin"] == "https://a.example"
     assert allowed.headers["access-control-allow-credentials"] == "true"
     assert "access-control-allow-origin" not in denied.headers
@@ -183,14 +185,14 @@ async def test_cors_headers_can_be_added() -> None:
         cors_allow_headers=("X-Tenant",),
         cors_expose_headers=("X-Total",),
     )
-    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    preflight_headers = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
     async with AsyncClient(transport=ASGITransport(create_app(settings)), base_url="http://test") as client:
         for name in ("Idempotency-Key", "X-Request-ID", "traceparent", "tracestate", "baggage", "X-Tenant"):
-            names = asked | {"Access-Control-Request-Headers": name}
+            names = preflight_headers | {"Access-Control-Request-Headers": name}
             assert (await client.options("/api/v1/users", headers=names)).status_code == 200
-        refused = asked | {"Access-Control-Request-Headers": "X-Other"}
+        refused = preflight_headers | {"Access-Control-Request-Headers": "X-Other"}
         assert (await client.options("/api/v1/users", headers=refused)).status_code == 400
-        exposed = (await client.get("/health/live", headers=asked)).headers["access-control-expose-headers"]
+        exposed = (await client.get("/health/live", headers=preflight_headers)).headers["access-control-expose-headers"]
     assert exposed == "ETag, Link, Location, Retry-After, X-Request-ID, X-Total"
 
 
@@ -207,9 +209,9 @@ async def test_head_has_the_headers_of_get_and_no_body(client: AsyncClient, path
 
 
 async def test_head_is_allowed_only_where_get_is(client: AsyncClient) -> None:
-    answer = await client.head("/reads")
+    response = await client.head("/reads")
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
 async def test_head_of_an_endless_response_ends(app: FastAPI, client: AsyncClient) -> None:
@@ -229,19 +231,19 @@ async def test_head_of_an_endless_response_ends(app: FastAPI, client: AsyncClien
 @pytest.mark.parametrize("path", ["/docs/", "/api/v1/users/", "/health/live/"])
 async def test_trailing_slash_is_not_redirected(client: AsyncClient, path: str) -> None:
     """The target of the redirect would be built from the Host header, which any client can set."""
-    answer = await client.get(path, headers={"Host": "evil.example"})
+    response = await client.get(path, headers={"Host": "evil.example"})
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    assert "evil.example" not in f"{answer.headers}{answer.text}"
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert "evil.example" not in f"{response.headers}{response.text}"
 
 
 async def test_response_that_does_not_start_in_time_is_503() -> None:
-    app = misbehaving(Settings(env=Environment.TEST, request_timeout_seconds=0.5))
+    app = create_app_with_failing_routes(Settings(env=Environment.TEST, request_timeout_seconds=0.5))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
-        answer = await client.get("/hangs")
+        response = await client.get("/hangs")
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "timeout")
-    assert answer.headers["retry-after"] == "1"
+    assert (response.status_code, response.json()["code"]) == (503, "timeout")
+    assert response.headers["retry-after"] == "1"
 
 
 # The following two tests do not depend on the speed of the machine: the response, or the wait for the body, starts
@@ -251,10 +253,10 @@ async def test_response_that_does_not_start_in_time_is_503() -> None:
 async def test_started_response_has_no_timeout() -> None:
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await asyncio.sleep(5 * LIMIT_SECONDS)
+        await asyncio.sleep(5 * SHORT_TIMEOUT_SECONDS)
         await send({"type": "http.response.body", "body": b"..."})
 
-    async with limited(stream) as client:
+    async with client_with_short_timeout(stream) as client:
         assert (await client.get("/")).text == "..."
 
 
@@ -262,15 +264,15 @@ async def test_body_that_is_not_received_in_time_is_408() -> None:
     async def read(scope: Scope, receive: Receive, send: Send) -> None:
         await Request(scope, receive).body()
 
-    async def endless() -> AsyncIterator[bytes]:
+    async def endless_body() -> AsyncIterator[bytes]:
         yield b"a"
         await asyncio.Event().wait()
 
-    async with limited(read) as client:
-        answer = await client.post("/", content=endless())
+    async with client_with_short_timeout(read) as client:
+        response = await client.post("/", content=endless_body())
 
-    assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
-    assert answer.headers["connection"] == "close"
+    assert (response.status_code, response.json()["code"]) == (408, "request_timeout")
+    assert response.headers["connection"] == "close"
 
 
 @pytest.mark.parametrize("path", ["/reads", "/reads-raw"])
@@ -279,17 +281,17 @@ async def test_too_large_body_is_rejected(client: AsyncClient, path: str) -> Non
     announced = await client.post(path, content=b"x" * 101, headers=json_type)
     unannounced = await client.post(path, content=chunks(b"x" * 60, b"x" * 60), headers=json_type)
 
-    for answer in (announced, unannounced):
-        assert (answer.status_code, answer.json()["code"]) == (413, "content_too_large")
+    for response in (announced, unannounced):
+        assert (response.status_code, response.json()["code"]) == (413, "content_too_large")
     assert (await client.post("/reads-raw", content=b"x" * 100)).text == "100"
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"a": nope}', b"\xff", b"[" * 40 + b"]" * 40, b"[1]", b""])
 async def test_malformed_body_is_a_client_error(client: AsyncClient, body: bytes) -> None:
-    answer = await client.post("/reads", content=body, headers={"Content-Type": "application/json"})
+    response = await client.post("/reads", content=body, headers={"Content-Type": "application/json"})
 
-    assert answer.status_code in (400, 422)
-    assert answer.headers["content-type"] == "application/problem+json"
+    assert response.status_code in (400, 422)
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_deeply_nested_body_is_a_client_error() -> None:
@@ -300,18 +302,18 @@ async def test_deeply_nested_body_is_a_client_error() -> None:
 
     body = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
-        answer = await client.post("/reads", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code in (400, 422)
+        response = await client.post("/reads", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code in (400, 422)
 
 
-async def test_middleware_ignores_other_traffic() -> None:
+async def test_middleware_passes_on_other_protocols_unchanged() -> None:
     passed: list[str] = []
 
-    async def inner(scope: Any, receive: Any, send: Any) -> None:
+    async def recording_app(scope: Any, receive: Any, send: Any) -> None:
         passed.append(scope["type"])
 
-    async def nothing(_: Message | None = None) -> Any: ...
+    async def no_op(_: Message | None = None) -> Any: ...
 
     for middleware in middlewares.build_middleware(Settings(env=Environment.TEST)):
-        await middleware.cls(inner, *middleware.args, **middleware.kwargs)({"type": "lifespan"}, nothing, nothing)
+        await middleware.cls(recording_app, *middleware.args, **middleware.kwargs)({"type": "lifespan"}, no_op, no_op)
     assert set(passed) == {"lifespan"}

@@ -69,13 +69,15 @@ def test_other_threads_do_not_watch_signals() -> None:
     assert run_in_thread(lambda: asyncio.run(watch())) is False
 
 
-@pytest.mark.parametrize(("minutes", "goes"), [(None, True), (1, True), (-1, False)])
-async def test_endless_response_ends_when_credentials_expire(app: FastAPI, minutes: int | None, goes: bool) -> None:
+@pytest.mark.parametrize(("minutes", "continues"), [(None, True), (1, True), (-1, False)])
+async def test_endless_response_ends_when_credentials_expire(
+    app: FastAPI, minutes: int | None, continues: bool
+) -> None:
     request = Request({"type": "http", "app": app})
     if minutes is not None:
         request.scope["valid_until"] = datetime.now(UTC) + timedelta(minutes=minutes)
 
-    assert should_continue(request) is goes
+    assert should_continue(request) is continues
 
 
 async def test_endless_response_ends_when_the_server_stops(app: FastAPI) -> None:

@@ -68,24 +68,24 @@ def test_corrupt_data_is_not_modified(tmp_path: Path) -> None:
 
 def test_slow_start_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts: list[int] = []
-    really_start = PostgresServer.start
+    original_start = PostgresServer.start
 
-    def slow(server: PostgresServer) -> None:
+    def start_slowly(server: PostgresServer) -> None:
         attempts.append(1)
         if len(attempts) < embedded.ATTEMPTS:
             raise subprocess.TimeoutExpired("pg_ctl", 10)
-        really_start(server)
+        original_start(server)
 
-    monkeypatch.setattr(PostgresServer, "start", slow)
+    monkeypatch.setattr(PostgresServer, "start", start_slowly)
     embedded.database_url(tmp_path / "slow")
     assert len(attempts) == embedded.ATTEMPTS
     PostgresServer._instances[tmp_path / "slow"].stop()
 
 
 def test_start_fails_after_the_last_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hopeless(server: PostgresServer) -> None:
+    def time_out(server: PostgresServer) -> None:
         raise subprocess.TimeoutExpired("pg_ctl", 10)
 
-    monkeypatch.setattr(PostgresServer, "start", hopeless)
+    monkeypatch.setattr(PostgresServer, "start", time_out)
     with pytest.raises(ConfigurationError, match="timed out"):
         embedded.database_url(tmp_path / "hopeless")

@@ -32,7 +32,7 @@ REVISIONS = [revision.revision for revision in ScriptDirectory.from_config(migra
 
 
 @pytest.fixture
-def empty(shared_folder: Path) -> Generator[None]:
+def use_empty_database(shared_folder: Path) -> Generator[None]:
     """An empty database, instead of the one of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL")
@@ -41,7 +41,7 @@ def empty(shared_folder: Path) -> Generator[None]:
 
 
 @pytest.fixture
-def versions(empty: None, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def versions(use_empty_database: None, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the folder with the migrations, in the working directory."""
     shutil.copytree(project / "alembic", tmp_path / "alembic")
     shutil.copy(project / "alembic.ini", tmp_path)
@@ -63,7 +63,7 @@ def in_database(work: Callable[[Connection], Any]) -> Any:
     return run_in_thread(lambda: asyncio.run(run()))
 
 
-REBUILD = '''
+ALTER_TABLE_MIGRATION = '''
 """Change a table that another table references."""
 
 import sqlalchemy as sa
@@ -87,12 +87,12 @@ def upgrade() -> None:
 
 
 def test_altering_a_table_keeps_referencing_rows(versions: Path) -> None:
-    (versions / "rebuild.py").write_text(REBUILD.format(newest=REVISIONS[-1]), encoding="utf-8")
+    (versions / "rebuild.py").write_text(ALTER_TABLE_MIGRATION.format(newest=REVISIONS[-1]), encoding="utf-8")
 
     run_in_thread(migrations.upgrade)
 
 
-CHAIN = """
+LINKED_TABLES_MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
 
@@ -108,8 +108,8 @@ def upgrade() -> None:
 """
 
 
-def test_referencing_tables_are_dropped_first(versions: Path) -> None:
-    (versions / "chain.py").write_text(CHAIN.format(newest=REVISIONS[-1]), encoding="utf-8")
+def test_generated_migration_drops_referencing_tables_first(versions: Path) -> None:
+    (versions / "chain.py").write_text(LINKED_TABLES_MIGRATION.format(newest=REVISIONS[-1]), encoding="utf-8")
 
     run_in_thread(migrations.generate, "without links")
     run_in_thread(migrations.upgrade)
@@ -218,7 +218,7 @@ def test_new_column_with_database_enum_is_rejected(change_thing: Callable[..., N
         change_thing(THING.c.id, Column("priority", Enum(Priority)))
 
 
-def test_concurrent_upgrades_wait_for_each_other(empty: None) -> None:
+def test_concurrent_upgrades_wait_for_each_other(use_empty_database: None) -> None:
     command = [Path(sys.executable).with_name("app"), "db", "upgrade"]
     limits = {"DATABASE_LOCK_TIMEOUT_MS": "1", "DATABASE_BUSY_TIMEOUT_MS": "1"}  # do not apply to this wait
     upgrades = [subprocess.Popen(command, env=os.environ | limits, stderr=subprocess.PIPE, text=True) for _ in range(4)]
@@ -268,7 +268,7 @@ def value(column: Column[Any]) -> Any:
     return VALUES.get(column.type.python_type)
 
 
-def test_each_migration_upgrades_and_downgrades_with_rows(empty: None) -> None:
+def test_each_migration_upgrades_and_downgrades_with_rows(use_empty_database: None) -> None:
     added = 0
     for revision in REVISIONS:
         run_in_thread(migrations.upgrade, revision)

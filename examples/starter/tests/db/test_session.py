@@ -19,7 +19,7 @@ from app.modules.user.models import User
 
 
 @pytest.fixture
-async def probe(committing_database: Database, committing_client: AsyncClient) -> AsyncGenerator[AsyncClient]:
+async def routes_client(committing_database: Database, committing_client: AsyncClient) -> AsyncGenerator[AsyncClient]:
     """A client of an app with routes that commit; `committing_client` deletes the rows."""
     app = create_app()
     runtime_of(app)[Database] = committing_database
@@ -43,22 +43,22 @@ async def probe(committing_database: Database, committing_client: AsyncClient) -
         yield client
 
 
-async def users(database: Database) -> int:
+async def count_users(database: Database) -> int:
     async with transaction(database.read_transaction) as session:
         return len((await session.exec(select(User))).all())
 
 
-async def test_success_commits(probe: AsyncClient, committing_database: Database) -> None:
-    assert (await probe.post("/returns")).status_code == 200
-    assert await users(committing_database) == 1
+async def test_successful_request_commits(routes_client: AsyncClient, committing_database: Database) -> None:
+    assert (await routes_client.post("/returns")).status_code == 200
+    assert await count_users(committing_database) == 1
 
 
-async def test_exception_rolls_back(probe: AsyncClient, committing_database: Database) -> None:
-    assert (await probe.post("/raises")).status_code == 409
-    assert await users(committing_database) == 0
+async def test_exception_in_request_rolls_back(routes_client: AsyncClient, committing_database: Database) -> None:
+    assert (await routes_client.post("/raises")).status_code == 409
+    assert await count_users(committing_database) == 0
 
 
-async def test_failed_commit_returns_an_error(probe: AsyncClient, committing_database: Database) -> None:
+async def test_failed_commit_returns_an_error(routes_client: AsyncClient, committing_database: Database) -> None:
     engine = committing_database.write.kw["bind"].sync_engine
 
     def fail(_: object) -> None:
@@ -66,18 +66,18 @@ async def test_failed_commit_returns_an_error(probe: AsyncClient, committing_dat
 
     event.listen(engine, "commit", fail)
     try:
-        answer = await probe.post("/returns")
+        response = await routes_client.post("/returns")
     finally:
         event.remove(engine, "commit", fail)
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-    assert "disk full" not in answer.text
-    assert await users(committing_database) == 0
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+    assert "disk full" not in response.text
+    assert await count_users(committing_database) == 0
 
 
-async def test_get_request_cannot_write(probe: AsyncClient, committing_database: Database) -> None:
-    assert (await probe.get("/writes-while-reading")).status_code >= 500
-    assert await users(committing_database) == 0
+async def test_get_request_cannot_write(routes_client: AsyncClient, committing_database: Database) -> None:
+    assert (await routes_client.get("/writes-while-reading")).status_code >= 500
+    assert await count_users(committing_database) == 0
 
 
 async def test_read_session_is_closed_after_cancellation(committing_database: Database) -> None:
@@ -105,6 +105,6 @@ async def test_database_errors_are_reported_without_details(
     async def raises() -> None:
         raise error
 
-    answer = await client.get("/raises")
-    assert answer.status_code == status
-    assert "db.internal" not in answer.text
+    response = await client.get("/raises")
+    assert response.status_code == status
+    assert "db.internal" not in response.text

@@ -29,7 +29,7 @@ from app.outbox.models import OutboxMessage
 from app.outbox.poller import DestinationUnavailable
 from tests.waiting import TIMEOUT_SECONDS
 
-GIVEN = os.environ.get("REDIS_URL")  # read before the environment of the tests replaces it
+EXTERNAL_REDIS_URL = os.environ.get("REDIS_URL")  # read before the environment of the tests replaces it
 
 
 @contextmanager
@@ -45,9 +45,9 @@ def redis_server(folder: Path) -> Generator[str]:
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Generator[str]:
     """The URL of a server, with a separate database for each test process if REDIS_URL is set."""
-    if GIVEN is not None:
+    if EXTERNAL_REDIS_URL is not None:
         number = int(worker_id.removeprefix("gw")) + 1 if worker_id != "master" else 0
-        yield urlsplit(GIVEN)._replace(path=f"/{number}").geturl()
+        yield urlsplit(EXTERNAL_REDIS_URL)._replace(path=f"/{number}").geturl()
         return
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
@@ -153,7 +153,7 @@ def relay(empty_database: Database, recording_destination: RecordingDestination)
     return JobRelay(empty_database, recording_destination, poll_seconds=0.01, recheck_seconds=0)
 
 
-async def in_repository(database: Database, work: Callable[[JobRepository], Any]) -> Any:
+async def call_repository(database: Database, work: Callable[[JobRepository], Any]) -> Any:
     """Call the repository in a separate transaction."""
     async with transaction(database.write) as session:
         return await work(JobRepository(session))

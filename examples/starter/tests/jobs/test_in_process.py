@@ -19,36 +19,36 @@ from tests.jobs.conftest import enqueue, enqueue_and_mark_sent
 from tests.outbox.conftest import outbox_rows
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
-door = asyncio.Event()
-inside: list[UUID] = []
-most: list[int] = []
+proceed = asyncio.Event()
+active_jobs: list[UUID] = []
+active_counts: list[int] = []
 
 
 @non_transactional_task()
-async def enter(job: Job) -> None:
+async def count_active_jobs(job: Job) -> None:
     """Record the number of concurrent calls."""
-    inside.append(job.id)
-    most.append(len(inside))
+    active_jobs.append(job.id)
+    active_counts.append(len(active_jobs))
     try:
-        await door.wait()
+        await proceed.wait()
     finally:
-        inside.remove(job.id)
+        active_jobs.remove(job.id)
 
 
 @non_transactional_task(timeout_seconds=TIMEOUT_SECONDS)
-async def work_in_steps(job: Job) -> None:
+async def run_until_stopping(job: Job) -> None:
     """Work until the worker stops."""
-    inside.append(job.id)
+    active_jobs.append(job.id)
     await job.worker_stopping.wait()
-    inside.remove(job.id)
+    active_jobs.remove(job.id)
     job.exit_if_stopping()
 
 
 @pytest.fixture(autouse=True)
-async def _open_door() -> None:
-    inside.clear()
-    most.clear()
-    door.set()
+async def _reset_state() -> None:
+    active_jobs.clear()
+    active_counts.clear()
+    proceed.set()
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def destination(empty_database: Database) -> InProcessDestination:
 
 
 @asynccontextmanager
-async def running(destination: InProcessDestination, stop_seconds: float) -> AsyncGenerator[None]:
+async def stop_at_end(destination: InProcessDestination, stop_seconds: float) -> AsyncGenerator[None]:
     """Stop the runner at the end of the block."""
     yield
     await destination.runner.stop(stop_seconds)
@@ -66,85 +66,85 @@ async def running(destination: InProcessDestination, stop_seconds: float) -> Asy
 async def test_number_of_concurrent_jobs_is_limited(
     empty_database: Database, destination: InProcessDestination
 ) -> None:
-    door.clear()
-    ids = [await enqueue(empty_database, enter) for _ in range(5)]
+    proceed.clear()
+    ids = [await enqueue(empty_database, count_active_jobs) for _ in range(5)]
     relay = JobRelay(empty_database, destination, poll_seconds=0.01, recheck_seconds=0)
-    async with running(destination, stop_seconds=TIMEOUT_SECONDS), run_in_background(relay.run()):
-        await wait_until(lambda: len(inside) == 2 and len(destination.runner.running_jobs) == 5)
+    async with stop_at_end(destination, stop_seconds=TIMEOUT_SECONDS), run_in_background(relay.run()):
+        await wait_until(lambda: len(active_jobs) == 2 and len(destination.runner.running_jobs) == 5)
         assert await destination.find_queued(await outbox_rows(empty_database)) == set(ids)
-        door.set()
-        await wait_until(lambda: len(most) == 5)
+        proceed.set()
+        await wait_until(lambda: len(active_counts) == 5)
 
-    assert max(most) == 2
+    assert max(active_counts) == 2
     assert await outbox_rows(empty_database) == []
     assert destination.runner.running_jobs == {}
 
 
 async def test_job_that_is_sent_twice_runs_once(empty_database: Database, destination: InProcessDestination) -> None:
-    door.clear()
-    await enqueue_and_mark_sent(empty_database, enter)
-    async with running(destination, stop_seconds=TIMEOUT_SECONDS):
+    proceed.clear()
+    await enqueue_and_mark_sent(empty_database, count_active_jobs)
+    async with stop_at_end(destination, stop_seconds=TIMEOUT_SECONDS):
         await destination.send(await outbox_rows(empty_database))
-        begun = dict(destination.runner.running_jobs)
+        started = dict(destination.runner.running_jobs)
         await destination.send(await outbox_rows(empty_database))
-        assert destination.runner.running_jobs == begun
-        door.set()
+        assert destination.runner.running_jobs == started
+        proceed.set()
 
-    assert most == [1]
+    assert active_counts == [1]
     assert await outbox_rows(empty_database) == []
 
 
 async def test_unfinished_jobs_are_released(empty_database: Database, destination: InProcessDestination) -> None:
-    door.clear()
+    proceed.clear()
     for _ in range(3):
-        await enqueue_and_mark_sent(empty_database, enter)
-    async with running(destination, stop_seconds=0):
+        await enqueue_and_mark_sent(empty_database, count_active_jobs)
+    async with stop_at_end(destination, stop_seconds=0):
         await destination.send(await outbox_rows(empty_database))
-        await wait_until(lambda: len(inside) == 2)
+        await wait_until(lambda: len(active_jobs) == 2)
 
-    assert inside == []
+    assert active_jobs == []
     assert [(row.attempts, row.leased_until) for row in await outbox_rows(empty_database)] == [(0, None)] * 3
 
 
 async def test_long_task_is_released_when_stopping(empty_database: Database, destination: InProcessDestination) -> None:
-    await enqueue_and_mark_sent(empty_database, work_in_steps)
-    async with running(destination, stop_seconds=TIMEOUT_SECONDS):
+    await enqueue_and_mark_sent(empty_database, run_until_stopping)
+    async with stop_at_end(destination, stop_seconds=TIMEOUT_SECONDS):
         await destination.send(await outbox_rows(empty_database))
-        await wait_until(lambda: len(inside) == 1)
+        await wait_until(lambda: len(active_jobs) == 1)
 
-    assert inside == []
+    assert active_jobs == []
     assert [(row.attempts, row.leased_until) for row in await outbox_rows(empty_database)] == [(0, None)]
 
 
 async def test_queued_jobs_are_not_started_when_stopping(
     empty_database: Database, destination: InProcessDestination
 ) -> None:
-    door.clear()
+    proceed.clear()
     for _ in range(5):
-        await enqueue_and_mark_sent(empty_database, enter)
-    async with running(destination, stop_seconds=TIMEOUT_SECONDS):
+        await enqueue_and_mark_sent(empty_database, count_active_jobs)
+    async with stop_at_end(destination, stop_seconds=TIMEOUT_SECONDS):
         await destination.send(await outbox_rows(empty_database))
-        await wait_until(lambda: len(inside) == 2)
-        asyncio.get_running_loop().call_later(0.05, door.set)
+        await wait_until(lambda: len(active_jobs) == 2)
+        asyncio.get_running_loop().call_later(0.05, proceed.set)
 
-    assert len(most) == 2
+    assert len(active_counts) == 2
     assert len(await outbox_rows(empty_database)) == 3
 
 
 async def test_idle_destination_stops_immediately(destination: InProcessDestination) -> None:
-    async with running(destination, stop_seconds=TIMEOUT_SECONDS):
+    async with stop_at_end(destination, stop_seconds=TIMEOUT_SECONDS):
         pass
 
 
 async def test_job_is_sent_again_after_database_error(empty_database: Database) -> None:
-    class Failing(JobRunner):
+    class FailingRunner(JobRunner):
         async def run(self, job_id: UUID) -> None:
             raise OperationalError("SELECT 1", {}, OSError("gone"))
 
-    destination = InProcessDestination(Failing(empty_database))
-    job_id = await enqueue_and_mark_sent(empty_database, enter)
+    destination = InProcessDestination(FailingRunner(empty_database))
+    job_id = await enqueue_and_mark_sent(empty_database, count_active_jobs)
     with capture_logs() as lines:
-        async with running(destination, stop_seconds=TIMEOUT_SECONDS):
+        async with stop_at_end(destination, stop_seconds=TIMEOUT_SECONDS):
             await destination.send(await outbox_rows(empty_database))
             await wait_until(lambda: bool(lines))
 

@@ -27,11 +27,11 @@ from app.processes import create
 from tests.jobs.conftest import delete_keys, settings_for
 from tests.outbox.conftest import outbox_rows
 from tests.processes import running_app, running_tasks, start_process
-from tests.waiting import until_ready, wait_until
+from tests.waiting import wait_until, wait_until_ready
 
 create_relay, create_worker, create_scheduler = (partial(create, name) for name in ("relay", "worker", "scheduler"))
-NOBODY_THERE = "redis://ada:hunter2@127.0.0.1:1/0"
-BOTH = {"database": "ok", "redis": "ok"}
+UNREACHABLE_REDIS_URL = "redis://ada:hunter2@127.0.0.1:1/0"
+DATABASE_AND_REDIS_OK = {"database": "ok", "redis": "ok"}
 
 
 @pytest.fixture(autouse=True)
@@ -45,20 +45,20 @@ async def enqueue(database: Database) -> None:
         purge_expired.enqueue(session)
 
 
-async def is_done(database: Database) -> bool:
+async def outbox_is_empty(database: Database) -> bool:
     return not await outbox_rows(database)
 
 
-async def is_sent(database: Database) -> bool:
+async def all_jobs_are_sent(database: Database) -> bool:
     return all(row.sent_at for row in await outbox_rows(database))
 
 
-async def has_begun(database: Database) -> bool:
+async def schedule_has_started(database: Database) -> bool:
     """Return whether a scheduler has started the schedule."""
-    return "purge_expired" in await ticks(database)
+    return "purge_expired" in await started_schedules(database)
 
 
-async def ticks(database: Database) -> list[str]:
+async def started_schedules(database: Database) -> list[str]:
     async with transaction(database.read_transaction) as session:
         return list((await session.exec(select(ScheduleState.name))).all())
 
@@ -71,9 +71,9 @@ def test_api_process_does_not_import_redis(imported_modules: set[str]) -> None:
 async def test_without_redis_api_process_runs_everything(empty_database: Database) -> None:
     async with running_app(create_app) as client:
         await enqueue(empty_database)
-        await wait_until(lambda: is_done(empty_database))
-        await wait_until(lambda: has_begun(empty_database))
-        assert (await until_ready(client))["database"] == "ok"
+        await wait_until(lambda: outbox_is_empty(empty_database))
+        await wait_until(lambda: schedule_has_started(empty_database))
+        assert (await wait_until_ready(client))["database"] == "ok"
 
 
 async def test_relay_is_woken_by_registered_wake_sources(
@@ -104,35 +104,35 @@ async def test_relay_is_woken_by_registered_wake_sources(
 
 
 @pytest.mark.parametrize(
-    ("create", "healthy", "does"),
+    ("create", "healthy", "expected_tasks"),
     [
         (create_app, {"database": "ok"}, set()),
-        (create_worker, BOTH, set()),
-        (create_relay, BOTH, {"JobRelay"}),
+        (create_worker, DATABASE_AND_REDIS_OK, set()),
+        (create_relay, DATABASE_AND_REDIS_OK, {"JobRelay"}),
         (create_scheduler, {"database": "ok"}, {"Scheduler"}),
     ],
 )
-async def test_with_redis_each_process_has_its_tasks(
+async def test_with_redis_each_process_runs_only_its_tasks(
     empty_database: Database,
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
     create: Callable[[], FastAPI],
     healthy: dict[str, str],
-    does: set[str],
+    expected_tasks: set[str],
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_url)
     await enqueue(empty_database)
     async with running_app(create) as client:
-        assert healthy.items() <= (await until_ready(client)).items()
+        assert healthy.items() <= (await wait_until_ready(client)).items()
         if create is create_relay:
-            await wait_until(lambda: is_sent(empty_database))
+            await wait_until(lambda: all_jobs_are_sent(empty_database))
         elif create is create_scheduler:
-            await wait_until(lambda: has_begun(empty_database))
-        assert running_tasks() & {"JobRelay", "Scheduler"} == does
+            await wait_until(lambda: schedule_has_started(empty_database))
+        assert running_tasks() & {"JobRelay", "Scheduler"} == expected_tasks
 
     [row] = await outbox_rows(empty_database)
     assert (row.sent_at is not None) is (create is create_relay)
-    assert bool(await ticks(empty_database)) is (create is create_scheduler)
+    assert bool(await started_schedules(empty_database)) is (create is create_scheduler)
     delete_keys(make_broker(settings_for(redis_url)))
 
 
@@ -148,7 +148,7 @@ async def test_unavailable_redis_fails_health_check(
     create: Callable[[], FastAPI],
 ) -> None:
     monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.1)
-    monkeypatch.setenv("REDIS_URL", NOBODY_THERE)
+    monkeypatch.setenv("REDIS_URL", UNREACHABLE_REDIS_URL)
     async with running_app(create) as client:
         health = await client.get("/health")
 
@@ -166,12 +166,12 @@ async def test_processes_run_job_and_stop_on_signal(
         start_process("run relay", tmp_path, REDIS_URL=redis_url) as relay,
         start_process("run scheduler", tmp_path, REDIS_URL=redis_url) as scheduler,
     ):
-        healthy = await asyncio.gather(*(each.checks() for each in (worker, relay, scheduler)))
+        healthy = await asyncio.gather(*(each.wait_until_ready() for each in (worker, relay, scheduler)))
         await enqueue(empty_database)
-        await wait_until(lambda: is_done(empty_database))
+        await wait_until(lambda: outbox_is_empty(empty_database))
 
-    assert healthy == [BOTH, BOTH, {"database": "ok"}]
-    assert await has_begun(empty_database)
+    assert healthy == [DATABASE_AND_REDIS_OK, DATABASE_AND_REDIS_OK, {"database": "ok"}]
+    assert await schedule_has_started(empty_database)
     assert '"event": "job finished"' in worker.log_text
     assert '"task": "purge_expired"' in worker.log_text
 
@@ -181,12 +181,12 @@ async def test_stopped_worker_releases_running_jobs(
     redis_url: str,
     tmp_path: Path,
 ) -> None:
-    waiting: list[Any] = []
+    connections: list[Any] = []
 
-    async def never_answer(*connection: Any) -> None:
-        waiting.append(connection)
+    async def accept_without_response(*connection: Any) -> None:
+        connections.append(connection)
 
-    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept_without_response, "127.0.0.1", 0)
     mail_server = {
         "SMTP_HOST": "127.0.0.1",
         "SMTP_PORT": str(server.sockets[0].getsockname()[1]),
@@ -201,13 +201,13 @@ async def test_stopped_worker_releases_running_jobs(
     await JobRelay(empty_database, RedisDestination(broker), poll_seconds=1).run_once()
     limits = {"WORKER_JOBS": "2", "WORKER_STOP_SECONDS": "1", "REDIS_URL": redis_url}
     async with start_process("run worker", tmp_path, **limits, **mail_server) as worker:
-        await wait_until(lambda: len(waiting) == 2)
+        await wait_until(lambda: len(connections) == 2)
 
     left: list[OutboxMessage] = await outbox_rows(empty_database)
     assert [(row.attempts, row.leased_until, row.dead_at) for row in left] == [(0, None, None)] * 5, worker.log_text
     assert [row.sent_at is None for row in left] == [True, True, False, False, False]
     assert worker.log_text.count("job released, worker is stopping") == 2
-    for _, writer in waiting:
+    for _, writer in connections:
         writer.close()
     server.close()
     delete_keys(broker)

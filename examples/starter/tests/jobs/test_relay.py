@@ -18,7 +18,7 @@ from app.outbox.background import run_in_background
 from app.outbox.models import OutboxMessage
 from app.outbox.poller import DestinationUnavailable
 from app.outbox.repository import OutboxRepository
-from tests.jobs.conftest import RecordingDestination, in_repository, lease_row
+from tests.jobs.conftest import RecordingDestination, call_repository, lease_row
 from tests.outbox.conftest import commit_messages, make_message, outbox_rows, shift_timestamps
 from tests.waiting import wait_until
 
@@ -79,7 +79,7 @@ async def test_jobs_with_same_key_are_sent_one_at_a_time(
 
     [a1, *_] = await outbox_rows(empty_database)
     taken = await lease_row(empty_database, a1)
-    assert await in_repository(empty_database, lambda repository: repository.complete(taken))
+    assert await call_repository(empty_database, lambda repository: repository.complete(taken))
     await relay.run_once()
     assert recording_destination.sent == ["a1", "b1", "a2"]
 
@@ -95,7 +95,7 @@ async def test_jobs_with_same_key_are_sent_one_at_a_time_in_any_commit_order(
 
     [_, second] = await outbox_rows(empty_database)
     taken = await lease_row(empty_database, second)
-    assert await in_repository(empty_database, lambda repository: repository.complete(taken))
+    assert await call_repository(empty_database, lambda repository: repository.complete(taken))
     await relay.run_once()
     assert recording_destination.sent == ["second", "first"]
 
@@ -108,7 +108,7 @@ async def test_dead_letter_does_not_block_its_key(
 
     [a1, _] = await outbox_rows(empty_database)
     taken = await lease_row(empty_database, a1)
-    await in_repository(empty_database, lambda repository: repository.move_to_dead_letters(taken, "no"))
+    await call_repository(empty_database, lambda repository: repository.move_to_dead_letters(taken, "no"))
     await relay.run_once()
     assert recording_destination.sent == ["a1", "a2"]
 
@@ -157,7 +157,7 @@ async def test_jobs_of_crashed_worker_are_sent_again(
         await relay.run_once()
     assert recording_destination.sent == ["first", "first"]
     assert lines[0]["event"].startswith("jobs: lease expired, requeued")
-    assert not await in_repository(empty_database, lambda repository: repository.complete(taken)), (
+    assert not await call_repository(empty_database, lambda repository: repository.complete(taken)), (
         "another attempt owns the job"
     )
     assert len(await outbox_rows(empty_database)) == 1
@@ -169,13 +169,13 @@ async def test_late_worker_does_not_complete_another_job(empty_database: Databas
     await relay.run_once()
     [row] = await outbox_rows(empty_database)
     late = await lease_row(empty_database, row)
-    assert await in_repository(empty_database, lambda repository: repository.complete(late))
+    assert await call_repository(empty_database, lambda repository: repository.complete(late))
     await commit_messages(empty_database, make_message("second"))
     await relay.run_once()
     [row] = await outbox_rows(empty_database)
     await lease_row(empty_database, row)
 
-    assert not await in_repository(empty_database, lambda repository: repository.complete(late))
+    assert not await call_repository(empty_database, lambda repository: repository.complete(late))
     assert [each.name for each in await outbox_rows(empty_database)] == ["second"]
 
 
@@ -185,15 +185,15 @@ async def test_concurrent_relays_do_not_send_two_jobs_with_same_key(
     """One relay selects the second job; then the first is committed, and the other relay selects that."""
     relays = [JobRelay(empty_database, recording_destination, poll_seconds=0.01, recheck_seconds=0) for _ in range(2)]
     await commit_messages(empty_database, make_message("second", key="a", number=1002))
-    chosen = await in_repository(empty_database, lambda repository: repository.lock_due_jobs(10))
+    first_selection = await call_repository(empty_database, lambda repository: repository.lock_due_jobs(10))
     await commit_messages(empty_database, make_message("first", key="a", number=1001))
     await relays[0].run_once()
 
-    async def as_before(*_: object) -> Sequence[OutboxMessage]:
-        return chosen
+    async def return_first_selection(*_: object) -> Sequence[OutboxMessage]:
+        return first_selection
 
     with monkeypatch.context() as patch:
-        patch.setattr(JobRepository, "lock_due_jobs", as_before)
+        patch.setattr(JobRepository, "lock_due_jobs", return_first_selection)
         assert await relays[1]._send() == 0
     assert recording_destination.sent == ["first"]
 
@@ -210,24 +210,24 @@ async def test_concurrent_relays_send_each_job_once(
 
 
 async def test_relay_survives_unexpected_errors(empty_database: Database) -> None:
-    bugs = [KeyError("attic")]
+    errors = [KeyError("unexpected")]
 
-    class Buggy(RecordingDestination):
+    class FailingOnceDestination(RecordingDestination):
         async def send(self, rows: Sequence[OutboxMessage]) -> None:
-            if bugs:
-                raise bugs.pop()
+            if errors:
+                raise errors.pop()
             await super().send(rows)
 
-    shelf = Buggy()
-    relay = JobRelay(empty_database, shelf, poll_seconds=0.01, recheck_seconds=0)
+    destination = FailingOnceDestination()
+    relay = JobRelay(empty_database, destination, poll_seconds=0.01, recheck_seconds=0)
     await commit_messages(empty_database, make_message("first"))
     with capture_logs() as lines:
         async with run_in_background(relay.run()):
             await wait_until(lambda: bool(lines))
             await shift_timestamps(empty_database, 11)
-            await wait_until(lambda: shelf.sent == ["first"])
+            await wait_until(lambda: destination.sent == ["first"])
 
-    assert lines[0]["error"] == "KeyError: 'attic'"
+    assert lines[0]["error"] == "KeyError: 'unexpected'"
     assert "in send" in lines[0]["exception"]
 
 
@@ -235,29 +235,29 @@ async def test_messages_of_other_destinations_are_ignored(
     empty_database: Database, relay: JobRelay, recording_destination: RecordingDestination
 ) -> None:
     await commit_messages(
-        empty_database, make_message("elsewhere", key="a", destination="attic"), make_message("here", key="a")
+        empty_database, make_message("other", key="a", destination="archive"), make_message("own", key="a")
     )
     assert await relay.run_once() == 1
     await shift_timestamps(empty_database, 11)
     await relay.run_once()
 
-    assert recording_destination.sent == ["here"]
+    assert recording_destination.sent == ["own"]
     assert [row.sent_at is None for row in await outbox_rows(empty_database)] == [True, False]
 
 
 async def test_job_that_failed_during_check_is_not_marked_as_sent(empty_database: Database) -> None:
     """Between the check and the update, a worker may run the job and fail."""
 
-    class Slow(RecordingDestination):
+    class DestinationWithFailingJob(RecordingDestination):
         async def find_queued(self, rows: Sequence[OutboxMessage]) -> set[UUID]:
             taken = await lease_row(empty_database, rows[0])
-            await in_repository(
+            await call_repository(
                 empty_database,
                 lambda repository: repository.schedule_retry(taken, utc_now() + timedelta(minutes=1), "no"),
             )
             return await super().find_queued(rows)
 
-    relay = JobRelay(empty_database, Slow(), poll_seconds=0.01, recheck_seconds=0)
+    relay = JobRelay(empty_database, DestinationWithFailingJob(), poll_seconds=0.01, recheck_seconds=0)
     await commit_messages(empty_database, make_message("first"))
     await relay.run_once()
     await shift_timestamps(empty_database, 11)
@@ -284,7 +284,9 @@ async def test_released_job_is_sent_after_delay(
     await relay.run_once()
     [row] = await outbox_rows(empty_database)
     taken = await lease_row(empty_database, row)
-    await in_repository(empty_database, lambda repository: repository.release(taken, utc_now() + timedelta(seconds=1)))
+    await call_repository(
+        empty_database, lambda repository: repository.release(taken, utc_now() + timedelta(seconds=1))
+    )
 
     assert await relay.run_once() == 0
     await shift_timestamps(empty_database, 1)

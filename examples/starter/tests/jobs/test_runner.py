@@ -23,72 +23,74 @@ from app.outbox.models import OutboxMessage
 from tests.jobs.conftest import enqueue, enqueue_and_mark_sent, lease_row, mark_due_as_sent, user_emails
 from tests.outbox.conftest import outbox_rows, shift_timestamps
 
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 
 
-class Stage:
+class TaskControl:
     """Controls the tasks below, and records their jobs."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
-        self.begun = asyncio.Event()
-        self.go_on = asyncio.Event()
+        self.started = asyncio.Event()
+        self.proceed = asyncio.Event()
         self.jobs: list[Job] = []
 
 
-stage = Stage()
+control = TaskControl()
 
 
 @pytest.fixture(autouse=True)
-async def _new_stage() -> None:
-    stage.__init__()
-    stage.go_on.set()
+async def _reset_control() -> None:
+    control.__init__()
+    control.proceed.set()
 
 
-async def perform() -> None:
-    stage.begun.set()
-    await stage.go_on.wait()
-    if stage.error is not None:
-        raise stage.error
+async def run_task_body() -> None:
+    control.started.set()
+    await control.proceed.wait()
+    if control.error is not None:
+        raise control.error
 
 
-@task(max_attempts=ATTEMPTS)
-async def join(session: AsyncSession, *, email: str) -> None:
-    """Create a user, and then fail if `stage.error` is set."""
+@task(max_attempts=MAX_ATTEMPTS)
+async def create_user(session: AsyncSession, *, email: str) -> None:
+    """Create a user, and then fail if `control.error` is set."""
     session.add(User(email=email, name="Ada"))
     await session.flush()
-    await perform()
+    await run_task_body()
 
 
-@non_transactional_task(max_attempts=ATTEMPTS)
-async def call(job: Job, *, email: str) -> None:
+@non_transactional_task(max_attempts=MAX_ATTEMPTS)
+async def create_user_separately(job: Job, *, email: str) -> None:
     """Create a user in a separate transaction."""
-    stage.jobs.append(job)
-    await perform()
+    control.jobs.append(job)
+    await run_task_body()
     async with transaction(job.database.write) as session:
         session.add(User(email=email, name="Ada"))
 
 
-@task(max_attempts=ATTEMPTS, timeout_seconds=0.05)
-async def dawdle(session: AsyncSession, *, email: str) -> None:
+@task(max_attempts=MAX_ATTEMPTS, timeout_seconds=0.05)
+async def never_finish(session: AsyncSession, *, email: str) -> None:
     """Create a user, and never end."""
     session.add(User(email=email, name="Ada"))
     await session.flush()
     await asyncio.Event().wait()
 
 
-@task(max_attempts=ATTEMPTS)
-async def join_two(session: AsyncSession) -> None:
+@task(max_attempts=MAX_ATTEMPTS)
+async def enqueue_two_jobs(session: AsyncSession) -> None:
     """Enqueue further jobs."""
-    join.enqueue(session, email="a@example.com")
-    join.enqueue(session, email="b@example.com")
-    await perform()
+    create_user.enqueue(session, email="a@example.com")
+    create_user.enqueue(session, email="b@example.com")
+    await run_task_body()
 
 
-BOTH = pytest.mark.parametrize("job", [join, call], ids=["transactional", "non-transactional"])
+both_task_kinds = pytest.mark.parametrize(
+    "job", [create_user, create_user_separately], ids=["transactional", "non-transactional"]
+)
 
 
-@BOTH
+@both_task_kinds
 async def test_job_that_is_delivered_twice_runs_once(empty_database: Database, runner: JobRunner, job: Any) -> None:
     job_id = await enqueue_and_mark_sent(empty_database, job, email="ada@example.com")
 
@@ -98,7 +100,7 @@ async def test_job_that_is_delivered_twice_runs_once(empty_database: Database, r
     assert await outbox_rows(empty_database) == []
 
 
-@BOTH
+@both_task_kinds
 async def test_concurrent_deliveries_run_job_once(empty_database: Database, job: Any) -> None:
     job_id = await enqueue_and_mark_sent(empty_database, job, email="ada@example.com")
 
@@ -108,7 +110,7 @@ async def test_concurrent_deliveries_run_job_once(empty_database: Database, job:
 
 
 async def test_job_that_was_not_sent_is_not_run(empty_database: Database, runner: JobRunner) -> None:
-    job_id = await enqueue(empty_database, join, email="ada@example.com")
+    job_id = await enqueue(empty_database, create_user, email="ada@example.com")
 
     await runner.run(job_id)
     await runner.run(uuid4())
@@ -117,8 +119,8 @@ async def test_job_that_was_not_sent_is_not_run(empty_database: Database, runner
 
 
 async def test_failure_rolls_back_and_schedules_retry(empty_database: Database, runner: JobRunner) -> None:
-    stage.error = RuntimeError("no \x00 luck")
-    job_id = await enqueue_and_mark_sent(empty_database, join, email="ada@example.com")
+    control.error = RuntimeError("no \x00 luck")
+    job_id = await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com")
     began = utc_now()
     await runner.run(job_id)
 
@@ -129,7 +131,7 @@ async def test_failure_rolls_back_and_schedules_retry(empty_database: Database, 
     assert row.next_attempt_at is not None
     assert began < row.next_attempt_at < utc_now() + timedelta(seconds=1)
 
-    stage.error = None
+    control.error = None
     await shift_timestamps(empty_database, 1)
     await mark_due_as_sent(empty_database)
     await runner.run(job_id)
@@ -137,32 +139,32 @@ async def test_failure_rolls_back_and_schedules_retry(empty_database: Database, 
 
 
 async def test_jobs_enqueued_by_failed_job_are_discarded(empty_database: Database, runner: JobRunner) -> None:
-    stage.error = RuntimeError("no luck")
-    job_id = await enqueue_and_mark_sent(empty_database, join_two)
+    control.error = RuntimeError("no luck")
+    job_id = await enqueue_and_mark_sent(empty_database, enqueue_two_jobs)
     await runner.run(job_id)
-    assert [row.name for row in await outbox_rows(empty_database)] == ["join_two"]
+    assert [row.name for row in await outbox_rows(empty_database)] == ["enqueue_two_jobs"]
 
-    stage.error = None
+    control.error = None
     await shift_timestamps(empty_database, 1)
     await mark_due_as_sent(empty_database)
     await runner.run(job_id)
-    assert [row.name for row in await outbox_rows(empty_database)] == ["join", "join"]
+    assert [row.name for row in await outbox_rows(empty_database)] == ["create_user", "create_user"]
 
 
 async def test_non_transactional_task_gets_its_job_and_holds_no_transaction(
     empty_database: Database, runner: JobRunner
 ) -> None:
-    stage.go_on.clear()
-    job_id = await enqueue_and_mark_sent(empty_database, call, email="ada@example.com")
+    control.proceed.clear()
+    job_id = await enqueue_and_mark_sent(empty_database, create_user_separately, email="ada@example.com")
     running = asyncio.create_task(runner.run(job_id))
-    await stage.begun.wait()
+    await control.started.wait()
     [taken] = await outbox_rows(empty_database)
     async with transaction(empty_database.write) as session:
         session.add(User(email="eve@example.com", name="Eve"))
-    stage.go_on.set()
+    control.proceed.set()
     await running
 
-    assert stage.jobs == [Job(job_id, 1, empty_database)]
+    assert control.jobs == [Job(job_id, 1, empty_database)]
     assert taken.leased_until is not None
     assert await user_emails(empty_database) == ["ada@example.com", "eve@example.com"]
 
@@ -176,31 +178,31 @@ def test_backoff_grows_with_jitter() -> None:
     assert MAX_BACKOFF_SECONDS / 2 <= backoff_seconds(1_000_000) <= MAX_BACKOFF_SECONDS
 
 
-@BOTH
+@both_task_kinds
 async def test_job_is_dead_letter_after_last_attempt(empty_database: Database, runner: JobRunner, job: Any) -> None:
-    stage.error = RuntimeError("no luck")
+    control.error = RuntimeError("no luck")
     job_id = await enqueue_and_mark_sent(empty_database, job, email="ada@example.com")
     with capture_logs() as lines:
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             await runner.run(job_id)
             await shift_timestamps(empty_database, 10)
             await mark_due_as_sent(empty_database)
 
     [row] = await outbox_rows(empty_database)
     assert row.dead_at is not None
-    assert (row.attempts, row.leased_until, row.last_error) == (ATTEMPTS, None, "RuntimeError: no luck")
+    assert (row.attempts, row.leased_until, row.last_error) == (MAX_ATTEMPTS, None, "RuntimeError: no luck")
     assert [(line["event"], line["log_level"]) for line in lines] == [
         ("job failed", "warning"),
         ("job failed", "warning"),
         ("job failed permanently", "error"),
     ]
-    assert "in perform" in lines[-1]["exception"]
+    assert "in run_task_body" in lines[-1]["exception"]
     await runner.run(job_id)
     assert await user_emails(empty_database) == [], "dead letters are not run"
 
 
 async def test_job_is_cancelled_at_time_limit(empty_database: Database, runner: JobRunner) -> None:
-    job_id = await enqueue_and_mark_sent(empty_database, dawdle, email="ada@example.com")
+    job_id = await enqueue_and_mark_sent(empty_database, never_finish, email="ada@example.com")
     with capture_logs() as lines:
         await runner.run(job_id)
 
@@ -211,15 +213,15 @@ async def test_job_is_cancelled_at_time_limit(empty_database: Database, runner: 
 
 
 async def test_timeout_error_of_task_is_an_ordinary_error(empty_database: Database, runner: JobRunner) -> None:
-    stage.error = TimeoutError("the bank does not respond")
-    await runner.run(await enqueue_and_mark_sent(empty_database, join, email="ada@example.com"))
+    control.error = TimeoutError("the bank does not respond")
+    await runner.run(await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com"))
 
     assert (await outbox_rows(empty_database))[0].last_error == "TimeoutError: the bank does not respond"
 
 
 async def test_job_that_crashes_its_workers_is_dead_letter(empty_database: Database, runner: JobRunner) -> None:
-    job_id = await enqueue_and_mark_sent(empty_database, join, email="ada@example.com")
-    for _ in range(ATTEMPTS):  # each time the worker crashes, and the relay requeues the job when the lease expires
+    job_id = await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com")
+    for _ in range(MAX_ATTEMPTS):  # each time the worker crashes, and the relay requeues the job when the lease expires
         assert await runner._lease(job_id)
         await shift_timestamps(empty_database, 60)
         async with transaction(empty_database.write) as session:
@@ -236,31 +238,31 @@ async def test_job_that_crashes_its_workers_is_dead_letter(empty_database: Datab
 
 
 async def test_late_worker_has_no_effect(empty_database: Database) -> None:
-    job_id = await enqueue_and_mark_sent(empty_database, join, email="ada@example.com")
+    job_id = await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com")
     stale = await JobRunner(empty_database)._lease(job_id)
 
-    class Slow(JobRunner):
+    class RunnerWithStaleLease(JobRunner):
         async def _lease(self, job_id: UUID) -> OutboxMessage | None:
             return stale
 
     await shift_timestamps(empty_database, 60)
     await JobRunner(empty_database).run(job_id)
     with capture_logs() as lines:
-        await Slow(empty_database).run(job_id)
+        await RunnerWithStaleLease(empty_database).run(job_id)
     assert [line["event"] for line in lines] == ["job timed out, another worker has leased it"]
     assert await user_emails(empty_database) == ["ada@example.com"]
 
 
 async def test_late_non_transactional_task_does_not_complete_job_of_another_worker(empty_database: Database) -> None:
-    stage.go_on.clear()
-    job_id = await enqueue_and_mark_sent(empty_database, call, email="ada@example.com")
+    control.proceed.clear()
+    job_id = await enqueue_and_mark_sent(empty_database, create_user_separately, email="ada@example.com")
     slow = asyncio.create_task(JobRunner(empty_database).run(job_id))
-    await stage.begun.wait()
+    await control.started.wait()
     await shift_timestamps(empty_database, 60)
     [row] = await outbox_rows(empty_database)
     await lease_row(empty_database, row)
     with capture_logs() as lines:
-        stage.go_on.set()
+        control.proceed.set()
         await slow
 
     assert [line["event"] for line in lines] == ["job timed out, another worker has leased it"]
@@ -268,13 +270,13 @@ async def test_late_non_transactional_task_does_not_complete_job_of_another_work
     assert row.attempts == 2
 
 
-@BOTH
+@both_task_kinds
 async def test_cancelled_job_is_released(empty_database: Database, runner: JobRunner, job: Any) -> None:
-    stage.go_on.clear()
+    control.proceed.clear()
     job_id = await enqueue_and_mark_sent(empty_database, job, email="ada@example.com")
     running = asyncio.create_task(runner.run(job_id))
-    await stage.begun.wait()
-    told = utc_now()
+    await control.started.wait()
+    cancelled_at = utc_now()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -282,29 +284,31 @@ async def test_cancelled_job_is_released(empty_database: Database, runner: JobRu
     [row] = await outbox_rows(empty_database)
     assert (row.attempts, row.sent_at, row.leased_until) == (0, None, None), "the attempt does not count"
     assert row.next_attempt_at is not None
-    assert row.next_attempt_at >= told + timedelta(seconds=1), "its message may still be in Redis"
+    assert row.next_attempt_at >= cancelled_at + timedelta(seconds=1), "its message may still be in Redis"
     assert await user_emails(empty_database) == []
-    stage.go_on.set()
+    control.proceed.set()
     await shift_timestamps(empty_database, 1)
     await mark_due_as_sent(empty_database)
     await runner.run(job_id)
     assert await user_emails(empty_database) == ["ada@example.com"]
 
 
-async def rewrite_back(database: Database) -> None:
+async def restore_task_name(database: Database) -> None:
     """Restore the task's name, as if a newer worker knew it."""
     async with transaction(database.write) as session:
-        await session.exec(update(OutboxMessage).where(col(OutboxMessage.name) == "leave").values(name="join"))
+        await session.exec(
+            update(OutboxMessage).where(col(OutboxMessage.name) == "removed_task").values(name="create_user")
+        )
 
 
-async def rewrite(database: Database, **values: Any) -> None:
+async def update_jobs(database: Database, **values: Any) -> None:
     async with transaction(database.write) as session:
-        await session.exec(update(OutboxMessage).where(col(OutboxMessage.name) == "join").values(**values))
+        await session.exec(update(OutboxMessage).where(col(OutboxMessage.name) == "create_user").values(**values))
 
 
 async def test_unknown_task_is_left_to_newer_workers(empty_database: Database, runner: JobRunner) -> None:
-    job_id = await enqueue_and_mark_sent(empty_database, join, email="ada@example.com")
-    await rewrite(empty_database, name="leave")
+    job_id = await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com")
+    await update_jobs(empty_database, name="removed_task")
     with capture_logs() as lines:
         for _ in range(20):
             await runner.run(job_id)
@@ -312,28 +316,28 @@ async def test_unknown_task_is_left_to_newer_workers(empty_database: Database, r
             await mark_due_as_sent(empty_database)
 
     assert {line["event"] for line in lines} == {"unknown task, job left to a newer worker"}
-    await rewrite_back(empty_database)
+    await restore_task_name(empty_database)
     await runner.run(job_id)
     assert await outbox_rows(empty_database) == [], "the attempts did not count"
 
 
 async def test_removed_task_is_dead_letter(empty_database: Database, runner: JobRunner) -> None:
-    job_id = await enqueue_and_mark_sent(empty_database, join, email="ada@example.com")
-    await rewrite(empty_database, name="leave", due_at=utc_now() - timedelta(hours=2))
+    job_id = await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com")
+    await update_jobs(empty_database, name="removed_task", due_at=utc_now() - timedelta(hours=2))
     with capture_logs() as lines:
         await runner.run(job_id)
 
     [row] = await outbox_rows(empty_database)
     assert row.dead_at is not None
-    assert row.last_error == "UnknownTask: no task is named leave"
+    assert row.last_error == "UnknownTask: no task is named removed_task"
     [line] = lines
     assert (line["event"], line["log_level"]) == ("job failed permanently", "error")
     assert "exception" not in line
 
 
 async def test_outdated_arguments_are_logged_without_traceback(empty_database: Database, runner: JobRunner) -> None:
-    job_id = await enqueue_and_mark_sent(empty_database, join, email="ada@example.com")
-    await rewrite(empty_database, payload='{"mail": "ada@example.com"}')
+    job_id = await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com")
+    await update_jobs(empty_database, payload='{"mail": "ada@example.com"}')
     with capture_logs() as lines:
         await runner.run(job_id)
 
@@ -350,18 +354,18 @@ async def test_outdated_arguments_are_logged_without_traceback(empty_database: D
 
 async def test_log_lines_identify_job_and_request(empty_database: Database, runner: JobRunner) -> None:
     with bound_contextvars(request_id="abc"):
-        job_id = await enqueue_and_mark_sent(empty_database, join, email="ada@example.com")
-    nobodys = await enqueue_and_mark_sent(empty_database, call, email="eve@example.com")
-    stage.error = RuntimeError("no luck")
+        job_id = await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com")
+    job_without_request = await enqueue_and_mark_sent(empty_database, create_user_separately, email="eve@example.com")
+    control.error = RuntimeError("no luck")
     with capture_logs([merge_contextvars]) as lines:
         await runner.run(job_id)
-        stage.error = None
-        await runner.run(nobodys)
+        control.error = None
+        await runner.run(job_without_request)
 
     common = ("request_id", "job_id", "task", "attempt")
     assert [tuple(line.get(name) for name in common) for line in lines] == [
-        ("abc", str(job_id), "join", 1),
-        (None, str(nobodys), "call", 1),
+        ("abc", str(job_id), "create_user", 1),
+        (None, str(job_without_request), "create_user_separately", 1),
     ]
 
 
@@ -375,49 +379,49 @@ async def test_errors_do_not_contain_rejected_values(empty_database: Database, r
     secret = "ada@example.com"
     with pytest.raises(ValidationError, match=secret) as refusal:
         Account.model_validate({"balance": secret})
-    stage.error = refusal.value
+    control.error = refusal.value
     with capture_logs() as lines:
-        await runner.run(await enqueue_and_mark_sent(empty_database, join, email=secret))
-        stage.error = None
-        await runner.run(await enqueue_and_mark_sent(empty_database, join, email=secret))
-        await runner.run(await enqueue_and_mark_sent(empty_database, join, email=secret))
+        await runner.run(await enqueue_and_mark_sent(empty_database, create_user, email=secret))
+        control.error = None
+        await runner.run(await enqueue_and_mark_sent(empty_database, create_user, email=secret))
+        await runner.run(await enqueue_and_mark_sent(empty_database, create_user, email=secret))
 
     [refused, _, twice] = lines
     assert refused["error"].startswith("ValidationError: balance: Input should be a valid integer")
     assert twice["error"].startswith(("IntegrityError: UNIQUE", "IntegrityError: duplicate key"))
-    assert "in join" in twice["exception"]
+    assert "in create_user" in twice["exception"]
     assert "The exception above led to this one:" in twice["exception"], "the driver's error is first"
     assert secret not in f"{lines} {[row.last_error for row in await outbox_rows(empty_database)]}"
 
 
 async def test_retry_later_is_logged_without_traceback(empty_database: Database, runner: JobRunner) -> None:
-    stage.error = RetryLater("the bank is closed")
+    control.error = RetryLater("the bank is closed")
     with capture_logs() as lines:
-        await runner.run(await enqueue_and_mark_sent(empty_database, join, email="ada@example.com"))
+        await runner.run(await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com"))
 
     [line] = lines
     assert line["error"] == "RetryLater: the bank is closed"
     assert "exception" not in line
 
 
-async def test_error_without_message(empty_database: Database, runner: JobRunner) -> None:
-    stage.error = ZeroDivisionError()
-    await runner.run(await enqueue_and_mark_sent(empty_database, join, email="ada@example.com"))
+async def test_error_without_message_is_stored_as_its_type(empty_database: Database, runner: JobRunner) -> None:
+    control.error = ZeroDivisionError()
+    await runner.run(await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com"))
 
     assert (await outbox_rows(empty_database))[0].last_error == "ZeroDivisionError"
 
 
 async def test_only_first_line_of_error_is_stored(empty_database: Database, runner: JobRunner) -> None:
-    stage.error = RuntimeError("no luck\nwith ada@example.com")
+    control.error = RuntimeError("no luck\nwith ada@example.com")
     with capture_logs() as lines:
-        await runner.run(await enqueue_and_mark_sent(empty_database, join, email="ada@example.com"))
+        await runner.run(await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com"))
 
     assert lines[0]["error"] == (await outbox_rows(empty_database))[0].last_error == "RuntimeError: no luck"
     assert "ada@example.com" not in str(lines)
 
 
 async def test_long_error_is_truncated(empty_database: Database, runner: JobRunner) -> None:
-    stage.error = RuntimeError("x" * 5000)
-    await runner.run(await enqueue_and_mark_sent(empty_database, join, email="ada@example.com"))
+    control.error = RuntimeError("x" * 5000)
+    await runner.run(await enqueue_and_mark_sent(empty_database, create_user, email="ada@example.com"))
 
     assert len((await outbox_rows(empty_database))[0].last_error) == 1000

@@ -21,11 +21,11 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(commands, arguments)
 
 
-def mode(file: str | Path) -> int:
+def permissions(file: str | Path) -> int:
     return stat.S_IMODE(Path(file).stat().st_mode)
 
 
-def value_in(text: str) -> str:
+def secret_in(text: str) -> str:
     [value] = re.findall(r"^JWT_SECRET_KEY=(.+)$", text, re.MULTILINE)
     return str(value)
 
@@ -34,8 +34,8 @@ def test_secret_is_written_and_not_printed() -> None:
     result = run("secret")
 
     assert result.output == "JWT_SECRET_KEY written to .env\n"
-    assert len(value_in(Path(".env").read_text("utf-8"))) > 64
-    assert mode(".env") == 0o600
+    assert len(secret_in(Path(".env").read_text("utf-8"))) > 64
+    assert permissions(".env") == 0o600
 
 
 def test_only_the_secret_is_set() -> None:
@@ -44,7 +44,7 @@ def test_only_the_secret_is_set() -> None:
 
     # A server with a new secret must not start in development mode.
     written = Path(".env").read_text("utf-8")
-    assert written == f"JWT_SECRET_KEY={value_in(written)}\n"
+    assert written == f"JWT_SECRET_KEY={secret_in(written)}\n"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_secret_is_replaced_only_with_the_option(present: str) -> None:
 
     assert run("secret", "--replace").exit_code == 0
     after = Path(".env").read_text("utf-8")
-    assert after == f"# JWT_SECRET_KEY=\nJWT_SECRET_KEY={value_in(after)}\nPORT=9000\n"
+    assert after == f"# JWT_SECRET_KEY=\nJWT_SECRET_KEY={secret_in(after)}\nPORT=9000\n"
 
 
 def test_symlink_is_kept(folder: Path) -> None:
@@ -83,7 +83,7 @@ def test_symlink_is_kept(folder: Path) -> None:
     assert run("secret").exit_code == 0
 
     assert Path(".env").is_symlink()
-    assert value_in(Path("shared/.env").read_text("utf-8"))
+    assert secret_in(Path("shared/.env").read_text("utf-8"))
 
 
 def test_existing_key_file_is_not_overwritten() -> None:
@@ -92,7 +92,7 @@ def test_existing_key_file_is_not_overwritten() -> None:
     before = file.read_text("utf-8")
 
     assert result.output.startswith(f"written: {file}\nSet JWT_KEYS_FILE={file}")
-    assert mode(file) == 0o600
+    assert permissions(file) == 0o600
     assert len(read_keys(file)) == 2
 
     again = run("generate")
@@ -107,7 +107,7 @@ def test_keys_are_rotated() -> None:
 
     assert run("rotate", "keys.json").output == "written: keys.json\nRestart the service to use it.\n"
     assert [thumbprint(key) for key in read_keys(Path("keys.json"))][::2] == [following, signing]
-    assert mode("keys.json") == 0o600
+    assert permissions("keys.json") == 0o600
     assert [path.name for path in Path.cwd().iterdir()] == ["keys.json"]
 
 

@@ -27,7 +27,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "keys.json"
 
 
-def ids(keys: list[Ed25519PrivateKey]) -> list[str]:
+def key_ids(keys: list[Ed25519PrivateKey]) -> list[str]:
     return [thumbprint(key) for key in keys]
 
 
@@ -49,14 +49,14 @@ def test_keys_can_be_written_and_read(file: Path) -> None:
     keys = generate()
     file.write_text(dump_keys(keys), "utf-8")
 
-    assert ids(read_keys(file)) == ids(keys)
+    assert key_ids(read_keys(file)) == key_ids(keys)
 
 
 def test_published_keys_have_no_private_part() -> None:
     keys = generate()
     published = SigningKeys.ed25519(keys).jwks()["keys"]
 
-    assert [key["kid"] for key in published] == ids(keys)
+    assert [key["kid"] for key in published] == key_ids(keys)
     for key in published:
         assert key.keys() == {"kid", "use", "alg", "kty", "crv", "x"}
         assert (key["use"], key["alg"], key["kty"], key["crv"]) == ("sig", "EdDSA", "OKP", "Ed25519")
@@ -78,13 +78,13 @@ def test_rotation_publishes_keys_before_and_after_they_sign() -> None:
     first = generate()
     second = rotate(first)
     third = rotate(second)
-    [signing, following, before] = ids(second)
+    [signing, following, before] = key_ids(second)
 
-    assert (signing, before) == (ids(first)[1], ids(first)[0])
-    assert following not in ids(first)
-    assert ids(third)[0] == following
-    assert ids(third)[2] == signing
-    assert before not in ids(third)
+    assert (signing, before) == (key_ids(first)[1], key_ids(first)[0])
+    assert following not in key_ids(first)
+    assert key_ids(third)[0] == following
+    assert key_ids(third)[2] == signing
+    assert before not in key_ids(third)
     assert len(third) == 3
 
 
@@ -92,8 +92,8 @@ def test_rotation_of_a_single_key_adds_a_next_one() -> None:
     [key, _] = generate()
     once = rotate([key])
 
-    assert ids(once)[0] == thumbprint(key)
-    assert ids(rotate(once))[::2] == [ids(once)[1], thumbprint(key)]
+    assert key_ids(once)[0] == thumbprint(key)
+    assert key_ids(rotate(once))[::2] == [key_ids(once)[1], thumbprint(key)]
 
 
 @pytest.mark.parametrize(

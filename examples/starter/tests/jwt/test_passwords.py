@@ -18,9 +18,9 @@ from app.jwt.passwords import MAX_LENGTH, SCORED_LENGTH, Password, Passwords, We
 from app.jwt.settings import JwtSettings
 
 SETTINGS = JwtSettings(env=Environment.TEST)
-CHEAP: dict[str, Any] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
-GOOD = "orbit-walnut-teapot-47"
-WIDE = "".join(
+FAST_PARAMETERS: dict[str, Any] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+STRONG_PASSWORD = "orbit-walnut-teapot-47"
+FULLWIDTH_PASSWORD = "".join(
     chr(ord(letter) + 0xFEE0) for letter in "password1234567"
 )  # fullwidth characters, as typed with East Asian keyboards
 
@@ -29,20 +29,20 @@ class CountingHasher(Argon2Hasher):
     """A fast Argon2 hasher that records its calls."""
 
     def __init__(self, **parameters: Any) -> None:
-        super().__init__(**{**CHEAP, **parameters})
+        super().__init__(**{**FAST_PARAMETERS, **parameters})
         self.operations: list[str] = []
         self.sizes: set[int] = set()
         self.threads: set[int] = set()
 
     def hash(self, *arguments: Any, **options: Any) -> str:
-        self._note("hash", arguments[0])
+        self._record("hash", arguments[0])
         return super().hash(*arguments, **options)
 
     def verify(self, *arguments: Any, **options: Any) -> bool:
-        self._note("verify", arguments[0])
+        self._record("verify", arguments[0])
         return super().verify(*arguments, **options)
 
-    def _note(self, operation: str, password: bytes) -> None:
+    def _record(self, operation: str, password: bytes) -> None:
         self.operations.append(operation)
         self.sizes.add(len(password))
         self.threads.add(threading.get_ident())
@@ -60,19 +60,26 @@ def passwords(hasher: CountingHasher) -> Passwords:
 
 async def test_hash_is_argon2id_with_recommended_parameters() -> None:
     passwords = Passwords(SETTINGS)
-    stored = await passwords.hash(GOOD)
+    stored = await passwords.hash(STRONG_PASSWORD)
 
     assert stored.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
-    assert await passwords.verify(GOOD, stored) == (True, None)
+    assert await passwords.verify(STRONG_PASSWORD, stored) == (True, None)
 
 
 async def test_only_the_right_password_is_accepted(passwords: Passwords) -> None:
-    stored = await passwords.hash(GOOD)
+    stored = await passwords.hash(STRONG_PASSWORD)
 
-    assert await passwords.verify(GOOD, stored) == (True, None)
-    for wrong in (GOOD.upper(), GOOD + " ", GOOD[:-1], "", GOOD + "\x00", stored):
+    assert await passwords.verify(STRONG_PASSWORD, stored) == (True, None)
+    for wrong in (
+        STRONG_PASSWORD.upper(),
+        STRONG_PASSWORD + " ",
+        STRONG_PASSWORD[:-1],
+        "",
+        STRONG_PASSWORD + "\x00",
+        stored,
+    ):
         assert await passwords.verify(wrong, stored) == (False, None)
-    assert stored != await passwords.hash(GOOD)
+    assert stored != await passwords.hash(STRONG_PASSWORD)
 
 
 async def test_long_passwords_are_not_truncated(passwords: Passwords) -> None:
@@ -93,7 +100,7 @@ async def test_lone_surrogates_are_accepted(passwords: Passwords) -> None:
 
 
 async def test_same_work_is_done_without_a_stored_hash(passwords: Passwords, hasher: CountingHasher) -> None:
-    stored = await passwords.hash(GOOD)
+    stored = await passwords.hash(STRONG_PASSWORD)
     for there in (stored, None, "broken"):
         hasher.operations.clear()
         assert await passwords.verify("wrong", there) == (False, None)
@@ -112,13 +119,13 @@ async def test_oversized_password_fails_after_the_same_work(passwords: Passwords
 
 
 async def test_outdated_hash_is_replaced_if_the_password_is_right(passwords: Passwords) -> None:
-    old = await Passwords(SETTINGS, PasswordHash((CountingHasher(memory_cost=16),))).hash(GOOD)
+    old = await Passwords(SETTINGS, PasswordHash((CountingHasher(memory_cost=16),))).hash(STRONG_PASSWORD)
 
-    right, new = await passwords.verify(GOOD, old)
+    right, new = await passwords.verify(STRONG_PASSWORD, old)
     assert right
     assert new is not None
     assert "m=8," in new
-    assert await passwords.verify(GOOD, new) == (True, None)
+    assert await passwords.verify(STRONG_PASSWORD, new) == (True, None)
     assert await passwords.verify("wrong", old) == (False, None)
 
 
@@ -127,41 +134,41 @@ async def test_outdated_hash_is_replaced_if_the_password_is_right(passwords: Pas
 )
 async def test_unreadable_hash_is_logged_without_its_value(passwords: Passwords, broken: str) -> None:
     with capture_logs() as lines:
-        assert await passwords.verify(GOOD, broken) == (False, None)
+        assert await passwords.verify(STRONG_PASSWORD, broken) == (False, None)
 
     for line in lines:
         assert line == {"event": "unreadable password hash", "log_level": "error"}
 
 
 async def test_hashing_runs_in_a_thread(passwords: Passwords, hasher: CountingHasher) -> None:
-    await passwords.verify(GOOD, await passwords.hash(GOOD))
+    await passwords.verify(STRONG_PASSWORD, await passwords.hash(STRONG_PASSWORD))
 
     assert hasher.threads
     assert threading.get_ident() not in hasher.threads
 
 
-class SlowHasher(CountingHasher):
+class BlockingHasher(CountingHasher):
     """A hasher that waits until it is released, and counts the waiting threads."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.inside = threading.Semaphore(0)
-        self.go_on = threading.Event()
+        self.started = threading.Semaphore(0)
+        self.proceed = threading.Event()
 
     def hash(self, *arguments: Any, **options: Any) -> str:
-        self.inside.release()
-        self.go_on.wait()
+        self.started.release()
+        self.proceed.wait()
         return super().hash(*arguments, **options)
 
 
 async def test_concurrent_hashing_is_limited() -> None:
-    hasher = SlowHasher()
+    hasher = BlockingHasher()
     passwords = Passwords(SETTINGS, PasswordHash((hasher,)))
-    hashing = [asyncio.create_task(passwords.hash(GOOD)) for _ in range(5)]
+    hashing = [asyncio.create_task(passwords.hash(STRONG_PASSWORD)) for _ in range(5)]
     for _ in range(SETTINGS.hashing_threads):
-        await asyncio.to_thread(hasher.inside.acquire)
-    waiting, more = passwords._hashing.statistics(), hasher.inside.acquire(blocking=False)
-    hasher.go_on.set()
+        await asyncio.to_thread(hasher.started.acquire)
+    waiting, more = passwords._hashing.statistics(), hasher.started.acquire(blocking=False)
+    hasher.proceed.set()
 
     assert (waiting.borrowed_tokens, waiting.tasks_waiting) == (2, 3)
     assert not more
@@ -171,7 +178,7 @@ async def test_concurrent_hashing_is_limited() -> None:
 @pytest.mark.parametrize(
     "password",
     [
-        GOOD,
+        STRONG_PASSWORD,
         "correct horse battery staple",
         "xkqjzvbwpfmtyrg",
         "pferde fressen keinen gurkensalat",
@@ -186,7 +193,7 @@ async def test_strong_password_is_accepted_with_any_characters(passwords: Passwo
 
 
 @pytest.mark.parametrize(
-    ("password", "said"),
+    ("password", "expected"),
     [
         ("orbit-walnut-4", "Password must have 15 to 128 characters. A few words make a good one."),
         ("", "Password must have 15 to 128 characters"),
@@ -201,14 +208,14 @@ async def test_strong_password_is_accepted_with_any_characters(passwords: Passwo
         ("123456789012345", "This is similar to a commonly used password."),
         ("thisismypassword", "The password is easy to guess. Add another word or two. Uncommon words are better."),
         ("liverpoolfc2019!", "Add another word or two. Uncommon words are better."),
-        (WIDE, "This is similar to a commonly used password."),
+        (FULLWIDTH_PASSWORD, "This is similar to a commonly used password."),
     ],
 )
-async def test_weak_password_is_rejected_with_advice(passwords: Passwords, password: str, said: str) -> None:
+async def test_weak_password_is_rejected_with_advice(passwords: Passwords, password: str, expected: str) -> None:
     with pytest.raises(WeakPassword) as caught:
         await passwords.validate_new_password(password)
     assert isinstance(caught.value, InvalidError)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert len(password) < 3 or password not in str(caught.value)
 
 

@@ -37,7 +37,7 @@ class FakeMailServer:
     recipient_replies: list[str] = field(default_factory=list)  # one per recipient; when used up, all are accepted
     data_replies: list[str] = field(default_factory=list)
     connections: int = 0
-    at_the_same_time: int = 0
+    peak_connections: int = 0
     proceed: asyncio.Event = field(default_factory=asyncio.Event)
     _listening: asyncio.Server | None = None
 
@@ -54,7 +54,7 @@ class FakeMailServer:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         self.connections += 1
-        self.at_the_same_time = max(self.at_the_same_time, self.connections)
+        self.peak_connections = max(self.peak_connections, self.connections)
         await self.proceed.wait()
         self.connections -= 1
         if self.data_replies:

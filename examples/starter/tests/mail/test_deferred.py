@@ -25,7 +25,7 @@ async def notice(session: AsyncSession, *, user_id: UUID, to: str, at: datetime 
     return Email(to, "Hello", f"{user_id} {at}") if to else None
 
 
-async def users(database: Database) -> int:
+async def count_users(database: Database) -> int:
     async with transaction(database.read_transaction) as session:
         return len((await session.exec(select(User))).all())
 
@@ -35,7 +35,7 @@ async def test_deferred_email_is_built_from_its_arguments(database: Database) ->
 
     assert email is not None
     assert email.text == f"{ID} {NOW}"
-    assert await users(database) == 1
+    assert await count_users(database) == 1
 
 
 @pytest.mark.parametrize("arguments", [{}, {"user_id": ID, "to": "", "from": ""}])
@@ -72,4 +72,4 @@ async def test_unusable_address_is_logged_and_rolls_back(database: Database) -> 
 
     assert [(line["event"], line["error"]) for line in lines] == [("email not sent", "UnusableAddress")]
     assert "ädä" not in str(lines)
-    assert await users(database) == 0
+    assert await count_users(database) == 0

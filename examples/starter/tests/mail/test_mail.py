@@ -10,8 +10,8 @@ from app.mail.smtp import success_event, transport
 from app.mail.terminal import MAX_KEPT, TERMINAL_HINT, print_email, printed_emails
 from tests.mail.conftest import FakeMailServer, settings_for
 
-MAIL = Email("ada@example.com", "Grüße", "Hallo Zoë,\nhttps://app.example.com/verify#" + "x" * 60, "<p>Hallo Zoë</p>")
-MESSAGE = compose(MAIL, sender_address("no-reply@localhost"))
+EMAIL = Email("ada@example.com", "Grüße", "Hallo Zoë,\nhttps://app.example.com/verify#" + "x" * 60, "<p>Hallo Zoë</p>")
+MESSAGE = compose(EMAIL, sender_address("no-reply@localhost"))
 
 
 async def test_emails_are_sent_to_configured_server(server: FakeMailServer) -> None:
@@ -21,13 +21,13 @@ async def test_emails_are_sent_to_configured_server(server: FakeMailServer) -> N
     assert [email["Message-ID"] for email in server.emails] == [MESSAGE["Message-ID"]]
 
 
-SHOWN = f"""
+PRINTED = f"""
 {"─" * 72}
 From: no-reply@localhost
 To: ada@example.com
 Subject: Grüße
 
-{MAIL.text}
+{EMAIL.text}
 {"─" * 72}
 {TERMINAL_HINT}
 
@@ -39,7 +39,7 @@ async def test_emails_are_printed_in_development(capsys: pytest.CaptureFixture[s
     await transport(settings)(MESSAGE)
 
     assert success_event(settings) == "email printed"
-    assert SHOWN in capsys.readouterr().err
+    assert PRINTED in capsys.readouterr().err
     assert printed_emails[0]["Message-ID"] == MESSAGE["Message-ID"]
 
 

@@ -13,7 +13,7 @@ from app.mail.settings import sender_address
 SENDER = sender_address("Zoë <no-reply@example.com>")
 
 
-def test_message_format() -> None:
+def test_message_has_standard_headers_and_short_lines() -> None:
     link = "https://app.example.com/verify?token=" + "x" * 60
     written = compose(Email("ada@example.com", "Grüße", f"Hallo Zoë,\n{link}\n"), SENDER).as_bytes()
     message = message_from_bytes(written, policy=policy.default)

@@ -14,7 +14,7 @@ PRODUCTION = {
 }
 
 
-def set_all(monkeypatch: pytest.MonkeyPatch, **variables: str | None) -> None:
+def set_variables(monkeypatch: pytest.MonkeyPatch, **variables: str | None) -> None:
     for name, value in (PRODUCTION | variables).items():
         monkeypatch.delenv(name, raising=False)
         if value is not None:
@@ -22,7 +22,7 @@ def set_all(monkeypatch: pytest.MonkeyPatch, **variables: str | None) -> None:
 
 
 def test_production_requires_only_server_and_sender(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_all(monkeypatch)
+    set_variables(monkeypatch)
     settings = load(MailSettings)
 
     assert (settings.host, settings.port, settings.tls) == ("smtp.example.com", 587, "starttls")
@@ -30,7 +30,7 @@ def test_production_requires_only_server_and_sender(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "expected"),
     [
         ("SMTP_HOST", None, "SMTP_HOST: must be set"),
         ("SMTP_SENDER", None, "SMTP_SENDER: must be set. Example: My Service <no-reply@example.com>"),
@@ -57,18 +57,18 @@ def test_production_requires_only_server_and_sender(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_production_rejects_invalid_settings(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str | None, said: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str | None, expected: str
 ) -> None:
-    set_all(monkeypatch, **{variable: value})
+    set_variables(monkeypatch, **{variable: value})
     with pytest.raises(ConfigurationError) as caught:
         load(MailSettings)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
 def test_local_server_needs_no_encryption(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    set_all(monkeypatch, SMTP_TLS="none", SMTP_HOST=host)
+    set_variables(monkeypatch, SMTP_TLS="none", SMTP_HOST=host)
     assert load(MailSettings).host == host
 
 
@@ -84,5 +84,5 @@ def test_sender_may_have_a_name() -> None:
 
 
 def test_bounce_address_is_normalized(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_all(monkeypatch, SMTP_BOUNCE_ADDRESS="bounces@bücher.example")
+    set_variables(monkeypatch, SMTP_BOUNCE_ADDRESS="bounces@bücher.example")
     assert load(MailSettings).bounce_address == "bounces@xn--bcher-kva.example"

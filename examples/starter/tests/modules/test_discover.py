@@ -8,16 +8,16 @@ import pytest
 from app.modules import discover
 
 
-def package(folder: Path, **files: str) -> None:
+def create_package(folder: Path, **files: str) -> None:
     folder.mkdir()
     for name, text in {"__init__": "", **files}.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
 
 
 def test_files_of_all_modules_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package(tmp_path / "found_all")
-    package(tmp_path / "found_all/order", later="DONE = []", rules="", routes="raise RuntimeError")
-    package(tmp_path / "found_all/customer", rules="from found_all.order.later import DONE; DONE.append(1)")
+    create_package(tmp_path / "found_all")
+    create_package(tmp_path / "found_all/order", later="DONE = []", rules="", routes="raise RuntimeError")
+    create_package(tmp_path / "found_all/customer", rules="from found_all.order.later import DONE; DONE.append(1)")
     (tmp_path / "found_all/rules.py").write_text("raise RuntimeError", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -32,8 +32,8 @@ def test_files_of_all_modules_are_imported(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_import_errors_are_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package(tmp_path / "found_broken")
-    package(tmp_path / "found_broken/order", rules="import nothing_of_this_name")
+    create_package(tmp_path / "found_broken")
+    create_package(tmp_path / "found_broken/order", rules="import nothing_of_this_name")
     monkeypatch.syspath_prepend(tmp_path)
 
     with pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"):

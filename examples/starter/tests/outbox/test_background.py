@@ -19,30 +19,30 @@ steps: list[str] = []
 
 
 @pytest.fixture(autouse=True)
-def _no_steps() -> None:
+def _clear_steps() -> None:
     steps.clear()
 
 
-async def work(go_on: asyncio.Event) -> str:
+async def work(proceed: asyncio.Event) -> str:
     steps.append("begun")
-    await go_on.wait()
+    await proceed.wait()
     steps.append("ended")
     return "done"
 
 
 async def test_result_is_returned() -> None:
-    go_on = asyncio.Event()
-    go_on.set()
-    assert await finish_before_cancel(work(go_on)) == "done"
+    proceed = asyncio.Event()
+    proceed.set()
+    assert await finish_before_cancel(work(proceed)) == "done"
 
 
 async def test_work_finishes_before_cancellation() -> None:
-    go_on = asyncio.Event()
-    waiting = asyncio.create_task(finish_before_cancel(work(go_on)))
+    proceed = asyncio.Event()
+    waiting = asyncio.create_task(finish_before_cancel(work(proceed)))
     await wait_until(lambda: steps == ["begun"])
     waiting.cancel()
     await asyncio.sleep(0)
-    go_on.set()
+    proceed.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
 
@@ -60,16 +60,16 @@ async def test_work_is_cancelled_after_timeout() -> None:
 
 
 async def test_error_is_raised_unless_cancelled() -> None:
-    go_on = asyncio.Event()
+    proceed = asyncio.Event()
 
     async def fail() -> None:
-        await work(go_on)
+        await work(proceed)
         raise ZeroDivisionError
 
     waiting = asyncio.create_task(finish_before_cancel(fail()))
     await wait_until(lambda: steps == ["begun"])
     waiting.cancel()
-    go_on.set()
+    proceed.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     with pytest.raises(ZeroDivisionError):
@@ -91,13 +91,13 @@ async def test_error_of_background_task_is_logged() -> None:
 async def test_background_task_runs_during_block() -> None:
     ended: list[bool] = []
 
-    async def go() -> None:
+    async def wait_forever() -> None:
         try:
             await asyncio.Event().wait()
         finally:
             ended.append(True)
 
-    async with run_in_background(go()):
+    async with run_in_background(wait_forever()):
         await asyncio.sleep(0)
         assert ended == []
     assert ended == [True]
@@ -105,7 +105,7 @@ async def test_background_task_runs_during_block() -> None:
 
 def test_background_work_runs_after_the_features_have_started() -> None:
     @asynccontextmanager
-    async def part(runtime: Runtime) -> AsyncGenerator[None]:
+    async def background_work(runtime: Runtime) -> AsyncGenerator[None]:
         assert runtime[Database]
         steps.append("begun")
         yield
@@ -113,7 +113,7 @@ def test_background_work_runs_after_the_features_have_started() -> None:
         steps.append("ended")
 
     app = create_app()
-    runtime_of(app)[BackgroundWork] = BackgroundWork([part])
+    runtime_of(app)[BackgroundWork] = BackgroundWork([background_work])
     with TestClient(app):
         assert steps == ["begun"]
     assert steps == ["begun", "ended"]

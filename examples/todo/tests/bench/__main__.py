@@ -19,10 +19,10 @@ import typer
 from app.core.config import Environment
 from app.db import migrations
 from tests.bench import latency, relaying, requests
-from tests.bench.environment import Figure, stage
+from tests.bench.environment import Figure, open_environment
 from tests.database import create_database
 
-MEASURES = (requests.measure, relaying.measure, latency.measure)
+BENCHMARKS = (requests.measure, relaying.measure, latency.measure)
 
 
 def main() -> None:
@@ -41,9 +41,9 @@ def main() -> None:
 
 async def _measure(folder: Path, redis_url: str | None) -> list[Figure]:
     figures: list[Figure] = []
-    async with stage(folder, redis_url) as made:
-        for measure in MEASURES:
-            figures += await measure(made)
+    async with open_environment(folder, redis_url) as environment:
+        for measure in BENCHMARKS:
+            figures += await measure(environment)
     return figures
 
 

@@ -17,7 +17,7 @@ from app.jobs.runner import JobRunner
 from app.main import create_app
 from app.outbox import OutboxSettings, WakeSources
 from app.outbox.background import run_in_background
-from tests.bench.environment import Figure, Stage, began, look_at_the_clock
+from tests.bench.environment import BenchEnvironment, Figure, record_start_time, start_times
 
 ROUNDS, JOBS = 5, 12
 
@@ -26,21 +26,23 @@ POLL_SECONDS: float = OutboxSettings.model_fields["poll_seconds"].default
 WakeSource = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
 
 
-async def measure(stage: Stage) -> list[Figure]:
+async def measure(environment: BenchEnvironment) -> list[Figure]:
     """Run one job after the other, alternating between the variants."""
     wake_sources = _wake_sources()
-    ways: dict[str, tuple[Callable[[Stage], AbstractAsyncContextManager[Destination]], Sequence[WakeSource]]] = {
+    variants: dict[
+        str, tuple[Callable[[BenchEnvironment], AbstractAsyncContextManager[Destination]], Sequence[WakeSource]]
+    ] = {
         "Redis, polling": (_redis, ()),
         "in process, polling": (_in_process, ()),
     }
     if wake_sources:
-        ways |= {"Redis, NOTIFY": (_redis, wake_sources), "in process, NOTIFY": (_in_process, wake_sources)}
-    waited: dict[str, list[float]] = {name: [] for name in ways}
+        variants |= {"Redis, NOTIFY": (_redis, wake_sources), "in process, NOTIFY": (_in_process, wake_sources)}
+    latencies: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(ROUNDS):
-        for name, (destination, chosen) in ways.items():
-            async with destination(stage) as made, _relaying(stage, made, chosen):
-                waited[name] += [await _wait_for_one(stage) for _ in range(JOBS)]
-    return [_figure(name, seconds) for name, seconds in waited.items()]
+        for name, (destination, chosen) in variants.items():
+            async with destination(environment) as made, _relaying(environment, made, chosen):
+                latencies[name] += [await _measure_latency(environment) for _ in range(JOBS)]
+    return [_figure(name, seconds) for name, seconds in latencies.items()]
 
 
 def _wake_sources() -> Sequence[WakeSource]:
@@ -49,16 +51,16 @@ def _wake_sources() -> Sequence[WakeSource]:
 
 
 @asynccontextmanager
-async def _redis(stage: Stage) -> AsyncGenerator[Destination]:
-    broker = make_broker(stage.settings)
+async def _redis(environment: BenchEnvironment) -> AsyncGenerator[Destination]:
+    broker = make_broker(environment.settings)
     broker.namespace = f"bench-{uuid4()}"
-    async with run_worker(broker, JobRunner(stage.database), stage.settings):
+    async with run_worker(broker, JobRunner(environment.database), environment.settings):
         yield RedisDestination(broker)
 
 
 @asynccontextmanager
-async def _in_process(stage: Stage) -> AsyncGenerator[Destination]:
-    runner = JobRunner(stage.database, stage.settings.jobs)
+async def _in_process(environment: BenchEnvironment) -> AsyncGenerator[Destination]:
+    runner = JobRunner(environment.database, environment.settings.jobs)
     try:
         yield InProcessDestination(runner)
     finally:
@@ -66,8 +68,10 @@ async def _in_process(stage: Stage) -> AsyncGenerator[Destination]:
 
 
 @asynccontextmanager
-async def _relaying(stage: Stage, destination: Destination, wake_sources: Sequence[WakeSource]) -> AsyncGenerator[None]:
-    relay = JobRelay(stage.database, destination, POLL_SECONDS)
+async def _relaying(
+    environment: BenchEnvironment, destination: Destination, wake_sources: Sequence[WakeSource]
+) -> AsyncGenerator[None]:
+    relay = JobRelay(environment.database, destination, POLL_SECONDS)
     async with AsyncExitStack() as stack:
         for wake_source in wake_sources:
             await stack.enter_async_context(wake_source(relay.wake))
@@ -76,17 +80,17 @@ async def _relaying(stage: Stage, destination: Destination, wake_sources: Sequen
         yield
 
 
-async def _wait_for_one(stage: Stage) -> float:
-    number = len(began)
+async def _measure_latency(environment: BenchEnvironment) -> float:
+    number = len(start_times)
     await asyncio.sleep(random.uniform(0, POLL_SECONDS))  # noqa: S311 - at a random time between two polls
-    async with transaction(stage.database.write) as session:
-        look_at_the_clock.enqueue(session, number=number)
+    async with transaction(environment.database.write) as session:
+        record_start_time.enqueue(session, number=number)
     committed = time.perf_counter()
     async with asyncio.timeout(30):
-        while number not in began:  # noqa: ASYNC110 - what is waited for is a dictionary
+        while number not in start_times:  # noqa: ASYNC110 - what is waited for is a dictionary
             await asyncio.sleep(0.0005)
     await asyncio.sleep(0.01)  # wait until the job has ended and the relay is idle
-    return max(0.0, began[number] - committed)
+    return max(0.0, start_times[number] - committed)
 
 
 def _figure(name: str, seconds: list[float]) -> Figure:

@@ -11,20 +11,20 @@ from app.db.session import transaction
 from app.jobs.broker import RedisDestination, make_broker
 from app.jobs.relay import JOBS_PER_POLL, JobRelay
 from app.outbox.models import OutboxMessage
-from tests.bench.environment import Figure, Stage, look_at_the_clock
+from tests.bench.environment import BenchEnvironment, Figure, record_start_time
 
 ROUNDS, EVENTS = 5, 5_000
 
 
-async def measure(stage: Stage) -> list[Figure]:
+async def measure(environment: BenchEnvironment) -> list[Figure]:
     """Send the same jobs to Redis both ways, alternately."""
-    broker = make_broker(stage.settings)
+    broker = make_broker(environment.settings)
     broker.namespace = f"bench-{uuid4()}"
     destination = RedisDestination(broker)
-    relay = JobRelay(stage.database, destination, poll_seconds=1)
+    relay = JobRelay(environment.database, destination, poll_seconds=1)
     relayed, pushed = [], []
     for _ in range(ROUNDS):
-        events = await _fill(stage)
+        events = await _fill(environment)
         began = time.perf_counter()
         while await relay.run_once():
             pass
@@ -35,12 +35,12 @@ async def measure(stage: Stage) -> list[Figure]:
             destination._append(events[first : first + JOBS_PER_POLL])
         pushed.append(EVENTS / (time.perf_counter() - began))
         _clear(broker)
-        await stage.clear()
+        await environment.clear()
     broker.client.close()
-    mine, bare = statistics.median(relayed), statistics.median(pushed)
+    relay_rate, redis_rate = statistics.median(relayed), statistics.median(pushed)
     return [
-        Figure("pushed to Redis alone", f"{bare:,.0f} /s"),
-        Figure("relayed from the database to Redis", f"{mine:,.0f} /s", f"{mine / bare:.0%} of it"),
+        Figure("pushed to Redis alone", f"{redis_rate:,.0f} /s"),
+        Figure("relayed from the database to Redis", f"{relay_rate:,.0f} /s", f"{relay_rate / redis_rate:.0%} of it"),
     ]
 
 
@@ -50,9 +50,9 @@ def _clear(broker: RedisBroker) -> None:
         broker.client.delete(key)
 
 
-async def _fill(stage: Stage) -> list[OutboxMessage]:
-    async with transaction(stage.database.write) as session:
+async def _fill(environment: BenchEnvironment) -> list[OutboxMessage]:
+    async with transaction(environment.database.write) as session:
         for number in range(EVENTS):
-            look_at_the_clock.enqueue(session, number=number)
-    async with transaction(stage.database.read_transaction) as session:
+            record_start_time.enqueue(session, number=number)
+    async with transaction(environment.database.read_transaction) as session:
         return list((await session.exec(select(OutboxMessage))).all())

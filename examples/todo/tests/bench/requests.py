@@ -12,7 +12,7 @@ from app.db.base import utc_now
 from app.db.session import Database, SessionDep
 from app.jobs.scheduler import ScheduleState
 from app.main import create_app
-from tests.bench.environment import Figure, Stage, look_at_the_clock
+from tests.bench.environment import BenchEnvironment, Figure, record_start_time
 
 ROUNDS, REQUESTS = 12, 100
 
@@ -27,18 +27,18 @@ async def write(session: SessionDep) -> None:
 @router.post("/enqueue", status_code=204)
 async def enqueue(session: SessionDep) -> None:
     session.add(ScheduleState(name=str(uuid4()), handled_until=utc_now()))
-    look_at_the_clock.enqueue(session, number=0)
+    record_start_time.enqueue(session, number=0)
 
 
-async def measure(stage: Stage) -> list[Figure]:
+async def measure(environment: BenchEnvironment) -> list[Figure]:
     """Measure the time of this process; the client takes almost none."""
     app = create_app(routes=router)
-    runtime_of(app)[Database] = stage.database
+    runtime_of(app)[Database] = environment.database
     spent: dict[str, list[tuple[float, float]]] = {"/write": [], "/enqueue": []}
     for _ in range(ROUNDS):
         for path, rounds in spent.items():
             rounds.append(await _round(app, path))
-    await stage.clear()
+    await environment.clear()
     figures = []
     for index, what in enumerate(("CPU of this process", "elapsed")):
         without, with_job = (statistics.median(pair[index] for pair in rounds[1:]) for rounds in spent.values())
@@ -59,7 +59,7 @@ async def _round(app: Any, path: str) -> tuple[float, float]:
 
 async def _post(app: Any, path: str) -> None:
     """Send a request without a client library, which would take as long as the response."""
-    answers: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -80,7 +80,7 @@ async def _post(app: Any, path: str) -> None:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: dict[str, Any]) -> None:
-        answers.append(message)
+        messages.append(message)
 
     await app(scope, receive, send)
-    assert answers[0]["status"] == 204, answers
+    assert messages[0]["status"] == 204, messages

@@ -14,7 +14,7 @@ from tests.command_line import run_command
 
 
 @pytest.fixture
-async def expired(committing_database: Database) -> AsyncGenerator[None]:
+async def _expired_key(committing_database: Database) -> AsyncGenerator[None]:
     """An expired key and a valid one in the database."""
     async with transaction(committing_database.write) as session:
         for name, hours in (("old", -1), ("new", 1)):
@@ -24,17 +24,17 @@ async def expired(committing_database: Database) -> AsyncGenerator[None]:
         await session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.id) != ""))
 
 
-def purge() -> str:
+def run_purge() -> str:
     return run_command("db", "purge").output
 
 
-@pytest.mark.usefixtures("expired")
+@pytest.mark.usefixtures("_expired_key")
 def test_purge_reports_progress() -> None:
-    assert purge() == "idempotency_key: 1 rows deleted\n1 expired rows deleted\n"
-    assert purge() == "0 expired rows deleted\n"
+    assert run_purge() == "idempotency_key: 1 rows deleted\n1 expired rows deleted\n"
+    assert run_purge() == "0 expired rows deleted\n"
 
 
-@pytest.mark.usefixtures("expired")
+@pytest.mark.usefixtures("_expired_key")
 async def test_commands_read_in_transaction() -> None:
     async with open_transaction() as session:
         keys = (await session.exec(select(IdempotencyKey.id).order_by(IdempotencyKey.id))).all()

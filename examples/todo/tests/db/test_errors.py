@@ -28,8 +28,8 @@ async def test_only_known_constraints_are_mapped(session: AsyncSession, known: s
 
 async def test_stale_data_fails_the_precondition(app: FastAPI, client: AsyncClient) -> None:
     @app.post("/overtaken")
-    async def overtaken() -> None:
+    async def update_stale_row() -> None:
         raise StaleDataError
 
-    answer = await client.post("/overtaken")
-    assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
+    response = await client.post("/overtaken")
+    assert (response.status_code, response.json()["code"]) == (412, "precondition_failed")

@@ -9,31 +9,31 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.jobs import schedule
 from app.jobs.schedule import MissedRuns, Schedule, periodic
 from app.jobs.task import task
-from tests.conftest import OwnRegistry
+from tests.conftest import IsolateRegistry
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
 @task()
-async def ring(session: AsyncSession) -> None: ...
+async def periodic_task(session: AsyncSession) -> None: ...
 
 
 @task()
-async def ring_for(session: AsyncSession, *, name: str) -> None: ...
+async def task_with_required_argument(session: AsyncSession, *, name: str) -> None: ...
 
 
 @pytest.fixture(autouse=True)
-def _no_schedules(own_registry: OwnRegistry) -> None:
-    own_registry("app.jobs.schedule._schedules").clear()
+def _clear_schedules(isolate_registry: IsolateRegistry) -> None:
+    isolate_registry("app.jobs.schedule._schedules").clear()
 
 
 def every_minute() -> Schedule:
-    return Schedule(ring, "* * * * *", MissedRuns.EACH)
+    return Schedule(periodic_task, "* * * * *", MissedRuns.EACH)
 
 
 def test_cron_expressions_are_in_utc() -> None:
-    early = Schedule(ring, "17 3 * * *", MissedRuns.ONCE)
+    early = Schedule(periodic_task, "17 3 * * *", MissedRuns.ONCE)
 
     assert early.next_run(NOON) == datetime(2030, 2, 1, 3, 17, tzinfo=UTC)
     assert early.previous_run(NOON) == datetime(2030, 1, 31, 3, 17, tzinfo=UTC)
@@ -54,23 +54,23 @@ def test_due_runs_are_limited() -> None:
 
 
 def test_periodic_registers_schedules() -> None:
-    async def alarm(session: AsyncSession) -> None: ...
+    async def another_task(session: AsyncSession) -> None: ...
 
-    made = periodic("0 0 29 2 *", missed=MissedRuns.SKIP)(ring)
-    periodic("* * * * *", missed=MissedRuns.ONCE)(task()(alarm))
+    made = periodic("0 0 29 2 *", missed=MissedRuns.SKIP)(periodic_task)
+    periodic("* * * * *", missed=MissedRuns.ONCE)(task()(another_task))
 
-    assert made is ring
+    assert made is periodic_task
     assert [(one.name, one.cron, one.missed) for one in schedule.schedules()] == [
-        ("alarm", "* * * * *", "once"),
-        ("ring", "0 0 29 2 *", "skip"),
+        ("another_task", "* * * * *", "once"),
+        ("periodic_task", "0 0 29 2 *", "skip"),
     ]
 
 
-def test_task_may_have_due_and_defaults() -> None:
-    async def alarm_at(session: AsyncSession, *, due: datetime, name: str = "Ada") -> None: ...
+def test_task_with_due_and_default_arguments_is_accepted() -> None:
+    async def task_with_due_and_default(session: AsyncSession, *, due: datetime, name: str = "Ada") -> None: ...
 
-    periodic("* * * * *", missed=MissedRuns.ONCE)(task()(alarm_at))
-    assert [one.name for one in schedule.schedules()] == ["alarm_at"]
+    periodic("* * * * *", missed=MissedRuns.ONCE)(task()(task_with_due_and_default))
+    assert [one.name for one in schedule.schedules()] == ["task_with_due_and_default"]
 
 
 @pytest.mark.parametrize("cron", ["", "soon", "* * * *", "60 * * * *", "0 0 31 2 *"])
@@ -80,5 +80,5 @@ def test_invalid_cron_expression_is_rejected(cron: str) -> None:
 
 
 def test_task_with_required_argument_is_rejected() -> None:
-    with pytest.raises(ValueError, match="ring_for is periodic, so it needs a default for name"):
-        periodic("* * * * *", missed=MissedRuns.ONCE)(ring_for)
+    with pytest.raises(ValueError, match="task_with_required_argument is periodic, so it needs a default for name"):
+        periodic("* * * * *", missed=MissedRuns.ONCE)(task_with_required_argument)

@@ -11,7 +11,7 @@ SECRET = "hunter2"
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({"ENV": "prod"}, "REDIS_URL: must be set. Example: redis://"),
         ({"REDIS_URL": SECRET}, "REDIS_URL: must be a Redis URL. Example: redis://"),
@@ -23,7 +23,7 @@ SECRET = "hunter2"
     ],
 )
 def test_invalid_settings_are_rejected_without_values(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], expected: str
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a valid .env would hide the error
     for name, value in variables.items():
@@ -31,7 +31,7 @@ def test_invalid_settings_are_rejected_without_values(
 
     with pytest.raises(ConfigurationError) as refusal:
         load(WorkerSettings)
-    assert said in str(refusal.value)
+    assert expected in str(refusal.value)
     assert SECRET not in str(refusal.value)
 
 

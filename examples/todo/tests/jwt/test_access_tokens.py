@@ -22,12 +22,12 @@ from app.jwt.settings import JwtSettings, new_secret_key
 
 SETTINGS = JwtSettings(env=Environment.TEST, issuer="https://accounts.example.com", audience="todo")
 USER, SESSION = uuid4(), uuid4()
-ED25519 = generate()
+ED25519_KEYS = generate()
 
 
 @pytest.fixture(params=["HS256", "EdDSA"])
 def tokens(request: pytest.FixtureRequest) -> AccessTokens:
-    keys = SigningKeys.hs256(new_secret_key()) if request.param == "HS256" else SigningKeys.ed25519(ED25519)
+    keys = SigningKeys.hs256(new_secret_key()) if request.param == "HS256" else SigningKeys.ed25519(ED25519_KEYS)
     return AccessTokens(SETTINGS, keys)
 
 
@@ -41,14 +41,14 @@ def claims_of(token: str) -> dict[str, Any]:
     return claims
 
 
-def encoded(part: bytes) -> str:
+def base64url(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
-def forged(header: dict[str, Any], claims: dict[str, Any], secret: bytes) -> str:
+def sign_manually(header: dict[str, Any], claims: dict[str, Any], secret: bytes) -> str:
     """Return a token that is signed manually, because libraries refuse to create some of them."""
-    content = f"{encoded(json.dumps(header).encode())}.{encoded(json.dumps(claims).encode())}"
-    return f"{content}.{encoded(hmac.digest(secret, content.encode(), hashlib.sha256))}"
+    content = f"{base64url(json.dumps(header).encode())}.{base64url(json.dumps(claims).encode())}"
+    return f"{content}.{base64url(hmac.digest(secret, content.encode(), hashlib.sha256))}"
 
 
 def test_valid_token_identifies_its_user(tokens: AccessTokens, token: str) -> None:
@@ -62,14 +62,14 @@ def test_valid_token_identifies_its_user(tokens: AccessTokens, token: str) -> No
 def test_cached_token_is_rejected_after_it_expires(
     tokens: AccessTokens, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Later(datetime):
+    class LaterDatetime(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> Self:
             return super().now(tz) + timedelta(minutes=SETTINGS.access_token_minutes) + LEEWAY
 
     assert tokens.verify(token) is tokens.verify(token), "the verified token must be cached"
 
-    monkeypatch.setattr(access_tokens, "datetime", Later)
+    monkeypatch.setattr(access_tokens, "datetime", LaterDatetime)
     with pytest.raises(InvalidToken):
         tokens.verify(token)
 
@@ -77,7 +77,9 @@ def test_cached_token_is_rejected_after_it_expires(
 def test_token_has_the_claims_of_rfc_9068(tokens: AccessTokens, token: str) -> None:
     header, claims = jwt.get_unverified_header(token), claims_of(token)
 
-    expected = {"alg": "HS256"} if tokens.keys.algorithm == "HS256" else {"alg": "EdDSA", "kid": thumbprint(ED25519[0])}
+    expected = (
+        {"alg": "HS256"} if tokens.keys.algorithm == "HS256" else {"alg": "EdDSA", "kid": thumbprint(ED25519_KEYS[0])}
+    )
     assert header == {"typ": "at+jwt", **expected}
     assert claims | {"iat": 0, "nbf": 0, "exp": 0, "jti": ""} == {
         "iss": "https://accounts.example.com",
@@ -97,16 +99,16 @@ def test_token_without_scopes_is_valid(tokens: AccessTokens) -> None:
     assert tokens.verify(tokens.issue(USER, SESSION, ())).scopes == frozenset()
 
 
-def at(seconds: float) -> float:
+def timestamp_in(seconds: float) -> float:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).timestamp()
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"exp": at(-60)}, id="expired"),
-        pytest.param({"nbf": at(600)}, id="not valid yet"),
-        pytest.param({"iat": at(600)}, id="from the future"),
+        pytest.param({"exp": timestamp_in(-60)}, id="expired"),
+        pytest.param({"nbf": timestamp_in(600)}, id="not valid yet"),
+        pytest.param({"iat": timestamp_in(600)}, id="from the future"),
         pytest.param({"iss": "https://other.example.com"}, id="another issuer"),
         pytest.param({"aud": "billing"}, id="for another service"),
         pytest.param({"aud": ["todo", "billing"]}, id="for several services"),
@@ -132,7 +134,7 @@ def test_signed_token_with_invalid_claims_is_rejected(
 
 
 def test_small_clock_differences_are_tolerated(tokens: AccessTokens, token: str) -> None:
-    ahead = claims_of(token) | {"iat": at(3), "nbf": at(3)}
+    ahead = claims_of(token) | {"iat": timestamp_in(3), "nbf": timestamp_in(3)}
 
     assert tokens.verify(tokens.keys.sign(ahead, TOKEN_TYPE)).user_id == USER
     assert timedelta() < LEEWAY <= timedelta(seconds=5)
@@ -147,16 +149,16 @@ def test_token_of_another_type_is_rejected(tokens: AccessTokens, token: str, tok
 def test_unsigned_token_is_rejected(tokens: AccessTokens, token: str) -> None:
     header = jwt.get_unverified_header(token)
     for alg in ("none", "None", "NONE", ""):
-        content = forged(header | {"alg": alg}, claims_of(token), b"").rpartition(".")[0]
-        for signature in ("", encoded(b"x")):
+        content = sign_manually(header | {"alg": alg}, claims_of(token), b"").rpartition(".")[0]
+        for signature in ("", base64url(b"x")):
             with pytest.raises(InvalidToken):
                 tokens.verify(f"{content}.{signature}")
 
 
 def test_public_key_is_not_accepted_as_hmac_secret() -> None:
-    tokens = AccessTokens(SETTINGS, SigningKeys.ed25519(ED25519))
+    tokens = AccessTokens(SETTINGS, SigningKeys.ed25519(ED25519_KEYS))
     token = tokens.issue(USER, SESSION, ["admin"])
-    header, public = jwt.get_unverified_header(token) | {"alg": "HS256"}, ED25519[0].public_key()
+    header, public = jwt.get_unverified_header(token) | {"alg": "HS256"}, ED25519_KEYS[0].public_key()
     [jwk, _] = tokens.keys.jwks()["keys"]
     for secret in (
         public.public_bytes(Encoding.Raw, PublicFormat.Raw),
@@ -166,15 +168,15 @@ def test_public_key_is_not_accepted_as_hmac_secret() -> None:
     ):
         for extra in ({}, {"jwk": jwk}, {"jku": "https://evil.example"}, {"x5u": "https://evil.example"}):
             with pytest.raises(InvalidToken):
-                tokens.verify(forged(header | extra, claims_of(token), secret))
+                tokens.verify(sign_manually(header | extra, claims_of(token), secret))
 
 
 def test_key_embedded_in_the_token_is_ignored() -> None:
-    tokens, own = AccessTokens(SETTINGS, SigningKeys.ed25519(ED25519)), Ed25519PrivateKey.generate()
+    tokens, own = AccessTokens(SETTINGS, SigningKeys.ed25519(ED25519_KEYS)), Ed25519PrivateKey.generate()
     claims = claims_of(tokens.issue(USER, SESSION, ["admin"]))
     [jwk] = SigningKeys.ed25519([own]).jwks()["keys"]
 
-    for kid in (thumbprint(ED25519[0]), thumbprint(own)):
+    for kid in (thumbprint(ED25519_KEYS[0]), thumbprint(own)):
         forgery = jwt.encode(claims, own, "EdDSA", {"typ": TOKEN_TYPE, "kid": kid, "jwk": jwk})
         with pytest.raises(InvalidToken):
             tokens.verify(forgery)
@@ -183,22 +185,22 @@ def test_key_embedded_in_the_token_is_ignored() -> None:
 @pytest.mark.parametrize("kid", ["unknown", "../../dev/null", "' OR 1=1 --", "", None, 1, ["a"], {}])
 def test_unknown_key_id_is_rejected(tokens: AccessTokens, token: str, kid: Any) -> None:
     header = jwt.get_unverified_header(token) | {"kid": kid}
-    content, signature = forged(header, claims_of(token), b"").rpartition(".")[0], token.rpartition(".")[2]
+    content, signature = sign_manually(header, claims_of(token), b"").rpartition(".")[0], token.rpartition(".")[2]
     with pytest.raises(InvalidToken):
         tokens.verify(f"{content}.{signature}")
 
 
 def test_key_id_is_required_with_several_keys() -> None:
-    tokens = AccessTokens(SETTINGS, SigningKeys.ed25519(ED25519))
+    tokens = AccessTokens(SETTINGS, SigningKeys.ed25519(ED25519_KEYS))
     claims = claims_of(tokens.issue(USER, SESSION, ()))
 
     with pytest.raises(InvalidToken):
-        tokens.verify(jwt.encode(claims, ED25519[0], "EdDSA", {"typ": TOKEN_TYPE}))
+        tokens.verify(jwt.encode(claims, ED25519_KEYS[0], "EdDSA", {"typ": TOKEN_TYPE}))
 
 
 def test_modified_token_is_rejected(tokens: AccessTokens, token: str) -> None:
     header, payload, signature = token.split(".")
-    more = encoded(json.dumps(claims_of(token) | {"scope": "read write admin"}).encode())
+    more = base64url(json.dumps(claims_of(token) | {"scope": "read write admin"}).encode())
     other = "A" if signature[0] != "A" else "B"
     for changed in (
         f"{header}.{more}.{signature}",

@@ -9,7 +9,7 @@ from app.jwt.keys import dump_keys, dump_public_keys, generate
 from app.jwt.settings import JwtSettings, development_secret, new_secret_key
 
 
-def refused(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+def error_message(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
@@ -30,7 +30,7 @@ def test_default_secret_outside_production_is_random() -> None:
 
 
 def test_production_requires_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE. To create one: app keys secret" in refused(
+    assert "JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE. To create one: app keys secret" in error_message(
         monkeypatch, ENV="prod"
     )
 
@@ -60,18 +60,18 @@ def test_production_accepts_a_public_key_file(monkeypatch: pytest.MonkeyPatch, t
 
 def test_private_key_file_is_rejected_as_public_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(dump_keys(generate()), "utf-8")
-    said = refused(monkeypatch, JWT_PUBLIC_KEYS_FILE="keys.json")
+    message = error_message(monkeypatch, JWT_PUBLIC_KEYS_FILE="keys.json")
 
-    assert "JWT_PUBLIC_KEYS_FILE: keys.json must contain only public Ed25519 keys" in said
+    assert "JWT_PUBLIC_KEYS_FILE: keys.json must contain only public Ed25519 keys" in message
 
 
 @pytest.mark.parametrize("env", list(Environment))
 def test_short_secret_is_rejected_in_all_environments(monkeypatch: pytest.MonkeyPatch, env: Environment) -> None:
     short = new_secret_key()[:31]
-    said = refused(monkeypatch, ENV=env, JWT_SECRET_KEY=short)
+    message = error_message(monkeypatch, ENV=env, JWT_SECRET_KEY=short)
 
-    assert "JWT_SECRET_KEY: must have 32 bytes or more" in said
-    assert short not in said
+    assert "JWT_SECRET_KEY: must have 32 bytes or more" in message
+    assert short not in message
 
 
 @pytest.mark.parametrize(
@@ -93,18 +93,18 @@ def test_production_rejects_a_placeholder_without_showing_it(monkeypatch: pytest
     monkeypatch.setenv("JWT_SECRET_KEY", secret)
     load(JwtSettings)
 
-    said = refused(monkeypatch, ENV="prod")
-    assert "JWT_SECRET_KEY: is a placeholder or easy to guess" in said
-    assert secret not in said
+    message = error_message(monkeypatch, ENV="prod")
+    assert "JWT_SECRET_KEY: is a placeholder or easy to guess" in message
+    assert secret not in message
 
 
 def test_two_kinds_of_keys_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = refused(monkeypatch, JWT_SECRET_KEY=new_secret_key(), JWT_KEYS_FILE="keys.json")
-    assert "JWT_SECRET_KEY: must not be set together with JWT_KEYS_FILE" in said
+    message = error_message(monkeypatch, JWT_SECRET_KEY=new_secret_key(), JWT_KEYS_FILE="keys.json")
+    assert "JWT_SECRET_KEY: must not be set together with JWT_KEYS_FILE" in message
 
     monkeypatch.delenv("JWT_SECRET_KEY")
-    said = refused(monkeypatch, JWT_PUBLIC_KEYS_FILE="public.json")
-    assert "JWT_KEYS_FILE: must not be set together with JWT_PUBLIC_KEYS_FILE" in said
+    message = error_message(monkeypatch, JWT_PUBLIC_KEYS_FILE="public.json")
+    assert "JWT_KEYS_FILE: must not be set together with JWT_PUBLIC_KEYS_FILE" in message
 
 
 def test_empty_value_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,15 +113,15 @@ def test_empty_value_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_SECRET_KEY", secret := new_secret_key())
     assert load(JwtSettings).signing_keys()._keys == {None: secret.encode()}
 
-    assert "JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE" in refused(monkeypatch, ENV="prod", JWT_SECRET_KEY="")
+    assert "JWT_SECRET_KEY: must be set, or JWT_KEYS_FILE" in error_message(monkeypatch, ENV="prod", JWT_SECRET_KEY="")
 
 
 def test_invalid_key_file_is_reported_at_startup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text('{"keys": ["hunter2"]}', "utf-8")
-    said = refused(monkeypatch, JWT_KEYS_FILE="keys.json")
+    message = error_message(monkeypatch, JWT_KEYS_FILE="keys.json")
 
-    assert "JWT_KEYS_FILE: keys.json is not a JWK set" in said
-    assert "hunter2" not in said
+    assert "JWT_KEYS_FILE: keys.json is not a JWK set" in message
+    assert "hunter2" not in message
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_invalid_key_file_is_reported_at_startup(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_values_out_of_range_are_rejected(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
-    assert variable in refused(monkeypatch, **{variable: value})
+    assert variable in error_message(monkeypatch, **{variable: value})
 
 
 def test_settings_do_not_show_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:

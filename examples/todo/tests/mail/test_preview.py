@@ -19,14 +19,14 @@ SENDER = sender_address("no-reply@localhost")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_sent() -> Generator[None]:
+def _clear_printed_emails() -> Generator[None]:
     printed_emails.clear()
     yield
     printed_emails.clear()
 
 
 @pytest.fixture
-async def developer() -> AsyncGenerator[AsyncClient]:
+async def development_client() -> AsyncGenerator[AsyncClient]:
     """A client of an application in development."""
     app = FastAPI(middleware=middlewares.build_middleware(Settings(env=Environment.DEV)))
     add_preview_page(app, MailSettings(env=Environment.DEV))
@@ -35,8 +35,8 @@ async def developer() -> AsyncGenerator[AsyncClient]:
         yield client
 
 
-async def test_every_email_is_shown_as_html_and_text(developer: AsyncClient) -> None:
-    page = unescape((await developer.get("/dev/emails")).text)
+async def test_every_email_is_shown_as_html_and_text(development_client: AsyncClient) -> None:
+    page = unescape((await development_client.get("/dev/emails")).text)
 
     assert templates
     for template in templates.values():
@@ -46,14 +46,16 @@ async def test_every_email_is_shown_as_html_and_text(developer: AsyncClient) -> 
         assert example.html.strip().replace("<head>", '<head><base target="_blank">') in page
 
 
-async def test_sent_emails_are_shown_and_escaped(developer: AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
-    empty = (await developer.get("/dev/emails")).text
+async def test_sent_emails_are_shown_and_escaped(
+    development_client: AsyncClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = (await development_client.get("/dev/emails")).text
     for email in (
         Email("ada@example.com", "<First>", "1 < 2", "<head></head><p>One</p>"),
         Email("bob@example.com", "Second", "2"),
     ):
         await print_email(compose(email, SENDER))
-    page = (await developer.get("/dev/emails")).text
+    page = (await development_client.get("/dev/emails")).text
 
     assert "None yet" in empty
     assert TERMINAL_HINT in page
@@ -63,8 +65,8 @@ async def test_sent_emails_are_shown_and_escaped(developer: AsyncClient, capsys:
     assert "<p>One</p>" not in page
 
 
-async def test_preview_forbids_scripts_and_other_pages_keep_strict_policy(developer: AsyncClient) -> None:
-    page, other = [await developer.get(path) for path in ("/dev/emails", "/other")]
+async def test_preview_forbids_scripts_and_other_pages_keep_strict_policy(development_client: AsyncClient) -> None:
+    page, other = [await development_client.get(path) for path in ("/dev/emails", "/other")]
 
     assert page.headers["content-security-policy"] == POLICY
     assert "script-src" not in POLICY

@@ -18,7 +18,7 @@ MESSAGE = compose(
 
 
 @pytest.fixture
-def _trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _trust_certificate(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
 
@@ -38,7 +38,7 @@ async def test_bounce_address_is_envelope_sender(server: FakeMailServer) -> None
     assert server.emails[0]["From"] == "no-reply@example.com"
 
 
-@pytest.mark.usefixtures("_trusted")
+@pytest.mark.usefixtures("_trust_certificate")
 async def test_starttls_encrypts_before_login(start_server: StartServer, tls: ssl.SSLContext) -> None:
     server = await start_server(tls_context=tls, require_starttls=True, auth_required=True)
     await deliver(settings_for(server, tls=Tls.STARTTLS, username="service", password="hunter2"), MESSAGE)
@@ -47,7 +47,7 @@ async def test_starttls_encrypts_before_login(start_server: StartServer, tls: ss
     assert server.logins == [("service", "hunter2")]
 
 
-@pytest.mark.usefixtures("_trusted")
+@pytest.mark.usefixtures("_trust_certificate")
 async def test_tls_encrypts_the_connection(start_server: StartServer, tls: ssl.SSLContext) -> None:
     server = await start_server(tls=tls, auth_require_tls=False)
     await deliver(settings_for(server, tls=Tls.TLS, username="service", password="hunter2"), MESSAGE)
@@ -74,7 +74,7 @@ async def test_server_without_starttls_gets_no_password(start_server: StartServe
     assert not is_temporary(caught.value)
 
 
-@pytest.mark.usefixtures("_trusted")
+@pytest.mark.usefixtures("_trust_certificate")
 async def test_wrong_password_is_a_permanent_error(start_server: StartServer, tls: ssl.SSLContext) -> None:
     server = await start_server(tls_context=tls, auth_required=True)
     with pytest.raises(aiosmtplib.SMTPAuthenticationError) as caught:
@@ -101,5 +101,5 @@ async def test_wrong_password_is_a_permanent_error(start_server: StartServer, tl
         (ValueError("odd"), False),
     ],
 )
-def test_temporary_and_permanent_errors(error: Exception, temporary: bool) -> None:
+def test_temporary_errors_are_distinguished_from_permanent_ones(error: Exception, temporary: bool) -> None:
     assert is_temporary(error) is temporary

@@ -30,12 +30,12 @@ from app.messaging.publisher import to_cloud_event
 from app.messaging.settings import KafkaConfig
 from app.messaging.topics import create_topics, missing_topics
 from app.modules.statistics.models import DailyCount
-from tests.conftest import OwnRegistry
+from tests.conftest import IsolateRegistry
 from tests.waiting import TIMEOUT_SECONDS
 
-GIVEN = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")  # read before the environment of the tests replaces it
-TYPE = "test.happened.v1"
-DAY = datetime(2030, 1, 31, 12, tzinfo=UTC)
+KAFKA_SERVERS = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")  # read before the environment of the tests replaces it
+EVENT_TYPE = "test.happened.v1"
+EVENT_TIME = datetime(2030, 1, 31, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,8 @@ class SampleEvent(Event):
 @pytest.fixture(scope="session")
 def kafka() -> Generator[KafkaConfig]:
     """Client configuration with the address of Kafka."""
-    if GIVEN is not None:
-        yield {"bootstrap.servers": GIVEN}
+    if KAFKA_SERVERS is not None:
+        yield {"bootstrap.servers": KAFKA_SERVERS}
         return
     with broker([]) as address:
         yield {"bootstrap.servers": address}
@@ -60,34 +60,34 @@ def kafka() -> Generator[KafkaConfig]:
 def topic(kafka: KafkaConfig) -> Generator[Topic]:
     """A separate topic for each test."""
     topic = Topic(f"test-{uuid4().hex}", partitions=4)
-    provide_topics(kafka, topic)
+    ensure_topics(kafka, topic)
     yield topic
-    if GIVEN is not None:
+    if KAFKA_SERVERS is not None:
         admin = AdminClient(kafka)
         admin.delete_topics([topic.name])[topic.name].result()
 
 
-def provide_topics(kafka: KafkaConfig, *topics: Topic) -> None:
+def ensure_topics(kafka: KafkaConfig, *topics: Topic) -> None:
     """Create topics. The in-process broker creates them when they are looked up, and has no other way."""
-    if GIVEN is not None:
+    if KAFKA_SERVERS is not None:
         create_topics(kafka, missing_topics(kafka, topics), replicas=1)
         while missing_topics(kafka, topics):  # Kafka reports success shortly before they exist
             time.sleep(0.01)
         return
-    asking = Producer(kafka)
+    client = Producer(kafka)
     for topic in topics:
-        asking.list_topics(topic.name, timeout=TIMEOUT_SECONDS)
+        client.list_topics(topic.name, timeout=TIMEOUT_SECONDS)
 
 
 @pytest.fixture(autouse=True)
-def _registries_restored(own_registry: OwnRegistry) -> None:
+def _restore_registries(isolate_registry: IsolateRegistry) -> None:
     """Remove the contracts and the consumers of a test at its end."""
     for name in ("contracts._by_event", "contracts._by_type", "consumers._consumers"):
-        own_registry(f"app.messaging.{name}")
+        isolate_registry(f"app.messaging.{name}")
 
 
-def declare(*topics: Topic) -> None:
-    """Replace all contracts with one for each of these topics, until `_registries_restored` resets them."""
+def declare_topics(*topics: Topic) -> None:
+    """Replace all contracts with one for each of these topics, until `_restore_registries` resets them."""
     contracts._by_event.clear()
     contracts._by_type.clear()
     for number, topic in enumerate(topics):
@@ -95,30 +95,30 @@ def declare(*topics: Topic) -> None:
         contract(event, f"test.declared{number}.v1", topic, key="who")
 
 
-class Administered(AdminClient):
+class RecordingAdminClient(AdminClient):
     """An admin client that records topics to create, because the in-process broker cannot create them."""
 
-    wanted: list[NewTopic]
-    refusal: KafkaException | None = None
+    requested_topics: list[NewTopic]
+    error: KafkaException | None = None
 
     def create_topics(self, new_topics: list[NewTopic], **options: Any) -> dict[str, Future[None]]:
-        type(self).wanted = new_topics
-        answers: dict[str, Future[None]] = {new.topic: Future() for new in new_topics}
-        for answer in answers.values():
-            answer.set_exception(self.refusal) if self.refusal else answer.set_result(None)
-        return answers
+        type(self).requested_topics = new_topics
+        results: dict[str, Future[None]] = {new.topic: Future() for new in new_topics}
+        for result in results.values():
+            result.set_exception(self.error) if self.error else result.set_result(None)
+        return results
 
 
 @pytest.fixture
-def administered(monkeypatch: pytest.MonkeyPatch) -> type[Administered]:
+def recording_admin_client(monkeypatch: pytest.MonkeyPatch) -> type[RecordingAdminClient]:
     """Replaces Kafka's admin client. Request it after `topic`, which creates its topic with the real one."""
-    client = type("Administered", (Administered,), {})
+    client = type("RecordingAdminClient", (RecordingAdminClient,), {})
     monkeypatch.setattr(topics, "AdminClient", client)
     return client
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_kafka_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the timeout for an unavailable Kafka: its client waits for the whole time, even if refused."""
     monkeypatch.setattr(topics, "TIMEOUT_SECONDS", 0.1)
 
@@ -126,7 +126,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def sample_event(topic: Topic) -> type[SampleEvent]:
     """An event class with a contract."""
-    contract(SampleEvent, TYPE, topic, key="who")
+    contract(SampleEvent, EVENT_TYPE, topic, key="who")
     return SampleEvent
 
 
@@ -145,21 +145,21 @@ async def delete_all_rows(database: Database) -> None:
 
 
 class RecordingConsumer:
-    """A consumer that records its events, in memory and in the database, and fails for those in `fails`."""
+    """A consumer that records its events, in memory and in the database, and raises those in `errors`."""
 
     def __init__(self, name: str) -> None:
         self.consumer = Consumer(name)
-        self.consumer.on(SampleEvent)(self._happened)
-        self.here: list[str] = []
-        self.fails: dict[str, Exception] = {}
+        self.consumer.on(SampleEvent)(self._handle)
+        self.handled: list[str] = []
+        self.errors: dict[str, Exception] = {}
 
-    async def _happened(self, session: AsyncSession, event: SampleEvent) -> None:
+    async def _handle(self, session: AsyncSession, event: SampleEvent) -> None:
         what = f"{event.who} {event.number}"
-        self.here.append(what)
-        session.add(DailyCount(day=DAY.date(), type=what, count=1))
+        self.handled.append(what)
+        session.add(DailyCount(day=EVENT_TIME.date(), type=what, count=1))
         await session.flush()
-        if what in self.fails:
-            raise self.fails[what]
+        if what in self.errors:
+            raise self.errors[what]
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def recording_consumer(sample_event: type[SampleEvent]) -> RecordingConsumer:
 
 
 async def recorded_effects(database: Database) -> list[str]:
-    """Return what `Seen` has written to the database."""
+    """Return what `RecordingConsumer` has written to the database."""
     async with transaction(database.read_transaction) as session:
         return list((await session.exec(select(DailyCount.type).order_by("type"))).all())
 
@@ -180,9 +180,9 @@ def make_message_bytes(who: str, number: int = 0, **attributes: Any) -> bytes:
     values: dict[str, Any] = {
         "id": str(uuid4()),
         "source": "/another",
-        "type": TYPE,
+        "type": EVENT_TYPE,
         "subject": who,
-        "time": DAY,
+        "time": EVENT_TIME,
         "data": data,
     }
     return CloudEvent(**(values | attributes)).model_dump_json(exclude_none=True).encode()
@@ -219,10 +219,10 @@ async def publish(database: Database, *happened: Event) -> list[UUID]:
 
 def produced_events(kafka: KafkaConfig, topic: Topic) -> list[CloudEvent]:
     """Return all events of a topic, by partition."""
-    return [CloudEvent.model_validate_json(value) for _, value, _ in records(kafka, topic)]
+    return [CloudEvent.model_validate_json(value) for _, value, _ in read_messages(kafka, topic)]
 
 
-def records(kafka: KafkaConfig, topic: Topic) -> list[tuple[int, bytes, dict[str, Any]]]:
+def read_messages(kafka: KafkaConfig, topic: Topic) -> list[tuple[int, bytes, dict[str, Any]]]:
     """Return all messages of a topic, with partition and headers."""
     found: list[tuple[int, bytes, dict[str, Any]]] = []
     with closing(KafkaConsumer(kafka | {"group.id": "tests", "enable.auto.commit": False})) as reader:
@@ -246,7 +246,7 @@ def committed_offset(kafka: KafkaConfig, group: str, topic: Topic) -> int:
         return sum(max(each.offset, 0) for each in reader.committed(partitions, timeout=TIMEOUT_SECONDS))
 
 
-def numbers(sent: Sequence[CloudEvent]) -> dict[str, list[int]]:
+def numbers_by_key(sent: Sequence[CloudEvent]) -> dict[str, list[int]]:
     """Return the numbers of events, by key."""
     found: dict[str, list[int]] = {}
     for each in sent:

@@ -14,24 +14,24 @@ from tests.command_line import run_command
 from tests.outbox.conftest import commit_messages, make_message, outbox_rows
 
 
-class Late(DeadLetterReplay):
+class ReplayWithConcurrentLock(DeadLetterReplay):
     """Finds a dead letter that another process then locks."""
 
-    looks = 0
+    queries = 0
 
     def _oldest_replayed(self) -> SelectOfScalar[OutboxMessage]:
-        self.looks += 1
-        return super()._oldest_replayed() if self.looks == 1 else super()._oldest_replayed().where(false())
+        self.queries += 1
+        return super()._oldest_replayed() if self.queries == 1 else super()._oldest_replayed().where(false())
 
 
 async def test_dead_letter_locked_by_another_process_is_skipped(empty_database: Database) -> None:
     await commit_messages(
         empty_database, make_message("user.registered.v1", destination="consumers", queue="statistics")
     )
-    late = Late(empty_database, poll_seconds=1)
+    replay = ReplayWithConcurrentLock(empty_database, poll_seconds=1)
 
-    assert await late.run_once() == 0
-    assert late.looks == 2
+    assert await replay.run_once() == 0
+    assert replay.queries == 2
     assert len(await outbox_rows(empty_database)) == 1
 
 
@@ -41,14 +41,14 @@ async def test_dead_letter_without_consumer_is_not_replayed(empty_database: Data
     await commit_messages(
         empty_database,
         make_message("user.registered.v1", queue="statistics", **fields),
-        make_message("user.registered.v1", queue="gone", **fields),
+        make_message("user.registered.v1", queue="removed", **fields),
     )
-    [known, gone] = await outbox_rows(empty_database)
-    result = run_command("dead-letters", "replay", "--all" if chosen == "all" else gone.id)
+    [known, removed] = await outbox_rows(empty_database)
+    result = run_command("dead-letters", "replay", "--all" if chosen == "all" else removed.id)
 
     assert (result.exit_code, result.stderr) == (
         1,
-        "No consumer has the name gone. Drop these dead letters, or restore the consumer.\n",
+        "No consumer has the name removed. Drop these dead letters, or restore the consumer.\n",
     )
     assert [row.dead_at is None for row in await outbox_rows(empty_database)] == [False, False]
     assert run_command("dead-letters", "replay", known.id).output == "1 will be retried\n"

@@ -14,12 +14,12 @@ from app.db.session import Database, transaction
 from app.messaging.contracts import Topic, contract
 from app.modules.user.service import UserService
 from tests.factories import UserCreateFactory
-from tests.messaging.conftest import DAY, TYPE, SampleEvent, publish
+from tests.messaging.conftest import EVENT_TIME, EVENT_TYPE, SampleEvent, publish
 from tests.outbox.conftest import outbox_rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unheard(Event):
+class EventWithoutContract(Event):
     """An event without a contract."""
 
 
@@ -27,16 +27,16 @@ async def test_event_is_added_to_outbox(
     empty_database: Database, sample_event: type[SampleEvent], topic: Topic
 ) -> None:
     with bound_contextvars(request_id="abc", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
-        [event_id] = await publish(empty_database, sample_event(who="ada", number=3, occurred_at=DAY))
+        [event_id] = await publish(empty_database, sample_event(who="ada", number=3, occurred_at=EVENT_TIME))
 
     [row] = await outbox_rows(empty_database)
-    assert (row.id, row.destination, row.queue, row.name) == (event_id, "kafka", topic.name, TYPE)
+    assert (row.id, row.destination, row.queue, row.name) == (event_id, "kafka", topic.name, EVENT_TYPE)
     assert (row.key, row.request_id) == ("ada", "abc")
     assert json.loads(row.payload) == {
         "specversion": "1.0",
         "id": str(event_id),
         "source": f"/{api_metadata()['name']}",
-        "type": TYPE,
+        "type": EVENT_TYPE,
         "subject": "ada",
         "time": "2030-01-31T12:00:00Z",
         "datacontenttype": "application/json",
@@ -56,12 +56,12 @@ async def test_event_outside_of_a_request_has_no_request_id(empty_database: Data
 
 
 async def test_event_without_contract_is_not_added(empty_database: Database) -> None:
-    await publish(empty_database, Unheard())
+    await publish(empty_database, EventWithoutContract())
     assert await outbox_rows(empty_database) == []
 
 
 async def test_events_of_other_services_are_not_added(empty_database: Database) -> None:
-    contract(SampleEvent, TYPE, Topic("of-the-shop", owned=False), key="who")
+    contract(SampleEvent, EVENT_TYPE, Topic("of-the-shop", owned=False), key="who")
     await publish(empty_database, SampleEvent(who="ada"))
     assert await outbox_rows(empty_database) == []
 

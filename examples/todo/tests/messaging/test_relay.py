@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from app.db import dialect
 from app.db.session import Database, transaction
-from app.messaging import producer as ways
+from app.messaging import producer as producer_module
 from app.messaging.contracts import Topic
 from app.messaging.development import broker
 from app.messaging.envelope import CONTENT_TYPE
@@ -23,25 +23,25 @@ from app.messaging.settings import KafkaConfig
 from app.outbox.background import run_in_background
 from app.outbox.poller import DestinationUnavailable
 from app.outbox.repository import OutboxRepository
-from tests.messaging.conftest import SampleEvent, numbers, produced_events, publish, records
+from tests.messaging.conftest import SampleEvent, numbers_by_key, produced_events, publish, read_messages
 from tests.outbox.conftest import commit_messages, make_message, outbox_rows
 from tests.test_cli import free_port
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
-NOBODY_THERE: KafkaConfig = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
+UNREACHABLE_KAFKA: KafkaConfig = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
 
 
 @pytest.fixture(scope="module")
-def way(kafka: KafkaConfig) -> EventProducer:
+def producer(kafka: KafkaConfig) -> EventProducer:
     return EventProducer(kafka)
 
 
 @pytest.fixture
-def relay(empty_database: Database, way: EventProducer) -> EventRelay:
-    return EventRelay(empty_database, way, poll_seconds=0.01)
+def relay(empty_database: Database, producer: EventProducer) -> EventRelay:
+    return EventRelay(empty_database, producer, poll_seconds=0.01)
 
 
-async def is_done(database: Database) -> bool:
+async def outbox_is_empty(database: Database) -> bool:
     return not await outbox_rows(database)
 
 
@@ -54,7 +54,7 @@ async def test_committed_events_are_sent_once(relay: EventRelay, kafka: KafkaCon
     assert await relay.run_once() == 0
     assert await outbox_rows(relay.database) == []
     assert [each.id for each in produced_events(kafka, topic)] == [str(event_id) for event_id in ids]
-    [(_, value, headers), _] = records(kafka, topic)
+    [(_, value, headers), _] = read_messages(kafka, topic)
     assert json.loads(value) == json.loads(row.payload)
     assert headers == {"content-type": CONTENT_TYPE.encode()}
 
@@ -65,10 +65,10 @@ async def test_events_with_same_key_keep_their_order(relay: EventRelay, kafka: K
     for number in range(20):
         await publish(relay.database, *(SampleEvent(who=key, number=number) for key in keys))
     async with run_in_background(relay.run()):
-        await wait_until(lambda: is_done(relay.database))
+        await wait_until(lambda: outbox_is_empty(relay.database))
 
-    assert numbers(produced_events(kafka, topic)) == {key: list(range(20)) for key in keys}
-    assert len({partition for partition, *_ in records(kafka, topic)}) > 1
+    assert numbers_by_key(produced_events(kafka, topic)) == {key: list(range(20)) for key in keys}
+    assert len({partition for partition, *_ in read_messages(kafka, topic)}) > 1
 
 
 @pytest.mark.usefixtures("sample_event")
@@ -88,8 +88,8 @@ async def test_concurrent_relays_keep_order(empty_database: Database, kafka: Kaf
     async with run_in_background(first.run()), run_in_background(second.run()):
         for number in range(0, 200, 20):
             await publish(empty_database, *(SampleEvent(who="ada", number=number + each) for each in range(20)))
-        await wait_until(lambda: is_done(empty_database))
-    assert numbers(produced_events(kafka, topic)) == {"ada": list(range(200))}
+        await wait_until(lambda: outbox_is_empty(empty_database))
+    assert numbers_by_key(produced_events(kafka, topic)) == {"ada": list(range(200))}
 
     async with transaction(empty_database.read_transaction) as other:
         assert (await (await other.connection()).execute(text(RELAY_LOCK["postgresql"]))).scalar_one()
@@ -123,7 +123,7 @@ async def test_too_large_event_is_dead_letter_and_does_not_block_others(
     with capture_logs() as lines:
         assert await relay.run_once() == 3
 
-    assert numbers(produced_events(kafka, topic)) == {"ada": [0, 1, 2]}
+    assert numbers_by_key(produced_events(kafka, topic)) == {"ada": [0, 1, 2]}
     [letter] = await outbox_rows(relay.database)
     assert (letter.name, letter.dead_at is None) == ("large", False)
     assert "Message size too large" in letter.last_error
@@ -138,20 +138,20 @@ async def test_too_large_event_is_dead_letter_and_does_not_block_others(
 
 
 @asynccontextmanager
-async def forwarding(port: int, to: str) -> AsyncGenerator[None]:
+async def forward_port(port: int, to: str) -> AsyncGenerator[None]:
     """Forward connections to another server."""
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while some := await reader.read(65_536):
-            writer.write(some)
+    async def copy_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
         writer.close()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, _, number = to.rpartition(":")
-        there_reader, there_writer = await asyncio.open_connection(host, int(number))
-        async with asyncio.TaskGroup() as pumps:
-            pumps.create_task(pump(reader, there_writer))
-            pumps.create_task(pump(there_reader, writer))
+        server_reader, server_writer = await asyncio.open_connection(host, int(number))
+        async with asyncio.TaskGroup() as streams:
+            streams.create_task(copy_stream(reader, server_writer))
+            streams.create_task(copy_stream(server_reader, writer))
 
     async with await asyncio.start_server(connect, "127.0.0.1", port):
         yield
@@ -169,25 +169,27 @@ async def test_no_event_is_lost_when_kafka_restarts(empty_database: Database, to
         async with run_in_background(relay.run()):
             for number in (1, 2):
                 with broker([topic]) as address:
-                    async with forwarding(port, address):
+                    async with forward_port(port, address):
                         await publish(empty_database, SampleEvent(who="ada", number=10 * number))
-                        await wait_until(lambda: is_done(empty_database))
-                        found.append(numbers(produced_events({"bootstrap.servers": address}, topic))["ada"])
+                        await wait_until(lambda: outbox_is_empty(empty_database))
+                        found.append(numbers_by_key(produced_events({"bootstrap.servers": address}, topic))["ada"])
                 lines.clear()
                 relay.kafka.timeout_seconds = 0.5
                 await publish(empty_database, SampleEvent(who="ada", number=10 * number + 1))
-                await wait_until(lambda: bool(_waits(lines)))
+                await wait_until(lambda: bool(_retry_lines(lines)))
                 relay.kafka.timeout_seconds = TIMEOUT_SECONDS
 
     assert found == [[10], [11, 20]]
     assert [(row.key, row.dead_at) for row in await outbox_rows(empty_database)] == [("ada", None)], (
         "it is still pending"
     )
-    assert _waits(lines)[0]["error"] == f"{DestinationUnavailable.__name__}: Kafka: no response within 0.5 seconds"
-    assert "exception" not in _waits(lines)[0]
+    assert (
+        _retry_lines(lines)[0]["error"] == f"{DestinationUnavailable.__name__}: Kafka: no response within 0.5 seconds"
+    )
+    assert "exception" not in _retry_lines(lines)[0]
 
 
-def _waits(lines: list[Any]) -> list[Any]:
+def _retry_lines(lines: list[Any]) -> list[Any]:
     return [line for line in lines if line["event"] == "outbox: sending failed, retrying"]
 
 
@@ -198,14 +200,14 @@ async def test_missing_topic_does_not_block_others(empty_database: Database, kaf
     await commit_messages(relay.database, make_message("lost", destination="kafka", queue="no-such-topic", key="ada"))
     await publish(relay.database, SampleEvent(who="ada", number=1))
     async with run_in_background(relay.run()):
-        await wait_until(lambda: _only(relay.database, "lost"))
+        await wait_until(lambda: _outbox_contains_only(relay.database, "lost"))
 
-    assert numbers(produced_events(kafka, topic)) == {"ada": [1]}
+    assert numbers_by_key(produced_events(kafka, topic)) == {"ada": [1]}
     [row] = await outbox_rows(relay.database)
     assert row.dead_at is None
 
 
-async def _only(database: Database, name: str) -> bool:
+async def _outbox_contains_only(database: Database, name: str) -> bool:
     return [row.name for row in await outbox_rows(database)] == [name]
 
 
@@ -214,20 +216,20 @@ async def test_broken_producer_is_replaced(
     relay: EventRelay, monkeypatch: pytest.MonkeyPatch, kafka: KafkaConfig, topic: Topic
 ) -> None:
     """librdkafka behaves like this after an inconsistency of its counters: it fails once, and then does nothing."""
-    ended: list[str] = []
+    flushed: list[str] = []
 
-    class Ended(Producer):
+    class BrokenProducer(Producer):
         def flush(self, timeout: float = -1) -> int:
-            ended.append("once")
+            flushed.append("once")
             raise SystemError("<method 'flush' of 'cimpl.Producer' objects> returned NULL without setting an exception")
 
     relay.kafka.close()
     with monkeypatch.context() as patch:
-        patch.setattr(ways, "Producer", Ended)
+        patch.setattr(producer_module, "Producer", BrokenProducer)
         await publish(relay.database, SampleEvent(who="ada", number=1))
         with pytest.raises(SystemError):
             await relay.run_once()
 
     assert await relay.run_once() == 1
-    assert ended == ["once"]
-    assert set(numbers(produced_events(kafka, topic))["ada"]) == {1}
+    assert flushed == ["once"]
+    assert set(numbers_by_key(produced_events(kafka, topic))["ada"]) == {1}

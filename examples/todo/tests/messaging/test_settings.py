@@ -13,7 +13,7 @@ SASL = {"KAFKA_SECURITY_PROTOCOL": "sasl_ssl"}
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({"ENV": "prod"}, "KAFKA_BOOTSTRAP_SERVERS: must be set. Example: kafka-1:9092,kafka-2:9092"),
         ({"KAFKA_BOOTSTRAP_SERVERS": ""}, "KAFKA_BOOTSTRAP_SERVERS: "),
@@ -27,20 +27,20 @@ SASL = {"KAFKA_SECURITY_PROTOCOL": "sasl_ssl"}
     ],
 )
 def test_invalid_settings_are_rejected_without_values(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], expected: str
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a valid .env would hide the error
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    with pytest.raises(ConfigurationError) as refusal:
+    with pytest.raises(ConfigurationError) as caught:
         load(KafkaSettings)
-    assert said in str(refusal.value)
-    assert SECRET not in str(refusal.value)
+    assert expected in str(caught.value)
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "expected"),
     [
         ({}, {"security.protocol": "plaintext"}),
         (
@@ -59,12 +59,14 @@ def test_invalid_settings_are_rejected_without_values(
     ],
     ids=["plain", "encrypted", "with a password"],
 )
-def test_client_configuration(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: dict[str, str]) -> None:
+def test_settings_are_passed_to_kafka_client(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: dict[str, str]
+) -> None:
     for name, value in (SERVERS | variables).items():
         monkeypatch.setenv(name, value)
     settings = load(KafkaSettings)
 
-    assert settings.client_config() == {"bootstrap.servers": "kafka-1:9092"} | told
+    assert settings.client_config() == {"bootstrap.servers": "kafka-1:9092"} | expected
     assert SECRET not in repr(settings)
 
 

@@ -21,7 +21,7 @@ from app.messaging.settings import KafkaConfig
 from app.messaging.subscription import Subscription, run_consumers
 from app.outbox.errors import RetryLater
 from tests.messaging.conftest import (
-    GIVEN,
+    KAFKA_SERVERS,
     RecordingConsumer,
     SampleEvent,
     committed_offset,
@@ -32,14 +32,14 @@ from tests.messaging.conftest import (
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 KEYS = [f"key-{number}" for number in range(6)]
-LAST = 9
+LAST_NUMBER = 9
 # Kafka accepts 6 seconds or more. The in-process broker rebalances only after this time, and needs more than 3 seconds.
-SHORT_SESSION: KafkaConfig = {"session.timeout.ms": 6_000 if GIVEN else 4_000, "heartbeat.interval.ms": 500}
+SHORT_SESSION: KafkaConfig = {"session.timeout.ms": 6_000 if KAFKA_SERVERS else 4_000, "heartbeat.interval.ms": 500}
 
 
-def numbers(seen: RecordingConsumer, key: str) -> list[int]:
+def handled_numbers(consumer: RecordingConsumer, key: str) -> list[int]:
     """Return the handled numbers of a key, without repetitions."""
-    return list(dict.fromkeys(int(number) for who, number in map(str.split, seen.here) if who == key))
+    return list(dict.fromkeys(int(number) for who, number in map(str.split, consumer.handled) if who == key))
 
 
 async def test_blocked_events_are_kept_and_running_functions_finish_at_stop(
@@ -49,15 +49,15 @@ async def test_blocked_events_are_kept_and_running_functions_finish_at_stop(
 
     Both consumers are tested together, because Kafka needs some seconds for each new consumer.
     """
-    recording_consumer.fails = {f"{key} 2": RetryLater("not yet") for key in KEYS}
-    slow, begun, go_on = Consumer(f"test-{uuid4().hex}"), asyncio.Event(), asyncio.Event()
+    recording_consumer.errors = {f"{key} 2": RetryLater("not yet") for key in KEYS}
+    slow, started, proceed = Consumer(f"test-{uuid4().hex}"), asyncio.Event(), asyncio.Event()
     ended: list[int] = []
 
     @slow.on(SampleEvent)
-    async def linger(session: AsyncSession, event: SampleEvent) -> None:
-        if event.number == LAST:
-            begun.set()
-            await go_on.wait()
+    async def handle_slowly(session: AsyncSession, event: SampleEvent) -> None:
+        if event.number == LAST_NUMBER:
+            started.set()
+            await proceed.wait()
         ended.append(event.number)
 
     send_messages(kafka, topic, *(make_message_bytes(key, number) for number in range(5) for key in KEYS))
@@ -71,14 +71,14 @@ async def test_blocked_events_are_kept_and_running_functions_finish_at_stop(
             stop_seconds=TIMEOUT_SECONDS,
         )
         async with asyncio.timeout(TIMEOUT_SECONDS), both:
-            await wait_until(lambda: sum(what.endswith(" 2") for what in recording_consumer.here) >= 3)
-            recording_consumer.fails.pop(recording_consumer.here[-1])
-            await wait_until(lambda: sum(what.endswith(" 2") for what in recording_consumer.here) >= 6)
-            send_messages(kafka, topic, make_message_bytes("last", LAST))
-            await begun.wait()
-            asyncio.get_running_loop().call_later(0.3, go_on.set)
+            await wait_until(lambda: sum(what.endswith(" 2") for what in recording_consumer.handled) >= 3)
+            recording_consumer.errors.pop(recording_consumer.handled[-1])
+            await wait_until(lambda: sum(what.endswith(" 2") for what in recording_consumer.handled) >= 6)
+            send_messages(kafka, topic, make_message_bytes("last", LAST_NUMBER))
+            await started.wait()
+            asyncio.get_running_loop().call_later(0.3, proceed.set)
 
-    assert ended[-1] == LAST
+    assert ended[-1] == LAST_NUMBER
     assert committed_offset(kafka, slow.group, topic) == len(ended)
     assert (
         committed_offset(kafka, recording_consumer.consumer.group, topic)
@@ -86,16 +86,18 @@ async def test_blocked_events_are_kept_and_running_functions_finish_at_stop(
         > 0
     )
     for key in KEYS:
-        assert numbers(recording_consumer, key) == list(range(5))[: len(numbers(recording_consumer, key))]
-    waits = [line for line in lines if line["event"] == "consumer blocked, retrying"]
-    assert {(line["error"], "exception" in line) for line in waits} == {("RetryLater: not yet", False)}
+        assert (
+            handled_numbers(recording_consumer, key) == list(range(5))[: len(handled_numbers(recording_consumer, key))]
+        )
+    warnings = [line for line in lines if line["event"] == "consumer blocked, retrying"]
+    assert {(line["error"], "exception" in line) for line in warnings} == {("RetryLater: not yet", False)}
 
 
 async def test_offsets_of_unhandled_messages_are_not_committed(
     empty_database: Database, kafka: KafkaConfig, topic: Topic, recording_consumer: RecordingConsumer
 ) -> None:
     """The stop does not wait for the next attempt of a blocked batch."""
-    recording_consumer.fails = {"ada 2": RetryLater("not yet")}
+    recording_consumer.errors = {"ada 2": RetryLater("not yet")}
     group = recording_consumer.consumer.group
     send_messages(kafka, topic, *(make_message_bytes("ada", number) for number in range(4)))
     async with (
@@ -109,11 +111,11 @@ async def test_offsets_of_unhandled_messages_are_not_committed(
             stop_seconds=TIMEOUT_SECONDS,
         ),
     ):
-        await wait_until(lambda: "ada 2" in recording_consumer.here)
+        await wait_until(lambda: "ada 2" in recording_consumer.handled)
         await wait_until(lambda: committed_offset(kafka, group, topic) == 2)
 
     assert committed_offset(kafka, group, topic) == 2
-    assert recording_consumer.here == ["ada 0", "ada 1", "ada 2"]
+    assert recording_consumer.handled == ["ada 0", "ada 1", "ada 2"]
 
 
 async def test_offsets_are_committed_while_running(
@@ -130,7 +132,7 @@ async def test_function_that_does_not_end_is_rolled_back_at_stop(
     hanging = asyncio.Event()
 
     @recording_consumer.consumer.on(SampleEvent)
-    async def hang(session: AsyncSession, event: SampleEvent) -> None:
+    async def never_finish(session: AsyncSession, event: SampleEvent) -> None:
         hanging.set()
         await asyncio.Event().wait()
 
@@ -141,7 +143,7 @@ async def test_function_that_does_not_end_is_rolled_back_at_stop(
     ):
         await hanging.wait()
 
-    assert recording_consumer.here == ["ada 0"]
+    assert recording_consumer.handled == ["ada 0"]
     assert await recorded_effects(empty_database) == []
     assert committed_offset(kafka, recording_consumer.consumer.group, topic) == 0
 
@@ -165,7 +167,7 @@ async def test_unexpected_error_is_logged_with_traceback(
     send_messages(kafka, topic, make_message_bytes("ada", 0))
     with capture_logs() as lines:
         async with run_consumers(empty_database, kafka, [recording_consumer.consumer], retry_seconds=0.01):
-            await wait_until(lambda: recording_consumer.here == ["ada 0"])
+            await wait_until(lambda: recording_consumer.handled == ["ada 0"])
 
     [line] = [line for line in lines if line["event"] == "consumer blocked, retrying"]
     assert line["error"] == "ZeroDivisionError: once"
@@ -178,10 +180,10 @@ async def test_partitions_move_between_processes(
     """A second process joins the group, and the first one leaves it."""
     second, taken_over = RecordingConsumer(f"test-{uuid4().hex}"), asyncio.Event()
     second.consumer.name = recording_consumer.consumer.name  # as in another process of the same service
-    second.here = recording_consumer.here
+    second.handled = recording_consumer.handled
 
     @second.consumer.on(SampleEvent)
-    async def note(session: AsyncSession, event: SampleEvent) -> None:
+    async def record_takeover(session: AsyncSession, event: SampleEvent) -> None:
         taken_over.set()
 
     rounds = 0
@@ -190,7 +192,7 @@ async def test_partitions_move_between_processes(
         nonlocal rounds
         send_messages(kafka, topic, *(make_message_bytes(key, rounds) for key in KEYS))
         rounds += 1
-        await wait_until(lambda: len(set(recording_consumer.here)) == rounds * len(KEYS))
+        await wait_until(lambda: len(set(recording_consumer.handled)) == rounds * len(KEYS))
 
     client = kafka | SHORT_SESSION
     async with asyncio.timeout(TIMEOUT_SECONDS), AsyncExitStack() as stack:
@@ -201,28 +203,30 @@ async def test_partitions_move_between_processes(
                 await handle_round()
         await handle_round()
 
-    assert {key: numbers(recording_consumer, key) for key in KEYS} == {key: list(range(rounds)) for key in KEYS}
+    assert {key: handled_numbers(recording_consumer, key) for key in KEYS} == {key: list(range(rounds)) for key in KEYS}
     assert len(await recorded_effects(empty_database)) == rounds * len(KEYS)
     assert committed_offset(kafka, second.consumer.group, topic) == rounds * len(KEYS)
 
 
-@pytest.mark.skipif(GIVEN is None, reason="the in-process broker does not readmit consumers that it considered dead")
+@pytest.mark.skipif(
+    KAFKA_SERVERS is None, reason="the in-process broker does not readmit consumers that it considered dead"
+)
 async def test_consumer_continues_after_it_was_considered_dead(
     empty_database: Database, kafka: KafkaConfig, topic: Topic, recording_consumer: RecordingConsumer
 ) -> None:
     """Kafka reassigns the partitions of a slow consumer. The consumer must survive that."""
-    impatient = kafka | SHORT_SESSION | {"max.poll.interval.ms": 6_000}
+    short_timeouts = kafka | SHORT_SESSION | {"max.poll.interval.ms": 6_000}
     slow, done = Consumer(f"test-{uuid4().hex}"), []
 
     @slow.on(SampleEvent)
-    async def linger(_: AsyncSession, event: SampleEvent) -> None:
+    async def handle_slowly(_: AsyncSession, event: SampleEvent) -> None:
         if event.number == 1 and not done:
             await asyncio.sleep(8)
         done.append(event.number)
 
     send_messages(kafka, topic, make_message_bytes("a", 1))
     with capture_logs() as lines:
-        async with run_consumers(empty_database, impatient, [slow]):
+        async with run_consumers(empty_database, short_timeouts, [slow]):
             await wait_until(lambda: done == [1])
             send_messages(kafka, topic, make_message_bytes("a", 2))
             await wait_until(lambda: 2 in done)
@@ -247,7 +251,7 @@ async def test_offsets_of_reassigned_partitions_are_not_stored(
     assert committed_offset(kafka, inbox.consumer.group, topic) == 0
 
 
-class Failing:
+class FailingKafkaClient:
     """A client that returns an error between two messages."""
 
     async def poll(self, _: float) -> Message:
@@ -258,7 +262,7 @@ class Failing:
 
 
 async def test_errors_of_kafka_are_logged(empty_database: Database, recording_consumer: RecordingConsumer) -> None:
-    client = cast("AIOConsumer", Failing())
+    client = cast("AIOConsumer", FailingKafkaClient())
     inbox = Inbox(empty_database, recording_consumer.consumer)
     with capture_logs() as lines:
         messages = await Subscription(inbox, client, asyncio.Event(), 500, 0)._next_batch()

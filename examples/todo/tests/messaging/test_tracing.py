@@ -19,8 +19,8 @@ from app.messaging.inbox import Inbox
 from tests.messaging.conftest import SampleEvent, make_message_bytes
 from tests.outbox.conftest import outbox_rows
 
-GIVEN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-BEGUN = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00")
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+NEW_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def client() -> AsyncGenerator[AsyncClient]:
 
 
 async def test_trace_of_caller_is_continued(client: AsyncClient) -> None:
-    assert (await client.get("/trace", headers={"traceparent": GIVEN})).json() == GIVEN
+    assert (await client.get("/trace", headers={"traceparent": TRACEPARENT})).json() == TRACEPARENT
 
 
 @pytest.mark.parametrize(
@@ -41,18 +41,18 @@ async def test_trace_of_caller_is_continued(client: AsyncClient) -> None:
     [
         "",
         "hunter2",
-        GIVEN.replace("00-", "ff-", 1),
-        GIVEN.replace("0af7651916cd43dd8448eb211c80319c", "0" * 32),
-        GIVEN.replace("b7ad6b7169203331", "0" * 16),
-        GIVEN.upper(),
-        f"{GIVEN[:-2]}",
+        TRACEPARENT.replace("00-", "ff-", 1),
+        TRACEPARENT.replace("0af7651916cd43dd8448eb211c80319c", "0" * 32),
+        TRACEPARENT.replace("b7ad6b7169203331", "0" * 16),
+        TRACEPARENT.upper(),
+        f"{TRACEPARENT[:-2]}",
     ],
 )
 async def test_missing_or_invalid_trace_starts_new_one(client: AsyncClient, given: str) -> None:
     one, two = [(await client.get("/trace", headers={"traceparent": given})).json() for _ in range(2)]
 
-    assert BEGUN.fullmatch(one)
-    assert BEGUN.fullmatch(two)
+    assert NEW_TRACEPARENT.fullmatch(one)
+    assert NEW_TRACEPARENT.fullmatch(two)
     assert one != two
 
 
@@ -61,14 +61,14 @@ async def test_consumer_passes_on_trace_and_request_id(empty_database: Database)
     consumer = Consumer(f"test-{uuid4().hex}")
 
     @consumer.on(SampleEvent)
-    async def answer(session: AsyncSession, event: SampleEvent) -> None:
+    async def publish_another(session: AsyncSession, event: SampleEvent) -> None:
         if event.number == 1:
             await publish(session, SampleEvent(who="b", number=2))
 
     await Inbox(empty_database, consumer).process_batch(
-        [make_message_bytes("a", 1, requestid="abc", traceparent=GIVEN), make_message_bytes("a", 3)]
+        [make_message_bytes("a", 1, requestid="abc", traceparent=TRACEPARENT), make_message_bytes("a", 3)]
     )
 
     [row] = await outbox_rows(empty_database)
     envelope = CloudEvent.model_validate(json.loads(row.payload))
-    assert (row.request_id, envelope.requestid, envelope.traceparent) == ("abc", "abc", GIVEN)
+    assert (row.request_id, envelope.requestid, envelope.traceparent) == ("abc", "abc", TRACEPARENT)

@@ -43,7 +43,7 @@ class RecordingPoller(OutboxPoller):
 
     def __init__(self, database: Database, poll_seconds: float = 0.01) -> None:
         super().__init__(database, poll_seconds)
-        self.taken: list[str] = []
+        self.relayed: list[str] = []
         self.errors: list[Exception] = []
 
     async def run_once(self) -> int:
@@ -53,7 +53,7 @@ class RecordingPoller(OutboxPoller):
             found = (await session.exec(select(OutboxMessage).order_by(col(OutboxMessage.number)))).all()
             for row in found:
                 await session.delete(row)
-        self.taken.extend(row.name for row in found)
+        self.relayed.extend(row.name for row in found)
         return len(found)
 
 

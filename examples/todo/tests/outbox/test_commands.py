@@ -16,7 +16,7 @@ from tests.command_line import run_command
 from tests.outbox.conftest import commit_messages, make_message, outbox_rows
 
 
-def dead(name: str, **fields: Any) -> OutboxMessage:
+def make_dead_letter(name: str, **fields: Any) -> OutboxMessage:
     """A dead letter."""
     values = {
         "attempts": 10,
@@ -28,27 +28,29 @@ def dead(name: str, **fields: Any) -> OutboxMessage:
 
 
 @pytest.fixture
-async def graveyard(empty_database: Database) -> Database:
+async def database_with_dead_letters(empty_database: Database) -> Database:
     """Two dead letters, and one pending message."""
     fields: dict[str, Any] = {"payload": '{"email": "ada@example.com"}', "key": "a", "request_id": "abc"}
-    await commit_messages(empty_database, dead("welcome", **fields), dead("remind"), make_message("alive"))
+    await commit_messages(
+        empty_database, make_dead_letter("welcome", **fields), make_dead_letter("remind"), make_message("pending")
+    )
     return empty_database
 
 
 async def test_status_shows_counts_and_ages(empty_database: Database) -> None:
     now = utc_now()
 
-    def ago(**time: float) -> dict[str, Any]:
+    def due_ago(**time: float) -> dict[str, Any]:
         return {"due_at": now - timedelta(**time)}
 
     await commit_messages(
         empty_database,
-        make_message("pending", **ago(days=2)),
-        make_message("later", **ago(seconds=1), next_attempt_at=now + timedelta(hours=1)),
-        make_message("sent", **ago(hours=3), sent_at=now),
-        make_message("running", **ago(minutes=5), sent_at=now, leased_until=now),
-        dead("dead", destination="archive", **ago(seconds=0)),
-        make_message("other", destination="search", **ago(days=1)),
+        make_message("pending", **due_ago(days=2)),
+        make_message("later", **due_ago(seconds=1), next_attempt_at=now + timedelta(hours=1)),
+        make_message("sent", **due_ago(hours=3), sent_at=now),
+        make_message("running", **due_ago(minutes=5), sent_at=now, leased_until=now),
+        make_dead_letter("dead", destination="archive", **due_ago(seconds=0)),
+        make_message("other", destination="search", **due_ago(days=1)),
     )
     lines = run_command("outbox", "status").output.splitlines()
 
@@ -78,8 +80,8 @@ def test_status_of_empty_outbox(empty_database: Database) -> None:
     assert run_command("outbox", "status").output == "The outbox is empty.\n"
 
 
-async def test_dead_letters_are_listed_without_their_arguments(graveyard: Database) -> None:
-    [welcome, remind, _] = await outbox_rows(graveyard)
+async def test_dead_letters_are_listed_without_their_arguments(database_with_dead_letters: Database) -> None:
+    [welcome, remind, _] = await outbox_rows(database_with_dead_letters)
     result = run_command("dead-letters", "list")
 
     assert result.output.splitlines() == [
@@ -89,64 +91,70 @@ async def test_dead_letters_are_listed_without_their_arguments(graveyard: Databa
     assert len(run_command("dead-letters", "list", "--limit", 1).output.splitlines()) == 1
 
 
-async def test_show_prints_all_fields(graveyard: Database) -> None:
-    [welcome, remind, alive] = await outbox_rows(graveyard)
+async def test_show_prints_all_fields(database_with_dead_letters: Database) -> None:
+    [welcome, remind, pending] = await outbox_rows(database_with_dead_letters)
     shown = run_command("dead-letters", "show", welcome.id).output
-    for said in ("welcome", "ada@example.com", "abc", "RuntimeError: no\nluck", f"{welcome.id}"):
-        assert said in shown
+    for expected in ("welcome", "ada@example.com", "abc", "RuntimeError: no\nluck", f"{welcome.id}"):
+        assert expected in shown
     assert "key:         -" in run_command("dead-letters", "show", remind.id).output
 
-    nothing = run_command("dead-letters", "show", alive.id)
-    assert nothing.exit_code == 1
-    assert nothing.stderr == f"No dead letter with the id {alive.id}.\n"
+    not_found = run_command("dead-letters", "show", pending.id)
+    assert not_found.exit_code == 1
+    assert not_found.stderr == f"No dead letter with the id {pending.id}.\n"
 
 
-async def test_replay_resets_attempts(graveyard: Database) -> None:
-    [welcome, *_] = await outbox_rows(graveyard)
+async def test_replay_resets_attempts(database_with_dead_letters: Database) -> None:
+    [welcome, *_] = await outbox_rows(database_with_dead_letters)
     result = run_command("dead-letters", "replay", welcome.id)
 
     assert (result.exit_code, result.output) == (0, "1 will be retried\n")
-    [welcome, remind, _] = await outbox_rows(graveyard)
+    [welcome, remind, _] = await outbox_rows(database_with_dead_letters)
     assert (welcome.dead_at, welcome.sent_at, welcome.attempts) == (None, None, 0)
     assert remind.dead_at is not None
 
 
-async def test_replay_checks_refuse_dead_letters(graveyard: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_dead_letter_rejected_by_replay_check_is_not_replayed(
+    database_with_dead_letters: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checks = [lambda *_: None, lambda destination, queue: f"{destination} {queue} is closed."]
     monkeypatch.setattr(commands, "replay_checks", checks)
-    [welcome, *_] = await outbox_rows(graveyard)
+    [welcome, *_] = await outbox_rows(database_with_dead_letters)
     result = run_command("dead-letters", "replay", welcome.id)
 
     assert (result.exit_code, result.stderr) == (1, f"{welcome.destination} {welcome.queue} is closed.\n")
-    [welcome, *_] = await outbox_rows(graveyard)
+    [welcome, *_] = await outbox_rows(database_with_dead_letters)
     assert welcome.dead_at is not None
 
 
-async def test_drop_deletes_dead_letter(graveyard: Database) -> None:
-    [_, remind, _] = await outbox_rows(graveyard)
+async def test_drop_deletes_dead_letter(database_with_dead_letters: Database) -> None:
+    [_, remind, _] = await outbox_rows(database_with_dead_letters)
     result = run_command("dead-letters", "drop", remind.id, remind.id)
 
     assert (result.exit_code, result.output) == (0, "1 deleted\n")
-    assert [row.name for row in await outbox_rows(graveyard)] == ["welcome", "alive"]
+    assert [row.name for row in await outbox_rows(database_with_dead_letters)] == ["welcome", "pending"]
 
 
-@pytest.mark.parametrize(("command", "left"), [("replay", ["welcome", "remind", "alive"]), ("drop", ["alive"])])
-async def test_all_selects_every_dead_letter(graveyard: Database, command: str, left: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "remaining"), [("replay", ["welcome", "remind", "pending"]), ("drop", ["pending"])]
+)
+async def test_all_selects_every_dead_letter(
+    database_with_dead_letters: Database, command: str, remaining: list[str]
+) -> None:
     assert run_command("dead-letters", command, "--all").output.startswith("2 ")
-    assert [row.name for row in await outbox_rows(graveyard)] == left
+    assert [row.name for row in await outbox_rows(database_with_dead_letters)] == remaining
     assert run_command("dead-letters", "list").output == ""
     assert run_command("dead-letters", command, "--all").exit_code == 0, "an empty selection is no error"
 
 
 @pytest.mark.parametrize("command", ["replay", "drop"])
-async def test_pending_messages_are_not_changed(graveyard: Database, command: str) -> None:
-    [welcome, _, alive] = await outbox_rows(graveyard)
-    result = run_command("dead-letters", command, welcome.id, alive.id, uuid4())
+async def test_pending_messages_are_not_changed(database_with_dead_letters: Database, command: str) -> None:
+    [welcome, _, pending] = await outbox_rows(database_with_dead_letters)
+    result = run_command("dead-letters", command, welcome.id, pending.id, uuid4())
 
     assert result.exit_code == 1
     assert result.stdout.startswith("1 ")
     assert result.stderr == "The other ids are not dead letters.\n"
-    assert "alive" in [row.name for row in await outbox_rows(graveyard)]
+    assert "pending" in [row.name for row in await outbox_rows(database_with_dead_letters)]
 
 
 @pytest.mark.parametrize("command", ["replay", "drop"])

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from app.outbox.errors import describe_error
 
 
-class NotAUuid(Exception):
+class DriverError(Exception):
     """An error of a database driver."""
 
 
@@ -16,7 +16,10 @@ class NotAUuid(Exception):
     [
         (ValueError("no such teapot\nat all"), "ValueError: no such teapot"),
         (ValueError(), "ValueError"),
-        (DataError("SELECT", {}, NotAUuid('invalid input syntax for type uuid: "hunter2"')), "DataError: NotAUuid"),
+        (
+            DataError("SELECT", {}, DriverError('invalid input syntax for type uuid: "hunter2"')),
+            "DataError: DriverError",
+        ),
         (
             IntegrityError("INSERT", {}, Exception("duplicate key\nDETAIL: Key (email)=(hunter2)")),
             "IntegrityError: duplicate key",
@@ -28,8 +31,8 @@ def test_description_has_error_type_and_first_line(error: Exception, expected: s
 
 
 def test_rejected_value_is_not_repeated() -> None:
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as caught:
         TypeAdapter(int).validate_python("hunter2")
 
-    assert describe_error(refused.value).startswith("ValidationError: : Input should be a valid integer")
-    assert "hunter2" not in describe_error(refused.value)
+    assert describe_error(caught.value).startswith("ValidationError: : Input should be a valid integer")
+    assert "hunter2" not in describe_error(caught.value)

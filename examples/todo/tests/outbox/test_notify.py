@@ -27,18 +27,18 @@ from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 
 @pytest.fixture
-def _silent() -> Generator[None]:
+def _notifications_disabled() -> Generator[None]:
     """A process whose commits do not notify yet."""
-    on = sqlalchemy_event.contains(Session, "before_commit", notify._notify)
-    if on:
+    was_enabled = sqlalchemy_event.contains(Session, "before_commit", notify._notify)
+    if was_enabled:
         sqlalchemy_event.remove(Session, "before_commit", notify._notify)
     yield
-    if on and not sqlalchemy_event.contains(Session, "before_commit", notify._notify):
+    if was_enabled and not sqlalchemy_event.contains(Session, "before_commit", notify._notify):
         sqlalchemy_event.listen(Session, "before_commit", notify._notify)
 
 
 @pytest.fixture
-def notifying(app: FastAPI) -> None:
+def notifications_enabled(app: FastAPI) -> None:
     """A process whose commits notify, which `create_app` enables."""
     assert runtime_of(app)[WakeSources] == [listen_for_commits]
 
@@ -54,7 +54,7 @@ async def listener(empty_database: Database) -> AsyncGenerator[psycopg.AsyncConn
         yield connection
 
 
-async def heard(listener: psycopg.AsyncConnection) -> int:
+async def count_notifications(listener: psycopg.AsyncConnection) -> int:
     """Return the number of notifications before one that is sent now."""
     await listener.execute("SELECT pg_notify('outbox', 'end')")
     count = 0
@@ -66,25 +66,25 @@ async def heard(listener: psycopg.AsyncConnection) -> int:
 
 
 async def test_commit_notifies_once(
-    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
+    notifications_enabled: None, empty_database: Database, listener: psycopg.AsyncConnection
 ) -> None:
     await commit_messages(empty_database, make_message("first"), make_message("second"))
 
-    assert await heard(listener) == 1
+    assert await count_notifications(listener) == 1
 
 
 async def test_savepoint_does_not_notify(
-    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
+    notifications_enabled: None, empty_database: Database, listener: psycopg.AsyncConnection
 ) -> None:
     async with transaction(empty_database.write) as session:
         async with session.begin_nested():
             OutboxRepository(session).add(make_message("first"))
-        assert await heard(listener) == 0
-    assert await heard(listener) == 1
+        assert await count_notifications(listener) == 0
+    assert await count_notifications(listener) == 1
 
 
 async def test_rollback_does_not_notify(
-    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
+    notifications_enabled: None, empty_database: Database, listener: psycopg.AsyncConnection
 ) -> None:
     with suppress(ConflictError):
         async with transaction(empty_database.write) as session:
@@ -92,28 +92,28 @@ async def test_rollback_does_not_notify(
             await session.flush()
             raise ConflictError
 
-    assert await heard(listener) == 0
+    assert await count_notifications(listener) == 0
 
 
 async def test_commit_without_messages_does_not_notify(
-    notifying: None, empty_database: Database, listener: psycopg.AsyncConnection
+    notifications_enabled: None, empty_database: Database, listener: psycopg.AsyncConnection
 ) -> None:
     async with transaction(empty_database.write) as session:
         await session.exec(text("SELECT 1"))  # ty: ignore
 
-    assert await heard(listener) == 0
+    assert await count_notifications(listener) == 0
 
 
-async def test_notification_wakes_relay(notifying: None, empty_database: Database) -> None:
+async def test_notification_wakes_relay(notifications_enabled: None, empty_database: Database) -> None:
     relay = RecordingPoller(empty_database, poll_seconds=2 * TIMEOUT_SECONDS)
     async with listen_for_commits(relay.wake), run_in_background(relay.run()):
         await asyncio.wait_for(relay.wake.wait(), TIMEOUT_SECONDS)
         await wait_until(lambda: not relay.wake.is_set())
         await commit_messages(empty_database, make_message("first"))
-        await wait_until(lambda: relay.taken == ["first"])
+        await wait_until(lambda: relay.relayed == ["first"])
 
 
-async def test_broken_connection_is_replaced(notifying: None, empty_database: Database) -> None:
+async def test_broken_connection_is_replaced(notifications_enabled: None, empty_database: Database) -> None:
     wake = asyncio.Event()
     with capture_logs() as lines:
         async with listen_for_commits(wake, reconnect_seconds=0.01):
@@ -133,7 +133,7 @@ async def test_broken_connection_is_replaced(notifying: None, empty_database: Da
     assert "\n" not in line["error"]
 
 
-@pytest.mark.usefixtures("_silent")
+@pytest.mark.usefixtures("_notifications_disabled")
 async def test_notifications_can_be_disabled(
     empty_database: Database, listener: psycopg.AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,14 +142,14 @@ async def test_notifications_can_be_disabled(
     await commit_messages(empty_database, make_message("first"))
 
     assert runtime_of(app)[WakeSources] == []
-    assert await heard(listener) == 0
+    assert await count_notifications(listener) == 0
 
 
-@pytest.mark.usefixtures("_silent")
+@pytest.mark.usefixtures("_notifications_disabled")
 async def test_notifications_are_enabled_once(empty_database: Database, listener: psycopg.AsyncConnection) -> None:
     for _ in range(2):
         create_app()
     await commit_messages(empty_database, make_message("first"))
 
-    assert await heard(listener) == 1
+    assert await count_notifications(listener) == 1
     sqlalchemy_event.remove(Session, "before_commit", notify._notify)

@@ -18,10 +18,10 @@ from tests.waiting import TIMEOUT_SECONDS, wait_until
 async def test_relay_runs_until_stopped(empty_database: Database, recording_poller: RecordingPoller) -> None:
     async with run_in_background(recording_poller.run()):
         await commit_messages(empty_database, make_message("first"))
-        await wait_until(lambda: recording_poller.taken == ["first"])
+        await wait_until(lambda: recording_poller.relayed == ["first"])
         await commit_messages(empty_database, make_message("second"))
         recording_poller.wake.set()
-        await wait_until(lambda: recording_poller.taken == ["first", "second"])
+        await wait_until(lambda: recording_poller.relayed == ["first", "second"])
 
 
 async def test_relay_stops_while_being_woken(empty_database: Database) -> None:
@@ -29,7 +29,7 @@ async def test_relay_stops_while_being_woken(empty_database: Database) -> None:
     await commit_messages(empty_database, make_message("first"))
     async with asyncio.timeout(TIMEOUT_SECONDS):
         async with run_in_background(relay.run()):
-            await wait_until(lambda: relay.taken == ["first"])
+            await wait_until(lambda: relay.relayed == ["first"])
             await wait_until(lambda: bool(relay.wake._waiters))  # it has polled again, and found nothing
             relay.wake.set()
 
@@ -43,7 +43,7 @@ async def test_unavailable_destination_is_retried_and_logged(
         async with run_in_background(recording_poller.run()):
             await wait_until(lambda: len(lines) > 2)
             recording_poller.errors.clear()
-            await wait_until(lambda: recording_poller.taken == ["first"])
+            await wait_until(lambda: recording_poller.relayed == ["first"])
 
     assert lines[0]["error"] == f"{DestinationUnavailable.__name__}: connection refused"
     assert lines[1]["retry_in_seconds"] > lines[0]["retry_in_seconds"]
@@ -56,7 +56,7 @@ async def test_unavailable_destination_is_retried_and_logged(
         (PoolTimeoutError("all in use\nwith details"), False),
         (KeyError("unexpected"), True),
     ],
-    ids=["away", "busy", "bug"],
+    ids=["unavailable", "busy", "bug"],
 )
 async def test_relay_survives_errors(
     empty_database: Database, recording_poller: RecordingPoller, error: Exception, traced: bool
@@ -65,7 +65,7 @@ async def test_relay_survives_errors(
     await commit_messages(empty_database, make_message("first"))
     with capture_logs() as lines:
         async with run_in_background(recording_poller.run()):
-            await wait_until(lambda: recording_poller.taken == ["first"])
+            await wait_until(lambda: recording_poller.relayed == ["first"])
 
     assert "details" not in lines[0]["error"]
     assert lines[0]["error"].startswith(type(error).__name__)

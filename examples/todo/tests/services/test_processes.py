@@ -44,12 +44,12 @@ async def register(database: Database, name: str) -> UUID:
     return user.id
 
 
-async def is_relayed(database: Database) -> bool:
+async def all_events_are_relayed(database: Database) -> bool:
     """Ignores jobs, which the scheduler may add while no worker runs."""
     return not [row for row in await outbox_rows(database) if row.destination == "kafka"]
 
 
-async def written_to(server: FakeMailServer, *names: str) -> bool:
+async def emails_were_sent_to(server: FakeMailServer, *names: str) -> bool:
     return [str(email["To"]).partition("@")[0] for email in server.emails] == list(names)
 
 
@@ -59,20 +59,20 @@ async def test_events_are_emailed_by_another_process_and_shutdown_loses_nothing(
     async with AsyncExitStack() as stack:
         for name in ("auth", "api", "scheduler"):
             service = await stack.enter_async_context(start_process(f"run {name}", tmp_path, **variables))
-            await service.checks()
+            await service.wait_until_ready()
             me = httpx2.get(f"{service.url}/api/v1/auth/me", timeout=TIMEOUT_SECONDS)
             assert me.status_code == (401 if name == "auth" else 404)
         await register(empty_database, "ada")  # neither the relay nor the mailer is running
         relay = await stack.enter_async_context(start_process("run relay", tmp_path, **variables))
-        assert await relay.checks()
-        await wait_until(lambda: is_relayed(empty_database))
-        assert await written_to(server)
+        assert await relay.wait_until_ready()
+        await wait_until(lambda: all_events_are_relayed(empty_database))
+        assert await emails_were_sent_to(server)
         async with start_process("run mailer", tmp_path, **variables) as mailer:
-            assert await mailer.checks()
-            await wait_until(lambda: written_to(server, "ada"))
+            assert await mailer.wait_until_ready()
+            await wait_until(lambda: emails_were_sent_to(server, "ada"))
         await register(empty_database, "eve")
-        await wait_until(lambda: is_relayed(empty_database))
-        assert await written_to(server, "ada")
+        await wait_until(lambda: all_events_are_relayed(empty_database))
+        assert await emails_were_sent_to(server, "ada")
         async with start_process("run mailer", tmp_path, **variables) as mailer:
-            assert await mailer.checks()
-            await wait_until(lambda: written_to(server, "ada", "eve"))
+            assert await mailer.wait_until_ready()
+            await wait_until(lambda: emails_were_sent_to(server, "ada", "eve"))

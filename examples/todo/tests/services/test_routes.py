@@ -12,15 +12,15 @@ from fastapi import APIRouter, FastAPI
 
 from app.main import create_app
 from app.processes import PROCESSES, create
-from tests.messaging.conftest import impatient
+from tests.messaging.conftest import short_kafka_timeout
 
-__all__ = ["impatient"]
+__all__ = ["short_kafka_timeout"]
 
-ACCOUNTS = ("/api/v1/auth/", "/api/v1/users")
+AUTH_PATHS = ("/api/v1/auth/", "/api/v1/users")
 
 
 @pytest.fixture(autouse=True)
-def _servers(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def _unreachable_servers(short_kafka_timeout: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unreachable servers, which are enough to create the applications."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
@@ -32,16 +32,16 @@ def routes(app: FastAPI) -> set[str]:
 
 def test_routes_are_split_between_auth_and_api() -> None:
     assert routes(create("auth"))
-    assert all(path.startswith(ACCOUNTS) for path in routes(create("auth")))
-    assert not any(path.startswith(ACCOUNTS) for path in routes(create("api")))
+    assert all(path.startswith(AUTH_PATHS) for path in routes(create("auth")))
+    assert not any(path.startswith(AUTH_PATHS) for path in routes(create("api")))
 
 
 def test_module_with_a_similar_path_belongs_to_api(monkeypatch: pytest.MonkeyPatch) -> None:
     authors = APIRouter(prefix="/authors")
     authors.add_api_route("", list_authors)
-    both = APIRouter(prefix="/api/v1")
-    both.include_router(authors)
-    monkeypatch.setattr("app.processes.router", both)
+    all_routes = APIRouter(prefix="/api/v1")
+    all_routes.include_router(authors)
+    monkeypatch.setattr("app.processes.router", all_routes)
 
     assert routes(create("auth")) == set()
     assert routes(create("api")) == {"/api/v1/authors"}
@@ -54,10 +54,10 @@ list_authors.__module__ = "app.modules.authors.routes"
 
 
 def test_combined_openapi_equals_that_of_one_service() -> None:
-    assert together(create(name).openapi() for name in PROCESSES) == create_app().openapi()
+    assert merge_documents(create(name).openapi() for name in PROCESSES) == create_app().openapi()
 
 
-def together(descriptions: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def merge_documents(descriptions: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Merge OpenAPI documents; fail if two of them differ in the same place."""
     merged: dict[str, Any] = {}
     for description in descriptions:

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Response, status
 from app.core.exceptions import PreconditionFailedError
 from app.core.openapi import problems
 from app.core.preconditions import IfMatch, set_etag
-from app.modules.auth.dependencies import AUTH_ERRORS, AuthServiceDep, CurrentUser
+from app.modules.auth.dependencies import REFUSALS, AuthServiceDep, CurrentUser
 from app.modules.auth.schemas import MeRead, MeUpdate, SessionRead
 from app.modules.auth.service import AuthService, SessionNotFound
 from app.security.principal import Principal
 
-router = APIRouter(tags=["auth"], responses=AUTH_ERRORS)
+router = APIRouter(tags=["auth"], responses=REFUSALS)
 
 
 @router.get("/me", summary="Read your account")

@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse
 from app.core.exceptions import ConflictError, DomainError, ForbiddenError, TooManyRequestsError, UnauthenticatedError
 from app.core.openapi import problems
 from app.db.session import Database, DatabaseDep, SessionDep, transaction
-from app.modules.auth.dependencies import AUTH_ERRORS, CurrentUser
+from app.modules.auth.dependencies import REFUSALS, CurrentUser
 from app.modules.auth.service import AuthService
 from app.modules.identity.dependencies import AccessTokenDep, LoginDep, ProvidersDep, SecuritySettingsDep
 from app.modules.identity.schemas import BrowserSessionRead, LogoutRead, ProviderRead, ReturnTo
@@ -140,7 +140,7 @@ def _redirect(url: str) -> RedirectResponse:
     return RedirectResponse(url, status.HTTP_302_FOUND, {"Cache-Control": "no-store"})
 
 
-@router.get("/session", summary="Read the session", responses=AUTH_ERRORS | problems(SessionNeeded))
+@router.get("/session", summary="Read the session", responses=REFUSALS | problems(SessionNeeded))
 async def read_session(
     user: CurrentUser, _: SessionId, session: SessionDep, request: Request, response: Response
 ) -> BrowserSessionRead:
@@ -151,7 +151,7 @@ async def read_session(
     return BrowserSessionRead(user=UserRead.model_validate(account), csrf_token=cookies.csrf_token(secret))
 
 
-@router.post("/logout", summary="Sign out", responses=AUTH_ERRORS | problems(SessionNeeded))
+@router.post("/logout", summary="Sign out", responses=REFUSALS | problems(SessionNeeded))
 async def logout(
     user: CurrentUser,
     session_id: SessionId,
@@ -176,7 +176,7 @@ async def logout(
     "/me",
     status_code=status.HTTP_204_NO_CONTENT,
     summary="Delete your account",
-    responses=AUTH_ERRORS | problems(SessionNeeded),
+    responses=REFUSALS | problems(SessionNeeded),
 )
 async def close_account(
     user: CurrentUser, _: SessionId, session: SessionDep, request: Request, response: Response

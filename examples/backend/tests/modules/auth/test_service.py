@@ -18,7 +18,7 @@ from app.modules.user.service import UserService
 from app.security.principal import Device
 from tests.factories import UserCreateFactory
 
-HERE = Device(client="tests", address="127.0.0.1")
+DEVICE = Device(client="tests", address="127.0.0.1")
 LIFETIME = timedelta(days=14)
 
 
@@ -34,15 +34,15 @@ def auth(session: AsyncSession) -> AuthService:
 
 async def test_session_scopes_are_limited_to_current_scopes_of_user(auth: AuthService, user: User) -> None:
     await auth.grant_role(user.id, Role.ADMIN)
-    everything = await auth.start_session(user.id, HERE, LIFETIME)
-    reading = await auth.start_session(user.id, HERE, LIFETIME, frozenset({"read", "unknown"}))
+    everything = await auth.start_session(user.id, DEVICE, LIFETIME)
+    reading = await auth.start_session(user.id, DEVICE, LIFETIME, frozenset({"read", "unknown"}))
     assert await auth.session_scopes(everything) == {"read", "write", "admin"}
     assert await auth.session_scopes(reading) == {"read"}
 
     await auth.revoke_role(user.id, Role.ADMIN)
     assert await auth.session_scopes(everything) == {"read", "write"}
     with pytest.raises(InvalidScope):
-        await auth.start_session(user.id, HERE, LIFETIME, frozenset({"admin"}))
+        await auth.start_session(user.id, DEVICE, LIFETIME, frozenset({"admin"}))
 
 
 async def test_granting_a_role_is_idempotent(auth: AuthService, user: User) -> None:
@@ -59,7 +59,7 @@ async def test_deleted_user_is_rejected(auth: AuthService) -> None:
 
 
 async def test_revoking_all_sessions_can_keep_one(auth: AuthService, user: User, captured_events: list[Event]) -> None:
-    kept, _ = [await auth.start_session(user.id, HERE, LIFETIME) for _ in range(2)]
+    kept, _ = [await auth.start_session(user.id, DEVICE, LIFETIME) for _ in range(2)]
     await auth.revoke_all_sessions(user.id, keep=kept.id)
 
     assert [login.id for login in await auth.sessions(user.id)] == [kept.id]

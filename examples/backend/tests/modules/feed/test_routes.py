@@ -22,47 +22,49 @@ from tests.users import app_of, new_client, sign_in_new_user
 from tests.waiting import wait_until
 
 
-class Feed:
-    """A client of the feed. It counts how often the application polls for changes, and stops the feed after `looks`."""
+class FeedReader:
+    """A client of the feed. It counts how often the application polls for changes, and stops the feed after `polls`."""
 
     def __init__(self, client: AsyncClient, stopping: asyncio.Event) -> None:
         self.client, self.stopping = client, stopping
-        self.looks = 0
+        self.polls = 0
 
     @asynccontextmanager
-    async def open_counted(self, database: Database) -> AsyncGenerator[AsyncSession]:
+    async def open_counting_session(self, database: Database) -> AsyncGenerator[AsyncSession]:
         async with open_read_session(database) as session:
             yield session
-        self.looks += 1
-        if self.looks == self.last_look:
+        self.polls += 1
+        if self.polls == self.last_poll:
             self.stopping.set()
 
-    async def read(self, todos: str, after: int | None = None, looks: int = 2) -> list[str]:
+    async def read(self, todos: str, after: int | None = None, polls: int = 2) -> list[str]:
         """Read the feed for some polls; return its lines."""
         self.stopping.clear()
-        self.last_look = self.looks + looks
-        answer = await self.client.get(f"{todos}/feed", headers={} if after is None else {"Last-Event-ID": str(after)})
-        return answer.text.splitlines()
+        self.last_poll = self.polls + polls
+        response = await self.client.get(
+            f"{todos}/feed", headers={} if after is None else {"Last-Event-ID": str(after)}
+        )
+        return response.text.splitlines()
 
     async def read_ids(self, todos: str, after: int | None = None) -> list[str]:
         """Read the feed; return the change numbers."""
         return [line.removeprefix("id: ") for line in await self.read(todos, after) if line.startswith("id")]
 
-    async def next_looks(self) -> None:
+    async def wait_for_polls(self) -> None:
         """Wait until the application has polled again."""
-        seen = self.looks
-        await wait_until(lambda: self.looks >= seen + 2)
+        seen = self.polls
+        await wait_until(lambda: self.polls >= seen + 2)
 
 
 @pytest.fixture
-def feed(committing_client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Feed:
-    feed = Feed(committing_client, runtime_of(app_of(committing_client)).stopping)
+def feed(committing_client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> FeedReader:
+    feed = FeedReader(committing_client, runtime_of(app_of(committing_client)).stopping)
     monkeypatch.setattr(routes, "FEED_POLL_SECONDS", 0.01)
-    monkeypatch.setattr(service, "open_read_session", feed.open_counted)
+    monkeypatch.setattr(service, "open_read_session", feed.open_counting_session)
     return feed
 
 
-async def test_owner_must_exist(client: AsyncClient, session: AsyncSession) -> None:
+async def test_feed_of_deleted_owner_is_rejected(client: AsyncClient, session: AsyncSession) -> None:
     todos = await sign_in_new_user(client)
     await session.exec(delete(User))
     await session.commit()
@@ -71,7 +73,7 @@ async def test_owner_must_exist(client: AsyncClient, session: AsyncSession) -> N
     assert (await client.get(f"{todos}/feed")).status_code in {401, 404}
 
 
-async def test_feed_resumes_after_last_event_id(committing_client: AsyncClient, feed: Feed) -> None:
+async def test_feed_resumes_after_last_event_id(committing_client: AsyncClient, feed: FeedReader) -> None:
     todos = await sign_in_new_user(committing_client)
     url = (await committing_client.post(todos, json={"title": "Buy milk"})).headers["location"]
     await committing_client.patch(url, json={"status": "done"})
@@ -85,16 +87,18 @@ async def test_feed_resumes_after_last_event_id(committing_client: AsyncClient, 
     assert await feed.read_ids(todos, after=2) == ["3"]
 
 
-async def test_feed_starts_now_and_shows_only_own_changes(committing_client: AsyncClient, feed: Feed) -> None:
-    stranger = new_client(committing_client)
-    todos, others = await sign_in_new_user(committing_client), await sign_in_new_user(stranger)
+async def test_feed_without_last_event_id_shows_only_new_changes_of_its_owner(
+    committing_client: AsyncClient, feed: FeedReader
+) -> None:
+    other_client = new_client(committing_client)
+    todos, others = await sign_in_new_user(committing_client), await sign_in_new_user(other_client)
     await committing_client.post(todos, json={"title": "Before"})
 
-    reading = asyncio.create_task(feed.read(todos, looks=1_000_000))
-    await feed.next_looks()
-    await stranger.post(others, json={"title": "Of others"})
+    reading = asyncio.create_task(feed.read(todos, polls=1_000_000))
+    await feed.wait_for_polls()
+    await other_client.post(others, json={"title": "Of others"})
     await committing_client.post(todos, json={"title": "After"})
-    await feed.next_looks()
+    await feed.wait_for_polls()
     feed.stopping.set()
 
     [data] = [line for line in await reading if line.startswith("data")]
@@ -102,7 +106,7 @@ async def test_feed_starts_now_and_shows_only_own_changes(committing_client: Asy
 
 
 async def test_rolled_back_change_is_not_in_feed(
-    committing_client: AsyncClient, feed: Feed, monkeypatch: pytest.MonkeyPatch
+    committing_client: AsyncClient, feed: FeedReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     todos = await sign_in_new_user(committing_client)
     url = (await committing_client.post(todos, json={"title": "Buy milk"})).headers["location"]
@@ -119,7 +123,7 @@ async def test_rolled_back_change_is_not_in_feed(
 
 @pytest.mark.parametrize("after", [0, MAX_STORED_CHANGES + 9])
 async def test_feed_sends_reset_after_missed_changes(
-    committing_client: AsyncClient, committing_database: Database, feed: Feed, after: int
+    committing_client: AsyncClient, committing_database: Database, feed: FeedReader, after: int
 ) -> None:
     todos = await sign_in_new_user(committing_client)
     await committing_client.post(todos, json={"title": "Buy milk"})
@@ -130,7 +134,7 @@ async def test_feed_sends_reset_after_missed_changes(
     assert lines[:3] == ["event: reset", "data: {}", f"id: {MAX_STORED_CHANGES + 1}"]
 
 
-async def test_concurrent_changes_are_numbered_without_gaps(committing_client: AsyncClient, feed: Feed) -> None:
+async def test_concurrent_changes_are_numbered_without_gaps(committing_client: AsyncClient, feed: FeedReader) -> None:
     todos = await sign_in_new_user(committing_client)
     await asyncio.gather(*(committing_client.post(todos, json={"title": f"{n}"}) for n in range(8)))
 

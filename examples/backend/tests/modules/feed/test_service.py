@@ -39,7 +39,7 @@ async def test_each_change_is_recorded_once(session: AsyncSession, owner_id: UUI
     assert [(change.number, change.kind) for change, _ in recorded] == [(1, "created"), (2, "changed"), (3, "deleted")]
 
 
-async def test_position_after_missed_changes(session: AsyncSession, owner_id: UUID) -> None:
+async def test_position_is_latest_change_if_changes_were_missed(session: AsyncSession, owner_id: UUID) -> None:
     feed = FeedService(session, owner_id)
     await record_changes(session, owner_id, 2)
 

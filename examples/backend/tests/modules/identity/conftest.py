@@ -14,14 +14,14 @@ from tests.oidc.conftest import clock
 
 __all__ = ["clock"]
 
-SERVICE = "http://127.0.0.1:8000"
+SERVICE_URL = "http://127.0.0.1:8000"
 
 
 @pytest.fixture
 def provider() -> IdentityProvider:
     return IdentityProvider(
-        redirect_uris=(f"{SERVICE}/api/v1/auth/callback/acme",),
-        post_logout_redirect_uris=(f"{SERVICE}/",),
+        redirect_uris=(f"{SERVICE_URL}/api/v1/auth/callback/acme",),
+        post_logout_redirect_uris=(f"{SERVICE_URL}/",),
         person=Person("ada", "ada@example.com"),
     )
 
@@ -48,10 +48,10 @@ def app(app: FastAPI, provider: IdentityProvider) -> FastAPI:
     return app
 
 
-def open_browser(app: FastAPI, provider: IdentityProvider, url: str = SERVICE) -> AsyncClient:
+def open_browser(app: FastAPI, provider: IdentityProvider, url: str = SERVICE_URL) -> AsyncClient:
     """A browser that can reach the application and the provider, and keeps cookies."""
-    there = {provider.issuer: ASGITransport(provider.app())}
-    return AsyncClient(transport=ASGITransport(app), mounts=there, base_url=url)
+    mounts = {provider.issuer: ASGITransport(provider.app())}
+    return AsyncClient(transport=ASGITransport(app), mounts=mounts, base_url=url)
 
 
 @pytest.fixture

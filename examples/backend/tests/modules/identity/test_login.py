@@ -23,17 +23,17 @@ from app.oidc.settings import OidcSettings
 from app.security.rate_limits import RateLimits
 from app.security.settings import SecuritySettings
 from tests.identity_provider import IdentityProvider, Person, from_now
-from tests.modules.identity.conftest import SERVICE, open_browser, provider_settings
+from tests.modules.identity.conftest import SERVICE_URL, open_browser, provider_settings
 from tests.modules.identity.steps import AUTH, log_in_at_provider, redirected_error, sign_in, start_login
 from tests.users import app_of
 
 
-async def users(session: AsyncSession) -> list[User]:
+async def stored_users(session: AsyncSession) -> list[User]:
     return list((await session.exec(select(User))).all())
 
 
-def error_free(answer: Response) -> bool:
-    return "error" not in answer.headers["location"] and "session=" in answer.headers["set-cookie"]
+def login_succeeded(response: Response) -> bool:
+    return "error" not in response.headers["location"] and "session=" in response.headers["set-cookie"]
 
 
 # ── successful logins ──
@@ -44,10 +44,10 @@ async def test_providers_are_listed(browser: AsyncClient) -> None:
 
 
 async def test_login_starts_session(browser: AsyncClient) -> None:
-    answer = await sign_in(browser, "/todos?status=open")
+    response = await sign_in(browser, "/todos?status=open")
 
-    assert answer.headers["location"] == f"{SERVICE}/todos?status=open"
-    assert answer.headers["cache-control"] == "no-store"
+    assert response.headers["location"] == f"{SERVICE_URL}/todos?status=open"
+    assert response.headers["cache-control"] == "no-store"
     session = (await browser.get(f"{AUTH}/session")).json()
     assert (session["user"]["email"], session["user"]["name"]) == ("ada@example.com", "Ada Lovelace")
     assert (await browser.get(f"{AUTH}/me")).json()["scopes"] == ["read", "write"]
@@ -57,7 +57,7 @@ async def test_authorization_request_uses_pkce_state_and_nonce(browser: AsyncCli
     asked = URL(await start_login(browser)).params
 
     assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
-    assert asked["redirect_uri"] == f"{SERVICE}/api/v1/auth/callback/acme"
+    assert asked["redirect_uri"] == f"{SERVICE_URL}/api/v1/auth/callback/acme"
     assert all(len(asked[name]) == 43 for name in ("state", "nonce", "code_challenge"))
 
 
@@ -66,9 +66,9 @@ async def test_second_login_uses_same_account(
 ) -> None:
     await sign_in(browser)
     provider.person = Person("ada", "ada@elsewhere.example", email_verified=False)  # identified by the subject now
-    assert error_free(await sign_in(browser))
+    assert login_succeeded(await sign_in(browser))
 
-    assert [user.email for user in await users(session)] == ["ada@example.com"]
+    assert [user.email for user in await stored_users(session)] == ["ada@example.com"]
 
 
 async def test_verified_email_links_existing_account_ignoring_case(
@@ -78,8 +78,8 @@ async def test_verified_email_links_existing_account_ignoring_case(
     await session.commit()
     provider.person = Person("ada", "ADA@Example.com")
 
-    assert error_free(await sign_in(browser))
-    assert [user.name for user in await users(session)] == ["Ada"]
+    assert login_succeeded(await sign_in(browser))
+    assert [user.name for user in await stored_users(session)] == ["Ada"]
 
 
 @pytest.mark.parametrize("verified", [False, None, "true", 1])
@@ -100,7 +100,7 @@ async def test_verified_claim_is_configurable(app: FastAPI, browser: AsyncClient
     assert redirected_error(await sign_in(browser)) == "email_not_verified"
 
     provider.tamper = lambda claims: {n: v for n, v in claims.items() if n != "email_verified"} | {"xms_edov": True}
-    assert error_free(await sign_in(browser))
+    assert login_succeeded(await sign_in(browser))
 
 
 @pytest.mark.parametrize("email", ["ada", "", None, 7])
@@ -110,7 +110,7 @@ async def test_invalid_email_creates_no_account(
     provider.tamper = lambda claims: claims | {"email": email}
 
     assert redirected_error(await sign_in(browser)) == "email_not_verified"
-    assert await users(session) == []
+    assert await stored_users(session) == []
 
 
 async def test_invalid_name_is_replaced_by_local_part_of_email(
@@ -119,13 +119,13 @@ async def test_invalid_name_is_replaced_by_local_part_of_email(
     provider.tamper = lambda claims: claims | {"name": "A\r\nSet-Cookie: a=b"}
     await sign_in(browser)
 
-    assert [user.name for user in await users(session)] == ["ada"]
+    assert [user.name for user in await stored_users(session)] == ["ada"]
 
 
 async def test_missing_claims_are_fetched_from_userinfo(browser: AsyncClient, provider: IdentityProvider) -> None:
     provider.tamper = lambda claims: {n: v for n, v in claims.items() if n not in ("email", "email_verified", "name")}
 
-    assert error_free(await sign_in(browser))
+    assert login_succeeded(await sign_in(browser))
     assert (await browser.get(f"{AUTH}/session")).json()["user"]["name"] == "Ada Lovelace"
 
 
@@ -136,15 +136,15 @@ async def test_conflicting_first_login_is_retried(
     url = await log_in_at_provider(browser, await start_login(browser))
     find, calls = IdentityRepository.find_user_id, []
 
-    async def find_late(self: IdentityRepository, issuer: str, subject: str) -> Any:
+    async def find_on_second_call(self: IdentityRepository, issuer: str, subject: str) -> Any:
         calls.append(subject)
         return None if len(calls) == 1 else await find(self, issuer, subject)
 
-    monkeypatch.setattr(IdentityRepository, "find_user_id", find_late)
+    monkeypatch.setattr(IdentityRepository, "find_user_id", find_on_second_call)
 
-    assert error_free(await browser.get(url))
+    assert login_succeeded(await browser.get(url))
     assert len(calls) == 2
-    assert len(await users(session)) == 1
+    assert len(await stored_users(session)) == 1
 
 
 async def test_concurrent_first_logins_create_one_account(
@@ -156,9 +156,9 @@ async def test_concurrent_first_logins_create_one_account(
     )
     browsers = [open_browser(app, provider) for _ in range(5)]
     urls = [await log_in_at_provider(browser, await start_login(browser)) for browser in browsers]
-    answers = await asyncio.gather(*(browser.get(url) for browser, url in zip(browsers, urls, strict=True)))
+    responses = await asyncio.gather(*(browser.get(url) for browser, url in zip(browsers, urls, strict=True)))
 
-    assert all(error_free(answer) for answer in answers)
+    assert all(login_succeeded(response) for response in responses)
     assert len((await browsers[0].get(f"{AUTH}/sessions")).json()) == 5
 
 
@@ -167,7 +167,7 @@ async def test_concurrent_first_logins_create_one_account(
 
 async def test_callback_cannot_be_replayed(browser: AsyncClient) -> None:
     url = await log_in_at_provider(browser, await start_login(browser))
-    assert error_free(await browser.get(url))
+    assert login_succeeded(await browser.get(url))
 
     assert redirected_error(await browser.get(url)) == "login_expired"
 
@@ -226,7 +226,7 @@ async def test_missing_issuer_is_accepted_if_provider_does_not_support_it(
     provider.metadata = {"authorization_response_iss_parameter_supported": False}
     url = URL(await log_in_at_provider(browser, await start_login(browser)))
 
-    assert error_free(await browser.get(url.copy_remove_param("iss")))
+    assert login_succeeded(await browser.get(url.copy_remove_param("iss")))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ async def test_id_token_with_invalid_claims_is_rejected(
     provider.tamper = lambda claims: {n: v for n, v in (claims | from_now(changes)).items() if v is not None}
 
     assert redirected_error(await sign_in(browser)) == "login_refused"
-    assert await users(session) == []
+    assert await stored_users(session) == []
 
 
 async def test_id_token_with_several_audiences_and_our_azp_is_accepted(
@@ -262,7 +262,7 @@ async def test_id_token_with_several_audiences_and_our_azp_is_accepted(
 ) -> None:
     provider.tamper = lambda claims: claims | {"aud": ["app", "another"], "azp": "app"}
 
-    assert error_free(await sign_in(browser))
+    assert login_succeeded(await sign_in(browser))
 
 
 async def test_code_requires_its_pkce_verifier(
@@ -295,11 +295,11 @@ async def test_wrong_client_secret_is_no_internal_error(browser: AsyncClient, pr
     assert redirected_error(await sign_in(browser)) == "login_refused"
 
 
-@pytest.mark.parametrize("answer", ["error=access_denied", "error=%0d%0aSet-Cookie:%20a=b&code=any", ""])
-async def test_cancelled_login_is_reported(browser: AsyncClient, answer: str) -> None:
+@pytest.mark.parametrize("response", ["error=access_denied", "error=%0d%0aSet-Cookie:%20a=b&code=any", ""])
+async def test_cancelled_login_is_reported(browser: AsyncClient, response: str) -> None:
     state = URL(await start_login(browser)).params["state"]
 
-    assert redirected_error(await browser.get(f"{AUTH}/callback/acme?state={state}&{answer}")) == "login_cancelled"
+    assert redirected_error(await browser.get(f"{AUTH}/callback/acme?state={state}&{response}")) == "login_cancelled"
 
 
 # ── redirects to the application ──
@@ -315,16 +315,16 @@ async def test_cancelled_login_is_reported(browser: AsyncClient, answer: str) ->
     ],
 )
 async def test_return_to_rejects_other_sites(browser: AsyncClient, return_to: str) -> None:
-    answer = await browser.get(f"{AUTH}/login/acme", params={"return_to": return_to})
+    response = await browser.get(f"{AUTH}/login/acme", params={"return_to": return_to})
 
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "query.return_to")
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "query.return_to")
 
 
 @pytest.mark.parametrize("return_to", ["/", "/a", "/@evil.example", "/a//b?c=d&e=%2F#f", "/.//evil.example"])
 async def test_return_to_accepts_paths_of_the_application(browser: AsyncClient, return_to: str) -> None:
-    answer = await sign_in(browser, return_to)
+    response = await sign_in(browser, return_to)
 
-    assert answer.headers["location"] == f"{SERVICE}{return_to}"
+    assert response.headers["location"] == f"{SERVICE_URL}{return_to}"
 
 
 # ── providers that fail ──
@@ -332,8 +332,8 @@ async def test_return_to_accepts_paths_of_the_application(browser: AsyncClient, 
 
 async def test_unknown_provider_is_not_found(browser: AsyncClient) -> None:
     for path in ("login/other", "callback/other?state=any"):
-        answer = await browser.get(f"{AUTH}/{path}")
-        assert (answer.status_code, answer.json()["code"]) == (404, "provider_not_found")
+        response = await browser.get(f"{AUTH}/{path}")
+        assert (response.status_code, response.json()["code"]) == (404, "provider_not_found")
 
 
 @pytest.mark.parametrize(
@@ -356,17 +356,17 @@ async def test_invalid_provider_metadata_is_rejected(
 async def test_login_works_after_provider_recovers(
     browser: AsyncClient, provider: IdentityProvider, clock: list[float]
 ) -> None:
-    provider.away = True
+    provider.unavailable = True
     assert redirected_error(await browser.get(f"{AUTH}/login/acme")) == "provider_unavailable"
 
-    provider.away = False
+    provider.unavailable = False
     clock[0] = RETRY_SECONDS + 1
-    assert error_free(await sign_in(browser))
+    assert login_succeeded(await sign_in(browser))
 
 
 async def test_provider_outage_during_login_is_reported(browser: AsyncClient, provider: IdentityProvider) -> None:
     url = await log_in_at_provider(browser, await start_login(browser))
-    provider.away = True
+    provider.unavailable = True
 
     assert redirected_error(await browser.get(url)) == "provider_unavailable"
 
@@ -376,15 +376,15 @@ async def test_login_attempts_are_rate_limited(browser: AsyncClient, app: FastAP
     for _ in range(2):
         await start_login(browser)
 
-    answer = await browser.get(f"{AUTH}/login/acme")
-    assert answer.status_code == 429
-    assert int(answer.headers["retry-after"]) > 0
+    response = await browser.get(f"{AUTH}/login/acme")
+    assert response.status_code == 429
+    assert int(response.headers["retry-after"]) > 0
 
 
 async def test_users_of_one_network_can_sign_in_without_limit(browser: AsyncClient, app: FastAPI) -> None:
     runtime_of(app)[RateLimits] = RateLimits(SecuritySettings(address_limit="2/minute"))
     for _ in range(5):
-        assert error_free(await sign_in(browser))
+        assert login_succeeded(await sign_in(browser))
 
 
 async def test_failed_callbacks_are_rate_limited(browser: AsyncClient, app: FastAPI) -> None:
@@ -399,9 +399,9 @@ async def test_failed_callbacks_are_rate_limited(browser: AsyncClient, app: Fast
 # ── cookies and secrets ──
 
 
-def flags(answer: Response) -> dict[str, set[str]]:
+def cookie_attributes(response: Response) -> dict[str, set[str]]:
     """The attributes of the cookies set by a response, except their lifetimes."""
-    cookies = [re.split("; ?", cookie) for cookie in answer.headers.get_list("set-cookie")]
+    cookies = [re.split("; ?", cookie) for cookie in response.headers.get_list("set-cookie")]
     return {
         pair.partition("=")[0]: {a for a in attributes if "=" not in a or a[0] in "SPD"}
         for pair, *attributes in cookies
@@ -411,8 +411,8 @@ def flags(answer: Response) -> dict[str, set[str]]:
 async def test_development_cookies_work_over_http(browser: AsyncClient) -> None:
     first, last = await browser.get(f"{AUTH}/login/acme"), await sign_in(browser)
 
-    assert flags(first) == {"login": {"HttpOnly", "Path=/", "SameSite=lax"}}
-    assert flags(last) == {name: flags(first)["login"] for name in ("session", "login")}
+    assert cookie_attributes(first) == {"login": {"HttpOnly", "Path=/", "SameSite=lax"}}
+    assert cookie_attributes(last) == {name: cookie_attributes(first)["login"] for name in ("session", "login")}
     assert "login" not in browser.cookies
 
 
@@ -424,8 +424,10 @@ async def test_production_cookies_are_secure_and_bound_to_host(app: FastAPI, pro
         first, last = await browser.get(f"{AUTH}/login/acme"), await sign_in(browser)
         assert (await browser.get(f"{AUTH}/session")).status_code == 200
 
-    assert flags(first) == {"__Host-login": {"HttpOnly", "Path=/", "SameSite=lax", "Secure"}}
-    assert flags(last) == {name: flags(first)["__Host-login"] for name in ("__Host-session", "__Host-login")}
+    assert cookie_attributes(first) == {"__Host-login": {"HttpOnly", "Path=/", "SameSite=lax", "Secure"}}
+    assert cookie_attributes(last) == {
+        name: cookie_attributes(first)["__Host-login"] for name in ("__Host-session", "__Host-login")
+    }
     assert last.headers["location"] == "https://app.example.com/"
 
 
@@ -434,9 +436,9 @@ async def test_public_url_may_differ_from_application_url(
 ) -> None:
     settings = OidcSettings(providers=(provider_settings(provider),), public_url="https://api.example.com/")
     runtime_of(app)[Providers] = Providers(settings, ASGITransport(provider.app()))
-    answer = await browser.get(f"{AUTH}/login/acme")
+    response = await browser.get(f"{AUTH}/login/acme")
 
-    redirect_uri = URL(answer.headers["location"]).params["redirect_uri"]
+    redirect_uri = URL(response.headers["location"]).params["redirect_uri"]
     assert redirect_uri == "https://api.example.com/api/v1/auth/callback/acme"
 
 

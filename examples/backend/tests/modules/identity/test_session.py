@@ -17,18 +17,18 @@ from app.modules.user.models import User
 from app.oidc.providers import Providers
 from app.oidc.settings import OidcSettings
 from tests.identity_provider import IdentityProvider
-from tests.modules.identity.conftest import SERVICE, provider_settings
-from tests.modules.identity.steps import AUTH, csrf, sign_in, start_login
+from tests.modules.identity.conftest import SERVICE_URL, provider_settings
+from tests.modules.identity.steps import AUTH, csrf_headers, sign_in, start_login
 
 
 async def test_session_endpoint_returns_the_user(browser: AsyncClient) -> None:
     assert (await browser.get(f"{AUTH}/session")).status_code == 401
     await sign_in(browser)
-    answer = await browser.get(f"{AUTH}/session")
+    response = await browser.get(f"{AUTH}/session")
 
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.json()["user"]["email"] == "ada@example.com"
-    assert browser.cookies["session"] not in answer.text
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json()["user"]["email"] == "ada@example.com"
+    assert browser.cookies["session"] not in response.text
 
 
 async def test_expired_session_is_rejected(browser: AsyncClient, session: AsyncSession) -> None:
@@ -36,15 +36,15 @@ async def test_expired_session_is_rejected(browser: AsyncClient, session: AsyncS
     await session.exec(update(LoginSession).values(expires_at=utc_now()).where(col(LoginSession.client) != ""))
     await session.commit()
 
-    answer = await browser.get(f"{AUTH}/me")
-    assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
+    response = await browser.get(f"{AUTH}/me")
+    assert (response.status_code, response.json()["code"]) == (401, "session_ended")
 
 
 async def test_unsafe_methods_accept_valid_csrf_token(browser: AsyncClient) -> None:
     await sign_in(browser)
 
-    answer = await browser.patch(f"{AUTH}/me", json={"name": "Augusta"}, headers=await csrf(browser))
-    assert (answer.status_code, answer.json()["name"]) == (200, "Augusta")
+    response = await browser.patch(f"{AUTH}/me", json={"name": "Augusta"}, headers=await csrf_headers(browser))
+    assert (response.status_code, response.json()["name"]) == (200, "Augusta")
 
 
 @pytest.mark.parametrize("token", [None, b"", b"made-up", b"\xff"])
@@ -55,8 +55,8 @@ async def test_unsafe_methods_require_csrf_token(
     headers = {} if token is None else {b"X-CSRF-Token": token}
 
     for method, path in (("PATCH", "me"), ("POST", "logout"), ("DELETE", "me"), ("DELETE", "sessions")):
-        answer = await browser.request(method, f"{AUTH}/{path}", headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (403, "csrf_refused"), path
+        response = await browser.request(method, f"{AUTH}/{path}", headers=headers)
+        assert (response.status_code, response.json()["code"]) == (403, "csrf_refused"), path
     assert (await browser.get(f"{AUTH}/session")).status_code == 200
     assert [r.msg["outcome"] for r in caplog.records if isinstance(r.msg, dict) and r.msg["event"] == "csrf_check"] == [
         "refused"
@@ -67,27 +67,27 @@ async def test_csrf_token_of_another_session_is_rejected(browser: AsyncClient, a
     await sign_in(browser)
     await sign_in(another_browser)
 
-    answer = await browser.post(f"{AUTH}/logout", headers=await csrf(another_browser))
-    assert (answer.status_code, answer.json()["code"]) == (403, "csrf_refused")
+    response = await browser.post(f"{AUTH}/logout", headers=await csrf_headers(another_browser))
+    assert (response.status_code, response.json()["code"]) == (403, "csrf_refused")
 
 
 async def test_logout_ends_session_and_returns_provider_logout_url(browser: AsyncClient) -> None:
     await sign_in(browser)
     secret = browser.cookies["session"]
-    answer = await browser.post(f"{AUTH}/logout", headers=await csrf(browser))
+    response = await browser.post(f"{AUTH}/logout", headers=await csrf_headers(browser))
 
-    assert answer.status_code == 200
-    assert answer.headers["set-cookie"] == 'session=""; HttpOnly; Max-Age=0; Path=/; SameSite=lax'
+    assert response.status_code == 200
+    assert response.headers["set-cookie"] == 'session=""; HttpOnly; Max-Age=0; Path=/; SameSite=lax'
     assert "session" not in browser.cookies
-    there = await browser.get(answer.json()["logout_url"])
-    assert (there.status_code, there.headers["location"]) == (302, f"{SERVICE}/")
+    there = await browser.get(response.json()["logout_url"])
+    assert (there.status_code, there.headers["location"]) == (302, f"{SERVICE_URL}/")
     browser.cookies.set("session", secret, "127.0.0.1")
     assert (await browser.get(f"{AUTH}/session")).status_code == 401
 
 
 async def test_provider_logout_rejects_unknown_redirects(browser: AsyncClient) -> None:
     await sign_in(browser)
-    url = URL((await browser.post(f"{AUTH}/logout", headers=await csrf(browser))).json()["logout_url"])
+    url = URL((await browser.post(f"{AUTH}/logout", headers=await csrf_headers(browser))).json()["logout_url"])
 
     assert (
         await browser.get(url.copy_set_param("post_logout_redirect_uri", "https://evil.example"))
@@ -100,7 +100,7 @@ async def test_logout_works_without_provider_support(
     browser: AsyncClient, app: FastAPI, provider: IdentityProvider, metadata: dict[str, None]
 ) -> None:
     await sign_in(browser)
-    headers = await csrf(browser)
+    headers = await csrf_headers(browser)
     provider.metadata = metadata
     runtime_of(app)[Providers] = Providers(
         OidcSettings(providers=(provider_settings(provider),)), ASGITransport(provider.app())
@@ -114,7 +114,7 @@ async def test_logout_works_after_provider_is_removed(
     browser: AsyncClient, app: FastAPI, provider: IdentityProvider
 ) -> None:
     await sign_in(browser)
-    headers = await csrf(browser)
+    headers = await csrf_headers(browser)
     runtime_of(app)[Providers] = Providers(
         OidcSettings(providers=(provider_settings(provider, "new"),)), ASGITransport(provider.app())
     )
@@ -125,8 +125,8 @@ async def test_logout_works_after_provider_is_removed(
 async def test_session_can_be_ended_from_another_session(browser: AsyncClient, another_browser: AsyncClient) -> None:
     await sign_in(browser)
     await sign_in(another_browser)
-    [here] = [login["id"] for login in (await browser.get(f"{AUTH}/sessions")).json() if login["current"]]
-    await another_browser.delete(f"{AUTH}/sessions/{here}", headers=await csrf(another_browser))
+    [session_id] = [login["id"] for login in (await browser.get(f"{AUTH}/sessions")).json() if login["current"]]
+    await another_browser.delete(f"{AUTH}/sessions/{session_id}", headers=await csrf_headers(another_browser))
 
     assert (await browser.get(f"{AUTH}/session")).status_code == 401
     assert (await another_browser.get(f"{AUTH}/session")).status_code == 200
@@ -139,9 +139,9 @@ async def test_cookie_of_ended_session_is_not_found(session: AsyncSession) -> No
 
 async def test_account_deletion_removes_all_data(browser: AsyncClient, session: AsyncSession) -> None:
     await sign_in(browser)
-    answer = await browser.delete(f"{AUTH}/me", headers=await csrf(browser))
+    response = await browser.delete(f"{AUTH}/me", headers=await csrf_headers(browser))
 
-    assert answer.status_code == 204
+    assert response.status_code == 204
     assert "session" not in browser.cookies
     for table in (User, Identity, LoginSession, SessionCookie):
         assert (await session.exec(select(table))).all() == []

@@ -20,15 +20,15 @@ async def todos(client: AsyncClient) -> str:
 
 
 async def test_create_returns_todo_and_location(client: AsyncClient, todos: str) -> None:
-    answer = await client.post(todos, json={"title": "Buy milk", "due_at": "2030-01-01T01:00:00+01:00"})
+    response = await client.post(todos, json={"title": "Buy milk", "due_at": "2030-01-01T01:00:00+01:00"})
 
-    assert answer.status_code == 201
-    todo = answer.json()
+    assert response.status_code == 201
+    todo = response.json()
     assert (todo["title"], todo["notes"], todo["status"]) == ("Buy milk", "", "open")
     assert todo["due_at"] == "2030-01-01T00:00:00Z"
-    read = await client.get(answer.headers["location"])
+    read = await client.get(response.headers["location"])
     assert read.json() == todo
-    assert read.headers["etag"] == answer.headers["etag"] == '"1"'
+    assert read.headers["etag"] == response.headers["etag"] == '"1"'
 
 
 async def test_repeated_idempotency_key_creates_one_todo(client: AsyncClient, todos: str) -> None:
@@ -40,7 +40,7 @@ async def test_repeated_idempotency_key_creates_one_todo(client: AsyncClient, to
     assert len((await client.get(todos)).json()["items"]) == 1
 
 
-async def test_owner_must_exist(client: AsyncClient, todos: str, session: AsyncSession) -> None:
+async def test_todo_of_deleted_owner_is_rejected(client: AsyncClient, todos: str, session: AsyncSession) -> None:
     await delete_users(session)
 
     # 401 if the credentials become invalid with the account.
@@ -61,28 +61,31 @@ async def test_owner_must_exist(client: AsyncClient, todos: str, session: AsyncS
     ],
 )
 async def test_invalid_todo_names_the_field(client: AsyncClient, todos: str, body: dict[str, str], field: str) -> None:
-    answer = await client.post(todos, json=body)
+    response = await client.post(todos, json=body)
 
-    assert answer.status_code == 422
-    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == [field]
 
 
 async def test_todos_of_others_are_not_found(client: AsyncClient, todos: str) -> None:
     todo = (await client.post(todos, json={"title": "Buy milk"})).json()
-    stranger = new_client(client)
-    others = await sign_in_new_user(stranger)
+    other_client = new_client(client)
+    others = await sign_in_new_user(other_client)
 
-    assert (await stranger.get(others)).json()["items"] == []
-    assert (await stranger.get(f"{others}/{todo['id']}")).status_code == 404
-    assert (await stranger.patch(f"{others}/{todo['id']}", json={"title": "Mine"})).status_code == 404
-    assert (await stranger.delete(f"{others}/{todo['id']}")).status_code == 404
+    assert (await other_client.get(others)).json()["items"] == []
+    assert (await other_client.get(f"{others}/{todo['id']}")).status_code == 404
+    assert (await other_client.patch(f"{others}/{todo['id']}", json={"title": "Mine"})).status_code == 404
+    assert (await other_client.delete(f"{others}/{todo['id']}")).status_code == 404
 
 
 async def test_idempotency_keys_are_scoped_to_owner(client: AsyncClient, todos: str) -> None:
     key, body = {"Idempotency-Key": "first-try"}, {"title": "Buy milk"}
-    stranger = new_client(client)
-    others = await sign_in_new_user(stranger)
-    mine, theirs = await client.post(todos, json=body, headers=key), await stranger.post(others, json=body, headers=key)
+    other_client = new_client(client)
+    others = await sign_in_new_user(other_client)
+    mine, theirs = (
+        await client.post(todos, json=body, headers=key),
+        await other_client.post(others, json=body, headers=key),
+    )
 
     assert (mine.status_code, theirs.status_code) == (201, 201)
     assert mine.json()["id"] != theirs.json()["id"]
@@ -111,9 +114,9 @@ async def test_pagination_returns_each_todo_once(client: AsyncClient, todos: str
 
     found, url = [], f"{todos}?limit=2&order=due_at"
     while url:
-        answer = await client.get(url)
-        found += [todo["id"] for todo in answer.json()["items"]]
-        url = answer.links.get("next", {}).get("url")
+        response = await client.get(url)
+        found += [todo["id"] for todo in response.json()["items"]]
+        url = response.links.get("next", {}).get("url")
 
     assert found == sorted(found)
     assert len(found) == 3
@@ -142,9 +145,9 @@ async def test_update_of_old_version_is_rejected(client: AsyncClient, todos: str
 
 async def test_update_without_changes_keeps_the_version(client: AsyncClient, todos: str) -> None:
     url = (await client.post(todos, json={"title": "Buy milk"})).headers["location"]
-    answers = [await client.patch(url, json=body) for body in ({}, {"title": "Buy milk", "status": "open"})]
+    responses = [await client.patch(url, json=body) for body in ({}, {"title": "Buy milk", "status": "open"})]
 
-    assert [answer.headers["etag"] for answer in answers] == ['"1"', '"1"']
+    assert [response.headers["etag"] for response in responses] == ['"1"', '"1"']
 
 
 async def test_deleting_a_user_deletes_their_todos(client: AsyncClient, todos: str, session: AsyncSession) -> None:

@@ -6,7 +6,7 @@ from app.core.exceptions import TooManyRequestsError
 from app.core.openapi import Responses, problems
 from app.jwt.passwords import WeakPassword
 from app.mail import UnusableAddress
-from app.modules.auth.dependencies import AUTH_ERRORS, CurrentUser
+from app.modules.auth.dependencies import REFUSALS, CurrentUser
 from app.modules.password.dependencies import AttemptLimiterDep, PasswordServiceDep
 from app.modules.password.repository import InvalidMailToken
 from app.modules.password.schemas import (
@@ -25,7 +25,7 @@ from app.modules.user.schemas import UserRead
 
 router = APIRouter(tags=["auth"], responses=problems(TooManyRequestsError))
 
-PASSWORD_CONFIRMED = AUTH_ERRORS | problems(WrongPassword)
+PASSWORD_CONFIRMED = REFUSALS | problems(WrongPassword)
 EMAIL_TAKEN: Responses = {status.HTTP_409_CONFLICT: {"description": "`email_taken`: another account has this address."}}
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Response, status
 from app.core.exception_handlers import error_response
 from app.core.exceptions import TooManyRequestsError
 from app.core.openapi import problems
-from app.modules.auth.dependencies import AUTH_ERRORS, AnyPrincipal
+from app.modules.auth.dependencies import REFUSALS, AnyPrincipal
 from app.modules.auth.service import InvalidScope
 from app.modules.password.dependencies import AttemptLimiterDep, PasswordServiceDep
 from app.modules.password.service import WrongCredentials
@@ -53,7 +53,7 @@ async def refresh(data: RefreshRequest, tokens: TokenServiceDep, response: Respo
     return exchanged
 
 
-@router.post("/logout", status_code=status.HTTP_204_NO_CONTENT, summary="Sign out", responses=AUTH_ERRORS)
+@router.post("/logout", status_code=status.HTTP_204_NO_CONTENT, summary="Sign out", responses=REFUSALS)
 async def log_out(user: AnyPrincipal, tokens: TokenServiceDep) -> None:
     """End this session. Its refresh token is revoked; its access token is valid until it expires in a few minutes."""
     await tokens.sign_out(user)

@@ -24,12 +24,12 @@ EMAIL, PASSWORD = "ada@example.com", "orbit-walnut-teapot-47"
 
 
 @pytest.fixture(autouse=True)
-def _left_clean() -> Generator[None]:
+def _delete_rows() -> Generator[None]:
     yield
-    run_in_thread(asyncio.run, clean())
+    run_in_thread(asyncio.run, delete_all_rows())
 
 
-async def clean() -> None:
+async def delete_all_rows() -> None:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
         transaction(database.write) as session,
@@ -38,13 +38,15 @@ async def clean() -> None:
             await session.exec(table.delete())
 
 
-async def stored() -> list[tuple[str, Role, bool]]:
+async def stored_admins() -> list[tuple[str, Role, bool]]:
     async with (
         dialect.open_database(load(dialect.DatabaseSettings)) as database,
         transaction(database.read_transaction) as session,
     ):
         query = select(User, UserRole, PasswordHash).join(UserRole).join(PasswordHash)
-        return [(user.email, role.role, bool(kept.hash)) for user, role, kept in (await session.exec(query)).all()]
+        return [
+            (user.email, role.role, bool(password.hash)) for user, role, password in (await session.exec(query)).all()
+        ]
 
 
 async def register() -> None:
@@ -55,20 +57,20 @@ async def register() -> None:
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
 
 
-def users(*arguments: str, typed: str = "") -> Result:
+def run_users(*arguments: str, typed: str = "") -> Result:
     return run_command("users", *arguments, typed=typed)
 
 
 def create_admin(*arguments: str, typed: str = f"{PASSWORD}\n") -> Result:
-    return users("create-admin", *arguments, typed=typed)
+    return run_users("create-admin", *arguments, typed=typed)
 
 
 def test_create_admin_creates_account_and_is_idempotent(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = create_admin("Ada@Example.com")
+    result = create_admin("Ada@Example.com")
 
-    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "ada@example.com is an administrator")
-    assert PASSWORD not in done.output
-    assert run_in_thread(asyncio.run, stored()) == [(EMAIL, Role.ADMIN, True)]
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, "ada@example.com is an administrator")
+    assert PASSWORD not in result.output
+    assert run_in_thread(asyncio.run, stored_admins()) == [(EMAIL, Role.ADMIN, True)]
 
     again = create_admin(EMAIL, typed="")
     assert (again.exit_code, again.output.splitlines()[-1]) == (
@@ -79,11 +81,11 @@ def test_create_admin_creates_account_and_is_idempotent(monkeypatch: pytest.Monk
 
 def test_remove_admin_revokes_the_role() -> None:
     create_admin(EMAIL)
-    done = users("remove-admin", EMAIL)
+    result = run_users("remove-admin", EMAIL)
 
-    assert (done.exit_code, done.output.splitlines()[-1]) == (0, f"{EMAIL} is no longer an administrator")
-    assert run_in_thread(asyncio.run, stored()) == []
-    unknown = users("remove-admin", "bob@example.com")
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, f"{EMAIL} is no longer an administrator")
+    assert run_in_thread(asyncio.run, stored_admins()) == []
+    unknown = run_users("remove-admin", "bob@example.com")
     assert (unknown.exit_code, unknown.output.splitlines()[-1]) == (1, "No user with the address bob@example.com.")
 
 
@@ -91,35 +93,35 @@ def test_create_admin_sets_missing_password() -> None:
     run_in_thread(asyncio.run, register())
 
     assert create_admin(EMAIL).exit_code == 0
-    assert run_in_thread(asyncio.run, stored()) == [(EMAIL, Role.ADMIN, True)]
+    assert run_in_thread(asyncio.run, stored_admins()) == [(EMAIL, Role.ADMIN, True)]
 
 
 def test_create_admin_prompts_for_password_with_confirmation(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = {}
+    prompts = {}
 
     def prompt(text: str, **options: bool) -> str:
-        asked[text] = options
+        prompts[text] = options
         return PASSWORD
 
     monkeypatch.setattr("app.modules.password.commands.is_terminal", lambda: True)
     monkeypatch.setattr(typer, "prompt", prompt)
 
     assert create_admin(EMAIL, typed="").exit_code == 0
-    assert asked == {"Password": {"hide_input": True, "confirmation_prompt": True}}
+    assert prompts == {"Password": {"hide_input": True, "confirmation_prompt": True}}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "typed", "code", "said"),
+    ("arguments", "typed", "code", "expected"),
     [
         (["ada"], "", 2, "Invalid EMAIL: value is not a valid email address"),
         ([EMAIL, "--name", ""], "", 2, "Invalid --name: String should have at least 1 character"),
         ([EMAIL], "short\n", 1, "Password must have 15 to 128 characters."),
     ],
 )
-def test_create_admin_explains_invalid_input(arguments: list[str], typed: str, code: int, said: str) -> None:
-    done = create_admin(*arguments, typed=typed)
+def test_create_admin_explains_invalid_input(arguments: list[str], typed: str, code: int, expected: str) -> None:
+    result = create_admin(*arguments, typed=typed)
 
-    assert done.exit_code == code
-    assert said in done.output
-    assert "Traceback" not in done.output
-    assert run_in_thread(asyncio.run, stored()) == []
+    assert result.exit_code == code
+    assert expected in result.output
+    assert "Traceback" not in result.output
+    assert run_in_thread(asyncio.run, stored_admins()) == []

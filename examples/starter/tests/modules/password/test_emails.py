@@ -18,7 +18,16 @@ from app.modules.password.models import MailedToken, Registration
 from app.modules.password.repository import PasswordRepository
 from app.modules.user.schemas import UserCreate, UserUpdate
 from app.modules.user.service import UserService
-from tests.modules.password.test_routes import EMAIL, OTHER, PASSWORD, forgot, register, reset, token_in, verify
+from tests.modules.password.test_routes import (
+    EMAIL,
+    NEW_PASSWORD,
+    PASSWORD,
+    register,
+    request_password_reset,
+    reset,
+    token_in,
+    verify,
+)
 from tests.users import new_client
 
 AUTH = "/api/v1/auth"
@@ -45,7 +54,7 @@ class PendingEmails:
 
 
 @pytest.fixture
-def pending(monkeypatch: pytest.MonkeyPatch) -> PendingEmails:
+def pending_emails(monkeypatch: pytest.MonkeyPatch) -> PendingEmails:
     """Keep emails until the test builds them."""
     emails = PendingEmails()
     monkeypatch.setattr("app.modules.password.service.send", emails.send)
@@ -65,9 +74,9 @@ def statements() -> Generator[list[str]]:
     event.remove(Engine, "before_cursor_execute", record)
 
 
-async def open_account(client: AsyncClient, pending: PendingEmails, database: Database) -> None:
+async def create_account(client: AsyncClient, pending_emails: PendingEmails, database: Database) -> None:
     await register(client)
-    [email] = await pending.build(database)
+    [email] = await pending_emails.build(database)
     await verify(client, email)
     signed_in = await client.post(f"{AUTH}/token", data={"username": EMAIL, "password": PASSWORD})
     client.headers["Authorization"] = f"Bearer {signed_in.json()['access_token']}"
@@ -79,17 +88,17 @@ async def change_email(client: AsyncClient, email: str) -> int:
 
 
 async def test_queued_emails_contain_no_secret(
-    client: AsyncClient, session: AsyncSession, pending: PendingEmails, database: Database
+    client: AsyncClient, session: AsyncSession, pending_emails: PendingEmails, database: Database
 ) -> None:
     await register(client)
-    before = str([email.arguments for email in pending.deferred])
+    before = str([email.arguments for email in pending_emails.deferred])
     assert (await session.exec(select(Registration))).all() == []
-    [email] = await pending.build(database)
+    [email] = await pending_emails.build(database)
     await verify(client, email)
-    await forgot(client)
-    before += str([email.arguments for email in pending.deferred])
+    await request_password_reset(client)
+    before += str([email.arguments for email in pending_emails.deferred])
     assert (await session.exec(select(MailedToken))).all() == []
-    [link] = await pending.build(database)
+    [link] = await pending_emails.build(database)
 
     for sent in (email, link):
         assert token_in(sent) not in before
@@ -97,14 +106,14 @@ async def test_queued_emails_contain_no_secret(
 
 
 async def test_each_copy_of_deferred_email_has_valid_link(
-    client: AsyncClient, pending: PendingEmails, database: Database
+    client: AsyncClient, pending_emails: PendingEmails, database: Database
 ) -> None:
-    await open_account(client, pending, database)
-    await forgot(client)
-    again = list(pending.deferred)
-    [first] = await pending.build(database)
-    pending.deferred += again
-    [second] = await pending.build(database)
+    await create_account(client, pending_emails, database)
+    await request_password_reset(client)
+    again = list(pending_emails.deferred)
+    [first] = await pending_emails.build(database)
+    pending_emails.deferred += again
+    [second] = await pending_emails.build(database)
 
     assert token_in(first) != token_in(second)
     assert (await reset(client, first)).status_code == 204
@@ -112,10 +121,10 @@ async def test_each_copy_of_deferred_email_has_valid_link(
 
 @pytest.mark.parametrize("ending", ["password", "address", "account"])
 async def test_revoked_link_is_not_created_later(
-    client: AsyncClient, pending: PendingEmails, database: Database, ending: str
+    client: AsyncClient, pending_emails: PendingEmails, database: Database, ending: str
 ) -> None:
-    await open_account(client, pending, database)
-    await forgot(client)
+    await create_account(client, pending_emails, database)
+    await request_password_reset(client)
     assert await change_email(client, "evil@example.com") == 202
     async with transaction(database.write) as session:
         users = UserService(session)
@@ -128,40 +137,40 @@ async def test_revoked_link_is_not_created_later(
         else:
             await users.delete(user.id, Precondition(None))
 
-    assert len(pending.deferred) == 2
-    assert await pending.build(database) == []
+    assert len(pending_emails.deferred) == 2
+    assert await pending_emails.build(database) == []
     async with transaction(database.read_transaction) as session:
         assert (await session.exec(select(MailedToken))).all() == []
 
 
 async def test_account_without_password_gets_reset_email(
-    client: AsyncClient, pending: PendingEmails, database: Database
+    client: AsyncClient, pending_emails: PendingEmails, database: Database
 ) -> None:
     async with transaction(database.write) as session:
         await UserService(session).register(UserCreate(email=EMAIL, name="Ada"))
-    await forgot(client)
+    await request_password_reset(client)
 
-    assert [email.to for email in await pending.build(database)] == [EMAIL]
+    assert [email.to for email in await pending_emails.build(database)] == [EMAIL]
 
 
-@pytest.mark.parametrize("ask", [register, forgot])
+@pytest.mark.parametrize("send_request", [register, request_password_reset])
 async def test_request_does_the_same_work_for_every_address(
     client: AsyncClient,
-    pending: PendingEmails,
+    pending_emails: PendingEmails,
     database: Database,
     statements: list[str],
-    ask: Callable[..., Awaitable[Response]],
+    send_request: Callable[..., Awaitable[Response]],
 ) -> None:
     """Neither the response nor its timing discloses whether an account exists."""
-    await open_account(client, pending, database)
-    stranger = new_client(client)
+    await create_account(client, pending_emails, database)
+    other_client = new_client(client)
     seen = []
     for address in (EMAIL, "bob@example.com"):
         statements.clear()
         with capture_logs() as logs:
-            response = await ask(stranger, email=address)
-        [email] = pending.deferred
-        pending.deferred.clear()
+            response = await send_request(other_client, email=address)
+        [email] = pending_emails.deferred
+        pending_emails.deferred.clear()
         lines = [(line["event"], *sorted(line)) for line in logs]
         work = (list(statements), lines, email.name, *sorted(email.arguments))
         seen.append((response.status_code, response.content, work))
@@ -170,36 +179,36 @@ async def test_request_does_the_same_work_for_every_address(
 
 
 async def test_existing_account_is_found_when_the_email_is_built(
-    client: AsyncClient, pending: PendingEmails, database: Database
+    client: AsyncClient, pending_emails: PendingEmails, database: Database
 ) -> None:
     await register(client)
     await register(client)
-    first, again = pending.deferred
-    pending.deferred = [first]
-    [link] = await pending.build(database)
+    first, again = pending_emails.deferred
+    pending_emails.deferred = [first]
+    [link] = await pending_emails.build(database)
     await verify(client, link)
-    pending.deferred = [again]
+    pending_emails.deferred = [again]
 
-    [email] = await pending.build(database)
+    [email] = await pending_emails.build(database)
     assert email.subject.endswith(": You already have an account")
 
 
 async def test_warning_is_sent_to_current_address(
-    client: AsyncClient, pending: PendingEmails, database: Database
+    client: AsyncClient, pending_emails: PendingEmails, database: Database
 ) -> None:
-    await open_account(client, pending, database)
-    changed = {"current_password": PASSWORD, "new_password": OTHER}
+    await create_account(client, pending_emails, database)
+    changed = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     assert (await client.post(f"{AUTH}/change-password", json=changed)).status_code == 204
 
     # An attacker who changes the password may change the address next, so the warning must not wait.
-    assert [email.to for email in pending.emails] == [EMAIL]
-    assert pending.deferred == []
+    assert [email.to for email in pending_emails.emails] == [EMAIL]
+    assert pending_emails.deferred == []
 
 
 async def test_unusable_new_address_is_rejected_immediately(
-    client: AsyncClient, pending: PendingEmails, database: Database
+    client: AsyncClient, pending_emails: PendingEmails, database: Database
 ) -> None:
-    await open_account(client, pending, database)
+    await create_account(client, pending_emails, database)
 
     assert await change_email(client, "ädä@example.com") == 422
-    assert pending.deferred == []
+    assert pending_emails.deferred == []

@@ -37,7 +37,7 @@ async def create_owner(database: Database) -> UUID:
     return user.id
 
 
-def todo(owner: UUID, ago: timedelta = MINUTE, status: str = "open") -> Todo:
+def make_todo(owner: UUID, ago: timedelta = MINUTE, status: str = "open") -> Todo:
     """Return a to-do that became due some time ago."""
     return Todo(owner_id=owner, title="Buy milk", due_at=utc_now() - ago, status=TodoStatus(status))
 
@@ -47,7 +47,7 @@ async def commit_todos(database: Database, *todos: Todo) -> None:
         session.add_all(todos)
 
 
-async def change(database: Database, todo: Todo, **values: object) -> None:
+async def update_todo(database: Database, todo: Todo, **values: object) -> None:
     async with transaction(database.write) as session:
         found = await session.get_one(Todo, todo.id)
         found.sqlmodel_update(values)
@@ -59,10 +59,10 @@ async def publish_due(database: Database, events: list[Event], limit: int = TODO
     async with transaction(database.write) as session:
         publish_due_todos.enqueue(session, limit=limit)
     await run_pending_jobs(database)
-    return published(events)
+    return published_todo_ids(events)
 
 
-def published(events: list[Event]) -> list[UUID]:
+def published_todo_ids(events: list[Event]) -> list[UUID]:
     return [event.todo_id for event in events if isinstance(event, TodoDue)]
 
 
@@ -72,14 +72,14 @@ def test_task_runs_every_minute() -> None:
 
 
 async def test_due_date_is_published_once(database: Database, owner: UUID, captured_events: list[Event]) -> None:
-    milk = todo(owner)
+    milk = make_todo(owner)
     await commit_todos(database, milk)
 
     assert await publish_due(database, captured_events) == [milk.id]
     assert await publish_due(database, captured_events) == []
-    await change(database, milk, due_at=utc_now() + MINUTE)
+    await update_todo(database, milk, due_at=utc_now() + MINUTE)
     assert await publish_due(database, captured_events) == [], "not due yet"
-    await change(database, milk, due_at=utc_now() - 2 * MINUTE)
+    await update_todo(database, milk, due_at=utc_now() - 2 * MINUTE)
     assert await publish_due(database, captured_events) == [milk.id]
     assert await publish_due(database, captured_events) == []
 
@@ -87,14 +87,14 @@ async def test_due_date_is_published_once(database: Database, owner: UUID, captu
 async def test_closed_long_overdue_and_future_todos_are_not_published(
     database: Database, owner: UUID, captured_events: list[Event]
 ) -> None:
-    someday, yesterday, begun = todo(owner), todo(owner, DAY - MINUTE), todo(owner, status="in_progress")
+    someday, yesterday, begun = make_todo(owner), make_todo(owner, DAY - MINUTE), make_todo(owner, status="in_progress")
     someday.due_at = None
     await commit_todos(
         database,
-        todo(owner, status="done"),
-        todo(owner, status="cancelled"),
-        todo(owner, DAY + MINUTE),
-        todo(owner, -MINUTE),
+        make_todo(owner, status="done"),
+        make_todo(owner, status="cancelled"),
+        make_todo(owner, DAY + MINUTE),
+        make_todo(owner, -MINUTE),
         someday,
         yesterday,
         begun,
@@ -104,41 +104,41 @@ async def test_closed_long_overdue_and_future_todos_are_not_published(
 
 
 async def test_reopened_todo_is_published(database: Database, owner: UUID, captured_events: list[Event]) -> None:
-    milk = todo(owner, status="done")
+    milk = make_todo(owner, status="done")
     await commit_todos(database, milk)
     assert await publish_due(database, captured_events) == []
 
-    await change(database, milk, status=TodoStatus.OPEN)
+    await update_todo(database, milk, status=TodoStatus.OPEN)
     assert await publish_due(database, captured_events) == [milk.id]
 
 
 async def test_many_due_todos_are_processed_in_batches(
     database: Database, owner: UUID, captured_events: list[Event]
 ) -> None:
-    todos = [todo(owner, number * MINUTE) for number in range(1, 6)]
+    todos = [make_todo(owner, number * MINUTE) for number in range(1, 6)]
     await commit_todos(database, *todos)
 
     assert set(await publish_due(database, captured_events, limit=2)) == {each.id for each in todos}
-    assert len(published(captured_events)) == len(todos)
+    assert len(published_todo_ids(captured_events)) == len(todos)
 
 
 async def test_concurrent_runs_publish_each_todo_once(
     committing_client: AsyncClient, committing_database: Database, captured_events: list[Event]
 ) -> None:
     owner = await create_owner(committing_database)
-    todos = [todo(owner) for _ in range(20)]
+    todos = [make_todo(owner) for _ in range(20)]
     await commit_todos(committing_database, *todos)
-    await asyncio.gather(*(publish_once(committing_database) for _ in range(4)))
+    await asyncio.gather(*(publish_in_transaction(committing_database) for _ in range(4)))
 
-    assert sorted(published(captured_events)) == sorted(each.id for each in todos)
+    assert sorted(published_todo_ids(captured_events)) == sorted(each.id for each in todos)
 
 
-async def publish_once(database: Database) -> None:
+async def publish_in_transaction(database: Database) -> None:
     async with transaction(database.write) as session:
         await ReminderService(session).publish_due()
 
 
-class Late(ReminderRepository):
+class StaleReminderRepository(ReminderRepository):
     """Found the to-dos before a concurrent transaction had recorded their reminders."""
 
     async def lock_due_todos(self, since: datetime, now: datetime, limit: int) -> Sequence[tuple[Todo, datetime]]:
@@ -149,9 +149,9 @@ class Late(ReminderRepository):
 async def test_todo_published_by_concurrent_transaction_is_skipped(
     database: Database, owner: UUID, captured_events: list[Event]
 ) -> None:
-    await commit_todos(database, todo(owner))
+    await commit_todos(database, make_todo(owner))
     for _ in range(2):
         async with transaction(database.write) as session:
-            await ReminderService(session, Late(session)).publish_due()
+            await ReminderService(session, StaleReminderRepository(session)).publish_due()
 
     assert [type(event) for event in captured_events] == [TodoDue]

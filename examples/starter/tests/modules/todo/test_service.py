@@ -17,7 +17,7 @@ from app.modules.todo.service import NEXT_STATUS, IllegalTransition, TodoNotFoun
 ANY_VERSION = Precondition(None)
 
 
-class TodosInMemory(TodoRepository):
+class InMemoryTodoRepository(TodoRepository):
     def __init__(self) -> None:
         self.todos: dict[UUID, Todo] = {}
 
@@ -35,7 +35,7 @@ class TodosInMemory(TodoRepository):
 
 @pytest.fixture
 def service() -> TodoService:
-    return TodoService(AsyncSession(), uuid4(), TodosInMemory())
+    return TodoService(AsyncSession(), uuid4(), InMemoryTodoRepository())
 
 
 async def test_each_change_publishes_event(service: TodoService, captured_events: list[Event]) -> None:
@@ -56,10 +56,10 @@ async def test_completion_publishes_additional_event(service: TodoService, captu
 
 async def test_todo_of_another_owner_is_not_found(service: TodoService, captured_events: list[Event]) -> None:
     todo = await service.create(TodoCreate(title="Buy milk"))
-    somebody = TodoService(service.session, uuid4(), service.todos)
+    other_service = TodoService(service.session, uuid4(), service.todos)
 
     with pytest.raises(TodoNotFound):
-        await somebody.get(todo.id)
+        await other_service.get(todo.id)
 
 
 @pytest.mark.parametrize(("now", "then"), list(product(TodoStatus, TodoStatus)))

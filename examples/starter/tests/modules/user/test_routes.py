@@ -10,7 +10,7 @@ from tests.factories import UserCreateFactory
 from tests.users import as_admin
 
 USERS = "/api/v1/users"
-UUID_ZERO = "00000000-0000-0000-0000-000000000000"
+UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.fixture
@@ -30,22 +30,22 @@ async def register(client: AsyncClient, **fields: str) -> Response:
 
 
 async def test_register_returns_user_and_location(client: AsyncClient) -> None:
-    answer = await register(client, email="Ada@Example.com", name="Ada")
+    response = await register(client, email="Ada@Example.com", name="Ada")
 
-    assert answer.status_code == 201
-    user = answer.json()
+    assert response.status_code == 201
+    user = response.json()
     assert (user["email"], user["name"], user["version"]) == ("ada@example.com", "Ada", 1)
-    assert answer.headers["etag"] == '"1"'
-    assert (await client.get(answer.headers["location"])).json() == user
+    assert response.headers["etag"] == '"1"'
+    assert (await client.get(response.headers["location"])).json() == user
 
 
 async def test_email_is_unique_ignoring_case(client: AsyncClient) -> None:
     await register(client, email="ada@example.com")
-    answer = await register(client, email="ADA@EXAMPLE.COM")
+    response = await register(client, email="ADA@EXAMPLE.COM")
 
-    assert answer.status_code == 409
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] == "email_taken"
+    assert response.status_code == 409
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["code"] == "email_taken"
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ async def test_email_is_unique_ignoring_case(client: AsyncClient) -> None:
     ],
 )
 async def test_invalid_registration_names_the_field(client: AsyncClient, body: dict[str, object], field: str) -> None:
-    answer = await client.post(USERS, json=body)
+    response = await client.post(USERS, json=body)
 
-    assert answer.status_code == 422
-    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == [field]
 
 
 async def test_repeated_idempotency_key_returns_same_user(client: AsyncClient) -> None:
@@ -78,9 +78,9 @@ async def test_repeated_idempotency_key_returns_same_user(client: AsyncClient) -
 async def test_idempotency_key_cannot_be_reused_for_another_request(client: AsyncClient) -> None:
     key = {"Idempotency-Key": "first-try"}
     await client.post(USERS, json=UserCreateFactory.build().model_dump(), headers=key)
-    answer = await client.post(USERS, json=UserCreateFactory.build().model_dump(), headers=key)
+    response = await client.post(USERS, json=UserCreateFactory.build().model_dump(), headers=key)
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
 
 
 async def test_idempotency_key_can_be_reused_after_failure(client: AsyncClient) -> None:
@@ -94,24 +94,24 @@ async def test_idempotency_key_can_be_reused_after_failure(client: AsyncClient) 
 
 async def test_concurrent_requests_with_same_key_create_one_user(committing_client: AsyncClient) -> None:
     body, key = UserCreateFactory.build().model_dump(), {"Idempotency-Key": "all-at-once"}
-    answers = await asyncio.gather(*(committing_client.post(USERS, json=body, headers=key) for _ in range(5)))
+    responses = await asyncio.gather(*(committing_client.post(USERS, json=body, headers=key) for _ in range(5)))
 
-    assert {answer.status_code for answer in answers} == {201}
-    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert {response.status_code for response in responses} == {201}
+    assert len({response.json()["id"] for response in responses}) == 1
     assert len((await committing_client.get(USERS)).json()["items"]) == 1
 
 
 async def test_concurrent_requests_with_same_email_create_one_user(committing_client: AsyncClient) -> None:
     body = UserCreateFactory.build().model_dump()
-    answers = await asyncio.gather(*(committing_client.post(USERS, json=body) for _ in range(5)))
+    responses = await asyncio.gather(*(committing_client.post(USERS, json=body) for _ in range(5)))
 
-    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+    assert sorted(response.status_code for response in responses) == [201, 409, 409, 409, 409]
 
 
 async def test_unknown_user_is_not_found(client: AsyncClient) -> None:
-    answer = await client.get(f"{USERS}/00000000-0000-0000-0000-000000000000")
+    response = await client.get(f"{USERS}/00000000-0000-0000-0000-000000000000")
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "user_not_found")
+    assert (response.status_code, response.json()["code"]) == (404, "user_not_found")
 
 
 async def test_pagination_returns_each_user_once(client: AsyncClient) -> None:
@@ -119,9 +119,9 @@ async def test_pagination_returns_each_user_once(client: AsyncClient) -> None:
 
     found, url = [], f"{USERS}?limit=2"
     while url:
-        answer = await client.get(url)
-        found += [user["id"] for user in answer.json()["items"]]
-        url = answer.links.get("next", {}).get("url")
+        response = await client.get(url)
+        found += [user["id"] for user in response.json()["items"]]
+        url = response.links.get("next", {}).get("url")
 
     assert found == registered
 
@@ -166,7 +166,7 @@ async def test_users_are_filtered_by_email(client: AsyncClient) -> None:
         "WyJlbWFpbCIsImEiLCJiIl0",  # for another sort order
         "WyJjcmVhdGVkX2F0Iiwibm93IiwibWUiXQ",  # ["created_at","now","me"]
         "WyJjcmVhdGVkX2F0IiwiXHUwMDAwIiwibWUiXQ",  # with a null byte
-        Cursor("created_at", "now", UUID_ZERO),
+        Cursor("created_at", "now", UNKNOWN_ID),
         Cursor("created_at", "2020-01-01T00:00:00", "me"),
     ],
 )
@@ -176,18 +176,18 @@ async def test_invalid_cursor_is_rejected(client: AsyncClient, cursor: str | Cur
 
 @pytest.mark.parametrize("moment", ["2020-01-01T00:00:00", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
 async def test_forged_cursor_is_rejected_or_harmless(client: AsyncClient, moment: str) -> None:
-    cursor = str(Cursor("created_at", moment, UUID_ZERO))
+    cursor = str(Cursor("created_at", moment, UNKNOWN_ID))
 
     assert (await client.get(USERS, params={"cursor": cursor})).status_code == 200
 
 
 async def test_update_keeps_omitted_fields(client: AsyncClient) -> None:
     created = await register(client, email="ada@example.com", name="Ada")
-    answer = await client.patch(created.headers["location"], json={"name": "Ada Lovelace"})
+    response = await client.patch(created.headers["location"], json={"name": "Ada Lovelace"})
 
-    assert answer.status_code == 200
-    assert answer.headers["etag"] == '"2"'
-    changed = answer.json()
+    assert response.status_code == 200
+    assert response.headers["etag"] == '"2"'
+    changed = response.json()
     assert (changed["email"], changed["name"]) == ("ada@example.com", "Ada Lovelace")
     assert changed["updated_at"] > changed["created_at"]
 
@@ -213,10 +213,10 @@ async def test_update_of_old_version_is_rejected(client: AsyncClient) -> None:
 
 async def test_concurrent_updates_are_not_lost_silently(committing_client: AsyncClient) -> None:
     url = (await register(committing_client)).headers["location"]
-    answers = await asyncio.gather(*(committing_client.patch(url, json={"name": f"Name {n}"}) for n in range(5)))
+    responses = await asyncio.gather(*(committing_client.patch(url, json={"name": f"Name {n}"}) for n in range(5)))
 
-    done = sum(answer.status_code == 200 for answer in answers)
-    assert {answer.status_code for answer in answers} <= {200, 412}
+    done = sum(response.status_code == 200 for response in responses)
+    assert {response.status_code for response in responses} <= {200, 412}
     assert (await committing_client.get(url)).json()["version"] == 1 + done
 
 

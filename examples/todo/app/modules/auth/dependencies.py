@@ -59,7 +59,7 @@ CurrentAdmin = Annotated[Principal, Security(authorize, scopes=[Scope.ADMIN])]
 # For whole routers, in app/api.py.
 SIGNED_IN = [Security(authorize)]
 ADMINISTRATORS = [Security(authorize, scopes=[Scope.ADMIN])]
-AUTH_ERRORS = problems(UnauthenticatedError, UserGone, NotAllowed)
+REFUSALS = problems(UnauthenticatedError, UserGone, NotAllowed)
 
 
 async def get_owner(user: CurrentUser) -> UUID:

@@ -20,9 +20,9 @@ from app.core.config import Environment
 from app.db import migrations
 from tests.database import create_database
 from tests.messaging.bench import receiving, sending
-from tests.messaging.bench.environment import stage
+from tests.messaging.bench.environment import open_environment
 
-MEASURES = (sending.requests, sending.relaying, receiving.consuming, receiving.latency)
+BENCHMARKS = (sending.requests, sending.relaying, receiving.consuming, receiving.latency)
 
 
 def main() -> None:
@@ -39,9 +39,9 @@ def main() -> None:
 
 
 async def _measure(servers: str | None) -> None:
-    async with stage(servers) as made:
-        for measure in MEASURES:
-            for figure in await measure(made):
+    async with open_environment(servers) as environment:
+        for measure in BENCHMARKS:
+            for figure in await measure(environment):
                 typer.echo(f"{figure.what:56} {figure.value:>12}   {figure.compared}".rstrip())
 
 

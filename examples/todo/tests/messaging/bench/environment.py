@@ -21,7 +21,7 @@ from app.outbox.models import OutboxMessage
 
 ROUNDS, EVENTS, KEYS = 5, 10_000, 100
 TOPIC = Topic(f"bench-{uuid4().hex}")
-ASIDE = Topic(f"{TOPIC.name}-aside")  # for the reference measurements
+REFERENCE_TOPIC = Topic(f"{TOPIC.name}-aside")  # for the reference measurements
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Stage:
+class BenchEnvironment:
     """The database and the Kafka of the benchmarks."""
 
     database: Database
@@ -67,24 +67,24 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(servers: str | None) -> AsyncGenerator[Stage]:
+async def open_environment(servers: str | None) -> AsyncGenerator[BenchEnvironment]:
     """Provide the environment during the block."""
     with _kafka(servers) as client:
         async with dialect.open_database(load(dialect.DatabaseSettings)) as database:
-            yield Stage(database, client)
+            yield BenchEnvironment(database, client)
 
 
 @contextmanager
 def _kafka(servers: str | None) -> Generator[KafkaConfig]:
     if servers is None:
-        with broker([TOPIC, ASIDE]) as address:
+        with broker([TOPIC, REFERENCE_TOPIC]) as address:
             yield {"bootstrap.servers": address}
         return
     client: KafkaConfig = {"bootstrap.servers": servers}
-    create_topics(client, [TOPIC, ASIDE], replicas=1)
+    create_topics(client, [TOPIC, REFERENCE_TOPIC], replicas=1)
     try:
         yield client
     finally:
         admin = AdminClient(client)
-        for gone in admin.delete_topics([TOPIC.name, ASIDE.name]).values():
-            gone.result()
+        for deletion in admin.delete_topics([TOPIC.name, REFERENCE_TOPIC.name]).values():
+            deletion.result()

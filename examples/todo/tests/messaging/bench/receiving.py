@@ -23,22 +23,22 @@ from app.messaging.settings import KafkaConfig
 from app.messaging.subscription import EVENTS_PER_BATCH, run_consumers
 from app.outbox import OutboxSettings, WakeSources
 from app.outbox.background import run_in_background
-from tests.messaging.bench.environment import EVENTS, ROUNDS, TOPIC, Figure, Measured, Stage
+from tests.messaging.bench.environment import EVENTS, ROUNDS, TOPIC, BenchEnvironment, Figure, Measured
 
-ALONE = 100
+SINGLE_EVENTS = 100
 POLL_SECONDS: float = OutboxSettings.model_fields["poll_seconds"].default
 
 
-class Watch:
+class RecordingConsumer:
     """A consumer that only records the number of events and their times."""
 
     def __init__(self) -> None:
         self.consumer = Consumer(f"bench-{uuid4().hex}")
-        self.consumer.on_batch(Measured)(self._look)
+        self.consumer.on_batch(Measured)(self._record)
         self.batches: list[tuple[float, int]] = []
         self.seen: dict[int, float] = {}
 
-    async def _look(self, _: AsyncSession, events: Sequence[Measured]) -> None:
+    async def _record(self, _: AsyncSession, events: Sequence[Measured]) -> None:
         now = time.perf_counter()
         self.batches.append((now, len(events)))
         self.seen |= {event.number: now for event in events}
@@ -48,35 +48,39 @@ class Watch:
         return sum(count for _, count in self.batches)
 
 
-async def consuming(stage: Stage) -> list[Figure]:
+async def consuming(environment: BenchEnvironment) -> list[Figure]:
     """Read the relayed events both ways, alternately."""
-    mine, bare = [], []
+    inbox_rates, kafka_rates = [], []
     for _ in range(ROUNDS):
-        (waiting, rate), watch = await asyncio.to_thread(_read, stage.kafka), Watch()
-        bare.append(rate)
-        async with run_consumers(stage.database, stage.kafka, [watch.consumer]):
-            while watch.count < waiting:  # noqa: ASYNC110 - what is waited for is a list
+        (waiting, rate), recorder = await asyncio.to_thread(_read, environment.kafka), RecordingConsumer()
+        kafka_rates.append(rate)
+        async with run_consumers(environment.database, environment.kafka, [recorder.consumer]):
+            while recorder.count < waiting:  # noqa: ASYNC110 - what is waited for is a list
                 await asyncio.sleep(0.005)
-        mine.append(_rate(watch.batches))
-    alone, with_inbox = statistics.median(bare), statistics.median(mine)
+        inbox_rates.append(_rate(recorder.batches))
+    alone, with_inbox = statistics.median(kafka_rates), statistics.median(inbox_rates)
     return [
         Figure("read from Kafka alone", f"{alone:,.0f} /s"),
         Figure("handled by a consumer with its inbox", f"{with_inbox:,.0f} /s", f"{with_inbox / alone:.1%} of it"),
     ]
 
 
-async def latency(stage: Stage) -> list[Figure]:
+async def latency(environment: BenchEnvironment) -> list[Figure]:
     """Measure the time from commit to consumer, one event after the other."""
-    await stage.clear()
-    relay, watch, waited = EventRelay(stage.database, EventProducer(stage.kafka), POLL_SECONDS), Watch(), []
+    await environment.clear()
+    relay, recorder, waited = (
+        EventRelay(environment.database, EventProducer(environment.kafka), POLL_SECONDS),
+        RecordingConsumer(),
+        [],
+    )
     async with AsyncExitStack() as stack:
         for wake_source in _wake_sources():
             await stack.enter_async_context(wake_source(relay.wake))
         await stack.enter_async_context(run_in_background(relay.run()))
-        await stack.enter_async_context(run_consumers(stage.database, stage.kafka, [watch.consumer]))
-        await _one(stage, watch, -1)  # wait until all subscriptions are active
-        for number in range(EVENTS, EVENTS + ALONE):
-            waited.append(await _one(stage, watch, number))  # noqa: PERF401 - one after the other
+        await stack.enter_async_context(run_consumers(environment.database, environment.kafka, [recorder.consumer]))
+        await _measure_latency(environment, recorder, -1)  # wait until all subscriptions are active
+        for number in range(EVENTS, EVENTS + SINGLE_EVENTS):
+            waited.append(await _measure_latency(environment, recorder, number))  # noqa: PERF401 - one after the other
     p50, p99 = statistics.median(waited), statistics.quantiles(waited, n=100)[-1]
     return [Figure("from commit to consumer: median", f"{p50 * 1e3:.1f} ms", f"p99 {p99 * 1e3:.1f} ms")]
 
@@ -86,15 +90,15 @@ def _wake_sources() -> list:
     return runtime_of(create_app())[WakeSources]
 
 
-async def _one(stage: Stage, watch: Watch, number: int) -> float:
+async def _measure_latency(environment: BenchEnvironment, recorder: RecordingConsumer, number: int) -> float:
     await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311 - at a random time between two polls
-    async with transaction(stage.database.write) as session:
+    async with transaction(environment.database.write) as session:
         await publish(session, Measured(who=f"key {number}", number=number))
     committed = time.perf_counter()
     async with asyncio.timeout(60):
-        while number not in watch.seen:  # noqa: ASYNC110 - what is waited for is a dictionary
+        while number not in recorder.seen:  # noqa: ASYNC110 - what is waited for is a dictionary
             await asyncio.sleep(0.0005)
-    return max(0.0, watch.seen[number] - committed)
+    return max(0.0, recorder.seen[number] - committed)
 
 
 def _read(client: KafkaConfig) -> tuple[int, float]:
@@ -102,12 +106,12 @@ def _read(client: KafkaConfig) -> tuple[int, float]:
     with closing(KafkaConsumer(client | {"group.id": "bench", "enable.auto.commit": False})) as reader:
         known = reader.list_topics(TOPIC.name, timeout=10).topics[TOPIC.name].partitions
         partitions = [TopicPartition(TOPIC.name, number, 0) for number in known]
-        there = sum(reader.get_watermark_offsets(each, timeout=10)[1] for each in partitions)
+        total = sum(reader.get_watermark_offsets(each, timeout=10)[1] for each in partitions)
         began, count = time.perf_counter(), 0
         reader.assign(partitions)
-        while count < there:
+        while count < total:
             count += len(reader.consume(EVENTS_PER_BATCH, timeout=0.1))
-        return there, there / (time.perf_counter() - began)
+        return total, total / (time.perf_counter() - began)
 
 
 def _rate(batches: Sequence[tuple[float, int]]) -> float:

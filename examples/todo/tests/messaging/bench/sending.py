@@ -15,17 +15,17 @@ from app.messaging.inbox import ProcessedEvent
 from app.messaging.producer import PRODUCER_CONFIG, EventProducer
 from app.messaging.relay import EventRelay
 from app.outbox.models import OutboxMessage
-from tests.messaging.bench.environment import ASIDE, EVENTS, ROUNDS, Figure, Measured, Stage
+from tests.messaging.bench.environment import EVENTS, REFERENCE_TOPIC, ROUNDS, BenchEnvironment, Figure, Measured
 
 TRANSACTIONS = 50
 
 
-async def requests(stage: Stage) -> list[Figure]:
+async def requests(environment: BenchEnvironment) -> list[Figure]:
     """Add a row, alternately without an event and with one."""
     plain, published = [], []
     for _ in range(ROUNDS):
-        plain += [await _one(stage, event=False) for _ in range(TRANSACTIONS)]
-        published += [await _one(stage, event=True) for _ in range(TRANSACTIONS)]
+        plain += [await _measure_transaction(environment, event=False) for _ in range(TRANSACTIONS)]
+        published += [await _measure_transaction(environment, event=True) for _ in range(TRANSACTIONS)]
     without, with_one = statistics.median(plain), statistics.median(published)
     return [
         Figure("a transaction that adds a row", f"{without * 1e3:.2f} ms"),
@@ -33,15 +33,15 @@ async def requests(stage: Stage) -> list[Figure]:
     ]
 
 
-async def relaying(stage: Stage) -> list[Figure]:
+async def relaying(environment: BenchEnvironment) -> list[Figure]:
     """Send the same events to Kafka both ways, alternately."""
-    kafka, producer = EventProducer(stage.kafka), Producer(stage.kafka | PRODUCER_CONFIG)
-    relay = EventRelay(stage.database, kafka, poll_seconds=1)
+    kafka, producer = EventProducer(environment.kafka), Producer(environment.kafka | PRODUCER_CONFIG)
+    relay = EventRelay(environment.database, kafka, poll_seconds=1)
     relayed, sent = [], []
-    _send(producer, (await stage.fill())[:1])  # both are connected before the clock starts
+    _send(producer, (await environment.fill())[:1])  # both are connected before the clock starts
     await relay.run_once()
     for _ in range(ROUNDS):
-        events = await stage.fill()
+        events = await environment.fill()
         began = time.perf_counter()
         while await relay.run_once():
             pass
@@ -50,22 +50,22 @@ async def relaying(stage: Stage) -> list[Figure]:
         await asyncio.to_thread(_send, producer, events)
         sent.append(EVENTS / (time.perf_counter() - began))
     kafka.close()
-    mine, bare = statistics.median(relayed), statistics.median(sent)
+    relay_rate, kafka_rate = statistics.median(relayed), statistics.median(sent)
     return [
-        Figure("sent to Kafka alone", f"{bare:,.0f} /s"),
-        Figure("relayed from the database to Kafka", f"{mine:,.0f} /s", f"{mine / bare:.0%} of it"),
+        Figure("sent to Kafka alone", f"{kafka_rate:,.0f} /s"),
+        Figure("relayed from the database to Kafka", f"{relay_rate:,.0f} /s", f"{relay_rate / kafka_rate:.0%} of it"),
     ]
 
 
 def _send(producer: Producer, events: Sequence[OutboxMessage]) -> None:
     for event in events:
-        producer.produce(ASIDE.name, event.payload.encode(), event.key)
+        producer.produce(REFERENCE_TOPIC.name, event.payload.encode(), event.key)
     producer.flush()
 
 
-async def _one(stage: Stage, *, event: bool) -> float:
+async def _measure_transaction(environment: BenchEnvironment, *, event: bool) -> float:
     began = time.perf_counter()
-    async with transaction(stage.database.write) as session:
+    async with transaction(environment.database.write) as session:
         session.add(ProcessedEvent(id=f"bench {uuid4()}", expires_at=utc_now()))
         await session.flush()
         if event:

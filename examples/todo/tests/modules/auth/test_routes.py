@@ -17,7 +17,7 @@ from app.security.principal import Device, Principal
 from tests.users import admin_headers, new_client, sign_in_new_user
 
 AUTH = "/api/v1/auth"
-ELSEWHERE = Device(client="A telephone", address="192.0.2.1")
+OTHER_DEVICE = Device(client="A telephone", address="192.0.2.1")
 LIFETIME = timedelta(days=14)
 
 
@@ -28,7 +28,7 @@ async def client(client: AsyncClient) -> AsyncClient:
 
 
 @pytest.fixture
-async def me(client: AsyncClient) -> UUID:
+async def user_id(client: AsyncClient) -> UUID:
     return UUID((await client.get(f"{AUTH}/me")).json()["id"])
 
 
@@ -45,33 +45,41 @@ async def test_users_can_change_only_their_name(client: AsyncClient) -> None:
         assert (await client.patch(f"{AUTH}/me", json={field: "admin"})).status_code == 422
 
 
-async def test_accounts_of_others_require_admin_scope(client: AsyncClient, me: UUID) -> None:
-    for method, url in (("GET", "/api/v1/users"), ("GET", f"/api/v1/users/{me}"), ("DELETE", f"/api/v1/users/{me}")):
-        answer = await client.request(method, url)
-        assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+async def test_accounts_of_others_require_admin_scope(client: AsyncClient, user_id: UUID) -> None:
+    for method, url in (
+        ("GET", "/api/v1/users"),
+        ("GET", f"/api/v1/users/{user_id}"),
+        ("DELETE", f"/api/v1/users/{user_id}"),
+    ):
+        response = await client.request(method, url)
+        assert (response.status_code, response.json()["code"]) == (403, "not_allowed")
 
 
-async def test_sessions_are_listed_and_ended(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
-    login = await AuthService(session).start_session(me, ELSEWHERE, LIFETIME)
+async def test_sessions_are_listed_and_ended(client: AsyncClient, user_id: UUID, session: AsyncSession) -> None:
+    login = await AuthService(session).start_session(user_id, OTHER_DEVICE, LIFETIME)
     await session.commit()
     listed = {entry["id"]: entry for entry in (await client.get(f"{AUTH}/sessions")).json()}
-    elsewhere = listed[str(login.id)]
+    other_session = listed[str(login.id)]
 
-    assert (elsewhere["client"], elsewhere["address"], elsewhere["current"]) == ("A telephone", "192.0.2.1", False)
+    assert (other_session["client"], other_session["address"], other_session["current"]) == (
+        "A telephone",
+        "192.0.2.1",
+        False,
+    )
     assert (await client.delete(f"{AUTH}/sessions/{login.id}")).status_code == 204
-    gone = await client.delete(f"{AUTH}/sessions/{login.id}")
-    assert (gone.status_code, gone.json()["code"]) == (404, "session_not_found")
+    repeated = await client.delete(f"{AUTH}/sessions/{login.id}")
+    assert (repeated.status_code, repeated.json()["code"]) == (404, "session_not_found")
 
 
-async def test_sessions_of_others_are_not_found(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
-    login = await AuthService(session).start_session(me, ELSEWHERE, LIFETIME)
+async def test_sessions_of_others_are_not_found(client: AsyncClient, user_id: UUID, session: AsyncSession) -> None:
+    login = await AuthService(session).start_session(user_id, OTHER_DEVICE, LIFETIME)
     await session.commit()
-    stranger = new_client(client)
-    await sign_in_new_user(stranger)
+    other_client = new_client(client)
+    await sign_in_new_user(other_client)
 
-    assert (await stranger.delete(f"{AUTH}/sessions/{login.id}")).status_code == 404
-    assert (await stranger.delete(f"{AUTH}/sessions")).status_code == 204
-    assert [entry.id for entry in await AuthService(session).sessions(me) if entry.id == login.id] == [login.id]
+    assert (await other_client.delete(f"{AUTH}/sessions/{login.id}")).status_code == 404
+    assert (await other_client.delete(f"{AUTH}/sessions")).status_code == 204
+    assert [entry.id for entry in await AuthService(session).sessions(user_id) if entry.id == login.id] == [login.id]
 
 
 async def test_route_can_require_admin_scope(app: FastAPI, client: AsyncClient, session: AsyncSession) -> None:
@@ -81,8 +89,8 @@ async def test_route_can_require_admin_scope(app: FastAPI, client: AsyncClient, 
 
     assert (await new_client(client).get("/administrators")).status_code == 401
     assert (await client.get("/administrators")).status_code == 403
-    answer = await client.get("/administrators", headers=await admin_headers(app))
-    assert answer.status_code == 200
+    response = await client.get("/administrators", headers=await admin_headers(app))
+    assert response.status_code == 200
 
 
 async def test_owner_is_the_current_user() -> None:
@@ -90,9 +98,11 @@ async def test_owner_is_the_current_user() -> None:
     assert await get_owner(user) == user.user_id
 
 
-async def test_account_of_deleted_user_is_unauthenticated(client: AsyncClient, me: UUID, session: AsyncSession) -> None:
-    await UserService(session).delete(me, Precondition(None))
+async def test_account_of_deleted_user_is_unauthenticated(
+    client: AsyncClient, user_id: UUID, session: AsyncSession
+) -> None:
+    await UserService(session).delete(user_id, Precondition(None))
     await session.commit()
 
-    for answer in (await client.get(f"{AUTH}/me"), await client.patch(f"{AUTH}/me", json={"name": "Ada"})):
-        assert answer.status_code == 401
+    for response in (await client.get(f"{AUTH}/me"), await client.patch(f"{AUTH}/me", json={"name": "Ada"})):
+        assert response.status_code == 401

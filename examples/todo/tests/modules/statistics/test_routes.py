@@ -26,10 +26,10 @@ async def test_counts_are_listed_newest_first(client: AsyncClient) -> None:
         await StatisticsService(session).count(
             [(now, "Opened"), (now, "Opened"), (now - timedelta(days=6), "Opened"), (now - timedelta(days=7), "Opened")]
         )
-    answer = await client.get(STATISTICS)
+    response = await client.get(STATISTICS)
 
-    assert answer.status_code == 200
-    assert answer.json() == [
+    assert response.status_code == 200
+    assert response.json() == [
         {"day": f"{now.date()}", "type": "Opened", "count": 2},
         {"day": f"{(now - timedelta(days=6)).date()}", "type": "Opened", "count": 1},
     ]
@@ -42,7 +42,7 @@ async def test_counts_are_empty_without_events(client: AsyncClient) -> None:
 
 @pytest.mark.parametrize("days", ["0", "367", "all"])
 async def test_invalid_number_of_days_is_rejected(client: AsyncClient, days: str) -> None:
-    answer = await client.get(STATISTICS, params={"days": days})
+    response = await client.get(STATISTICS, params={"days": days})
 
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["field"] == "query.days"
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "query.days"

@@ -18,7 +18,7 @@ from app.modules.user.service import UserNotFound, UserService
 from tests.factories import UserCreateFactory
 
 
-class UsersInMemory(UserRepository):
+class InMemoryUserRepository(UserRepository):
     def __init__(self) -> None:
         self.users: dict[UUID, User] = {}
 
@@ -41,7 +41,7 @@ class UsersInMemory(UserRepository):
 
 @pytest.fixture
 def service() -> UserService:
-    return UserService(AsyncSession(), UsersInMemory())
+    return UserService(AsyncSession(), InMemoryUserRepository())
 
 
 async def test_register_publishes_event(service: UserService, captured_events: list[Event]) -> None:

@@ -10,9 +10,9 @@ import pytest
 from app import features  # noqa: F401 - imports the contracts of all modules
 from app.core.events import Event
 from app.messaging.contracts import Contract, Topic, contract
-from tests.conftest import OwnRegistry
+from tests.conftest import IsolateRegistry
 
-NAME = "thing.happened.v1"
+EVENT_NAME = "thing.happened.v1"
 
 ReplaceContracts = Callable[..., Contract[Any]]
 
@@ -26,14 +26,14 @@ def make_event(name: str, *fields: Any) -> Any:
 
 
 @pytest.fixture
-def replace_contracts(own_registry: OwnRegistry) -> ReplaceContracts:
+def replace_contracts(isolate_registry: IsolateRegistry) -> ReplaceContracts:
     """Replace all contracts and consumers with one contract."""
     registries = [
-        own_registry(f"app.messaging.{name}")
+        isolate_registry(f"app.messaging.{name}")
         for name in ("contracts._by_event", "contracts._by_type", "consumers._consumers")
     ]
 
-    def replace(*fields: Any, topic: str = "things", key: str = "thing_id", name: str = NAME) -> Contract[Any]:
+    def replace(*fields: Any, topic: str = "things", key: str = "thing_id", name: str = EVENT_NAME) -> Contract[Any]:
         for registry in registries:
             registry.clear()
         return contract(make_event("Happened", *fields), name, Topic(topic), key=key)
