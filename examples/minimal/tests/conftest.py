@@ -179,7 +179,7 @@ IsolateRegistry = Callable[[str], Any]
 
 @pytest.fixture
 def isolate_registry(monkeypatch: pytest.MonkeyPatch) -> IsolateRegistry:
-    """Replace a registry with a copy during the test: `own_registry("app.x._things")`."""
+    """Replace a registry with a copy during the test: `isolate_registry("app.x._things")`."""
 
     def replace(name: str) -> Any:
         module, _, attribute = name.rpartition(".")

@@ -1,7 +1,7 @@
 """The processes of the service: what each serves and runs, and on which port. `app run NAME` starts one of them.
 
 All of them are the same application: the same features, settings and health endpoints. In development, `app serve`
-does the work of all processes whose servers are not configured.
+also runs jobs if `REDIS_URL` is not set.
 """
 
 from collections.abc import Callable, Sequence

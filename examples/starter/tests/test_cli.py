@@ -184,7 +184,7 @@ def test_invalid_settings_are_explained_without_their_values(
         if value is not None:
             monkeypatch.setenv(name, value)
 
-    result = run_command("db", "upgrade")
+    result = run_command("db", "purge")
     assert result.exit_code == EXIT_CONFIGURATION
     assert expected in result.output
     assert "hunter2" not in result.output

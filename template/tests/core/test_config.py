@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.config import ConfigurationError, Environment, Settings, load
+from app.core.config import ConfigurationError, Environment, Settings, load, load_all
 from tests.conftest import settings_variables
 
 
@@ -83,6 +83,16 @@ def test_all_unsafe_settings_are_reported_together(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(ConfigurationError, match=r"\n  DEBUG: .*\n  CORS_ORIGINS: "):
         load(Settings)
+
+
+def test_invalid_settings_of_all_classes_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    monkeypatch.setenv("DATABASE_URL", "mysql://localhost/app")
+    with pytest.raises(ConfigurationError) as error:
+        load_all()
+
+    lines = str(error.value).splitlines()
+    assert [line.partition(":")[0] for line in lines if line.startswith("  ")] == ["  LOG_LEVEL", "  DATABASE_URL"]
 
 
 @pytest.mark.parametrize("value", ["*", "127.0.0.1, 10.0.0.0/8,", "::1,fd00::/8"])

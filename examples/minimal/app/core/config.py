@@ -6,6 +6,7 @@ Each package has its own settings class with its own prefix. All of them derive 
 
 import os
 import re
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from ipaddress import ip_network
 from typing import Annotated, Any, TypeVar
@@ -27,6 +28,19 @@ class Environment(StrEnum):
 
 class ConfigurationError(Exception):
     """A setting is missing or invalid; the process cannot start."""
+
+
+class InvalidSettings(ConfigurationError):
+    """Settings that are missing or invalid, with one line for each variable."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        lines = "".join(f"  {problem}\n" for problem in problems)
+        super().__init__(
+            f"Invalid settings:\n{lines}"
+            "Set them in the environment or in .env; .env.example explains each.\n"
+            "ENV is prod unless it is set; on your own machine set ENV=dev."
+        )
+        self.problems = problems
 
 
 class EnvSettings(BaseSettings):
@@ -149,23 +163,30 @@ def load(settings: type[S]) -> S:
     try:
         return settings(_env_file=None if os.environ.get("ENV") == Environment.TEST else ".env")
     except ValidationError as error:
-        lines = "\n".join(f"  {_explain(settings, problem)}" for problem in error.errors(include_input=False))
-        raise ConfigurationError(
-            f"Invalid settings:\n{lines}\n"
-            "Set them in the environment or in .env; .env.example explains each.\n"
-            "ENV is prod unless it is set; on your own machine set ENV=dev."
-        ) from None
+        problems = [_explain(settings, problem) for problem in error.errors(include_input=False)]
+        raise InvalidSettings(problems) from None
 
 
-def load_all(settings: type[EnvSettings] = EnvSettings) -> None:
+def load_all() -> None:
     """Validate all settings classes, so that a server with invalid settings fails at startup.
 
     Raises:
-        ConfigurationError: With one line for each invalid variable of the first class that fails.
+        ConfigurationError: With one line for each variable that is missing or invalid.
     """
+    problems: list[str] = []
+    for settings in _subclasses(EnvSettings):
+        try:
+            load(settings)
+        except InvalidSettings as error:
+            problems += error.problems
+    if problems:
+        raise InvalidSettings(list(dict.fromkeys(problems)))  # a subclass repeats those of its parent
+
+
+def _subclasses(settings: type[EnvSettings]) -> Iterator[type[EnvSettings]]:
     for child in settings.__subclasses__():
-        load(child)
-        load_all(child)
+        yield child
+        yield from _subclasses(child)
 
 
 def _explain(settings: type[EnvSettings], problem: Any) -> str:

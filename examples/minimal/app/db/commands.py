@@ -27,7 +27,6 @@ def command_context() -> Generator[Settings]:
     try:
         settings = load(Settings)
         configure_logging(settings)
-        load(dialect.DatabaseSettings)
         yield settings
     except ConfigurationError as error:
         exit_with_error(error, EXIT_CONFIGURATION)

@@ -89,10 +89,6 @@ class AuthService:
         """Return the active sessions of a user, most recently used first."""
         return await self.logins.sessions(user_id)
 
-    def mark_used(self, login: LoginSession) -> None:
-        """Record that a session was used now."""
-        login.used_at = utc_now()
-
     async def revoke_session(self, user_id: UUID, session_id: UUID) -> None:
         """Revoke one session of a user, which signs out its device.
 

@@ -83,7 +83,7 @@ class TokenService:
         if login is None:
             raise InvalidRefreshToken
         if await self.tokens.mark_used(digest(secret)):
-            self.auth.mark_used(login)
+            login.used_at = utc_now()
             return await self._issue_tokens(login)
         return await self._handle_reuse(login, digest(secret))
 

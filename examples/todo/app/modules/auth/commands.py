@@ -1,4 +1,4 @@
-"""The `users` commands. The module for the kind of sign-in adds `create-admin`."""
+"""The `users` commands. Another module adds `create-admin`, because it depends on how users sign in."""
 
 import asyncio
 from typing import Annotated, Any
