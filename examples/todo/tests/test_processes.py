@@ -22,7 +22,7 @@ each_process = pytest.mark.parametrize("name", sorted(PROCESSES))
 
 
 @pytest.fixture(autouse=True)
-def _short_kafka_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     if find_spec("app.messaging"):
         monkeypatch.setattr("app.messaging.topics.TIMEOUT_SECONDS", 0.1)  # Kafka's client waits for the whole time
 
