@@ -1,6 +1,6 @@
 """Deletes expired rows of all tables."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
 from sqlalchemy import inspect
 from sqlmodel import col, delete, select
@@ -18,7 +18,7 @@ async def delete_expired(database: Database, batch_size: int = ROWS_PER_STATEMEN
     so that the caller can report the progress or stop.
     """
     now = utc_now()
-    for table in Expiring.__subclasses__():
+    for table in _tables(Expiring):
         key, expired = inspect(table).primary_key[0], col(table.expires_at) < now
         deleted = batch_size
         while deleted >= batch_size:
@@ -28,3 +28,10 @@ async def delete_expired(database: Database, batch_size: int = ROWS_PER_STATEMEN
                 deleted = (await session.exec(delete(table).where(key.in_(batch), expired))).rowcount
             if deleted:
                 yield str(table.__tablename__), deleted
+
+
+def _tables(base: type[Expiring]) -> Iterator[type[Expiring]]:
+    for child in base.__subclasses__():
+        if hasattr(child, "__table__"):
+            yield child
+        yield from _tables(child)

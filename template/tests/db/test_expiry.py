@@ -75,18 +75,23 @@ class OtherBase(Base):
     metadata = MetaData()
 
 
-class Code(OtherBase, table=True):
+class ExpiringCode(OtherBase):
+    """A class without a table."""
+
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Code(ExpiringCode, table=True):
     """A table whose primary key has two columns."""
 
     owner: str = Field(primary_key=True)
     number: int = Field(primary_key=True)
-    expires_at: datetime = Field(sa_type=UtcDateTime)
 
 
 async def test_valid_rows_with_the_same_first_key_column_are_kept(
     committing_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expiry, "Expiring", SimpleNamespace(__subclasses__=lambda: [Code]))
+    monkeypatch.setattr(expiry, "Expiring", SimpleNamespace(__subclasses__=lambda: [ExpiringCode]))
     async with transaction(committing_database.write) as session:
         await (await session.connection()).run_sync(OtherBase.metadata.create_all)
         session.add_all(
