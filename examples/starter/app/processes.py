@@ -91,7 +91,7 @@ def create(name: str) -> FastAPI:
     routes = APIRouter()
     routes.routes.extend(route for route in router.routes if process.serves(_module_of(route)))
     app = create_app(routes=routes)
-    # In place of what the features add for processes that do not run, as in development.
+    # Replaces what features add for development, where `app serve` also does the work of other processes.
     runtime_of(app)[BackgroundWork] = BackgroundWork(process.background)
     return app
 

@@ -35,7 +35,9 @@ def _excluded_from_gc() -> Generator[None]:
     third of the time of a short command.
     """
     gc.disable()
-    yield
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
-    gc.enable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+        gc.enable()

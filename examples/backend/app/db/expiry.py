@@ -1,6 +1,6 @@
 """Deletes expired rows of all tables."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
 from sqlalchemy import inspect
 from sqlmodel import col, delete, select
@@ -18,11 +18,20 @@ async def delete_expired(database: Database, batch_size: int = ROWS_PER_STATEMEN
     so that the caller can report the progress or stop.
     """
     now = utc_now()
-    for table in Expiring.__subclasses__():
-        key, deleted = inspect(table).primary_key[0], batch_size
-        while deleted == batch_size:
-            batch = select(key).where(col(table.expires_at) < now).limit(batch_size)
+    for table in _tables(Expiring):
+        key, expired = inspect(table).primary_key[0], col(table.expires_at) < now
+        deleted = batch_size
+        while deleted >= batch_size:
+            batch = select(key).where(expired).limit(batch_size)
             async with transaction(database.write) as session:
-                deleted = (await session.exec(delete(table).where(key.in_(batch)))).rowcount
+                # Of a key with several columns, the first one may also be that of valid rows.
+                deleted = (await session.exec(delete(table).where(key.in_(batch), expired))).rowcount
             if deleted:
                 yield str(table.__tablename__), deleted
+
+
+def _tables(base: type[Expiring]) -> Iterator[type[Expiring]]:
+    for child in base.__subclasses__():
+        if hasattr(child, "__table__"):
+            yield child
+        yield from _tables(child)

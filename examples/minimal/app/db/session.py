@@ -81,7 +81,7 @@ SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
 
 @asynccontextmanager
 async def open_read_session(database: Database) -> AsyncGenerator[AsyncSession]:
-    """Open a short read-only transaction outside of the request's one, for example in a streaming response.
+    """Open a short read-only transaction, separate from that of the request, for example in a streaming response.
 
     Shielded from cancellation: a client that disconnects would otherwise also cancel the cleanup of the session.
     """

@@ -143,20 +143,24 @@ async def open_database(settings: DatabaseSettings) -> AsyncGenerator[Database]:
 def constraint_name(error: IntegrityError) -> str | None:
     """Return the name of the violated constraint.
 
-    For a unique constraint, SQLite reports only the columns ("UNIQUE constraint failed: user_account.email"), so the
-    name is looked up by the columns. For a foreign key it reports nothing.
+    For a unique constraint or index, SQLite reports only the columns ("UNIQUE constraint failed: user_account.email"),
+    so the name is looked up by the columns. For a foreign key it reports nothing.
     """
-    if str(error.orig) == "FOREIGN KEY constraint failed":
+    kind, _, failed = str(error.orig).partition(" constraint failed")
+    failed = failed.removeprefix(": ")
+    if kind == "FOREIGN KEY":
         return _only_foreign_key(error.statement or "")
-    failed = str(error.orig).removeprefix("UNIQUE constraint failed: ")
-    table, columns = failed.split(".")[0], {name.rpartition(".")[2] for name in failed.split(", ")}
-    constraints = Base.metadata.tables[table].constraints if failed != str(error.orig) else ()
-    names = (
-        str(constraint.name)
-        for constraint in constraints
-        if isinstance(constraint, UniqueConstraint) and {column.name for column in constraint.columns} == columns
+    if kind == "CHECK":
+        return failed
+    table = Base.metadata.tables.get(failed.partition(".")[0]) if kind == "UNIQUE" else None
+    if table is None:
+        return None
+    columns = {name.rpartition(".")[2] for name in failed.split(", ")}
+    unique = [each for each in table.constraints if isinstance(each, UniqueConstraint)]
+    indexes = [each for each in table.indexes if each.unique]
+    return next(
+        (str(each.name) for each in (*unique, *indexes) if {column.name for column in each.columns} == columns), None
     )
-    return next(names, None)
 
 
 def _only_foreign_key(statement: str) -> str | None:

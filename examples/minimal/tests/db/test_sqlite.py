@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import Column, ForeignKey, Table, insert, text
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, insert, text
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -167,3 +167,29 @@ async def test_wrong_sql_is_no_outage(settings: sqlite.DatabaseSettings) -> None
         with pytest.raises(ProgrammingError, match="no such column"):
             async with transaction(database.write) as session:
                 await (await session.connection()).exec_driver_sql("SELECT missing")
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ("UNIQUE constraint failed: thing.name", "uq_thing_name"),
+        ("UNIQUE constraint failed: thing.place, thing.number", "ix_thing_place"),
+        ("UNIQUE constraint failed: thing.number", None),
+        ("UNIQUE constraint failed: missing.number", None),
+        ("CHECK constraint failed: ck_thing_positive", "ck_thing_positive"),
+        ("NOT NULL constraint failed: thing.name", None),
+    ],
+)
+def test_name_of_violated_constraint_is_found(message: str, name: str | None) -> None:
+    table = Table(
+        "thing",
+        Base.metadata,
+        Column("name", String, unique=True),
+        Column("place", String),
+        Column("number", Integer),
+        Index("ix_thing_place", "place", "number", unique=True),
+    )
+    try:
+        assert sqlite.constraint_name(IntegrityError("INSERT", {}, Exception(message))) == name
+    finally:
+        Base.metadata.remove(table)

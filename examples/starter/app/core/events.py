@@ -45,8 +45,8 @@ def subscribe(*event_types: type[E]) -> Callable[[Handler[E]], Handler[E]]:
 async def publish(session: AsyncSession, event: Event) -> None:
     """Call all handlers of the event, then log it.
 
-    Handlers of a base class are called first. So those of `Event`, such as one that sends all events to other systems, see
-    an event before the events that its other handlers publish.
+    Handlers of a base class are called first. So a handler of `Event`, which receives all events, receives this one before
+    those that the other handlers publish in response.
     """
     for event_type in reversed(type(event).__mro__):
         for handler in _handlers.get(event_type, ()):

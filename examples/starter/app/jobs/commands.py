@@ -21,7 +21,7 @@ def _jobs() -> None:
 
 @commands.command("schedule")
 def schedule() -> None:
-    """List periodic tasks with the time up to which their runs are handled, and their next run (UTC).
+    """List periodic tasks with their next run, and the time until which their runs are handled (UTC).
 
     If `next` is in the past, no scheduler is running.
     """

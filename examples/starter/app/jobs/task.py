@@ -26,7 +26,7 @@ from structlog.contextvars import get_contextvars
 from app.db.base import utc_now
 from app.db.session import Database
 from app.jobs.arguments import arguments_model, parse_arguments
-from app.jobs.repository import DESTINATION
+from app.jobs.repository import TO_WORKERS
 from app.outbox.errors import ExpectedError
 from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository
@@ -152,7 +152,7 @@ class Task(Generic[P]):
     ) -> UUID:
         """Add the job. `key` replaces the key that the arguments determine."""
         row = OutboxMessage(
-            destination=DESTINATION,
+            destination=TO_WORKERS,
             queue=self.queue,
             name=self.name,
             key=self._key(arguments) if key is None else key,

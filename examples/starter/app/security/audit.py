@@ -1,6 +1,6 @@
 """The audit log: one log line for each security event, without secrets.
 
-The access log line with the same request id has the address of the client.
+The access log line with the same request id has the address of the client. Commands have no request.
 """
 
 import hashlib

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import event
-from sqlmodel import col, delete, select
+from sqlalchemy import MetaData, event
+from sqlmodel import Field, col, delete, select
 
-from app.db.base import utc_now
+from app.db import expiry
+from app.db.base import Base, UtcDateTime, utc_now
 from app.db.expiry import delete_expired
 from app.db.idempotency import IdempotencyKey
 from app.db.session import Database, transaction
@@ -67,3 +69,36 @@ async def test_deleted_rows_stay_deleted_after_an_interruption(database_with_exp
 
     assert len(await stored_keys(database_with_expired_keys)) == 4
     assert [batch async for batch in delete_expired(database_with_expired_keys)] == [(TABLE, 3)]
+
+
+class OtherBase(Base):
+    metadata = MetaData()
+
+
+class ExpiringCode(OtherBase):
+    """A class without a table."""
+
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Code(ExpiringCode, table=True):
+    """A table whose primary key has two columns."""
+
+    owner: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+
+
+async def test_valid_rows_with_the_same_first_key_column_are_kept(
+    committing_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "Expiring", SimpleNamespace(__subclasses__=lambda: [ExpiringCode]))
+    async with transaction(committing_database.write) as session:
+        await (await session.connection()).run_sync(OtherBase.metadata.create_all)
+        session.add_all(
+            Code(owner="ada", number=hours, expires_at=utc_now() + timedelta(hours=hours)) for hours in (-2, -1, 1)
+        )
+
+    assert [batch async for batch in delete_expired(committing_database, batch_size=1)] == [("code", 2)]
+    async with transaction(committing_database.write) as session:
+        assert (await session.exec(select(Code.number))).all() == [1]
+        await (await session.connection()).run_sync(OtherBase.metadata.drop_all)

@@ -87,7 +87,7 @@ class Settings(EnvSettings):
     request_timeout_seconds: float = Field(
         default=30,
         gt=0,
-        description="Maximum time to receive request headers, and from then until the response starts, in seconds.",
+        description="Time limit for receiving the request headers, and again until the response starts, in seconds.",
     )
     keep_alive_seconds: int = Field(
         default=120,

@@ -1,8 +1,8 @@
 """Distributes jobs to workers, with dramatiq on Redis.
 
 Redis contains only the ids of jobs. Their contents and results are in the database, so if
-Redis loses its data, the relay sends the jobs again. (Only single keys must not be deleted:
-a job whose message exists counts as queued.) dramatiq provides the rest: prioritized
+Redis loses its data, the relay sends the jobs again. (Never delete single
+keys from it: while the message of a job exists, the job counts as queued.) dramatiq provides the rest: prioritized
 queues, the threads of a worker, and the recovery of messages from crashed workers.
 """
 

@@ -13,8 +13,8 @@ from app.db.base import utc_now
 from app.outbox.models import OutboxMessage
 from app.outbox.repository import NOT_DEAD, NOT_LEASED, truncate_error, update_messages, wake_relay
 
-DESTINATION = "workers"  # the queue is that of the task
-IS_JOB = col(OutboxMessage.destination) == DESTINATION
+TO_WORKERS = "workers"  # the queue is that of the task
+IS_JOB = col(OutboxMessage.destination) == TO_WORKERS
 
 
 class JobRepository:
@@ -30,7 +30,7 @@ class JobRepository:
     async def lock_due_jobs(self, limit: int) -> Sequence[OutboxMessage]:
         """Lock and return the jobs to send, oldest first. Skips rows that another relay has locked.
 
-        Of the jobs with the same key, returns only the oldest that is not dead, and none while one of them is sent.
+        Returns at most one job for each key: the oldest that is not dead, unless a job with this key is already sent.
         """
         query = select(OutboxMessage).where(*_is_due()).order_by(col(OutboxMessage.number)).limit(limit)
         return (await self.session.exec(query.with_for_update(skip_locked=True))).all()

@@ -50,9 +50,9 @@ def generate(file: KeysFile = DEFAULT_FILE) -> None:
 def rotate(file: KeysFile = DEFAULT_FILE) -> None:
     """Rotate the keys: the next key becomes the current one.
 
-    Restart the service afterwards. Existing tokens stay valid: the previous key still verifies
-    them, and the new current key has been published since the last rotation. Wait an hour
-    between two rotations, unless a key was stolen: the second rotation removes it.
+    Restart the service afterwards. Existing tokens stay valid: the previous key still verifies them, and the new current
+    key has been published since the last rotation. Wait at least an hour before you rotate again. If a key was stolen,
+    rotate twice immediately: the second rotation removes it.
     """
     try:
         current_keys = keys.read_keys(file)

@@ -89,7 +89,7 @@ def _require_topics(client: KafkaConfig) -> None:
 
 def _explain_missing_consumer(destination: str, queue: str) -> str | None:
     """Explain why a dead letter cannot be replayed: only the consumer that failed can handle it."""
-    if destination != inbox.DESTINATION or queue in {each.name for each in consumers.all_consumers()}:
+    if destination != inbox.TO_CONSUMERS or queue in {each.name for each in consumers.all_consumers()}:
         return None
     return f"No consumer has the name {queue}. Drop these dead letters, or restore the consumer."
 

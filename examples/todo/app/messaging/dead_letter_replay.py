@@ -12,7 +12,7 @@ from app.db.dialect import is_unavailable
 from app.db.session import Database, transaction
 from app.messaging import consumers
 from app.messaging.envelope import CloudEvent
-from app.messaging.inbox import DESTINATION
+from app.messaging.inbox import TO_CONSUMERS
 from app.outbox.errors import RetryLater, describe_error, error_fields
 from app.outbox.models import OutboxMessage
 from app.outbox.poller import OutboxPoller
@@ -59,7 +59,7 @@ class DeadLetterReplay(OutboxPoller):
         return 1
 
     def _oldest_replayed(self) -> SelectOfScalar[OutboxMessage]:
-        query = select(OutboxMessage).where(col(OutboxMessage.destination) == DESTINATION, NOT_DEAD)
+        query = select(OutboxMessage).where(col(OutboxMessage.destination) == TO_CONSUMERS, NOT_DEAD)
         query = query.where(col(OutboxMessage.due_at) <= utc_now())
         if self.only:
             query = query.where(col(OutboxMessage.queue).in_(self.only))

@@ -18,7 +18,7 @@ class KafkaHealth:
     """
 
     def __init__(self, client: KafkaConfig) -> None:
-        """Use the client configuration `client`. Create only one per process: it has several threads."""
+        """Use the client configuration `client`. Each has several threads."""
         self._admin = AdminClient(client | {"log_level": 0})  # the result is reported, and nothing else reads its log
 
     async def ping(self) -> None:

@@ -28,7 +28,7 @@ from app.outbox.errors import RetryLater, describe_error, error_fields
 from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository, truncate_error
 
-DESTINATION = "consumers"  # the queue is the name of the consumer
+TO_CONSUMERS = "consumers"  # the queue is the name of the consumer
 RETRY_DELAYS_SECONDS = (0.2, 1.0)
 # Event ids are kept for at least this long, and longer than Kafka keeps the events: an event whose id was deleted would
 # be handled again. Kafka deletes expired events a while after their retention period.
@@ -116,9 +116,9 @@ class Inbox:
             by_key = {self._deduplication_key(envelope): envelope for envelope in envelopes}
             new = await self._insert_new(session, by_key)
             await self.consumer.handle(session, new)
-        log = logger.bind(consumer=self.consumer.name)
+        log = logger.bind(consumer=self.consumer.name, **(new[0].context if len(new) == 1 else {}))
         log.info("events processed", handled=len(new), duplicates=len(envelopes) - len(new))
-        log.debug("events handled", event_ids=[envelope.id for envelope in new])
+        log.debug("ids of processed events", event_ids=[envelope.id for envelope in new])
 
     async def _retry_or_dead_letter(
         self, envelope: CloudEvent, until: float, first_failure: Exception | None = None
@@ -169,7 +169,7 @@ class Inbox:
     ) -> None:
         """Store a dead letter and log its id, unless another process has done so. For Kafka, the event is handled."""
         message = OutboxMessage(
-            destination=DESTINATION,
+            destination=TO_CONSUMERS,
             queue=self.consumer.name,
             name=envelope.type if envelope else "unknown",
             payload=payload,

@@ -13,7 +13,7 @@ from app.messaging.envelope import CloudEvent
 from app.outbox.models import OutboxMessage
 from app.outbox.repository import OutboxRepository
 
-DESTINATION = "kafka"  # the queue is the topic
+TO_KAFKA = "kafka"  # the queue is the topic
 
 
 @subscribe(Event)
@@ -25,7 +25,7 @@ async def publish_to_outbox(session: AsyncSession, event: Event) -> None:
     envelope = to_cloud_event(event, contract)
     row = OutboxMessage(
         id=event.event_id,
-        destination=DESTINATION,
+        destination=TO_KAFKA,
         queue=contract.topic.name,
         name=contract.type,
         key=envelope.subject,

@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.db.base import utc_now
 from app.db.session import Database, transaction
 from app.messaging.producer import EventProducer, PendingEvent
-from app.messaging.publisher import DESTINATION
+from app.messaging.publisher import TO_KAFKA
 from app.outbox.models import OutboxMessage
 from app.outbox.poller import OutboxPoller
 from app.outbox.repository import NOT_DEAD, truncate_error, update_messages
@@ -31,7 +31,7 @@ PENDING_EVENTS = select(
     col(OutboxMessage.name),
     col(OutboxMessage.key),
     col(OutboxMessage.payload),
-).where(col(OutboxMessage.destination) == DESTINATION, NOT_DEAD)
+).where(col(OutboxMessage.destination) == TO_KAFKA, NOT_DEAD)
 
 logger = structlog.get_logger(__name__)
 

@@ -4,15 +4,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response, status
 
-from app.core.exceptions import PreconditionFailedError
+from app.core.exceptions import PreconditionFailedError, UnauthenticatedError
 from app.core.openapi import problems
 from app.core.preconditions import IfMatch, set_etag
 from app.modules.auth.dependencies import REFUSALS, AuthServiceDep, CurrentUser
+from app.modules.auth.repository import UserGone
 from app.modules.auth.schemas import MeRead, MeUpdate, SessionRead
 from app.modules.auth.service import AuthService, SessionNotFound
 from app.security.principal import Principal
 
-router = APIRouter(tags=["auth"], responses=REFUSALS)
+router = APIRouter(tags=["auth"], responses=REFUSALS | problems(UnauthenticatedError, UserGone))
 
 
 @router.get("/me", summary="Read your account")

@@ -1,4 +1,4 @@
-"""Domain events of sessions, for your subscribers: the modules of the template have none."""
+"""Domain events of sessions. Nothing subscribes to them yet."""
 
 from dataclasses import dataclass
 from uuid import UUID

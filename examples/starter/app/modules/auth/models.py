@@ -29,7 +29,7 @@ class UserRole(Base, table=True):
 
 
 class LoginSession(Expiring, table=True):
-    """A session: one sign-in on one device. Another module stores a digest of its secret."""
+    """A session: one sign-in on one device. A digest of its secret is in another table."""
 
     __tablename__ = "login_session"
 

@@ -1,4 +1,4 @@
-"""Domain events of passwords, for your subscribers: the modules of the template have none."""
+"""Domain events of passwords. Nothing subscribes to them yet."""
 
 from dataclasses import dataclass
 from uuid import UUID

@@ -11,7 +11,7 @@ from app.core.exceptions import ForbiddenError, UnauthenticatedError
 from app.core.openapi import problems
 from app.db.base import utc_now
 from app.db.session import SessionDep
-from app.modules.auth.service import AuthService, UserGone
+from app.modules.auth.service import AuthService
 from app.modules.token.dependencies import get_principal
 from app.security.principal import SAFE_METHODS, Principal, Scope
 
@@ -59,7 +59,7 @@ CurrentAdmin = Annotated[Principal, Security(authorize, scopes=[Scope.ADMIN])]
 # For whole routers, in app/api.py.
 SIGNED_IN = [Security(authorize)]
 ADMINISTRATORS = [Security(authorize, scopes=[Scope.ADMIN])]
-REFUSALS = problems(UnauthenticatedError, UserGone, NotAllowed)
+REFUSALS = problems(UnauthenticatedError, NotAllowed)
 
 
 async def get_owner(user: CurrentUser) -> UUID:
