@@ -50,7 +50,7 @@ async def fetch_page(
 async def fetch_rows(
     session: AsyncSession, query: SelectOfScalar[EntityT], model: type[EntityT], order: str, params: PageParams
 ) -> tuple[Sequence[Row], str | None]:
-    """Fetch one page of `query` as rows: half the CPU time of `fetch_page`, or less if they are serialized.
+    """Fetch one page of `query` as rows, with at most half the CPU time of `fetch_page`.
 
     The rows are dicts without the methods of the model, and changes that the session has not flushed are not visible.
 

@@ -31,7 +31,7 @@ logger = structlog.get_logger(__name__)
 
 
 class WorkerDied(ExpectedError):
-    """Every attempt ended without a result, so its worker probably crashed."""
+    """The last attempt ended without a result, so its worker probably crashed."""
 
 
 class JobTimeout(ExpectedError):
@@ -121,7 +121,7 @@ class JobRunner:
     async def _execute(self, row: OutboxMessage) -> None:
         task = get_task(row.name)
         if row.attempts > task.max_attempts:
-            raise WorkerDied(f"the worker crashed in each of {task.max_attempts} attempts")
+            raise WorkerDied("the last attempt ended without a result")
         try:
             async with asyncio.timeout(task.timeout_seconds) as limit:
                 await (self._run_in_transaction if task.in_transaction else self._run_outside_transaction)(task, row)

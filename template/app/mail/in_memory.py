@@ -111,7 +111,7 @@ async def sending(
 class EmailQueue:
     """Sends emails in asyncio tasks.
 
-    Emails that cannot be sent before the process ends are lost, and their number is logged. If a connection breaks
+    Emails that cannot be sent before the process ends are lost. At shutdown, their number is logged; after a crash, it is not. If a connection breaks
     during delivery, an email may be sent twice, with the same Message-ID.
     """
 

@@ -44,7 +44,7 @@ class EventRelay(OutboxPoller):
         self.kafka = kafka
 
     async def run_once(self) -> int:
-        """Send a batch, and return the number of delivered events."""
+        """Send a batch, and return the number of events that Kafka has stored or rejected."""
         async with transaction(self.database.read_transaction) as reading:
             connection = await reading.connection()
             if not (await connection.execute(text(RELAY_LOCK[connection.dialect.name]))).scalar_one():
@@ -61,7 +61,7 @@ class EventRelay(OutboxPoller):
                         "outbox: event rejected by Kafka", dead_letter_id=str(event.id), type=event.name, error=reason
                     )
                     await repository.mark_rejected(event, reason)
-        return len(delivery.delivered)
+        return len(delivery.delivered) + len(delivery.rejected)
 
 
 class EventRepository:

@@ -232,7 +232,7 @@ async def test_job_that_crashes_its_workers_is_dead_letter(empty_database: Datab
         await runner.run(job_id)
     [row] = await outbox_rows(empty_database)
     assert row.dead_at is not None
-    assert row.last_error == "WorkerDied: the worker crashed in each of 3 attempts"
+    assert row.last_error == "WorkerDied: the last attempt ended without a result"
     assert [line["event"] for line in lines] == ["job failed permanently"]
     assert await user_emails(empty_database) == []
 

@@ -60,7 +60,7 @@ class OutboxPoller(ABC):
         started = time.monotonic()
         if await self.run_once():
             return 0
-        # A poll can be slow, for example if many rows wait behind one key: it must not use all the time.
+        # Pause in proportion to the poll, so that slow ones, for example behind one key, do not use all the time.
         return max(self.poll_seconds, IDLE_FACTOR * (time.monotonic() - started))
 
     def _warn_about_clock_jump(self) -> None:

@@ -46,14 +46,14 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value and value.replace(tzinfo=UTC)
 
 
-def text_enum(enum: type[PythonEnum]) -> Enum:
+def text_enum(enum: type[PythonEnum], length: int = 50) -> Enum:
     """Return a column type for an enum: `priority: Priority = Field(sa_type=text_enum(Priority))`.
 
     It stores the values of the members as text, so a new member needs no migration. SQLModel's default stores their
     names, on PostgreSQL in a database type, which migrations do not create for a new column.
     """
     return Enum(
-        enum, native_enum=False, length=50, values_callable=lambda members: [str(each.value) for each in members]
+        enum, native_enum=False, length=length, values_callable=lambda members: [str(each.value) for each in members]
     )
 
 

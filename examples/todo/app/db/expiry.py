@@ -24,7 +24,7 @@ async def delete_expired(database: Database, batch_size: int = ROWS_PER_STATEMEN
         while deleted >= batch_size:
             batch = select(key).where(expired).limit(batch_size)
             async with transaction(database.write) as session:
-                # Of a key with several columns, the first one may also be that of valid rows.
+                # If the key has several columns, valid rows may share the first one.
                 deleted = (await session.exec(delete(table).where(key.in_(batch), expired))).rowcount
             if deleted:
                 yield str(table.__tablename__), deleted

@@ -93,7 +93,7 @@ def periodic(cron: str, *, missed: MissedRuns) -> Callable[[Task[P]], Task[P]]:
 
     Args:
         cron: Minute, hour, day of the month, month, day of the week; in UTC.
-        missed: Which of the runs to enqueue that were due while no scheduler was running: none, the last one, or each.
+        missed: What to do with runs that were missed while no scheduler was running: drop them, or enqueue the last one or each.
 
     Raises:
         CronSimError: If `cron` is not a valid cron expression.

@@ -34,7 +34,7 @@ class DeadLetterReplay(OutboxPoller):
         self.only = only
 
     async def run_once(self) -> int:
-        """Handle the oldest replayed dead letter, and return their number: 0 or 1."""
+        """Handle the oldest replayed dead letter. Return 1 if there was one, otherwise 0."""
         async with transaction(self.database.read_transaction) as session:  # does not occupy SQLite's single writer
             if (await session.exec(self._oldest_replayed())).one_or_none() is None:
                 return 0

@@ -4,10 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import String
 from sqlmodel import Field
 
-from app.db.base import Base, Expiring, UtcDateTime, utc_now
+from app.db.base import Base, Expiring, UtcDateTime, text_enum, utc_now
 
 SESSION_USER_FK = "fk_login_session_user_id"
 
@@ -24,8 +23,7 @@ class UserRole(Base, table=True):
     __tablename__ = "user_role"
 
     user_id: UUID = Field(primary_key=True, foreign_key="user_account.id", ondelete="CASCADE")
-    # Text instead of a database enum, so that a new role needs no migration that locks the table.
-    role: Role = Field(primary_key=True, sa_type=String(20))
+    role: Role = Field(primary_key=True, sa_type=text_enum(Role, length=20))
 
 
 class LoginSession(Expiring, table=True):

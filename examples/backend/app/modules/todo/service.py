@@ -101,6 +101,6 @@ class TodoService:
         await publish(self.session, TodoDeleted(owner_id=self.owner_id, todo_id=todo_id))
 
 
-def _check_transition(now: TodoStatus, then: TodoStatus) -> None:
-    if then != now and then not in NEXT_STATUS[TodoStatus(now)]:
-        raise IllegalTransition(f"The status of a to-do cannot change from {now} to {then}.")
+def _check_transition(current: TodoStatus, requested: TodoStatus) -> None:
+    if requested != current and requested not in NEXT_STATUS[current]:
+        raise IllegalTransition(f"The status of a to-do cannot change from {current} to {requested}.")

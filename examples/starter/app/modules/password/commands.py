@@ -25,7 +25,7 @@ def create_admin(
 ) -> None:
     """Grant the administrator role. Create the user if necessary.
 
-    Prompts for the password of a new user, or reads it from standard input if that is not a terminal.
+    Prompts for the password of a user without one, or reads it from standard input if that is not a terminal.
     """
     with command_context():
         data = parse_account(email, name)

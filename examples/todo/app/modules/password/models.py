@@ -4,10 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import String
 from sqlmodel import Field
 
-from app.db.base import Base, Expiring, UtcDateTime, utc_now
+from app.db.base import Base, Expiring, UtcDateTime, text_enum, utc_now
 
 
 class Purpose(StrEnum):
@@ -44,5 +43,5 @@ class MailedToken(Expiring, table=True):
 
     digest: str = Field(primary_key=True, max_length=64)
     user_id: UUID = Field(foreign_key="user_account.id", ondelete="CASCADE", index=True)
-    purpose: Purpose = Field(sa_type=String(20))
+    purpose: Purpose = Field(sa_type=text_enum(Purpose, length=20))
     email: str = Field(max_length=254)

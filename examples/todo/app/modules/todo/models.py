@@ -4,10 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Index, String
+from sqlalchemy import Index
 from sqlmodel import Field
 
-from app.db.base import Entity, UtcDateTime
+from app.db.base import Entity, UtcDateTime, text_enum
 
 OWNER_FK = "fk_todo_owner_id"
 
@@ -36,6 +36,5 @@ class Todo(Entity, table=True):
     owner_id: UUID = Field(foreign_key="user_account.id", ondelete="CASCADE")
     title: str = Field(max_length=200)
     notes: str = Field(default="", max_length=10_000)
-    # Text instead of a database enum, so that a new status needs no migration that locks the table.
-    status: TodoStatus = Field(default=TodoStatus.OPEN, sa_type=String(20))
+    status: TodoStatus = Field(default=TodoStatus.OPEN, sa_type=text_enum(TodoStatus, length=20))
     due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
