@@ -47,6 +47,15 @@ def use_empty_database(shared_folder: Path, worker_id: str, monkeypatch: pytest.
     monkeypatch.setenv("DATABASE_URL", create_database(shared_folder, f"cli_{worker_id}"))
 
 
+def has_ipv6() -> bool:
+    """Return whether an address of this machine is IPv6; some containers have none although the kernel supports it."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return socket.has_dualstack_ipv6()
+    except OSError:
+        return False
+
+
 def free_port() -> int:
     """Return a port below the ephemeral range (32768 and up), so that no other program is assigned it."""
     while True:
@@ -147,7 +156,7 @@ def test_each_server_process_uses_the_same_socket(monkeypatch: pytest.MonkeyPatc
     assert config.timeout_worker_healthcheck == server.WORKER_RESPONSE_SECONDS > 60
 
 
-@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 @pytest.mark.parametrize("client", ["127.0.0.1", "::1"])
 def test_unspecified_ipv6_address_accepts_ipv4(client: str) -> None:
     with server.listen("::", port := free_port()), socket.create_connection((client, port)):
@@ -200,6 +209,14 @@ def test_unavailable_database_is_explained(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert result.exit_code == 1
     assert "Database unavailable: connection refused\nCheck DATABASE_URL" in result.output
+
+
+def test_database_without_migrations_is_explained(use_empty_database: None) -> None:
+    result = run_command("db", "purge")
+
+    assert result.exit_code == 1
+    assert "The database rejected a statement: " in result.output
+    assert "migrate the database: app db upgrade" in result.output
 
 
 def test_migrations_upgrade_and_downgrade(use_empty_database: None) -> None:

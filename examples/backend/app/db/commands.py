@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, NoReturn
 
 import typer
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.core.config import ConfigurationError, Settings, load
@@ -35,6 +35,11 @@ def command_context() -> Generator[Settings]:
     except OperationalError as error:
         reason = str(error.orig).splitlines()[0]
         exit_with_error(f"Database unavailable: {reason}\nCheck DATABASE_URL, and that the server is running.")
+    except ProgrammingError as error:
+        reason = str(error.orig).splitlines()[0]
+        exit_with_error(
+            f"The database rejected a statement: {reason}\nIf a table is missing, migrate the database: app db upgrade"
+        )
 
 
 @asynccontextmanager

@@ -49,7 +49,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 def text_enum(enum: type[PythonEnum], length: int = 50) -> Enum:
     """Return a column type for an enum: `priority: Priority = Field(sa_type=text_enum(Priority))`.
 
-    It stores the values of the members as text, so a new member needs no migration. SQLModel's default stores their
+    It stores the values of the members as text, so a new member needs no migration. Code that does not know a member
+    cannot read it, so store a new member only after all processes are updated. SQLModel's default stores their
     names, on PostgreSQL in a database type, which migrations do not create for a new column.
     """
     return Enum(

@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from app.core.config import Environment, Settings
 from app.core.protocol import HttpProtocol
+from tests.test_cli import has_ipv6
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 SHORT_SECONDS = 0.01
@@ -279,7 +280,7 @@ async def test_connection_is_rejected_if_all_are_in_use() -> None:
         assert await client.read(len(OK)) == OK
 
 
-@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 async def test_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address() -> None:
     async with serving(socket.AF_INET6) as server:
         client = await server.connect(GET)
